@@ -1,0 +1,94 @@
+import type { Redis } from "ioredis";
+import { BEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../shared/health.ts";
+import type { Log } from "../shared/log.ts";
+import type { OutboxKeys } from "../shared/outbox/keys.ts";
+import {
+  type Appended,
+  type Backlog,
+  type MessageRecord,
+  type NewMessage,
+  openOutbox,
+} from "../shared/outbox/outbox.ts";
+import { type JobQueue, openJobQueue } from "../shared/outbox/queue.ts";
+import { isFinal } from "../shared/outbox/states.ts";
+import { createWaiter } from "./waiter.ts";
+
+/** The worker's last word, and how long ago it was. */
+export interface LastBeat {
+  health: WorkerHealth;
+  ageSeconds: number;
+}
+
+/** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
+export interface Backend {
+  /** Stores a message and, if it is runnable, queues it. */
+  accept(message: NewMessage): Promise<Appended>;
+  read(id: string): Promise<MessageRecord | undefined>;
+  /** Reads it once it is final, or when `ms` have passed. */
+  readSettled(id: string, ms: number): Promise<MessageRecord | undefined>;
+  backlog(): Promise<Backlog>;
+  queued(): Promise<Record<string, number>>;
+  lastBeat(): Promise<LastBeat | undefined>;
+  /** Tells the worker to reconnect; answers how many workers heard it. */
+  askReconnect(): Promise<number>;
+  /** Ends every readSettled at once. */
+  endWaits(): void;
+  close(): Promise<void>;
+}
+
+/**
+ * @param redis for everything but subscriptions; fails fast
+ * @param subscriber only for subscriptions
+ */
+export function createBackend(
+  redis: Redis,
+  subscriber: Redis,
+  keys: OutboxKeys,
+  maxBacklog: number,
+  log: Log,
+): Backend {
+  const outbox = openOutbox(redis, keys, maxBacklog);
+  const waiter = createWaiter(subscriber);
+  let queue: JobQueue | undefined;
+  // A BullMQ queue that is built while Redis is away stays broken: it is built at first need, when Redis has answered.
+  const jobs = () => (queue ??= openJobQueue(redis, keys, log));
+
+  return {
+    async accept(message) {
+      const appended = await outbox.append(message);
+      if (appended.outcome === "accepted" && appended.runnable) {
+        // It is in the outbox: if it cannot be queued as well, the worker's sweep finds it.
+        await jobs()
+          .add([appended.id])
+          .catch(() => log.warn({ command_id: appended.id }, "accepted, but not queued: left to the sweep"));
+      }
+      return appended;
+    },
+
+    read: outbox.read,
+
+    async readSettled(id, ms) {
+      return waiter.during(keys.settledChannel(id), ms, async (heard) => {
+        const record = await outbox.read(id);
+        if (!record || isFinal(record.state)) return record;
+        await heard;
+        return outbox.read(id);
+      });
+    },
+
+    backlog: outbox.backlog,
+    queued: () => jobs().counts(),
+
+    async lastBeat() {
+      const [text, left] = await Promise.all([redis.get(keys.health), redis.pttl(keys.health)]);
+      const parsed = workerHealth.safeParse(text === null ? undefined : JSON.parse(text));
+      if (!parsed.success || left < 0) return undefined;
+      return { health: parsed.data, ageSeconds: Math.max(0, BEAT_KEPT_MS - left) / 1000 };
+    },
+
+    askReconnect: () => redis.publish(keys.controlChannel, "reconnect"),
+
+    endWaits: waiter.stop,
+    close: async () => queue?.close(),
+  };
+}

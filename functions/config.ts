@@ -1,0 +1,20 @@
+import { z } from "zod";
+import { env, sharedEnv } from "../shared/config.ts";
+
+/** The functions' environment. */
+export const functionsEnv = z.object({
+  ...sharedEnv,
+  PORT: env.port.default(8000).describe("Where the HTTP API listens."),
+  HOST: z.string().min(1).default("127.0.0.1").describe("The address that it listens on; 0.0.0.0 for all."),
+  JWT_SECRET: z
+    .string()
+    .min(32, "must have at least 32 characters")
+    .describe("The secret that the services' HS256 tokens are signed with."),
+  MAX_BACKLOG: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(1_000_000)
+    .describe("How many unsettled commands are held at most; beyond, 503."),
+});
+export type FunctionsConfig = z.infer<typeof functionsEnv>;

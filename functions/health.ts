@@ -1,0 +1,120 @@
+import { z } from "zod";
+import { HEARTBEAT_LIMIT_S, workerHealth } from "../shared/health.ts";
+import type { Backlog } from "../shared/outbox/outbox.ts";
+import { secondsBetween } from "../shared/time.ts";
+import type { Backend, LastBeat } from "./backend.ts";
+
+/**
+ * A runnable command that nobody touched for so long, while the CAD is ready, means that the worker does not consume.
+ * Longer than the longest wait between two tries of a command (15 s).
+ */
+const NEGLECT_LIMIT_S = 30;
+
+const seconds = z.number().nullable();
+export const health = z
+  .object({
+    status: z.enum(["healthy", "degraded", "unhealthy"]).meta({
+      description:
+        "`healthy`: commands are delivered. `degraded`: commands are accepted and wait. `unhealthy`: nobody delivers, or nothing can be accepted.",
+    }),
+    problems: z.array(z.string()).meta({ description: "What is wrong, in words for whoever is on call." }),
+    bridge: workerHealth
+      .pick({
+        connected: true,
+        cad_url: true,
+        last_connection: true,
+        connection_attempts: true,
+        last_error: true,
+        event_handlers_registered: true,
+        uptime_seconds: true,
+        ready: true,
+        authenticated: true,
+      })
+      .nullable()
+      .meta({ description: "The connection to the CAD, as the worker last told it; null if no worker was heard of." }),
+    backlog: z
+      .object({
+        unsettled: z.int(),
+        oldest_unsettled_age_seconds: seconds,
+        oldest_neglected_age_seconds: seconds.meta({
+          description: "How long the longest-neglected command that could be sent was not worked on.",
+        }),
+        dead_letters: z.int(),
+      })
+      .nullable()
+      .meta({ description: "null if Redis cannot be reached." }),
+    worker: z.object({ heartbeat_age_seconds: seconds, instance: z.string().nullable(), epoch: z.number().nullable() }),
+    timestamp: z.string(),
+  })
+  .meta({ id: "Health" });
+export type Health = z.infer<typeof health>;
+
+/** Looks at everything, and says at a glance what is wrong. Never throws: an unreachable Redis is an answer too. */
+export async function lookAtHealth(backend: Backend, now: () => Date): Promise<Health> {
+  const timestamp = now().toISOString();
+  try {
+    const [beat, backlog] = await Promise.all([backend.lastBeat(), backend.backlog()]);
+    return judge(beat, backlog, timestamp);
+  } catch {
+    return {
+      status: "unhealthy",
+      problems: ["Redis cannot be reached: nothing is accepted until it is back."],
+      bridge: null,
+      backlog: null,
+      worker: { heartbeat_age_seconds: null, instance: null, epoch: null },
+      timestamp,
+    };
+  }
+}
+
+/** A pure function of what Redis holds. */
+export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: string): Health {
+  const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
+  const neglected = age(backlog.oldestRunnable);
+  const worker = beat?.health;
+  const gone = !beat || beat.health.stopped || beat.ageSeconds > HEARTBEAT_LIMIT_S;
+  const wedged = !gone && beat.health.ready && (neglected ?? 0) > NEGLECT_LIMIT_S;
+
+  const problems: string[] = [];
+  if (!beat) problems.push("No worker was heard of for a minute: commands are accepted and wait.");
+  else if (beat.health.stopped)
+    problems.push("The worker was stopped and none took over: commands are accepted and wait.");
+  else if (gone)
+    problems.push(`The worker was last heard of ${Math.round(beat.ageSeconds)} s ago: commands are accepted and wait.`);
+  else if (wedged)
+    problems.push(`A command that could be sent was not worked on for ${neglected} s: the worker does not consume.`);
+  else if (!beat.health.ready) {
+    const error = beat.health.last_error ? ` Last error: ${beat.health.last_error}.` : "";
+    problems.push(`Commands wait: ${beat.health.waiting_for ?? "the CAD is not ready"}.${error}`);
+  }
+
+  return {
+    status: gone || wedged ? "unhealthy" : problems.length > 0 ? "degraded" : "healthy",
+    problems,
+    bridge: worker
+      ? {
+          connected: worker.connected && !gone,
+          cad_url: worker.cad_url,
+          last_connection: worker.last_connection,
+          connection_attempts: worker.connection_attempts,
+          last_error: worker.last_error,
+          event_handlers_registered: worker.event_handlers_registered,
+          uptime_seconds: worker.uptime_seconds,
+          ready: worker.ready && !gone,
+          authenticated: worker.authenticated && !gone,
+        }
+      : null,
+    backlog: {
+      unsettled: backlog.unsettled,
+      oldest_unsettled_age_seconds: age(backlog.oldestUnsettled),
+      oldest_neglected_age_seconds: neglected,
+      dead_letters: backlog.dead,
+    },
+    worker: {
+      heartbeat_age_seconds: beat?.ageSeconds ?? null,
+      instance: worker?.instance ?? null,
+      epoch: worker?.epoch ?? null,
+    },
+    timestamp,
+  };
+}

@@ -1,0 +1,68 @@
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import type { Log } from "../shared/log.ts";
+import { outboxKeys } from "../shared/outbox/keys.ts";
+import { runProgram } from "../shared/process.ts";
+import { closeRedis, connectRedis } from "../shared/redis.ts";
+import { createApp } from "./app.ts";
+import { createAuthenticate } from "./auth.ts";
+import { createBackend } from "./backend.ts";
+import { type FunctionsConfig, functionsEnv } from "./config.ts";
+import type { DocsAssets } from "./docs.ts";
+
+/** How long requests that are being answered may go on once the host stops, ms. */
+const DRAIN_MS = 5000;
+
+const fromPackage: DocsAssets = async (name) => {
+  const path = createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`);
+  return Uint8Array.from(await readFile(path));
+};
+
+/** The functions on Node: the app behind an HTTP server. `stop` lets what is being answered be answered. */
+export async function startFunctions(
+  config: FunctionsConfig,
+  log: Log,
+): Promise<{ port: number; stop(): Promise<void> }> {
+  const redis = connectRedis(config.REDIS_URL, "request", log);
+  const subscriber = connectRedis(config.REDIS_URL, "request", log);
+  const backend = createBackend(redis, subscriber, outboxKeys(config.REDIS_PREFIX), config.MAX_BACKLOG, log);
+  const app = createApp({
+    backend,
+    authenticate: createAuthenticate(config.JWT_SECRET),
+    assets: fromPackage,
+    now: () => new Date(),
+    newId: () => crypto.randomUUID(),
+    log,
+  });
+
+  const server = createAdaptorServer({ fetch: app.fetch });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(config.PORT, config.HOST, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  log.info({ host: config.HOST, port }, "the functions have started");
+
+  let stopped: Promise<void> | undefined;
+  async function stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    backend.endWaits();
+    const cut = setTimeout(() => "closeAllConnections" in server && server.closeAllConnections(), DRAIN_MS);
+    await closed;
+    clearTimeout(cut);
+    await backend.close();
+    await Promise.all([redis, subscriber].map(closeRedis));
+  }
+  return { port, stop: () => (stopped ??= stop()) };
+}
+
+if (import.meta.main) {
+  await runProgram({
+    name: "functions",
+    what: "The functions: the HTTP API that accepts commands and answers what became of them.",
+    env: functionsEnv,
+    start: startFunctions,
+  });
+}

@@ -1,0 +1,73 @@
+import type { z } from "zod";
+import type { OrderingKey, Room } from "../ordering-key.ts";
+import type { Role } from "../roles.ts";
+
+/** The audit trail that goes with every object payload. */
+export interface Context {
+  commandId: string;
+  userId: string;
+  role: Role;
+  /** When Redis accepted the command: UTC with microseconds, strictly increasing within a CAD backend. */
+  issuedAt: string;
+}
+
+/** What goes over the wire: an event and its one argument. */
+export interface Emit {
+  event: string;
+  payload: Record<string, unknown> | string;
+}
+
+/**
+ * The broadcast by which the CAD shows that it handled the event. It is ours if every one of `fields` (dotted
+ * paths, the first one the subject's id) has the value that was sent; absent and null are the same, and times are
+ * compared as instants.
+ */
+export interface Echo {
+  event: string;
+  fields: readonly [subject: string, ...values: string[]];
+}
+
+/** A wrong field that only a look at the clock or at two fields together can tell. */
+export interface FieldError {
+  path: (string | number)[];
+  message: string;
+}
+
+/**
+ * The whole story of one command: who may send it, what it takes, what the CAD gets, what it must not overtake,
+ * and how its delivery shows. Routes, OpenAPI, tests and the README's table are derived from it.
+ */
+export interface Command<Body = unknown> {
+  /** The path below the API's base path, without the slash. Stored with every command: never rename one. */
+  name: string;
+  role: Role;
+  summary: string;
+  description: string;
+  body: z.ZodType<Body>;
+  check?(body: Body, now: Date): FieldError[];
+  /** Every unit and incident it is about: no command overtakes another that shares one. */
+  keys(body: Body): [OrderingKey, ...OrderingKey[]];
+  /** The events it may emit, for the docs; `wire` says which, and with what. */
+  emits: readonly [string, ...string[]];
+  wire(body: Body, context: Context): Emit;
+  /** Absent where no CAD broadcasts anything for it. */
+  echo?: Echo;
+  /** The room that the bridge must be in for the echo to reach it: joined before the emit. */
+  needsRoom?(body: Body): Room;
+  /** Only the newest value matters: a newer one takes the place of one that waits right before it. */
+  latestWins?: true;
+  /** Seconds after which it is not worth sending any more; absent: never. `Command-TTL` overrides it. */
+  ttlSeconds?: number;
+  /** Real bodies, the first of them the one that the docs and the tests show. */
+  examples: readonly [Example, ...Example[]];
+}
+
+export interface Example {
+  summary: string;
+  body: Record<string, unknown>;
+}
+
+/** Declares a command; the body's type follows from its schema. */
+export function defineCommand<const Name extends string, Body>(command: Command<Body> & { name: Name }) {
+  return command;
+}

@@ -1,0 +1,25 @@
+import { z } from "zod";
+import { incidentId, incidentStatus, userId } from "../fields.ts";
+import { incidentKey } from "../ordering-key.ts";
+import { defineCommand } from "./command.ts";
+
+export const incidentsStatus = defineCommand({
+  name: "incidents/status",
+  role: "dispatcher",
+  summary: "Change an incident's status",
+  description: "The status goes to the CAD as it is given, in either case.",
+  body: z.strictObject({ incident_id: incidentId, status: incidentStatus, user_id: userId }),
+  keys: (b) => [incidentKey(b.incident_id)],
+  emits: ["incident:status"],
+  wire: (b) => ({
+    event: "incident:status",
+    payload: { incidentId: b.incident_id, status: b.status, userId: b.user_id },
+  }),
+  echo: { event: "incident:status:updated", fields: ["incidentId", "status"] },
+  examples: [
+    {
+      summary: "The patient is on the way",
+      body: { incident_id: "INC-2026-004711", status: "TRANSPORTING", user_id: "dispatcher-7" },
+    },
+  ],
+});

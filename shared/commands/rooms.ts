@@ -1,0 +1,42 @@
+import { z } from "zod";
+import { parseRoom, type Room } from "../ordering-key.ts";
+import { defineCommand } from "./command.ts";
+
+const body = z.strictObject({
+  room: z
+    .string()
+    .max(209)
+    .regex(/^(unit|incident):(?!\s)[^\p{Cc}]+(?<!\s)$/u, 'must be "unit:ID" or "incident:ID"')
+    .transform((room) => room as Room)
+    .meta({ description: '"unit:ID" or "incident:ID".' }),
+});
+const examples = [{ summary: "A unit's room", body: { room: "unit:M12" } }] as const;
+
+/** The room's own messages are ordered with those of its unit or incident. */
+const room = (action: "join" | "leave") => ({
+  role: "dispatcher" as const,
+  body,
+  keys: (b: { room: Room }): [Room] => [b.room],
+  emits: [`${action}:unit`, `${action}:incident`] as const,
+  wire: (b: { room: Room }) => {
+    const { kind, id } = parseRoom(b.room);
+    return { event: `${action}:${kind}`, payload: id };
+  },
+  examples,
+});
+
+export const roomsJoin = defineCommand({
+  name: "rooms/join",
+  summary: "Have the bridge join a room of the CAD",
+  description:
+    "The CAD's events for the room reach the bridge from then on; after a reconnect the bridge joins it again.",
+  ...room("join"),
+});
+
+export const roomsLeave = defineCommand({
+  name: "rooms/leave",
+  summary: "Have the bridge leave a room of the CAD",
+  description:
+    "The bridge does not join it again after a reconnect. An assignment to a unit joins the unit's room anew.",
+  ...room("leave"),
+});

@@ -1,0 +1,29 @@
+import { assignmentsSend } from "./assignments-send.ts";
+import type { Command } from "./command.ts";
+import { incidentsCreate } from "./incidents-create.ts";
+import { incidentsStatus } from "./incidents-status.ts";
+import { incidentsTimestamp } from "./incidents-timestamp.ts";
+import { metricsBroadcast } from "./metrics-broadcast.ts";
+import { roomsJoin, roomsLeave } from "./rooms.ts";
+import { transportCompleted } from "./transport-completed.ts";
+import { unitsLocation } from "./units-location.ts";
+import { unitsStatus } from "./units-status.ts";
+
+/** Every command. To add one: its file, and a line here. */
+export const commands: readonly Command[] = [
+  assignmentsSend,
+  unitsLocation,
+  unitsStatus,
+  incidentsCreate,
+  incidentsStatus,
+  incidentsTimestamp,
+  transportCompleted,
+  metricsBroadcast,
+  roomsJoin,
+  roomsLeave,
+];
+
+const byName = new Map(commands.map((command) => [command.name, command]));
+
+/** The command of that name; undefined for one that a newer version of the functions may know. */
+export const commandNamed = (name: string): Command | undefined => byName.get(name);

@@ -1,0 +1,24 @@
+import { z } from "zod";
+import { incidentKey, unitKey } from "../ordering-key.ts";
+import { cadId, defineEvent, maybe } from "./event.ts";
+
+export const assignmentReceived = defineEvent({
+  name: "assignment:received",
+  summary: "A unit was assigned; reaches only those in the unit's room",
+  payload: z.looseObject({
+    unitId: cadId,
+    incidentId: maybe(cadId),
+    incident: maybe(z.looseObject({ incidentId: maybe(cadId) })),
+  }),
+  keys: (p) => {
+    const incident = p.incidentId ?? p.incident?.incidentId;
+    return incident == null ? [unitKey(p.unitId)] : [unitKey(p.unitId), incidentKey(incident)];
+  },
+  examples: [
+    {
+      unitId: "M12",
+      incident: { incidentId: "INC-2026-004711", type: "Chest Pain", priority: 1 },
+      timestamp: "2026-01-31T22:00:12.000Z",
+    },
+  ],
+});

@@ -1,0 +1,11 @@
+import { z } from "zod";
+import { incidentKey } from "../ordering-key.ts";
+import { cadId, defineEvent } from "./event.ts";
+
+export const incidentStatusUpdated = defineEvent({
+  name: "incident:status:updated",
+  summary: "An incident's new status",
+  payload: z.looseObject({ incidentId: cadId, status: z.string() }),
+  keys: (p) => [incidentKey(p.incidentId)],
+  examples: [{ incidentId: "INC-2026-004711", status: "TRANSPORTING" }],
+});

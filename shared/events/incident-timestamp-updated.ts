@@ -1,0 +1,18 @@
+import { z } from "zod";
+import { incidentKey } from "../ordering-key.ts";
+import { cadId, defineEvent } from "./event.ts";
+
+export const incidentTimestampUpdated = defineEvent({
+  name: "incident:timestamp:updated",
+  summary: "One of an incident's times",
+  payload: z.looseObject({ incidentId: cadId, field: z.string(), timestamp: z.string(), location: z.unknown() }),
+  keys: (p) => [incidentKey(p.incidentId)],
+  examples: [
+    {
+      incidentId: "INC-2026-004711",
+      field: "time_at_facility",
+      timestamp: "2026-01-31T22:05:00Z",
+      location: null,
+    },
+  ],
+});

@@ -1,0 +1,21 @@
+import { assignmentReceived } from "./assignment-received.ts";
+import type { CadEvent } from "./event.ts";
+import { incidentNew } from "./incident-new.ts";
+import { incidentStatusUpdated } from "./incident-status-updated.ts";
+import { incidentTimestampUpdated } from "./incident-timestamp-updated.ts";
+import { metricsUpdatedEvent } from "./metrics-updated.ts";
+import { transportCompletedEvent } from "./transport-completed.ts";
+import { unitLocationUpdated } from "./unit-location-updated.ts";
+import { unitStatusUpdated } from "./unit-status-updated.ts";
+
+/** Every event of the CAD that the bridge knows. To add one: its file, and a line here. */
+export const events: readonly CadEvent[] = [
+  unitLocationUpdated,
+  unitStatusUpdated,
+  incidentStatusUpdated,
+  incidentTimestampUpdated,
+  incidentNew,
+  assignmentReceived,
+  transportCompletedEvent,
+  metricsUpdatedEvent,
+];

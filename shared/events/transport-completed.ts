@@ -1,0 +1,11 @@
+import { z } from "zod";
+import { incidentKey } from "../ordering-key.ts";
+import { cadId, defineEvent, maybe } from "./event.ts";
+
+export const transportCompletedEvent = defineEvent({
+  name: "transport:completed",
+  summary: "A transport was completed; only from a CAD that has it",
+  payload: z.looseObject({ incidentId: cadId, epcrId: maybe(cadId) }),
+  keys: (p) => [incidentKey(p.incidentId)],
+  examples: [{ incidentId: "INC-2026-004711", epcrId: "EPCR-90210", transportType: "ALS" }],
+});

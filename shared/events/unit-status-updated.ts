@@ -1,0 +1,11 @@
+import { z } from "zod";
+import { incidentKey, unitKey } from "../ordering-key.ts";
+import { cadId, defineEvent, maybe } from "./event.ts";
+
+export const unitStatusUpdated = defineEvent({
+  name: "unit:status:updated",
+  summary: "A unit's new status",
+  payload: z.looseObject({ unitId: cadId, status: z.string(), incidentId: maybe(cadId) }),
+  keys: (p) => (p.incidentId == null ? [unitKey(p.unitId)] : [unitKey(p.unitId), incidentKey(p.incidentId)]),
+  examples: [{ unitId: "M12", status: "enroute", incidentId: "INC-2026-004711" }],
+});

@@ -1,0 +1,42 @@
+import { z } from "zod";
+
+/** How often the worker says how it is, ms. */
+export const BEAT_MS = 1000;
+/** A worker that was not heard of for so long is taken for dead, s. */
+export const HEARTBEAT_LIMIT_S = 15;
+/** How long its last word is kept, ms: the age of the beat is this less what is left, by Redis's clock alone. */
+export const BEAT_KEPT_MS = 60_000;
+
+/** What the worker that owns the CAD writes to Redis for the functions to read. */
+export const workerHealth = z.object({
+  instance: z.string(),
+  epoch: z.number(),
+  /** It said goodbye. */
+  stopped: z.boolean(),
+  /** Connected, authenticated, rooms joined, answering. */
+  ready: z.boolean(),
+  connected: z.boolean(),
+  authenticated: z.boolean(),
+  /** Why commands wait, in words for whoever is on call; null when they do not. */
+  waiting_for: z.string().nullable(),
+  /** Without credentials. */
+  cad_url: z.string(),
+  last_connection: z.string().nullable(),
+  connection_attempts: z.number(),
+  /** Counts the connections that became ready: a reconnect shows as a larger one. */
+  connections: z.number(),
+  last_error: z.string().nullable(),
+  event_handlers_registered: z.number(),
+  uptime_seconds: z.number(),
+  in_flight: z.number(),
+  rooms: z.number(),
+  /** How many events of each kind came from the CAD, and how many of them did not parse. */
+  events: z.record(z.string(), z.object({ received: z.number(), malformed: z.number() })),
+});
+export type WorkerHealth = z.infer<typeof workerHealth>;
+
+/** The URL without user, password and query: fit to be shown. */
+export function withoutCredentials(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  return parsed ? `${parsed.protocol}//${parsed.host}${parsed.pathname === "/" ? "" : parsed.pathname}` : "(not a URL)";
+}

@@ -1,0 +1,62 @@
+import { STORING_PRELUDE } from "./lua.ts";
+
+/**
+ * ARGV: id, kind, keys (JSON), body, user, role, fingerprint, latest ('1' or ''), ttl (us or ''), idempotency scope
+ * and key ('' or JSON), idempotency key as given, its ttl (ms), backlog limit, kept_ms of a superseded one.
+ * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id} or {'full'}.
+ */
+export const APPEND = `${STORING_PRELUDE}
+local id, kind, keys_json, body, user, role, fingerprint, latest, ttl, idem, given, idem_ttl, limit, kept_ms = unpack(ARGV)
+
+local function replay(prior)
+  local was = redis.call('HMGET', record(prior), 'fingerprint', 'state', 'accepted_at', 'user')
+  if not was[1] then return nil end
+  if was[4] ~= user or was[1] ~= fingerprint then return {'conflict', prior} end
+  return {'replayed', prior, was[2], was[3]}
+end
+if idem ~= '' then
+  -- The id of a command is a key for it too: whoever was told the id and nothing more can repeat it harmlessly.
+  local prior = redis.call('GET', base .. ':idem:' .. idem) or given
+  local answer = replay(prior)
+  if answer then return answer end
+end
+if redis.call('ZCARD', OPEN) >= tonumber(limit) then return {'full'} end
+
+local last = tonumber(redis.call('GET', base .. ':last') or 0)
+local at = math.max(now, last + 1)
+redis.call('SET', base .. ':last', whole(at))
+redis.call('HSET', record(id), 'kind', kind, 'keys', keys_json, 'body', body, 'user', user, 'role', role,
+  'fingerprint', fingerprint, 'latest', latest, 'state', 'queued', 'sends', 0, 'accepted_at', whole(at))
+redis.call('ZADD', OPEN, at, id)
+if ttl ~= '' then
+  local expires = at + tonumber(ttl)
+  redis.call('HSET', record(id), 'expires_at', whole(expires))
+  redis.call('ZADD', EXPIRING, expires, id)
+end
+if idem ~= '' then redis.call('SET', base .. ':idem:' .. idem, id, 'PX', idem_ttl) end
+
+local keys = cjson.decode(keys_json)
+
+-- Latest wins: the newer value takes the place of the last of all its lines, if that one waits and is the same kind.
+if latest == '1' then
+  local tail = redis.call('LINDEX', line(keys[1]), -1)
+  for i = 2, #keys do
+    if tail and redis.call('LINDEX', line(keys[i]), -1) ~= tail then tail = false end
+  end
+  if tail and not redis.call('ZSCORE', RUNNABLE, tail) then
+    local was = redis.call('HMGET', record(tail), 'kind', 'keys', 'state')
+    if was[1] == kind and was[2] == keys_json and was[3] == 'queued' then
+      for _, key in ipairs(keys) do redis.call('LSET', line(key), -1, id) end
+      finish(tail, {}, 'superseded', kept_ms, 'a newer value took its place', id)
+      return {'accepted', whole(at), 0}
+    end
+  end
+end
+
+local runnable = 1
+for _, key in ipairs(keys) do
+  if redis.call('RPUSH', line(key), id) > 1 then runnable = 0 end
+end
+if runnable == 1 then redis.call('ZADD', RUNNABLE, now, id) end
+return {'accepted', whole(at), runnable}
+`;

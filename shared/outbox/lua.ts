@@ -1,0 +1,69 @@
+import { DEAD_STATES } from "./states.ts";
+
+/**
+ * What every script of the outbox shares. KEYS[1] is the outbox's base name; all its keys begin with it and share
+ * its hash tag, so that a Redis Cluster runs each script on one node. The stored format is in FORMAT.md.
+ *
+ * Times are microseconds of Redis's own clock. Lua prints a large number as 1.7e+15, so they are written with %.0f.
+ */
+export const PRELUDE = `#!lua flags=allow-oom
+local base = KEYS[1]
+local RUNNABLE, OPEN, EXPIRING = base .. ':runnable', base .. ':open', base .. ':expiring'
+local DEAD, COUNTS, LEASE, OWNER = base .. ':dead', base .. ':counts', base .. ':lease', base .. ':owner'
+local function record(id) return base .. ':record:' .. id end
+local function line(key) return base .. ':line:' .. key end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local function whole(n) return string.format('%.0f', n) end
+local function is_final(state) return state ~= 'queued' and state ~= 'sent' end
+local dead = { ${DEAD_STATES.map((state) => `${state} = true`).join(", ")} }
+
+local function first_everywhere(id, keys)
+  for _, key in ipairs(keys) do
+    if redis.call('LINDEX', line(key), 0) ~= id then return false end
+  end
+  return true
+end
+
+-- Those that are first in all their lines, of the lines named: marked runnable, and returned on every call, so
+-- that a reply that was lost costs nothing. An entry without a record (it cannot be sent) gives way.
+local function runnable_heads(keys)
+  local heads, seen = {}, {}
+  for _, key in ipairs(keys) do
+    local head = redis.call('LINDEX', line(key), 0)
+    local theirs = head and redis.call('HGET', record(head), 'keys')
+    while head and not theirs do
+      redis.call('LPOP', line(key))
+      head = redis.call('LINDEX', line(key), 0)
+      theirs = head and redis.call('HGET', record(head), 'keys')
+    end
+    if head and not seen[head] then
+      seen[head] = true
+      if first_everywhere(head, cjson.decode(theirs)) then
+        redis.call('ZADD', RUNNABLE, 'NX', now, head)
+        heads[#heads + 1] = head
+      end
+    end
+  end
+  return heads
+end
+
+-- Gives a message its final state and takes it off its lines.
+local function finish(id, keys, state, kept_ms, reason, by)
+  for _, key in ipairs(keys) do
+    if redis.call('LINDEX', line(key), 0) == id then redis.call('LPOP', line(key))
+    else redis.call('LREM', line(key), 1, id) end
+  end
+  redis.call('ZREM', RUNNABLE, id)
+  redis.call('ZREM', OPEN, id)
+  redis.call('ZREM', EXPIRING, id)
+  redis.call('HSET', record(id), 'state', state, 'settled_at', whole(now), 'reason', reason, 'by', by)
+  redis.call('PEXPIRE', record(id), kept_ms)
+  redis.call('HINCRBY', COUNTS, state, 1)
+  if dead[state] then redis.call('ZADD', DEAD, now, id) end
+  redis.call('PUBLISH', base .. ':settled:' .. id, state)
+end
+`;
+
+/** The same, for a script that must not run when Redis is full: it would store more. */
+export const STORING_PRELUDE = PRELUDE.replace("#!lua flags=allow-oom", "#!lua");

@@ -1,0 +1,155 @@
+import type { Redis } from "ioredis";
+import type { OrderingKey } from "../ordering-key.ts";
+import { script, type ScriptReply } from "../redis.ts";
+import type { Role } from "../roles.ts";
+import type { Micros } from "../time.ts";
+import { APPEND } from "./append.ts";
+import type { OutboxKeys } from "./keys.ts";
+import { STATES, type State } from "./states.ts";
+
+/** How long an idempotency key stands for its command. */
+export const IDEMPOTENCY_MS = 24 * 3_600_000;
+/** How long a settled record is kept: longer than its idempotency key. */
+export const KEPT_MS = 25 * 3_600_000;
+/** How long a dead letter is kept. */
+export const DEAD_KEPT_MS = 30 * 24 * 3_600_000;
+
+export interface NewMessage {
+  /** No colon, and not digits alone: it is a BullMQ job id as well. */
+  id: string;
+  kind: string;
+  keys: readonly OrderingKey[];
+  body: string;
+  user: string;
+  role: Role;
+  /** The same for what counts as the same request; see `idempotencyKey`. */
+  fingerprint: string;
+  latestWins: boolean;
+  ttlSeconds: number | undefined;
+  idempotencyKey: string | undefined;
+}
+
+export type Appended =
+  | { outcome: "accepted"; id: string; state: "queued"; acceptedAt: Micros; runnable: boolean }
+  | { outcome: "replayed"; id: string; state: State; acceptedAt: Micros }
+  /** The idempotency key stands for another request. */
+  | { outcome: "conflict"; id: string }
+  /** As many unsettled messages as the backlog may hold. */
+  | { outcome: "full" };
+
+/** What is known of a message, without its body. */
+export interface MessageRecord {
+  id: string;
+  kind: string;
+  keys: OrderingKey[];
+  user: string;
+  state: State;
+  sends: number;
+  acceptedAt: Micros;
+  expiresAt: Micros | undefined;
+  sentAt: Micros | undefined;
+  settledAt: Micros | undefined;
+  reason: string;
+  by: string;
+}
+
+/** What the outbox holds now. */
+export interface Backlog {
+  now: Micros;
+  unsettled: number;
+  dead: number;
+  oldestUnsettled: Micros | undefined;
+  /** When the longest-neglected runnable message became runnable, or was last begun. */
+  oldestRunnable: Micros | undefined;
+  /** How many messages reached each final state, since ever. */
+  counts: Record<string, number>;
+}
+
+/** The side of the outbox that accepts messages and tells what became of them. */
+export interface Outbox {
+  append(message: NewMessage): Promise<Appended>;
+  read(id: string): Promise<MessageRecord | undefined>;
+  backlog(): Promise<Backlog>;
+}
+
+/** @param maxBacklog how many unsettled messages it holds at most; beyond, it accepts no more. */
+export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): Outbox {
+  const append = script(redis, "outboxAppend", APPEND);
+  return {
+    async append(m) {
+      const idem = m.idempotencyKey === undefined ? "" : JSON.stringify([m.user, m.idempotencyKey]);
+      const ttl = m.ttlSeconds === undefined ? "" : m.ttlSeconds * 1_000_000;
+      const reply = await append(
+        keys.base,
+        ...[m.id, m.kind, JSON.stringify(m.keys), m.body, m.user, m.role, m.fingerprint],
+        ...[m.latestWins ? "1" : "", ttl, idem, m.idempotencyKey ?? "", IDEMPOTENCY_MS, maxBacklog, KEPT_MS],
+      );
+      return parseAppended(m.id, reply);
+    },
+
+    async read(id) {
+      const [kind, ordering, user, state, sends, acceptedAt, ...rest] = await redis.hmget(
+        keys.record(id),
+        ...["kind", "keys", "user", "state", "sends", "accepted_at", "expires_at", "sent_at", "settled_at"],
+        ...["reason", "by"],
+      );
+      if (!kind || !ordering || !acceptedAt) return undefined;
+      const [expiresAt, sentAt, settledAt, reason, by] = rest;
+      return {
+        id,
+        kind,
+        keys: JSON.parse(ordering) as OrderingKey[],
+        user: user ?? "",
+        state: asState(state),
+        sends: Number(sends),
+        acceptedAt: Number(acceptedAt),
+        expiresAt: expiresAt ? Number(expiresAt) : undefined,
+        sentAt: sentAt ? Number(sentAt) : undefined,
+        settledAt: settledAt ? Number(settledAt) : undefined,
+        reason: reason ?? "",
+        by: by ?? "",
+      };
+    },
+
+    async backlog() {
+      const [[seconds, micros], unsettled, dead, open, runnable, counts] = await Promise.all([
+        redis.time(),
+        redis.zcard(keys.open),
+        redis.zcard(keys.dead),
+        redis.zrange(keys.open, "0", "0", "WITHSCORES"),
+        redis.zrange(keys.runnable, "0", "0", "WITHSCORES"),
+        redis.hgetall(keys.counts),
+      ]);
+      return {
+        now: Number(seconds) * 1_000_000 + Number(micros),
+        unsettled,
+        dead,
+        oldestUnsettled: open[1] === undefined ? undefined : Number(open[1]),
+        oldestRunnable: runnable[1] === undefined ? undefined : Number(runnable[1]),
+        counts: Object.fromEntries(Object.entries(counts).map(([state, n]) => [state, Number(n)])),
+      };
+    },
+  };
+}
+
+function parseAppended(id: string, reply: ScriptReply): Appended {
+  const [outcome, first, second, third] = Array.isArray(reply) ? reply : [];
+  switch (outcome) {
+    case "accepted":
+      return { outcome, id, state: "queued", acceptedAt: Number(first), runnable: second === 1 };
+    case "replayed":
+      return { outcome, id: String(first), state: asState(second), acceptedAt: Number(third) };
+    case "conflict":
+      return { outcome, id: String(first) };
+    case "full":
+      return { outcome };
+    default:
+      throw new Error("the append script answered in a form that this version does not know");
+  }
+}
+
+function asState(value: unknown): State {
+  const state = STATES.find((s) => s === value);
+  if (!state) throw new Error("a record in Redis has a state that this version does not know");
+  return state;
+}

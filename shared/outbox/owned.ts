@@ -1,0 +1,137 @@
+import type { Redis } from "ioredis";
+import { batched } from "../batch.ts";
+import { script, type ScriptReply } from "../redis.ts";
+import type { Role } from "../roles.ts";
+import type { Micros } from "../time.ts";
+import { BEGIN } from "./begin.ts";
+import type { OutboxKeys } from "./keys.ts";
+import { DEAD_KEPT_MS, KEPT_MS } from "./outbox.ts";
+import { EXPIRE, SETTLE } from "./settle.ts";
+import type { FinalState } from "./states.ts";
+
+export interface ToSend {
+  answer: "send";
+  kind: string;
+  keys: string;
+  body: string;
+  user: string;
+  role: Role;
+  acceptedAt: Micros;
+  /** How often it was begun, this time included. */
+  sends: number;
+}
+
+export type Begun =
+  | ToSend
+  /** It is final; these are runnable now. */
+  | { answer: "settled"; runnable: string[] }
+  /** Another one is before it in one of its lines. */
+  | { answer: "waiting" }
+  | { answer: "gone" }
+  /** The lease is not this worker's: nothing may be sent. */
+  | { answer: "not-owner" };
+
+export interface Settlement {
+  id: string;
+  state: FinalState;
+  /** Why, in words for people; never a payload. */
+  reason: string;
+  /** What proved it: ack, echo, fence. */
+  by: string;
+}
+
+/** Another worker owns the CAD, or nobody does: this one must not send or settle. */
+export class NotOwner extends Error {
+  override name = "NotOwner";
+  constructor() {
+    super("this worker does not own the CAD any more; it stops sending and stands by");
+  }
+}
+
+/** The side of the outbox that only the owner of the CAD may touch. */
+export interface OwnedOutbox {
+  /** Marks it sent, if it may be sent now. Asked right before every send and after every wait. */
+  begin(id: string): Promise<Begun>;
+  /** Records a final state, and answers with those that have become runnable. Throws NotOwner. */
+  settle(settlement: Settlement): Promise<string[]>;
+  /** Settles what outlived its time while it waited; answers with those that have become runnable. */
+  expire(): Promise<string[]>;
+  /** Runnable ids in pages, the longest neglected first; `idleMs`: only those neglected for so long. */
+  runnable(idleMs: number): AsyncGenerator<string[]>;
+}
+
+const PAGE = 500;
+
+/** @param token the lease's; begin and settle are refused without it. */
+export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string): OwnedOutbox {
+  const beginScript = script(redis, "outboxBegin", BEGIN);
+  const settleScript = script(redis, "outboxSettle", SETTLE);
+  const expireScript = script(redis, "outboxExpire", EXPIRE);
+
+  const settleBatch = batched(async (batch: Settlement[]) => {
+    const args = batch.flatMap((s) => [s.id, s.state, s.reason, s.by]);
+    return rows(await settleScript(keys.base, token, KEPT_MS, DEAD_KEPT_MS, ...args));
+  });
+
+  return {
+    begin: batched(async (ids: string[]) =>
+      rows(await beginScript(keys.base, token, KEPT_MS, DEAD_KEPT_MS, ...ids)).map(parseBegun),
+    ),
+
+    async settle(settlement) {
+      const [answer, ...runnable] = await settleBatch(settlement);
+      if (answer === "not-owner") throw new NotOwner();
+      return runnable.map(String);
+    },
+
+    async expire() {
+      const runnable: string[] = [];
+      for (;;) {
+        const reply = await expireScript(keys.base, token, DEAD_KEPT_MS, PAGE);
+        const [seen, ...heads] = Array.isArray(reply) ? reply : [0];
+        runnable.push(...heads.map(String));
+        if (Number(seen) < PAGE) return runnable;
+      }
+    },
+
+    async *runnable(idleMs) {
+      const [seconds, micros] = await redis.time();
+      const before = Number(seconds) * 1_000_000 + Number(micros) - idleMs * 1000;
+      for (let offset = 0; ; offset += PAGE) {
+        const page = await redis.zrangebyscore(keys.runnable, "-inf", before, "LIMIT", offset, PAGE);
+        if (page.length > 0) yield page;
+        if (page.length < PAGE) return;
+      }
+    },
+  };
+}
+
+function rows(reply: ScriptReply): ScriptReply[][] {
+  return Array.isArray(reply) ? reply.filter((row) => Array.isArray(row)) : [];
+}
+
+function parseBegun([answer, ...rest]: ScriptReply[]): Begun {
+  switch (answer) {
+    case "send": {
+      const [kind, keys, body, user, role, acceptedAt, sends] = rest.map(String);
+      return {
+        answer,
+        kind: kind ?? "",
+        keys: keys ?? "[]",
+        body: body ?? "null",
+        user: user ?? "",
+        role: role as Role,
+        acceptedAt: Number(acceptedAt),
+        sends: Number(sends),
+      };
+    }
+    case "settled":
+      return { answer, runnable: rest.map(String) };
+    case "waiting":
+    case "gone":
+    case "not-owner":
+      return { answer };
+    default:
+      throw new Error("the begin script answered in a form that this version does not know");
+  }
+}

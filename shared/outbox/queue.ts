@@ -1,0 +1,107 @@
+import { DelayedError, Queue, Worker } from "bullmq";
+import type { Redis } from "ioredis";
+import type { Log } from "../log.ts";
+import { withDeadline } from "../sleep.ts";
+import type { OutboxKeys } from "./keys.ts";
+
+/**
+ * The BullMQ queue. A job is the id of a runnable message and nothing else, so all jobs are independent of each
+ * other: whatever order BullMQ runs, retries or recovers them in is fine. This file is the only one that knows BullMQ.
+ */
+export interface JobQueue {
+  /** Adds a job for each id that has none. */
+  add(ids: readonly string[], delayMs?: number): Promise<void>;
+  /** Adds a job for an id unless a live one stands there already; a leftover of an earlier one gives way. */
+  ensure(id: string): Promise<"live" | "added">;
+  counts(): Promise<Record<string, number>>;
+  close(): Promise<void>;
+}
+
+const JOB_NAME = "emit";
+/** BullMQ ignores an id that exists in any state, so nothing finished may stay: the history is in the record. */
+const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 1 };
+const FORCED_CLOSE_MS = 1000;
+const LIVE_STATES: ReadonlySet<string> = new Set(["waiting", "active", "delayed", "prioritized"]);
+
+export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue {
+  const queue = new Queue(keys.queue.name, {
+    connection: redis,
+    prefix: keys.queue.prefix,
+    defaultJobOptions: JOB_OPTIONS,
+    skipWaitingForReady: true,
+  });
+  queue.on("error", (error: Error) => log.warn({ reason: error.name }, "the queue reports an error"));
+
+  async function add(ids: readonly string[], delayMs = 0): Promise<void> {
+    const [only] = ids;
+    if (ids.length === 1 && only !== undefined) await queue.add(JOB_NAME, {}, { jobId: only, delay: delayMs });
+    else if (ids.length > 1) {
+      await queue.addBulk(ids.map((jobId) => ({ name: JOB_NAME, data: {}, opts: { jobId, delay: delayMs } })));
+    }
+  }
+
+  return {
+    add,
+    async ensure(id) {
+      if (LIVE_STATES.has(await queue.getJobState(id))) return "live";
+      await queue.remove(id);
+      await add([id]);
+      return "added";
+    },
+    counts: () => queue.getJobCounts("waiting", "active", "delayed"),
+    close: () => withDeadline(queue.close(), FORCED_CLOSE_MS, "closing the queue").catch(() => undefined),
+  };
+}
+
+/** What became of a job: done, or to be run again after a while. */
+export type JobOutcome = "done" | { retryInMs: number };
+
+export interface JobConsumer {
+  /** Takes no more jobs and waits for those that run, `graceMs` at most. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Runs `handle` for each job, up to `concurrency` at once. A handler that throws leaves its id to the sweep. */
+export function startJobConsumer(
+  redis: Redis,
+  keys: OutboxKeys,
+  concurrency: number,
+  handle: (id: string) => Promise<JobOutcome>,
+  log: Log,
+): JobConsumer {
+  const worker = new Worker(
+    keys.queue.name,
+    async (job, token) => {
+      const outcome = await handle(job.id ?? "");
+      if (outcome !== "done") {
+        await job.moveToDelayed(Date.now() + outcome.retryInMs, token);
+        throw new DelayedError();
+      }
+    },
+    {
+      connection: redis,
+      prefix: keys.queue.prefix,
+      concurrency,
+      // A crashed worker's jobs come back within 7 s, however often that happens: measured under chaos.
+      lockDuration: 5000,
+      stalledInterval: 2000,
+      maxStalledCount: 1_000_000,
+      runRetryDelay: 200,
+      drainDelay: 1,
+    },
+  );
+  worker.on("error", (error) => log.warn({ reason: error.name }, "the queue's consumer reports an error"));
+  worker.on("failed", (job, error) =>
+    log.debug({ command_id: job?.id, reason: error.name }, "a job ended early; the sweep sees to its command"),
+  );
+
+  let stopping: Promise<void> | undefined;
+  return {
+    stop(graceMs) {
+      stopping ??= withDeadline(worker.close(), graceMs, "closing the consumer")
+        .catch(() => withDeadline(worker.close(true), FORCED_CLOSE_MS, "closing the consumer by force"))
+        .catch((error: Error) => log.warn({ reason: error.message }, "the consumer did not close in time"));
+      return stopping;
+    },
+  };
+}

@@ -1,0 +1,31 @@
+/**
+ * What becomes of a message in the outbox: `queued`, then `sent`, then exactly one of the final states.
+ *
+ * - `confirmed`: the CAD acked it, or broadcast its echo
+ * - `received`: the CAD's process has it, and neither ack nor echo is to be expected for it
+ * - `unconfirmed`: the CAD's process has it, but the ack or echo that was to be expected did not come in time
+ * - `rejected`: the CAD said no for good
+ * - `failed`: its attempts are used up
+ * - `expired`: its time to live passed before it could be sent
+ * - `superseded`: a newer value took its place
+ */
+export const FINAL_STATES = [
+  "confirmed",
+  "received",
+  "unconfirmed",
+  "rejected",
+  "failed",
+  "expired",
+  "superseded",
+] as const;
+export type FinalState = (typeof FINAL_STATES)[number];
+
+export const STATES = ["queued", "sent", ...FINAL_STATES] as const;
+export type State = (typeof STATES)[number];
+
+/** Never delivered, and kept with the reason so that somebody can send them again. */
+export const DEAD_STATES = ["rejected", "failed", "expired"] as const satisfies readonly FinalState[];
+
+export const isFinal = (state: State): state is FinalState => state !== "queued" && state !== "sent";
+export const isDead = (state: State): state is (typeof DEAD_STATES)[number] =>
+  (DEAD_STATES as readonly State[]).includes(state);

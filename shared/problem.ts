@@ -1,0 +1,135 @@
+import type { z } from "zod";
+
+/**
+ * Everything that an answer may complain of (RFC 9457). A code never changes its meaning: clients branch on it.
+ * `title` says what is wrong, `mend` what to do next.
+ */
+export const PROBLEMS = {
+  "not-json": { status: 400, title: "The body is not JSON", mend: "Send one JSON object, as UTF-8." },
+  "invalid-header": { status: 400, title: "A header is not valid", mend: "Mend the header that is named." },
+  unauthenticated: {
+    status: 401,
+    title: "No valid token",
+    mend: "Send Authorization: Bearer with a token that is signed for this bridge and has not expired.",
+  },
+  forbidden: {
+    status: 403,
+    title: "The token's role may not do this",
+    mend: "Use a token with the role that is named.",
+  },
+  "not-found": { status: 404, title: "There is nothing here", mend: "Look up the path, or the id, in the API docs." },
+  "method-not-allowed": {
+    status: 405,
+    title: "The path does not take this method",
+    mend: "Use a method of the Allow header.",
+  },
+  "too-large": { status: 413, title: "The body is too large", mend: "Send at most 256 KiB." },
+  "not-json-type": {
+    status: 415,
+    title: "The body is not declared as JSON",
+    mend: "Send Content-Type: application/json.",
+  },
+  "invalid-body": { status: 422, title: "The body does not fit", mend: "Mend every field that is named in errors." },
+  "idempotency-conflict": {
+    status: 422,
+    title: "The Idempotency-Key stands for another request",
+    mend: "Use a new key for a new request.",
+  },
+  undeliverable: {
+    status: 502,
+    title: "The command was not delivered",
+    mend: "Read its reason; send it again once that is mended.",
+  },
+  "redis-unavailable": {
+    status: 503,
+    title: "The backlog cannot be reached",
+    mend: "Send it again after Retry-After, with the same Idempotency-Key.",
+  },
+  "redis-full": {
+    status: 503,
+    title: "The backlog has no room",
+    mend: "Send it again after Retry-After, with the same Idempotency-Key.",
+  },
+  "no-worker": { status: 503, title: "No worker is running", mend: "Start the worker, or look into why it stopped." },
+  "reconnect-timeout": {
+    status: 504,
+    title: "The bridge was not ready again in time",
+    mend: "Look at /health for what it waits for. It goes on trying.",
+  },
+  internal: {
+    status: 500,
+    title: "The bridge failed",
+    mend: "Look into its log. Repeating with the same Idempotency-Key is harmless.",
+  },
+} as const;
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** The seconds that a client is asked to wait before it tries again. */
+export const RETRY_AFTER_S = 2;
+
+/** One wrong field: where it is (RFC 6901) and what is wrong with it, never its value. */
+export interface WrongField {
+  pointer: string;
+  detail: string;
+}
+
+/** Thrown anywhere below an HTTP handler: becomes a problem+json answer. */
+export class Problem extends Error {
+  override name = "Problem";
+  readonly code: ProblemCode;
+  /** Members beside the standard ones, such as `errors` or `command_id`. */
+  readonly more: Record<string, unknown>;
+  readonly headers: Record<string, string>;
+
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    more: Record<string, unknown> = {},
+    headers: Record<string, string> = {},
+  ) {
+    super(detail);
+    this.code = code;
+    this.more = more;
+    this.headers = headers;
+  }
+
+  toResponse(): Response {
+    const { status, title, mend } = PROBLEMS[this.code];
+    const type = `urn:problem-type:socket-bridge:${this.code}`;
+    const retry = status === 503 ? { "Retry-After": String(RETRY_AFTER_S) } : {};
+    return Response.json(
+      { type, title, status, code: this.code, detail: this.message, mend, ...this.more },
+      { status, headers: { ...retry, ...this.headers, "Content-Type": "application/problem+json" } },
+    );
+  }
+}
+
+const pointer = (path: readonly PropertyKey[]): string =>
+  path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+
+type Issue = z.core.$ZodIssue;
+
+/** Every wrong field of a body. Of a union, the form that fits best is the one whose faults are told. */
+export function wrongFields(issues: readonly Issue[], at: readonly PropertyKey[] = []): WrongField[] {
+  return issues.flatMap((issue) => {
+    const path = [...at, ...issue.path];
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({ pointer: pointer([...path, key]), detail: "is not a field of this request" }));
+    }
+    if (issue.code === "invalid_union" && issue.errors.length > 0) {
+      const nested = issue.errors.filter((branch) =>
+        branch.some((i) => i.path.length > 0 || i.code === "unrecognized_keys"),
+      );
+      const [best] = nested.toSorted((a, b) => misfit(a) - misfit(b));
+      if (best) return wrongFields(best, path);
+    }
+    return [{ pointer: pointer(path), detail: issue.message }];
+  });
+}
+
+/** How far a form of a union is from what was given: keys that do not belong weigh more than values that are off. */
+const misfit = (branch: readonly Issue[]): number =>
+  branch.reduce(
+    (sum, i) => sum + (i.code === "unrecognized_keys" ? 10 * i.keys.length : i.code === "invalid_type" ? 3 : 1),
+    0,
+  );

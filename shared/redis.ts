@@ -1,0 +1,78 @@
+import { Redis, type RedisOptions } from "ioredis";
+import type { Log } from "./log.ts";
+import { withDeadline } from "./sleep.ts";
+
+/**
+ * How long and how often a connection tries.
+ *
+ * - `request`: behind an HTTP request. Fails at once while Redis is away, and after 1 s when it hangs; never queues.
+ * - `worker`: behind long-lived work. Outlasts a short outage, and fails after 5 s in a longer one.
+ * - `queue`: for BullMQ, whose blocking reads take as long as they take, and which retries by itself.
+ */
+const PROFILES = {
+  request: {
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    commandTimeout: 1000,
+    connectTimeout: 1000,
+    retryStrategy: (n: number) => Math.min(50 * n, 500),
+  },
+  worker: {
+    maxRetriesPerRequest: null,
+    commandTimeout: 5000,
+    connectTimeout: 2000,
+    retryStrategy: (n: number) => Math.min(50 * n, 500),
+  },
+  queue: {
+    maxRetriesPerRequest: null,
+    connectTimeout: 2000,
+    retryStrategy: (n: number) => Math.min(50 * n, 500),
+  },
+} as const satisfies Record<string, RedisOptions>;
+
+/** Opens a connection. Losing and regaining it is logged once each, not for every try. */
+export function connectRedis(url: string, profile: keyof typeof PROFILES, log: Log): Redis {
+  const redis = new Redis(url, PROFILES[profile]);
+  let reachable: boolean | undefined;
+  redis.on("ready", () => {
+    if (reachable === false) log.info({ profile }, "redis is back");
+    reachable = true;
+  });
+  redis.on("error", (error: Error & { code?: string }) => {
+    if (reachable !== false) log.error({ profile, reason: error.code ?? error.name }, "redis is not reachable");
+    reachable = false;
+  });
+  return redis;
+}
+
+/** Closes a connection, saying QUIT if Redis listens within a second. */
+export async function closeRedis(redis: Redis): Promise<void> {
+  if (redis.status === "end") return;
+  if (redis.status === "ready") await withDeadline(redis.quit(), 1000, "QUIT").catch(() => undefined);
+  redis.disconnect();
+}
+
+type Argument = string | number;
+export type ScriptReply = string | number | null | ScriptReply[];
+export type Script = (key: string, ...args: Argument[]) => Promise<ScriptReply>;
+
+/** A Lua script as a function of one key and its arguments; sent by its hash once Redis knows it. */
+export function script(redis: Redis, name: string, lua: string): Script {
+  redis.defineCommand(name, { numberOfKeys: 1, lua });
+  // defineCommand adds a method of that name, of which the types cannot know.
+  const commands = redis as unknown as Record<string, Script>;
+  return (key, ...args) => {
+    const run = commands[name];
+    if (!run) throw new TypeError(`the script ${name} is not defined on this connection`);
+    return run.call(redis, key, ...args);
+  };
+}
+
+/** Why Redis did not do what it was asked: `full` of memory, or not there in time. */
+export function redisFault(error: unknown): "full" | "unavailable" | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (/^(OOM|MISCONF)/.test(error.message)) return "full";
+  const gone =
+    /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)|Connection is closed|Stream isn't writeable|timed out|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT/i;
+  return error.name === "MaxRetriesPerRequestError" || gone.test(error.message) ? "unavailable" : undefined;
+}

@@ -1,0 +1,70 @@
+/**
+ * The words of the HTTP API and what they are called on the CAD's wire. Every translation between the two
+ * stands here and nowhere else.
+ */
+
+/** A unit's status as the HTTP API takes it; sent to the CAD as given (the CAD stores any string). */
+export const UNIT_STATUSES = [
+  "available",
+  "dispatched",
+  "enroute",
+  "onscene",
+  "transport",
+  "hospital",
+  "unavailable",
+] as const;
+
+/** An incident's status, taken in lower or upper case and sent as given. */
+export const INCIDENT_STATUSES = [
+  "pending",
+  "assigned",
+  "en_route",
+  "at_facility",
+  "transporting",
+  "arrived_destination",
+  "completed",
+  "cancelled",
+] as const;
+
+/** The time columns that the CAD has. A `field` becomes a column name there, so nothing else may pass. */
+export const CAD_TIME_COLUMNS = [
+  "time_incident_created",
+  "time_unit_assigned",
+  "time_en_route",
+  "time_at_facility",
+  "time_transporting",
+  "time_arrived_destination",
+  "time_completed",
+] as const;
+export type CadTimeColumn = (typeof CAD_TIME_COLUMNS)[number];
+
+/** The API's own names for those times. The CAD has one column for "back in service" and "call completed". */
+export const TIMESTAMP_FIELDS = {
+  dispatched_at: "time_unit_assigned",
+  enroute_at: "time_en_route",
+  onscene_at: "time_at_facility",
+  transport_at: "time_transporting",
+  hospital_at: "time_arrived_destination",
+  available_at: "time_completed",
+  completed_at: "time_completed",
+} as const satisfies Record<string, CadTimeColumn>;
+
+export const TIMESTAMP_FIELD_NAMES = [
+  ...(Object.keys(TIMESTAMP_FIELDS) as (keyof typeof TIMESTAMP_FIELDS)[]),
+  ...CAD_TIME_COLUMNS,
+] as const;
+
+/** The CAD's column for a field of the API; the CAD's own columns stand for themselves. */
+export function toCadColumn(field: (typeof TIMESTAMP_FIELD_NAMES)[number]): CadTimeColumn {
+  return field in TIMESTAMP_FIELDS
+    ? TIMESTAMP_FIELDS[field as keyof typeof TIMESTAMP_FIELDS]
+    : (field as CadTimeColumn);
+}
+
+/**
+ * Speed on the CAD's wire is in m/s, because the terminals in the vehicles send it so in the same event;
+ * the HTTP API takes km/h. Rounded to 0.01 m/s, finer than any GPS tells.
+ */
+export function toMetresPerSecond(kilometresPerHour: number): number {
+  return Math.round((kilometresPerHour / 3.6) * 100) / 100;
+}

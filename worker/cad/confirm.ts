@@ -1,0 +1,151 @@
+import type { Echo } from "../../shared/commands/command.ts";
+import { readAnswer } from "./answer.ts";
+import { isEchoOf, valueAt } from "./echo.ts";
+import type { Fences } from "./fences.ts";
+import type { Transport } from "./transport.ts";
+
+/** What counts as confirmation: the CAD's ack, its echo, the fence alone, or whichever of ack and echo comes first. */
+export const CONFIRM_MODES = ["auto", "ack", "echo", "fence"] as const;
+export type ConfirmMode = (typeof CONFIRM_MODES)[number];
+
+export interface Delivery {
+  commandId: string;
+  event: string;
+  payload: Record<string, unknown> | string;
+  echo: Echo | undefined;
+}
+
+/** What became of one send. */
+export type Outcome =
+  | { result: "confirmed"; by: "ack" | "echo" }
+  | { result: "received"; by: "fence" }
+  | { result: "unconfirmed"; by: "fence" }
+  | { result: "rejected" | "refused"; reason: string }
+  | { result: "disconnected" };
+
+/** How the CAD has treated each event so far; outlives a connection. Bounded by the events that the bridge emits. */
+export type AckHabits = Map<string, "acks" | "silent">;
+
+/**
+ * How long an ack may take after the fence, for an event with no echo of which it is not known whether this CAD acks
+ * it, ms. An ack that comes later is still noted for the next time.
+ */
+const FIRST_ACK_GRACE_MS = 250;
+
+interface Pending extends Delivery {
+  settle(outcome: Outcome): void;
+}
+
+/** Sends on one connection, and finds out for each send what became of it. */
+export interface Confirmations {
+  send(delivery: Delivery): Promise<Outcome>;
+  /** An event came in: the id of the command that it is the echo of, if it is one. Confirms that command. */
+  heard(event: string, payload: unknown): string | undefined;
+  inFlight(): number;
+  /** The connection ended: nothing that is in flight will be heard of. */
+  end(): void;
+}
+
+export function createConfirmations(options: {
+  mode: ConfirmMode;
+  timeoutMs: number;
+  habits: AckHabits;
+  fences: Fences;
+  transport: Pick<Transport, "emit">;
+}): Confirmations {
+  const { mode, timeoutMs, habits, fences, transport } = options;
+  const pending = new Set<Pending>();
+  /** By the echo's event and the subject's id: no two commands with the same subject are in flight together. */
+  const awaited = new Map<string, { subject: string; sends: Map<string, Pending> }>();
+  const takesAcks = mode === "auto" || mode === "ack";
+  const takesEchoes = mode === "auto" || mode === "echo";
+
+  /** True if this CAD is to say that it handled the event: then silence is not a proof of anything. */
+  function expectsWord(delivery: Delivery): boolean {
+    if (mode === "ack") return true;
+    if (takesEchoes && delivery.echo) return true;
+    return mode === "auto" && habits.get(delivery.event) === "acks";
+  }
+
+  function onAck(send: Pending, error: Error | null, answer: unknown): void {
+    if (error) {
+      if (expectsWord(send)) proveReceipt(send, "unconfirmed");
+      return;
+    }
+    habits.set(send.event, "acks");
+    const said = readAnswer(answer);
+    if (said.verdict === "yes") send.settle({ result: "confirmed", by: "ack" });
+    else send.settle({ result: said.again ? "refused" : "rejected", reason: said.reason });
+  }
+
+  function proveReceipt(send: Pending, result: "received" | "unconfirmed"): void {
+    void fences.proof().then(() => send.settle({ result, by: "fence" }));
+  }
+
+  /** No word is to be expected: the fence is the proof, after a little grace for a CAD that may turn out to ack. */
+  function proveWithoutWord(send: Pending): void {
+    if (mode !== "auto" || habits.has(send.event)) return proveReceipt(send, "received");
+    void fences.proof().then(() =>
+      setTimeout(() => {
+        if (!habits.has(send.event)) habits.set(send.event, "silent");
+        send.settle({ result: "received", by: "fence" });
+      }, FIRST_ACK_GRACE_MS),
+    );
+  }
+
+  function awaitEcho(send: Pending, echo: Echo): () => void {
+    const [subject] = echo.fields;
+    const { sends } = awaited.get(echo.event) ?? { sends: new Map<string, Pending>() };
+    awaited.set(echo.event, { subject, sends });
+    const id = String(valueAt(send.payload, subject));
+    sends.set(id, send);
+    return () => {
+      if (sends.get(id) === send) sends.delete(id);
+    };
+  }
+
+  return {
+    send(delivery) {
+      return new Promise<Outcome>((resolve) => {
+        let settled = false;
+        let timer: NodeJS.Timeout | undefined;
+        let forgetEcho: (() => void) | undefined;
+        const send: Pending = {
+          ...delivery,
+          settle(outcome) {
+            if (settled) return;
+            settled = true;
+            clearTimeout(timer);
+            pending.delete(send);
+            forgetEcho?.();
+            resolve(outcome);
+          },
+        };
+        pending.add(send);
+        if (takesEchoes && delivery.echo) forgetEcho = awaitEcho(send, delivery.echo);
+
+        if (takesAcks) {
+          const ack = { ackMs: timeoutMs, answered: onAck.bind(undefined, send) };
+          transport.emit(delivery.event, delivery.payload, ack);
+        } else {
+          transport.emit(delivery.event, delivery.payload);
+          if (expectsWord(delivery)) timer = setTimeout(() => proveReceipt(send, "unconfirmed"), timeoutMs);
+        }
+        if (!expectsWord(delivery)) proveWithoutWord(send);
+      });
+    },
+
+    heard(event, payload) {
+      const waiting = awaited.get(event);
+      const send = waiting?.sends.get(String(valueAt(payload, waiting.subject)));
+      if (!send?.echo || !isEchoOf(send.echo, send.payload, payload, send.commandId)) return undefined;
+      send.settle({ result: "confirmed", by: "echo" });
+      return send.commandId;
+    },
+
+    inFlight: () => pending.size,
+    end() {
+      for (const send of pending) send.settle({ result: "disconnected" });
+    },
+  };
+}

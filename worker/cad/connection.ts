@@ -1,0 +1,132 @@
+import { backoffMs } from "../../shared/backoff.ts";
+import type { Room } from "../../shared/ordering-key.ts";
+import { sleep } from "../../shared/sleep.ts";
+import type { AckHabits, Delivery, Outcome } from "./confirm.ts";
+import { createSession, type Session, type SessionOptions } from "./session.ts";
+import { createTransport, type TransportEvents } from "./transport.ts";
+
+/** How soon it tries again after a connection failed or broke: from, to, ms. */
+const RETRY_FROM_MS = 250;
+const RETRY_TO_MS = 5000;
+/** How long a requested reconnect lets what is in flight be confirmed first, ms. */
+const DRAIN_MS = 2000;
+
+const NO_SESSION = { ready: false, connected: false, authenticated: false, inFlight: 0, rooms: 0 };
+
+export interface ConnectionStatus {
+  ready: boolean;
+  connected: boolean;
+  authenticated: boolean;
+  inFlight: number;
+  rooms: number;
+  attempts: number;
+  /** How many connections became ready so far. */
+  connections: number;
+  lastConnection: Date | undefined;
+  lastError: string | undefined;
+}
+
+/** The bridge's connection to the CAD: reconnects for ever, until it is stopped. */
+export interface CadConnection {
+  status(): ConnectionStatus;
+  /** Sends on the present connection. `disconnected` if there is none, or if it ends before an answer came. */
+  send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
+  /** Lets what is in flight be confirmed, then makes a new connection at once. */
+  reconnect(): void;
+  stop(): Promise<void>;
+}
+
+export interface ConnectionOptions extends Omit<SessionOptions, "transport" | "habits"> {
+  url: string;
+  /** Called whenever the status changed. */
+  onChange(): void;
+  random: () => number;
+}
+
+export function startCadConnection(options: ConnectionOptions): CadConnection {
+  const { log } = options;
+  const stopped = new AbortController();
+  let session: Session | undefined;
+  let wake = new AbortController();
+  let draining = false;
+  let attempts = 0;
+  let connections = 0;
+  let lastConnection: Date | undefined;
+  let lastError: string | undefined;
+
+  const toSession: TransportEvents = {
+    connected: (recovered) => session?.events.connected(recovered),
+    refused: (reason) => session?.events.refused(reason),
+    disconnected: (reason) => session?.events.disconnected(reason),
+    event: (name, payload) => session?.events.event(name, payload),
+  };
+  const transport = createTransport(options.url, options.token, toSession);
+  const habits: AckHabits = new Map();
+
+  /** One connection, from the first try to its end; answers whether it had become ready. */
+  async function connectOnce(): Promise<boolean> {
+    attempts += 1;
+    draining = false;
+    session = createSession({ ...options, transport, habits });
+    try {
+      await session.open();
+    } catch (error) {
+      lastError = error instanceof Error ? error.message : String(error);
+      session.end(lastError);
+      log.warn({ attempt: attempts, reason: lastError }, "no connection to the CAD");
+      options.onChange();
+      return false;
+    }
+    connections += 1;
+    lastConnection = new Date();
+    lastError = undefined;
+    log.info({ attempt: attempts, connection: connections, rooms: session.state().rooms }, "the CAD is ready");
+    options.onChange();
+    const reason = await session.ended;
+    lastError = reason;
+    log.warn({ connection: connections, reason }, "the connection to the CAD ended");
+    options.onChange();
+    return true;
+  }
+
+  async function run(): Promise<void> {
+    for (let failures = 0; !stopped.signal.aborted;) {
+      failures = (await connectOnce()) ? 1 : failures + 1;
+      await sleep(
+        backoffMs(failures, RETRY_FROM_MS, RETRY_TO_MS, options.random),
+        AbortSignal.any([stopped.signal, wake.signal]),
+      );
+      wake = new AbortController();
+    }
+  }
+  const running = run();
+
+  async function drain(old: Session): Promise<void> {
+    draining = true;
+    options.onChange();
+    const until = Date.now() + DRAIN_MS;
+    while (old.state().inFlight > 0 && Date.now() < until) await sleep(20, stopped.signal);
+    old.end("a reconnect was requested");
+    wake.abort();
+  }
+
+  return {
+    status() {
+      const now = session?.state() ?? NO_SESSION;
+      return { ...now, ready: now.ready && !draining, attempts, connections, lastConnection, lastError };
+    },
+    send(delivery, needsRoom) {
+      return session?.send(delivery, needsRoom) ?? Promise.resolve({ result: "disconnected" });
+    },
+    reconnect() {
+      log.info({}, "a reconnect was requested");
+      if (!session) return wake.abort();
+      if (!draining) void drain(session);
+    },
+    async stop() {
+      stopped.abort();
+      session?.end("the bridge stops");
+      await running;
+    },
+  };
+}

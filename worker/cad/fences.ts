@@ -1,0 +1,60 @@
+/** Proof that the CAD's process works through what it is sent. */
+export interface Fences {
+  /**
+   * Resolves once the CAD's process has surely received everything emitted so far: two fences in a row were
+   * answered (a process that crashes in a handler can still answer one). Never rejects: on a connection that ends
+   * first it stays open, and whoever waits learns of the end elsewhere.
+   */
+  proof(): Promise<void>;
+  stop(): void;
+}
+
+export interface FenceOptions {
+  /** Sends one fence; calls back when it was answered. */
+  send(answered: () => void): void;
+  /** A fence that is not answered for so long means that the CAD hangs, ms. */
+  timeoutMs: number;
+  /** A fence goes out at least so often, so that a hanging CAD is noticed without traffic, ms. */
+  idleMs: number;
+  onHang(): void;
+}
+
+/** Keeps one fence on its way at most; one answer serves everybody who waited for it. */
+export function startFences(options: FenceOptions): Fences {
+  let issued = 0;
+  let onItsWay = false;
+  let stopped = false;
+  let hang: NodeJS.Timeout | undefined;
+  let waiting: { fence: number; resolve(): void }[] = [];
+
+  function issue(): void {
+    if (stopped || onItsWay) return;
+    onItsWay = true;
+    const mine = ++issued;
+    hang = setTimeout(options.onHang, options.timeoutMs);
+    options.send(() => {
+      clearTimeout(hang);
+      onItsWay = false;
+      const proven = waiting.filter((w) => w.fence <= mine);
+      waiting = waiting.filter((w) => w.fence > mine);
+      for (const w of proven) w.resolve();
+      if (waiting.length > 0) issue();
+    });
+  }
+  const idle = setInterval(issue, options.idleMs);
+
+  return {
+    proof: () =>
+      new Promise((resolve) => {
+        // A fence that is on its way already was sent before what is to be proven: it does not count.
+        waiting.push({ fence: issued + 2, resolve });
+        issue();
+      }),
+    stop() {
+      stopped = true;
+      clearInterval(idle);
+      clearTimeout(hang);
+      waiting = [];
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import type { Redis } from "ioredis";
+import type { Log } from "../../shared/log.ts";
+import { parseRoom, type Room } from "../../shared/ordering-key.ts";
+import type { OutboxKeys } from "../../shared/outbox/keys.ts";
+
+/** How many rooms the bridge is in at most; beyond, the one joined the longest ago is not joined again. */
+const MAX_ROOMS = 10_000;
+
+/**
+ * The rooms that the bridge is to be in. The CAD forgets them at every disconnect and the next owner must know them
+ * too, so they stand in Redis.
+ */
+export interface RoomBook {
+  all(): Promise<Room[]>;
+  /** Notes a join or a leave that goes out. A failure to write it is logged: it costs echoes, not commands. */
+  note(action: "join" | "leave", room: Room): void;
+}
+
+export function openRoomBook(redis: Redis, keys: OutboxKeys, log: Log): RoomBook {
+  const failed = (error: Error) =>
+    log.warn({ reason: error.name }, "a room could not be noted for the next connection");
+  return {
+    async all() {
+      return (await redis.zrange(keys.rooms, "0", "-1")) as Room[];
+    },
+    note(action, room) {
+      const write =
+        action === "join"
+          ? redis
+              .multi()
+              .zadd(keys.rooms, Date.now(), room)
+              .zremrangebyrank(keys.rooms, 0, -MAX_ROOMS - 1)
+              .exec()
+          : redis.zrem(keys.rooms, room);
+      void write.catch(failed);
+    },
+  };
+}
+
+/** The room that an emit joins or leaves, if it does. */
+export function roomChange(event: string, payload: unknown): { action: "join" | "leave"; room: Room } | undefined {
+  const [, action, kind] = /^(join|leave):(unit|incident)$/.exec(event) ?? [];
+  if (!action || !kind || typeof payload !== "string") return undefined;
+  return { action: action as "join" | "leave", room: `${kind}:${payload}` as Room };
+}
+
+/** The emit that joins a room. */
+export function joinOf(room: Room): { event: string; payload: string } {
+  const { kind, id } = parseRoom(room);
+  return { event: `join:${kind}`, payload: id };
+}

@@ -1,0 +1,164 @@
+import type { Log } from "../../shared/log.ts";
+import type { Room } from "../../shared/ordering-key.ts";
+import { sleep } from "../../shared/sleep.ts";
+import {
+  type AckHabits,
+  type Confirmations,
+  type ConfirmMode,
+  createConfirmations,
+  type Delivery,
+  type Outcome,
+} from "./confirm.ts";
+import { type Fences, startFences } from "./fences.ts";
+import { joinOf, type RoomBook, roomChange } from "./rooms.ts";
+import type { Transport, TransportEvents } from "./transport.ts";
+
+/** Times of one connection, ms. With these a CAD that hangs is noticed within 8 s. */
+export interface SessionTimes {
+  confirmMs: number;
+  /** A CAD that does not answer `fastapi:authenticate` for so long is taken as ready, with a warning. */
+  authWaitMs: number;
+  fenceTimeoutMs: number;
+  fenceIdleMs: number;
+}
+
+export interface SessionOptions {
+  transport: Transport;
+  token: () => string;
+  rooms: RoomBook;
+  mode: ConfirmMode;
+  times: SessionTimes;
+  habits: AckHabits;
+  /** An event of the CAD; `own`: the command that it is the echo of. */
+  onEvent(event: string, payload: unknown, own: string | undefined): void;
+  log: Log;
+}
+
+/** One connection to the CAD, from the handshake to its end. It ends once, and is not used again. */
+export interface Session {
+  readonly events: TransportEvents;
+  /** Connects, authenticates, joins the rooms and sees that the CAD answers. Throws an Error that says what failed. */
+  open(): Promise<void>;
+  /** Resolves with the reason once it has ended. */
+  readonly ended: Promise<string>;
+  end(reason: string): void;
+  state(): { ready: boolean; connected: boolean; authenticated: boolean; inFlight: number; rooms: number };
+  send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
+}
+
+export function createSession(options: SessionOptions): Session {
+  const { transport, rooms, times, log } = options;
+  const connected = Promise.withResolvers<void>();
+  const authAnswer = Promise.withResolvers<unknown>();
+  const ended = Promise.withResolvers<string>();
+  const over = new AbortController();
+  const joined = new Set<Room>();
+  let isConnected = false;
+  let isAuthenticated = false;
+  let isReady = false;
+  let fences: Fences | undefined;
+  let confirmations: Confirmations | undefined;
+
+  function end(reason: string): void {
+    if (over.signal.aborted) return;
+    over.abort();
+    isConnected = false;
+    isReady = false;
+    fences?.stop();
+    confirmations?.end();
+    transport.close();
+    connected.reject(new Error(reason));
+    ended.resolve(reason);
+  }
+  // Nobody may be waiting for the connection any more when it ends.
+  connected.promise.catch(() => undefined);
+
+  async function authenticate(): Promise<void> {
+    transport.emit("fastapi:authenticate", { token: options.token() });
+    const silent = Symbol("silent");
+    const answer = await Promise.race([authAnswer.promise, sleep(times.authWaitMs, over.signal).then(() => silent)]);
+    if (answer === silent) {
+      if (!over.signal.aborted)
+        log.warn({ waited_ms: times.authWaitMs }, "the CAD does not answer fastapi:authenticate; going on without");
+      return;
+    }
+    const { success, error } = (answer ?? {}) as { success?: unknown; error?: unknown };
+    if (success !== true)
+      throw new Error(`the CAD refused the token: ${typeof error === "string" ? error : "no reason given"}`);
+    isAuthenticated = true;
+  }
+
+  function emitJoin(room: Room): void {
+    const join = joinOf(room);
+    transport.emit(join.event, join.payload);
+    joined.add(room);
+  }
+
+  function startProving(): void {
+    fences = startFences({
+      send: transport.fence,
+      timeoutMs: times.fenceTimeoutMs,
+      idleMs: times.fenceIdleMs,
+      onHang: () => end(`the CAD did not answer for ${times.fenceTimeoutMs} ms`),
+    });
+    confirmations = createConfirmations({
+      mode: options.mode,
+      timeoutMs: times.confirmMs,
+      habits: options.habits,
+      fences,
+      transport,
+    });
+  }
+
+  return {
+    events: {
+      connected: () => {
+        isConnected = true;
+        connected.resolve();
+      },
+      refused: end,
+      disconnected: end,
+      event(name, payload) {
+        if (name === "authenticated") return authAnswer.resolve(payload);
+        options.onEvent(name, payload, confirmations?.heard(name, payload));
+      },
+    },
+    ended: ended.promise,
+    end,
+
+    async open() {
+      transport.connect();
+      await connected.promise;
+      await authenticate();
+      startProving();
+      for (const room of await rooms.all()) emitJoin(room);
+      const answered = fences?.proof();
+      const reason = await Promise.race([answered, ended.promise]);
+      if (typeof reason === "string") throw new Error(reason);
+      isReady = true;
+    },
+
+    state: () => ({
+      ready: isReady,
+      connected: isConnected,
+      authenticated: isAuthenticated,
+      inFlight: confirmations?.inFlight() ?? 0,
+      rooms: joined.size,
+    }),
+
+    send(delivery, needsRoom) {
+      if (!confirmations || !isReady) return Promise.resolve({ result: "disconnected" });
+      if (needsRoom && !joined.has(needsRoom)) {
+        emitJoin(needsRoom);
+        rooms.note("join", needsRoom);
+      }
+      const change = roomChange(delivery.event, delivery.payload);
+      if (change) {
+        rooms.note(change.action, change.room);
+        if (change.action === "join") joined.add(change.room);
+        else joined.delete(change.room);
+      }
+      return confirmations.send(delivery);
+    },
+  };
+}

@@ -1,0 +1,93 @@
+import { Manager, type Socket } from "socket.io-client";
+
+/** What happens on the line to the CAD. */
+export interface TransportEvents {
+  connected(recovered: boolean): void;
+  /** It could not connect, or the CAD refused the token. */
+  refused(reason: string): void;
+  disconnected(reason: string): void;
+  event(name: string, payload: unknown): void;
+}
+
+export interface Transport {
+  connect(): void;
+  /** Sends an event. `answered` is called once: with the CAD's ack, or with an error if none came within `ackMs`. */
+  emit(
+    event: string,
+    payload: unknown,
+    ack?: { ackMs: number; answered(error: Error | null, answer: unknown): void },
+  ): void;
+  /** Asks something that any Socket.io server answers in the order of what was sent before. One at a time. */
+  fence(answered: () => void): void;
+  /** Closes the connection at once. It may connect again. */
+  close(): void;
+}
+
+/** How long a handshake may take, ms. */
+const CONNECT_TIMEOUT_MS = 5000;
+/** No CAD serves a namespace of this name, so that it refuses it: that refusal is the fence's answer. */
+const FENCE_NAMESPACE = "/socket-bridge-fence";
+
+/**
+ * The line to the CAD; this file is the only one that knows socket.io-client. It never reconnects by itself and is
+ * never given anything to send while it is down: socket.io-client would buffer that without bound, and flush it
+ * before the bridge has authenticated.
+ *
+ * @param token asked for at every connection, so that a new one counts from the next on
+ */
+export function createTransport(url: string, token: () => string, on: TransportEvents): Transport {
+  const { origin, pathname } = new URL(url);
+  const manager = new Manager(origin, {
+    reconnection: false,
+    autoConnect: false,
+    timeout: CONNECT_TIMEOUT_MS,
+    transports: ["websocket", "polling"],
+    tryAllTransports: true,
+  });
+  const socket: Socket = manager.socket(pathname, { auth: (send) => send({ token: token() }) });
+  const fence = manager.socket(FENCE_NAMESPACE);
+  let fenceAnswered: (() => void) | undefined;
+
+  socket.on("connect", () => on.connected(socket.recovered));
+  socket.on("connect_error", (error) => on.refused(error.message));
+  socket.on("disconnect", (reason) => {
+    // The next connection must not answer for this one.
+    fenceAnswered = undefined;
+    fence.disconnect();
+    on.disconnected(reason);
+  });
+  socket.onAny((name: string, payload: unknown, ...more: unknown[]) => {
+    on.event(name, payload);
+    const ack = [payload, ...more].at(-1);
+    if (typeof ack === "function") (ack as () => void)();
+  });
+
+  const answer = () => {
+    const answered = fenceAnswered;
+    fenceAnswered = undefined;
+    if (socket.connected) answered?.();
+  };
+  fence.on("connect_error", answer);
+  fence.on("connect", () => {
+    fence.disconnect();
+    answer();
+  });
+
+  return {
+    connect: () => void socket.connect(),
+    emit(event, payload, ack) {
+      if (!socket.connected) return ack?.answered(new Error("not connected"), undefined);
+      if (ack) socket.timeout(ack.ackMs).emit(event, payload, ack.answered);
+      else socket.emit(event, payload);
+    },
+    fence(answered) {
+      fenceAnswered = answered;
+      fence.connect();
+    },
+    close() {
+      fenceAnswered = undefined;
+      fence.disconnect();
+      socket.disconnect();
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import { closeRedis, connectRedis } from "../shared/redis.ts";
+import type { Log } from "../shared/log.ts";
+import { outboxKeys } from "../shared/outbox/keys.ts";
+import type { WorkerConfig } from "./config.ts";
+import { startHealthServer } from "./health-server.ts";
+import { acquireLease } from "./lease.ts";
+import { type Owner, startOwner } from "./owner.ts";
+
+export interface Worker {
+  /** The port of its own /health. */
+  port: number;
+  /** Idempotent: settles or hands back what is in flight, says goodbye, gives the CAD up. Within 10 s. */
+  stop(): Promise<void>;
+}
+
+export interface WorkerDeps {
+  config: WorkerConfig;
+  random: () => number;
+  log: Log;
+}
+
+/** Starts a worker: it stands by until it owns the CAD, works as its owner, and stands by again if it loses it. */
+export async function startWorker({ config, random, log }: WorkerDeps): Promise<Worker> {
+  const keys = outboxKeys(config.REDIS_PREFIX);
+  const startedAt = performance.now();
+  const instance = config.WORKER_INSTANCE ?? `worker-${Math.floor(random() * 36 ** 8).toString(36)}`;
+  const redis = connectRedis(config.REDIS_URL, "worker", log);
+  const queueRedis = connectRedis(config.REDIS_URL, "queue", log);
+  const control = connectRedis(config.REDIS_URL, "worker", log);
+  const stopping = new AbortController();
+  let owner: Owner | undefined;
+
+  control.on("message", (_channel, message) => {
+    if (message === "reconnect") owner?.reconnect();
+  });
+
+  async function own(): Promise<void> {
+    const lease = await acquireLease(redis, keys, instance, stopping.signal, log);
+    if (!lease) return;
+    log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
+    owner = startOwner({ config, instance, redis, queueRedis, keys, lease, startedAt, random, log });
+    await control.subscribe(keys.controlChannel).catch(() => undefined);
+    await new Promise((resolve) => {
+      AbortSignal.any([lease.lost, stopping.signal]).addEventListener("abort", resolve, { once: true });
+      if (lease.lost.aborted || stopping.signal.aborted) resolve(undefined);
+    });
+    await owner.stop(!lease.lost.aborted);
+    owner = undefined;
+    await lease.release();
+  }
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) await own();
+  }
+
+  const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, () => ({
+    instance,
+    role: owner ? ("owner" as const) : ("standby" as const),
+    redis: redis.status === "ready",
+    health: owner?.health(),
+  }));
+  const running = run();
+  log.info({ instance, port: server.port }, "the worker has started");
+
+  let stopped: Promise<void> | undefined;
+  return {
+    port: server.port,
+    stop: () =>
+      (stopped ??= (async () => {
+        stopping.abort();
+        await running;
+        await server.stop();
+        await Promise.all([redis, queueRedis, control].map(closeRedis));
+        log.info({ instance }, "the worker has stopped");
+      })()),
+  };
+}

@@ -1,0 +1,125 @@
+import type { Redis } from "ioredis";
+import { events } from "../shared/events/table.ts";
+import { type WorkerHealth, withoutCredentials } from "../shared/health.ts";
+import type { Log } from "../shared/log.ts";
+import type { OutboxKeys } from "../shared/outbox/keys.ts";
+import { openOwnedOutbox } from "../shared/outbox/owned.ts";
+import { openJobQueue, startJobConsumer } from "../shared/outbox/queue.ts";
+import { sleep } from "../shared/sleep.ts";
+import { startCadConnection } from "./cad/connection.ts";
+import { openRoomBook } from "./cad/rooms.ts";
+import type { WorkerConfig } from "./config.ts";
+import { createDeliver } from "./deliver.ts";
+import { CONCURRENCY, createDrain } from "./drain.ts";
+import { createGate } from "./gate.ts";
+import { createInbound } from "./inbound.ts";
+import type { Lease } from "./lease.ts";
+import { createReporter } from "./report.ts";
+
+/** A hanging CAD is noticed within the sum of these two, ms. */
+const FENCE_IDLE_MS = 3000;
+const FENCE_TIMEOUT_MS = 5000;
+/** How long a stop lets what is in flight be confirmed, ms; with the rest it stays under 10 s. */
+const IN_FLIGHT_GRACE_MS = 6000;
+const QUEUE_GRACE_MS = 500;
+
+export interface OwnerOptions {
+  config: WorkerConfig;
+  instance: string;
+  redis: Redis;
+  /** The connection that BullMQ uses. */
+  queueRedis: Redis;
+  keys: OutboxKeys;
+  lease: Lease;
+  startedAt: number;
+  random: () => number;
+  log: Log;
+}
+
+/** All that runs while this worker owns the CAD. */
+export interface Owner {
+  health(): WorkerHealth;
+  reconnect(): void;
+  /** Idempotent. `settle`: lets what is in flight be confirmed first; not when the lease is lost. */
+  stop(settle: boolean): Promise<void>;
+}
+
+export function startOwner(options: OwnerOptions): Owner {
+  const { config, redis, keys, lease, random, log } = options;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const outbox = openOwnedOutbox(redis, keys, lease.token);
+  const queue = openJobQueue(options.queueRedis, keys, log);
+  const inbound = createInbound(events, log);
+
+  const connection = startCadConnection({
+    url: config.CAD_BACKEND_URL,
+    token: () => config.CAD_BACKEND_AUTH_TOKEN,
+    rooms: openRoomBook(redis, keys, log),
+    mode: config.CAD_CONFIRM,
+    times: {
+      confirmMs: config.CAD_CONFIRM_TIMEOUT_MS,
+      authWaitMs: config.CAD_AUTH_WAIT_MS,
+      fenceTimeoutMs: FENCE_TIMEOUT_MS,
+      fenceIdleMs: FENCE_IDLE_MS,
+    },
+    onEvent: (event, payload, own) => inbound.handle(event, payload, own),
+    onChange: () => {
+      gate.changed();
+      reporter.changed();
+    },
+    random,
+    log,
+  });
+  const gate = createGate({
+    notReady: () => (connection.status().ready ? undefined : "the CAD is not connected, or not ready yet"),
+    signal,
+    random,
+  });
+  const deliver = createDeliver({ outbox, gate, send: connection.send, mayEmit: lease.held, signal, random, log });
+  const drain = createDrain({ outbox, queue, deliver, isOpen: () => gate.shut() === undefined, signal, log });
+  const reporter = createReporter(redis, keys, health, signal);
+
+  function health(): WorkerHealth {
+    const cad = connection.status();
+    return {
+      instance: options.instance,
+      epoch: lease.epoch,
+      stopped: false,
+      ready: gate.shut() === undefined,
+      connected: cad.connected,
+      authenticated: cad.authenticated,
+      waiting_for: gate.shut() ?? null,
+      cad_url: withoutCredentials(config.CAD_BACKEND_URL),
+      last_connection: cad.lastConnection?.toISOString() ?? null,
+      connection_attempts: cad.attempts,
+      connections: cad.connections,
+      last_error: cad.lastError ?? null,
+      event_handlers_registered: inbound.registered,
+      uptime_seconds: Math.round((performance.now() - options.startedAt) / 1000),
+      in_flight: cad.inFlight,
+      rooms: cad.rooms,
+      events: inbound.counts(),
+    };
+  }
+
+  const consumer = startJobConsumer(options.queueRedis, keys, CONCURRENCY, drain.onJob, log);
+  const draining = drain.run();
+  const reporting = reporter.run();
+
+  let stopped: Promise<void> | undefined;
+  async function stop(settle: boolean): Promise<void> {
+    stopping.abort();
+    if (settle) await Promise.race([draining, sleep(IN_FLIGHT_GRACE_MS)]);
+    await connection.stop();
+    await Promise.all([draining, reporting, consumer.stop(QUEUE_GRACE_MS)]);
+    await queue.close();
+    if (settle) await reporter.goodbye();
+  }
+
+  return {
+    health,
+    reconnect: connection.reconnect,
+    stop: (settle) => (stopped ??= stop(settle)),
+  };
+}
