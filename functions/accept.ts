@@ -106,8 +106,8 @@ function maybeAccepted(error: unknown, id: string | undefined): unknown {
   if (redisFault(error) !== "unavailable" || id === undefined) return error;
   return new Problem(
     "redis-unavailable",
-    "Redis did not answer. To repeat this without the risk of sending it twice, use command_id as the Idempotency-Key.",
-    { command_id: id },
+    "Redis did not answer. To repeat this without the risk of sending it twice, send it again with idempotency_key as its Idempotency-Key.",
+    { idempotency_key: id },
   );
 }
 
@@ -118,7 +118,7 @@ function undeliverable(record: MessageRecord, headers: Headers): Problem {
       return value === null ? [] : [[name, value]];
     }),
   );
-  return new Problem("undeliverable", record.reason, { ...toReceipt(record), command_status: record.state }, kept);
+  return new Problem("undeliverable", record.reason, { command_id: record.id, receipt: toReceipt(record) }, kept);
 }
 
 const MESSAGES = {

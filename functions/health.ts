@@ -11,42 +11,40 @@ import type { Backend, LastBeat } from "./backend.ts";
 const NEGLECT_LIMIT_S = 30;
 
 const seconds = z.number().nullable();
-export const health = z
-  .object({
-    status: z.enum(["healthy", "degraded", "unhealthy"]).meta({
-      description:
-        "`healthy`: commands are delivered. `degraded`: commands are accepted and wait. `unhealthy`: nobody delivers, or nothing can be accepted.",
-    }),
-    problems: z.array(z.string()).meta({ description: "What is wrong, in words for whoever is on call." }),
-    bridge: workerHealth
-      .pick({
-        connected: true,
-        cad_url: true,
-        last_connection: true,
-        connection_attempts: true,
-        last_error: true,
-        event_handlers_registered: true,
-        uptime_seconds: true,
-        ready: true,
-        authenticated: true,
-      })
-      .nullable()
-      .meta({ description: "The connection to the CAD, as the worker last told it; null if no worker was heard of." }),
-    backlog: z
-      .object({
-        unsettled: z.int(),
-        oldest_unsettled_age_seconds: seconds,
-        oldest_neglected_age_seconds: seconds.meta({
-          description: "How long the longest-neglected command that could be sent was not worked on.",
-        }),
-        dead_letters: z.int(),
-      })
-      .nullable()
-      .meta({ description: "null if Redis cannot be reached." }),
-    worker: z.object({ heartbeat_age_seconds: seconds, instance: z.string().nullable(), epoch: z.number().nullable() }),
-    timestamp: z.string(),
-  })
-  .meta({ id: "Health" });
+export const health = z.object({
+  status: z.enum(["healthy", "degraded", "unhealthy"]).meta({
+    description:
+      "`healthy`: commands are delivered. `degraded`: commands are accepted and wait. `unhealthy`: nobody delivers, or nothing can be accepted.",
+  }),
+  problems: z.array(z.string()).meta({ description: "What is wrong, in words for whoever is on call." }),
+  bridge: workerHealth
+    .pick({
+      connected: true,
+      cad_url: true,
+      last_connection: true,
+      connection_attempts: true,
+      last_error: true,
+      event_handlers_registered: true,
+      uptime_seconds: true,
+      ready: true,
+      authenticated: true,
+    })
+    .nullable()
+    .meta({ description: "The connection to the CAD, as the worker last told it; null if no worker was heard of." }),
+  backlog: z
+    .object({
+      unsettled: z.int(),
+      oldest_unsettled_age_seconds: seconds,
+      oldest_neglected_age_seconds: seconds.meta({
+        description: "How long the longest-neglected command that could be sent was not worked on.",
+      }),
+      dead_letters: z.int(),
+    })
+    .nullable()
+    .meta({ description: "null if Redis cannot be reached." }),
+  worker: z.object({ heartbeat_age_seconds: seconds, instance: z.string().nullable(), epoch: z.number().nullable() }),
+  timestamp: z.string(),
+});
 export type Health = z.infer<typeof health>;
 
 /** Looks at everything, and says at a glance what is wrong. Never throws: an unreachable Redis is an answer too. */

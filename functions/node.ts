@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
@@ -6,6 +7,7 @@ import type { Log } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
 import { runProgram } from "../shared/process.ts";
 import { closeRedis, connectRedis } from "../shared/redis.ts";
+import { withDeadline } from "../shared/sleep.ts";
 import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
 import { createBackend } from "./backend.ts";
@@ -14,6 +16,8 @@ import type { DocsAssets } from "./docs.ts";
 
 /** How long requests that are being answered may go on once the host stops, ms. */
 const DRAIN_MS = 5000;
+/** How long the start waits for Redis before it listens, ms. */
+const FIRST_CONNECT_MS = 1000;
 
 const fromPackage: DocsAssets = async (name) => {
   const path = createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`);
@@ -36,6 +40,13 @@ export async function startFunctions(
     newId: () => crypto.randomUUID(),
     log,
   });
+
+  // Redis is there in a few milliseconds, or not: it is not waited for longer, since every answer says how it is.
+  await Promise.all(
+    [redis, subscriber].map((r) =>
+      withDeadline(once(r, "ready"), FIRST_CONNECT_MS, "connecting").catch(() => undefined),
+    ),
+  );
 
   const server = createAdaptorServer({ fetch: app.fetch });
   await new Promise<void>((resolve, reject) => {

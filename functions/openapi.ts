@@ -9,7 +9,7 @@ import { health } from "./health.ts";
 type Json = Record<string, unknown>;
 
 const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): Json => {
-  const { $schema: _, id: __, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json;
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json;
   return rest;
 };
 const json = (schema: Json, more: Json = {}): Json => ({ "application/json": { schema, ...more } });
@@ -218,6 +218,12 @@ const problem = {
       },
     },
     command_id: { type: "string" },
+    idempotency_key: {
+      type: "string",
+      description: "With this as the Idempotency-Key, repeating a request whose fate is unknown is harmless.",
+    },
+    receipt: { ...ref("Receipt"), description: "Of a command that was not delivered." },
+    required_role: { type: "string" },
   },
 };
 

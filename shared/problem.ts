@@ -98,7 +98,7 @@ export class Problem extends Error {
     const type = `urn:problem-type:socket-bridge:${this.code}`;
     const retry = status === 503 ? { "Retry-After": String(RETRY_AFTER_S) } : {};
     return Response.json(
-      { type, title, status, code: this.code, detail: this.message, mend, ...this.more },
+      { ...this.more, type, title, status, code: this.code, detail: this.message, mend },
       { status, headers: { ...retry, ...this.headers, "Content-Type": "application/problem+json" } },
     );
   }

@@ -4,26 +4,24 @@ import { isFinal, STATES } from "./outbox/states.ts";
 import { toIso } from "./time.ts";
 
 /** What anyone may see of a command: that it was accepted, and what became of it. Never its payload. */
-export const receipt = z
-  .object({
-    command_id: z.string(),
-    command: z.string().meta({ description: "The command's path below the API's base path." }),
-    status: z.enum(STATES).meta({
-      description:
-        "`queued`, `sent`, then one of: `confirmed` (acked or echoed by the CAD), `received` (its process has it; no ack or echo is to be expected), `unconfirmed` (its process has it; the ack or echo that was to be expected did not come), `rejected`, `failed`, `expired` (never delivered: see `reason`), `superseded` (a newer value took its place).",
-    }),
-    final: z.boolean(),
-    ordering_keys: z.array(z.string()).meta({ description: "The unit and incident whose order it keeps." }),
-    accepted_at: z.string(),
-    sent_at: z.string().nullable().meta({ description: "When it was last sent." }),
-    settled_at: z.string().nullable(),
-    expires_at: z.string().nullable(),
-    sends: z.int().meta({ description: "How often it was sent: more than once after a disconnect or a refusal." }),
-    confirmed_by: z.string().nullable().meta({ description: "`ack`, `echo` or `fence`." }),
-    superseded_by: z.string().nullable(),
-    reason: z.string().nullable(),
-  })
-  .meta({ id: "Receipt" });
+export const receipt = z.object({
+  command_id: z.string(),
+  command: z.string().meta({ description: "The command's path below the API's base path." }),
+  status: z.enum(STATES).meta({
+    description:
+      "`queued`, `sent`, then one of: `confirmed` (acked or echoed by the CAD), `received` (its process has it; no ack or echo is to be expected), `unconfirmed` (its process has it; the ack or echo that was to be expected did not come), `rejected`, `failed`, `expired` (never delivered: see `reason`), `superseded` (a newer value took its place).",
+  }),
+  final: z.boolean(),
+  ordering_keys: z.array(z.string()).meta({ description: "The unit and incident whose order it keeps." }),
+  accepted_at: z.string(),
+  sent_at: z.string().nullable().meta({ description: "When it was last sent." }),
+  settled_at: z.string().nullable(),
+  expires_at: z.string().nullable(),
+  sends: z.int().meta({ description: "How often it was sent: more than once after a disconnect or a refusal." }),
+  confirmed_by: z.string().nullable().meta({ description: "`ack`, `echo` or `fence`." }),
+  superseded_by: z.string().nullable(),
+  reason: z.string().nullable(),
+});
 export type Receipt = z.infer<typeof receipt>;
 
 const time = (micros: number | undefined): string | null => (micros === undefined ? null : toIso(micros));

@@ -72,7 +72,8 @@ export function createDrain(options: DrainOptions): Drain {
   }
 
   async function sweep(): Promise<void> {
-    await follow(await outbox.expire(), 0);
+    // Queued, not run: they may have to wait for the CAD, and the next sweep is not to wait for them.
+    await queue.add(await outbox.expire());
     if (!options.isOpen()) return;
     let added = 0;
     for await (const page of outbox.runnable(NEGLECTED_MS)) {

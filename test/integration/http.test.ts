@@ -1,0 +1,311 @@
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { SignJWT, UnsecuredJWT } from "jose";
+import { describe, expect, test } from "vitest";
+import { commands } from "../../shared/commands/table.ts";
+import { may, ROLES } from "../../shared/roles.ts";
+import { type Asked, type Bridge, JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";
+
+const STATUS = { unit_id: "M1", status: "enroute" };
+const wait = (seconds: number) => ({ Prefer: `respond-async, wait=${seconds}` });
+const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+
+function expectProblem(answer: Asked, status: number, code: string): void {
+  expect(answer.body).toMatchObject({ type: `urn:problem-type:socket-bridge:${code}`, code, status });
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get("Content-Type")).toBe("application/problem+json");
+  expect(JSON.stringify(answer.body)).not.toMatch(/node_modules|\.ts:|ioredis/);
+}
+
+/** Signs what a client should never get through with. */
+async function forge(
+  claims: Record<string, unknown>,
+  options: { alg?: string; secret?: string; expires?: string } = {},
+) {
+  const token = new SignJWT(claims).setProtectedHeader({ alg: options.alg ?? "HS256" });
+  if (options.expires !== "never") token.setExpirationTime(options.expires ?? "1h");
+  return bearer(await token.sign(new TextEncoder().encode(options.secret ?? JWT_SECRET)));
+}
+
+/** The functions alone: accepting needs no worker. */
+const functionsOnly = () => startBridge({ worker: false });
+const unsettled = async (bridge: Bridge) =>
+  ((await bridge.get("/status")).body["backlog"] as { unsettled: number }).unsettled;
+
+const gated = [
+  ...commands.map((c) => ({ method: "post" as const, path: `/${c.name}`, takes: c.role, body: c.examples[0].body })),
+  { method: "get" as const, path: "/status", takes: "admin" as const, body: undefined },
+  { method: "post" as const, path: "/reconnect", takes: "admin" as const, body: {} },
+  { method: "get" as const, path: "/commands/none", takes: "crew" as const, body: undefined },
+];
+
+describe("who may", () => {
+  test("every endpoint lets those roles in that may, and names the role it takes to the others", async () => {
+    const bridge = await functionsOnly();
+    for (const { method, path, takes, body } of gated) {
+      for (const role of ROLES) {
+        const answer = await (method === "get"
+          ? bridge.get(path, bearer(tokens[role]))
+          : bridge.post(path, body, bearer(tokens[role])));
+        if (may([role], takes)) expect([200, 202, 404, 503], `${role} ${path}`).toContain(answer.status);
+        else {
+          expectProblem(answer, 403, "forbidden");
+          expect(answer.body["required_role"]).toBe(takes);
+        }
+      }
+    }
+  });
+
+  test("every endpoint refuses whoever brings no good token, and changes nothing", async () => {
+    const bridge = await functionsOnly();
+    const good = { sub: "u", role: "admin" };
+    const bad: Record<string, Record<string, string>> = {
+      "no token": { Authorization: "" },
+      "another scheme": { Authorization: "Basic YTpi" },
+      "no JWT": bearer("abc"),
+      "another secret": await forge(good, { secret: "another secret, of thirty-two characters." }),
+      "another algorithm": await forge(good, { alg: "HS512" }),
+      "no algorithm": bearer(new UnsecuredJWT(good).setExpirationTime("1h").encode()),
+      expired: await forge(good, { expires: "-1s" }),
+      "no expiry": await forge(good, { expires: "never" }),
+      "no subject": await forge({ role: "admin" }),
+    };
+    for (const { method, path, body } of gated) {
+      for (const [what, headers] of Object.entries(bad)) {
+        const answer = await (method === "get" ? bridge.get(path, headers) : bridge.post(path, body, headers));
+        expectProblem(answer, 401, "unauthenticated");
+        expect(answer.headers.get("WWW-Authenticate"), `${what} ${path}`).toMatch(/^Bearer realm="socket-bridge"/);
+      }
+    }
+    expect(await unsettled(bridge)).toBe(0);
+  });
+
+  test("roles may come as a list, and one that the bridge does not know opens nothing", async () => {
+    const bridge = await functionsOnly();
+    expect((await bridge.post("/units/status", STATUS, await forge({ sub: "u", roles: ["x", "crew"] }))).status).toBe(
+      202,
+    );
+    expectProblem(
+      await bridge.post("/units/status", STATUS, await forge({ sub: "u", role: "Admin" })),
+      403,
+      "forbidden",
+    );
+    expectProblem(await bridge.post("/units/status", STATUS, await forge({ sub: "u" })), 403, "forbidden");
+  });
+});
+
+describe("what is refused", () => {
+  test("bad requests get a clear problem each, and change nothing", async () => {
+    const bridge = await functionsOnly();
+    const post = (body: unknown, headers: Record<string, string> = {}) => bridge.post("/units/status", body, headers);
+    expectProblem(await post("{"), 400, "not-json");
+    expectProblem(await post(""), 400, "not-json");
+    expectProblem(await post(STATUS, { "Content-Type": "text/plain" }), 415, "not-json-type");
+    expectProblem(await post({ ...STATUS, x: "x".repeat(256 * 1024) }), 413, "too-large");
+    expectProblem(await post([]), 422, "invalid-body");
+    expectProblem(await post(null), 422, "invalid-body");
+    expectProblem(await post(STATUS, { "Idempotency-Key": "x".repeat(256) }), 400, "invalid-header");
+    expectProblem(await post(STATUS, { "Idempotency-Key": "" }), 400, "invalid-header");
+    for (const ttl of ["0", "-1", "1.5", "x", "99999999"])
+      expectProblem(await post(STATUS, { "Command-TTL": ttl }), 400, "invalid-header");
+    expectProblem(await bridge.post("/nothing", {}), 404, "not-found");
+    expectProblem(await bridge.get("/commands/nothing"), 404, "not-found");
+    const wrongMethod = await bridge.get("/units/status");
+    expectProblem(wrongMethod, 405, "method-not-allowed");
+    expect(wrongMethod.headers.get("Allow")).toBe("POST");
+    expectProblem(await bridge.post("/health", {}), 405, "method-not-allowed");
+    expect(await unsettled(bridge)).toBe(0);
+  });
+
+  test("every wrong field is named by its JSON pointer", async () => {
+    const bridge = await functionsOnly();
+    const answer = await bridge.post("/assignments/send", {
+      incident_id: " INC",
+      incident_type: "",
+      address: 7,
+      priority: 6,
+      location: { lat: 91, lng: -122 },
+      "a/b~c": 1,
+    });
+    expectProblem(answer, 422, "invalid-body");
+    const errors = answer.body["errors"] as { pointer: string; detail: string }[];
+    expect(new Set(errors.map((e) => e.pointer))).toEqual(
+      new Set(["/a~1b~0c", "/address", "/incident_id", "/incident_type", "/location/lat", "/priority", "/unit_id"]),
+    );
+    for (const { detail } of errors) expect(detail.length).toBeGreaterThan(5);
+  });
+
+  test.each([
+    ["units/location", { unit_id: "M1", latitude: 91, longitude: 0 }, "/latitude"],
+    ["units/location", { unit_id: "M1", latitude: 0, longitude: 0, heading: 361 }, "/heading"],
+    ["units/location", { unit_id: "M1", latitude: 0, longitude: 0, speed: -1 }, "/speed"],
+    ["units/status", { unit_id: "M1", status: "ENROUTE" }, "/status"],
+    ["incidents/status", { incident_id: "I", status: "Pending", user_id: "u" }, "/status"],
+    ["incidents/timestamp", { incident_id: "I", field: "id; drop", timestamp: "2026-01-01T00:00:00Z" }, "/field"],
+    ["incidents/timestamp", { incident_id: "I", field: "onscene_at", timestamp: "2026-01-01T00:00:00" }, "/timestamp"],
+    ["incidents/timestamp", { incident_id: "I", field: "onscene_at", timestamp: "2199-01-01T00:00:00Z" }, "/timestamp"],
+    ["rooms/join", { room: "station:1" }, "/room"],
+    ["rooms/join", { room: "unit:" }, "/room"],
+    ["metrics/broadcast", { metrics: [] }, "/metrics"],
+  ])("%s refuses %j at %s", async (name, body, pointer) => {
+    const bridge = await functionsOnly();
+    const answer = await bridge.post(`/${name}`, body);
+    expectProblem(answer, 422, "invalid-body");
+    expect(answer.body["errors"]).toMatchObject([{ pointer }]);
+  });
+
+  test("a timestamp up to an hour ahead is taken, for clocks that go wrong", async () => {
+    const bridge = await functionsOnly();
+    const timestamp = new Date(Date.now() + 3_500_000).toISOString();
+    expect(
+      (await bridge.post("/incidents/timestamp", { incident_id: "I", field: "onscene_at", timestamp })).status,
+    ).toBe(202);
+  });
+
+  test("beyond MAX_BACKLOG it answers 503 with Retry-After, and what it has stays", async () => {
+    const bridge = await startBridge({ worker: false, functions: { MAX_BACKLOG: "2" } });
+    for (let i = 0; i < 2; i += 1) await bridge.post("/units/status", STATUS);
+    const answer = await bridge.post("/units/status", STATUS);
+    expectProblem(answer, 503, "redis-full");
+    expect(answer.headers.get("Retry-After")).toMatch(/^\d+$/);
+    expect(await unsettled(bridge)).toBe(2);
+  });
+});
+
+describe("Idempotency-Key", () => {
+  const key = { "Idempotency-Key": "a key, with spaces" };
+
+  test("the same key and body again is the same command, and nothing is sent twice", async () => {
+    const bridge = await startBridge({ cad: { character: "modern" } });
+    const first = await bridge.post("/units/status", STATUS, key);
+    const again = await bridge.post("/units/status", STATUS, key);
+    expect(first.headers.get("Idempotency-Replayed")).toBeNull();
+    expect(again.headers.get("Idempotency-Replayed")).toBe("true");
+    expect(again.body["command_id"]).toBe(first.body["command_id"]);
+    await bridge.settled(first.body["command_id"]);
+    const late = await bridge.post("/units/status", STATUS, key);
+    expect(late).toMatchObject({ status: 202, body: { command_id: first.body["command_id"], status: "confirmed" } });
+    expect(bridge.cad.ledger.summary().byEvent["unit:status"]).toBe(1);
+  });
+
+  test("the same key with another body, command or TTL is refused", async () => {
+    const bridge = await functionsOnly();
+    await bridge.post("/units/status", STATUS, key);
+    expectProblem(
+      await bridge.post("/units/status", { ...STATUS, status: "onscene" }, key),
+      422,
+      "idempotency-conflict",
+    );
+    expectProblem(
+      await bridge.post("/units/location", { unit_id: "M1", latitude: 1, longitude: 1 }, key),
+      422,
+      "idempotency-conflict",
+    );
+    expectProblem(
+      await bridge.post("/units/status", STATUS, { ...key, "Command-TTL": "5" }),
+      422,
+      "idempotency-conflict",
+    );
+  });
+
+  test("another user may use the same key", async () => {
+    const bridge = await functionsOnly();
+    const mine = await bridge.post("/units/status", STATUS, key);
+    const theirs = await bridge.post("/units/status", STATUS, { ...key, ...bearer(tokens.crew) });
+    expect(theirs.body["command_id"]).not.toBe(mine.body["command_id"]);
+  });
+});
+
+describe("Prefer: wait", () => {
+  test("the answer waits for the final state, and is 200 with it", async () => {
+    const bridge = await startBridge({ cad: { character: "legacy", switches: { delayMs: { min: 50, max: 60 } } } });
+    const answer = await bridge.post("/units/status", STATUS, wait(10));
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { success: true, status: "confirmed", confirmed_by: "echo", unit_id: "M1" },
+    });
+    expect(answer.headers.get("Preference-Applied")).toBe("wait=10");
+  });
+
+  test("it is 202 if the final state does not come in time", async () => {
+    const bridge = await functionsOnly();
+    const answer = await bridge.post("/units/status", STATUS, wait(1));
+    expect(answer).toMatchObject({ status: 202, body: { status: "queued", success: true } });
+  });
+
+  test("a dead letter is told as a 502 with its reason", async () => {
+    const bridge = await startBridge({ cad: { character: "modern", switches: { reject: 1 } } });
+    const answer = await bridge.post("/units/status", STATUS, wait(10));
+    expectProblem(answer, 502, "undeliverable");
+    expect(answer.body).toMatchObject({
+      receipt: { status: "rejected", final: true },
+      detail: expect.stringMatching(/^the CAD said: /),
+    });
+    expect(answer.headers.get("Location")).toContain(String(answer.body["command_id"]));
+  });
+
+  test("what the CAD has but did not confirm is never called a success", async () => {
+    const bridge = await startBridge({
+      cad: { character: "legacy", switches: { dropEchoes: 1 } },
+      worker: { CAD_CONFIRM_TIMEOUT_MS: "100" },
+    });
+    const answer = await bridge.post("/units/status", STATUS, wait(10));
+    expect(answer).toMatchObject({ status: 200, body: { success: false, status: "unconfirmed" } });
+  });
+});
+
+describe("docs", () => {
+  test("the OpenAPI document is valid, and says all that the command table says", async () => {
+    const bridge = await functionsOnly();
+    const { body } = await bridge.get("/openapi.json", { Authorization: "" });
+    const result = await new Validator().validate(structuredClone(body));
+    expect(result.errors ?? []).toEqual([]);
+    expect(result.valid).toBe(true);
+    const paths = body["paths"] as Record<
+      string,
+      Record<string, { responses: object; requestBody?: { content: Record<string, { examples?: object }> } }>
+    >;
+    for (const command of commands) {
+      const operation = paths[`/${command.name}`]?.["post"];
+      expect(Object.keys(operation?.responses ?? {}), command.name).toEqual([
+        "200",
+        "202",
+        "400",
+        "401",
+        "403",
+        "413",
+        "415",
+        "422",
+        "500",
+        "502",
+        "503",
+      ]);
+      expect(Object.keys(operation?.requestBody?.content["application/json"]?.examples ?? {})).toHaveLength(
+        command.examples.length,
+      );
+    }
+    for (const { path } of gated) expect(paths[path.replace("/none", "/{id}")], path).toBeDefined();
+  });
+
+  test("every example of the docs is accepted as it stands", async () => {
+    const bridge = await functionsOnly();
+    for (const command of commands) {
+      for (const example of command.examples)
+        expect((await bridge.post(`/${command.name}`, example.body)).status, command.name).toBe(202);
+    }
+  });
+
+  test("the page and all that it loads come from the bridge itself", async () => {
+    const bridge = await functionsOnly();
+    const page = await bridge.get("/docs", { Authorization: "" });
+    expect(page.status).toBe(200);
+    const html = String(page.body["text"]);
+    const loads = [...html.matchAll(/(?:src|href)="([^"]+)"/g)]
+      .map((m) => m[1] ?? "")
+      .filter((url) => url !== "data:,");
+    expect(loads.length).toBeGreaterThan(3);
+    for (const url of loads) {
+      expect(url).toMatch(/^\/api\/socket-bridge\//);
+      expect((await fetch(new URL(url, bridge.url))).status, url).toBe(200);
+    }
+  });
+});

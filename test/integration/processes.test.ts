@@ -1,0 +1,143 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
+import { type RunningProcess, startProcess } from "../setup/process.ts";
+import { CAD_TOKEN, JWT_SECRET, startBridge } from "../support/bridge.ts";
+import { until } from "../support/until.ts";
+
+const PROGRAMS = {
+  functions: { script: "functions/node.ts", env: { PORT: "0", JWT_SECRET } },
+  worker: {
+    script: "worker/main.ts",
+    env: { CAD_BACKEND_URL: "http://127.0.0.1:9", CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN, WORKER_PORT: "0" },
+  },
+} as const;
+type Name = keyof typeof PROGRAMS;
+
+/** Runs a program that is expected to end by itself. */
+function run(name: Name, env: Record<string, string>, args: string[] = []) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAMS[name].script, ...args], {
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    encoding: "utf8",
+    timeout: 15_000,
+  });
+  return { code: status, stdout, stderr };
+}
+
+async function start(name: Name, env: Record<string, string> = {}): Promise<RunningProcess> {
+  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-test-"));
+  const output = join(dir, `${name}.log`);
+  const started = await startProcess({
+    name,
+    script: PROGRAMS[name].script,
+    output,
+    env: { REDIS_URL: inject("redisUrl"), LOG_FILE: undefined, ...PROGRAMS[name].env, ...env },
+    readyWhen: async () => readFileSync(output, "utf8").includes("started"),
+  });
+  onTestFinished(async () => {
+    await started.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  return started;
+}
+
+describe.each(Object.keys(PROGRAMS) as Name[])("%s", (name) => {
+  test("--help says what it is and names every variable", () => {
+    const { code, stdout } = run(name, {}, ["--help"]);
+    expect(code).toBe(0);
+    for (const variable of ["REDIS_URL", "LOG_FILE", ...Object.keys(PROGRAMS[name].env)])
+      expect(stdout).toContain(variable);
+  });
+
+  test("every wrong or missing variable is listed in one message, without its value, with exit code 78", () => {
+    const wrong = {
+      LOG_LEVEL: "canary-1",
+      JWT_SECRET: "canary-2",
+      CAD_BACKEND_URL: "canary-3",
+      CAD_BACKEND_AUTH_TOKEN: "  ",
+    };
+    const { code, stderr, stdout } = run(name, wrong);
+    expect(code).toBe(78);
+    const expected =
+      name === "functions"
+        ? ["JWT_SECRET: must have at least 32"]
+        : ["CAD_BACKEND_URL: must be", "CAD_BACKEND_AUTH_TOKEN: must not be empty"];
+    for (const line of ["REDIS_URL: is not set", "LOG_LEVEL: ", ...expected]) expect(stderr).toContain(line);
+    expect(stdout + stderr).not.toContain("canary");
+  });
+
+  test("ends with exit code 0 within 10 s of a SIGTERM", async () => {
+    const started = await start(name);
+    const asked = performance.now();
+    started.kill("SIGTERM");
+    expect(await started.exited).toEqual({ code: 0, signal: null });
+    expect(performance.now() - asked).toBeLessThan(10_000);
+  });
+
+  test("ends with exit code 0 within 10 s of a SIGTERM while Redis is away", async () => {
+    const started = await start(name, { REDIS_URL: "redis://127.0.0.1:9" });
+    const asked = performance.now();
+    started.kill("SIGTERM");
+    expect(await started.exited).toEqual({ code: 0, signal: null });
+    expect(performance.now() - asked).toBeLessThan(10_000);
+  });
+
+  test("writes its log to LOG_FILE as well", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "socket-bridge-log-"));
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+    const file = join(dir, "deep", "log.json");
+    const started = await start(name, { LOG_FILE: file });
+    started.kill("SIGTERM");
+    await started.exited;
+    expect(readFileSync(file, "utf8")).toBe(readFileSync(started.output, "utf8"));
+  });
+});
+
+test("a port that is taken is told in words, with exit code 1", async () => {
+  const bridge = await startBridge({ worker: false });
+  const env = { REDIS_URL: inject("redisUrl"), ...PROGRAMS.functions.env, PORT: new URL(bridge.url).port };
+  const { code, stdout } = run("functions", env);
+  expect(code).toBe(1);
+  expect(stdout).toContain("its port is taken by another process");
+});
+
+test("after a kill -9 of the owner a standby takes over within 5 s, and nothing is lost or overtaken", async () => {
+  const bridge = await startBridge({ cad: { character: "modern" }, worker: false });
+  const env = { REDIS_PREFIX: bridge.prefix, CAD_BACKEND_URL: bridge.cad.url };
+  const owner = await start("worker", env);
+  await bridge.healthy();
+  await bridge.startWorker();
+  const ids: unknown[] = [];
+  const accept = async (count: number) => {
+    for (let i = 0; i < count; i += 1) {
+      ids.push((await bridge.post("/units/status", { unit_id: `u${i % 10}`, status: "enroute" })).body["command_id"]);
+    }
+  };
+  await accept(50);
+  await until("some have arrived", () => bridge.cad.ledger.summary().received > 10);
+  owner.kill("SIGKILL");
+  const killed = performance.now();
+  const seen = bridge.cad.ledger.summary().commands;
+  await accept(50);
+  await until("the standby delivers", () => bridge.cad.ledger.summary().commands > seen + 10, 5000);
+  expect(performance.now() - killed).toBeLessThan(5000);
+  for (const id of ids) expect(await bridge.settled(id)).toMatchObject({ status: "confirmed" });
+  expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 100, violations: 0, lateRepeats: 0 });
+});
+
+test("a worker that is started again under its own name takes its CAD back at once", async () => {
+  const bridge = await startBridge({ cad: { character: "modern" }, worker: false });
+  const env = { REDIS_PREFIX: bridge.prefix, CAD_BACKEND_URL: bridge.cad.url, WORKER_INSTANCE: "worker-a" };
+  const first = await start("worker", env);
+  await bridge.healthy();
+  first.kill("SIGKILL");
+  await first.exited;
+  const { body } = await bridge.post("/units/status", { unit_id: "1", status: "enroute" });
+  const second = await start("worker", env);
+  const started = performance.now();
+  expect(await bridge.settled(body["command_id"])).toMatchObject({ status: "confirmed", sends: 1 });
+  expect(performance.now() - started).toBeLessThan(1000);
+  expect(second.running).toBe(true);
+});

@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { expect, onTestFinished, test } from "vitest";
+import { type OwnRedis, startRedis } from "../setup/redis.ts";
+import { startBridge } from "../support/bridge.ts";
+import { until } from "../support/until.ts";
+
+const STATUS = { unit_id: "1", status: "enroute" };
+
+/** A Redis that this test alone may torment. */
+async function ownRedis(): Promise<OwnRedis & { restart(): Promise<void> }> {
+  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-faults-"));
+  let redis = await startRedis({ dir, appendonly: true });
+  onTestFinished(async () => {
+    await redis.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const { port } = redis;
+  return {
+    ...redis,
+    stop: () => redis.stop(),
+    restart: async () => void (redis = await startRedis({ dir, appendonly: true, port })),
+  };
+}
+
+async function expect503(
+  ask: () => Promise<{ status: number; headers: Headers; body: Record<string, unknown> }>,
+  code: string,
+) {
+  const asked = performance.now();
+  const answer = await ask();
+  expect(performance.now() - asked).toBeLessThan(1500);
+  expect(answer).toMatchObject({ status: 503, body: { code } });
+  expect(answer.headers.get("Retry-After")).toMatch(/^\d+$/);
+  return answer;
+}
+
+test("Redis down: 503 at once, never a hang; and all goes on when it is back, with nothing lost", async () => {
+  const redis = await ownRedis();
+  const bridge = await startBridge({ redisUrl: redis.url, cad: { character: "modern" } });
+  bridge.cad.switches.refuseToken = true;
+  bridge.cad.dropConnections();
+  const before = (await bridge.post("/units/status", STATUS)).body["command_id"];
+  await redis.stop();
+  await expect503(() => bridge.post("/units/status", STATUS), "redis-unavailable");
+  await expect503(() => bridge.get("/commands/x"), "redis-unavailable");
+  const health = await bridge.get("/health");
+  expect(health).toMatchObject({ status: 503, body: { status: "unhealthy", bridge: null } });
+  await redis.restart();
+  bridge.cad.switches.refuseToken = false;
+  const after = await until("it accepts again", async () => {
+    const { status, body } = await bridge.post("/units/status", STATUS);
+    return status === 202 && body["command_id"];
+  });
+  for (const id of [before, after]) expect(await bridge.settled(id)).toMatchObject({ status: "confirmed" });
+  expect(bridge.cad.ledger.summary()).toMatchObject({ violations: 0 });
+});
+
+test("Redis hanging: 503 within 1.5 s with the id that makes repeating harmless", async () => {
+  const redis = await ownRedis();
+  const bridge = await startBridge({ redisUrl: redis.url, cad: { character: "modern" } });
+  redis.process.kill("SIGSTOP");
+  const answer = await expect503(() => bridge.post("/units/status", STATUS), "redis-unavailable");
+  redis.process.kill("SIGCONT");
+  const key = { "Idempotency-Key": String(answer.body["idempotency_key"]) };
+  const again = await until("it answers again", async () => {
+    const repeated = await bridge.post("/units/status", STATUS, key);
+    return repeated.status === 202 && repeated;
+  });
+  expect(await bridge.settled(again.body["command_id"])).toMatchObject({ status: "confirmed" });
+  expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 1, violations: 0 });
+});
+
+test("Redis full: 503 with nothing accepted, and what it holds is delivered all the same", async () => {
+  const redis = await ownRedis();
+  const bridge = await startBridge({
+    redisUrl: redis.url,
+    cad: { character: "modern", switches: { refuseToken: true } },
+    worker: false,
+  });
+  const admin = new Redis(redis.url);
+  onTestFinished(() => admin.disconnect());
+  const ids: unknown[] = [];
+  for (let i = 0; i < 20; i += 1) ids.push((await bridge.post("/units/status", STATUS)).body["command_id"]);
+  await admin.config("SET", "maxmemory", "1mb");
+  await expect503(() => bridge.post("/units/status", STATUS), "redis-full");
+  await admin.config("SET", "maxmemory", "0");
+  bridge.cad.switches.refuseToken = false;
+  await bridge.startWorker();
+  for (const id of ids) expect(await bridge.settled(id)).toMatchObject({ status: "confirmed" });
+  expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 20, violations: 0 });
+});

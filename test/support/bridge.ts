@@ -1,0 +1,120 @@
+import { inject, onTestFinished } from "vitest";
+import { functionsEnv } from "../../functions/config.ts";
+import { startFunctions } from "../../functions/node.ts";
+import { parseConfig } from "../../shared/config.ts";
+import type { Receipt } from "../../shared/receipt.ts";
+import { isFinal } from "../../shared/outbox/states.ts";
+import { workerEnv } from "../../worker/config.ts";
+import { startWorker, type Worker } from "../../worker/lifecycle.ts";
+import { signTokens } from "../demo/tokens.ts";
+import { type Cad, type CadOptions, startCad } from "../simulator/cad.ts";
+import { keptLog, type LogLine } from "./log.ts";
+import { freshPrefix } from "./redis.ts";
+import { until } from "./until.ts";
+
+const JWT_SECRET = "a secret of the tests, forty characters.";
+const CAD_TOKEN = "the CAD's token";
+export const tokens = await signTokens(JWT_SECRET);
+export { CAD_TOKEN, JWT_SECRET };
+
+export interface Asked {
+  status: number;
+  headers: Headers;
+  body: Record<string, unknown>;
+}
+
+export interface Bridge {
+  url: string;
+  prefix: string;
+  cad: Cad;
+  logs: LogLine[];
+  /** The worker that runs; undefined until it is started. */
+  worker(): Worker | undefined;
+  startWorker(env?: Record<string, string>): Promise<Worker>;
+  get(path: string, headers?: Record<string, string>): Promise<Asked>;
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Asked>;
+  /** Posts, and waits for the receipt of the final state. */
+  deliver(path: string, body: unknown): Promise<Receipt>;
+  settled(commandId: unknown, withinMs?: number): Promise<Receipt>;
+  healthy(): Promise<void>;
+}
+
+export interface BridgeOptions {
+  cad?: Partial<CadOptions>;
+  worker?: Record<string, string> | false;
+  functions?: Record<string, string>;
+  redisUrl?: string;
+}
+
+/** A bridge of its own for one test: a CAD, the functions and a worker, in this process, on real Redis and sockets. */
+export async function startBridge(options: BridgeOptions = {}): Promise<Bridge> {
+  const prefix = freshPrefix();
+  const { log, lines } = keptLog();
+  const shared = { REDIS_URL: options.redisUrl ?? inject("redisUrl"), REDIS_PREFIX: prefix };
+  const cad = await startCad({ token: CAD_TOKEN, ...options.cad });
+  onTestFinished(() => cad.stop());
+
+  const functionsConfig = parseConfig(functionsEnv, { ...shared, JWT_SECRET, PORT: "0", ...options.functions });
+  const functions = await startFunctions(functionsConfig, log);
+  onTestFinished(() => functions.stop());
+  const url = `http://127.0.0.1:${functions.port}/api/socket-bridge`;
+
+  let worker: Worker | undefined;
+  async function start(env: Record<string, string> = {}): Promise<Worker> {
+    const cadEnv = { CAD_BACKEND_URL: cad.url, CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN, WORKER_PORT: "0" };
+    const config = parseConfig(workerEnv, { ...shared, ...cadEnv, ...env });
+    const started = await startWorker({ config, random: Math.random, log });
+    onTestFinished(() => started.stop());
+    worker = started;
+    return started;
+  }
+
+  async function ask(method: string, path: string, headers: Record<string, string>, body?: string): Promise<Asked> {
+    const authorization = { Authorization: `Bearer ${tokens.admin}` };
+    const init = { method, headers: { ...authorization, ...headers }, signal: AbortSignal.timeout(35_000) };
+    const response = await fetch(`${url}${path}`, body === undefined ? init : { ...init, body });
+    const text = await response.text();
+    const parsed: unknown = response.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : { text };
+    return { status: response.status, headers: response.headers, body: parsed as Record<string, unknown> };
+  }
+
+  const bridge: Bridge = {
+    url,
+    prefix,
+    cad,
+    logs: lines,
+    worker: () => worker,
+    startWorker: start,
+    get: (path, headers = {}) => ask("GET", path, headers),
+    post: (path, body, headers = {}) =>
+      ask(
+        "POST",
+        path,
+        { "Content-Type": "application/json", ...headers },
+        typeof body === "string" ? body : JSON.stringify(body),
+      ),
+    async deliver(path, body) {
+      const { status, body: answer } = await bridge.post(path, body);
+      if (status !== 202) throw new Error(`${path} answered ${status}: ${JSON.stringify(answer)}`);
+      return bridge.settled(answer["command_id"]);
+    },
+    settled: (commandId, withinMs) =>
+      until(
+        `${String(commandId)} is settled`,
+        async () => {
+          const { status, body } = await bridge.get(`/commands/${String(commandId)}`);
+          const receipt = body as unknown as Receipt;
+          return status === 200 && isFinal(receipt.status) && receipt;
+        },
+        withinMs,
+      ),
+    async healthy() {
+      await until("the bridge is healthy", async () => (await bridge.get("/health")).body["status"] === "healthy");
+    },
+  };
+  if (options.worker !== false) {
+    await start(options.worker);
+    await bridge.healthy();
+  }
+  return bridge;
+}

@@ -1,0 +1,16 @@
+import { Redis } from "ioredis";
+import { inject, onTestFinished } from "vitest";
+import { outboxKeys, type OutboxKeys } from "../../shared/outbox/keys.ts";
+
+let count = 0;
+
+/** A key prefix that no other test has. */
+export const freshPrefix = (): string => `test-${process.pid}-${Date.now().toString(36)}-${++count}`;
+
+/** A connection to the tests' Redis and the keys of a backend of its own; closed when the test ends. */
+export function freshBackend(): { redis: Redis; keys: OutboxKeys; prefix: string } {
+  const prefix = freshPrefix();
+  const redis = new Redis(inject("redisUrl"), { maxRetriesPerRequest: null });
+  onTestFinished(() => redis.disconnect());
+  return { redis, keys: outboxKeys(prefix), prefix };
+}

@@ -1,0 +1,200 @@
+import { describe, expect, test } from "vitest";
+import { commands } from "../../shared/commands/table.ts";
+import {
+  type AckHabits,
+  type ConfirmMode,
+  createConfirmations,
+  type Delivery,
+  type Outcome,
+} from "../../worker/cad/confirm.ts";
+import { isEchoOf } from "../../worker/cad/echo.ts";
+import { readAnswer } from "../../worker/cad/answer.ts";
+
+type Answered = (error: Error | null, answer: unknown) => void;
+
+/** Confirmations over a line and fences that the test answers by hand. */
+function fresh(mode: ConfirmMode, habits: AckHabits = new Map()) {
+  const acks: Answered[] = [];
+  const proofs: (() => void)[] = [];
+  const confirmations = createConfirmations({
+    mode,
+    timeoutMs: 20,
+    habits,
+    fences: { proof: () => new Promise((resolve) => proofs.push(resolve)), stop: () => undefined },
+    transport: { emit: (_event, _payload, ack) => void (ack && acks.push(ack.answered)) },
+  });
+  const send = (delivery: Partial<Delivery> = {}) => {
+    const state: { outcome?: Outcome } = {};
+    const done = confirmations.send({ ...STATUS, ...delivery }).then((outcome) => (state.outcome = outcome));
+    return { state, done };
+  };
+  return { confirmations, acks, proofs, habits, send };
+}
+
+const echo = { event: "unit:status:updated", fields: ["unitId", "status", "incidentId"] } as const;
+const STATUS: Delivery = { commandId: "c1", event: "unit:status", payload: { unitId: "1", status: "enroute" }, echo };
+const WITHOUT_ECHO = { event: "transport:completed", payload: { incidentId: "1" }, echo: undefined };
+const LATE = new Error("operation has timed out");
+
+describe("auto", () => {
+  test("the echo confirms", async () => {
+    const { confirmations, send } = fresh("auto");
+    const { done } = send();
+    expect(confirmations.heard(echo.event, { unitId: "1", status: "enroute", incidentId: null })).toBe("c1");
+    expect(await done).toEqual({ result: "confirmed", by: "echo" });
+    expect(confirmations.inFlight()).toBe(0);
+  });
+
+  test("an ack confirms", async () => {
+    const { acks, send } = fresh("auto");
+    const { done } = send();
+    acks[0]?.(null, { success: true });
+    expect(await done).toEqual({ result: "confirmed", by: "ack" });
+  });
+
+  test("another's event for the same unit confirms nothing", () => {
+    const { confirmations, send } = fresh("auto");
+    const { state } = send();
+    expect(confirmations.heard(echo.event, { unitId: "1", status: "onscene" })).toBeUndefined();
+    expect(confirmations.heard(echo.event, { unitId: "2", status: "enroute" })).toBeUndefined();
+    expect(confirmations.heard(echo.event, null)).toBeUndefined();
+    expect(state.outcome).toBeUndefined();
+  });
+
+  test("neither in time is unconfirmed once the fence proves receipt, not before", async () => {
+    const { acks, proofs, send } = fresh("auto");
+    const { state, done } = send();
+    acks[0]?.(LATE, undefined);
+    await Promise.resolve();
+    expect(state.outcome).toBeUndefined();
+    proofs[0]?.();
+    expect(await done).toEqual({ result: "unconfirmed", by: "fence" });
+  });
+
+  test("an event without an echo, from a CAD that does not ack it, is received", async () => {
+    const { proofs, habits, send } = fresh("auto");
+    const first = send(WITHOUT_ECHO);
+    proofs[0]?.();
+    expect(await first.done).toEqual({ result: "received", by: "fence" });
+    expect(habits.get("transport:completed")).toBe("silent");
+  });
+
+  test("a CAD that was seen to ack the event is waited for", async () => {
+    const { acks, proofs, send } = fresh("auto", new Map([["transport:completed", "acks"]]));
+    const { done } = send(WITHOUT_ECHO);
+    expect(proofs).toHaveLength(0);
+    acks[0]?.(LATE, undefined);
+    proofs[0]?.();
+    expect(await done).toEqual({ result: "unconfirmed", by: "fence" });
+  });
+
+  test("an ack that comes late is noted for the next time", () => {
+    const { acks, habits, send } = fresh("auto", new Map([["transport:completed", "silent"]]));
+    send(WITHOUT_ECHO);
+    acks[0]?.(null, undefined);
+    expect(habits.get("transport:completed")).toBe("acks");
+  });
+});
+
+test("in ack mode the echo alone confirms nothing", () => {
+  const { confirmations, send } = fresh("ack");
+  const { state } = send();
+  expect(confirmations.heard(echo.event, STATUS.payload)).toBeUndefined();
+  expect(state.outcome).toBeUndefined();
+});
+
+test("in echo mode no ack is asked for, and silence is unconfirmed", async () => {
+  const { acks, proofs, send } = fresh("echo");
+  const { done } = send();
+  expect(acks).toHaveLength(0);
+  const poll = setInterval(() => proofs[0]?.(), 5);
+  expect(await done).toEqual({ result: "unconfirmed", by: "fence" });
+  clearInterval(poll);
+});
+
+test("in fence mode the fence is all that is waited for", async () => {
+  const { acks, proofs, send } = fresh("fence");
+  const { done } = send();
+  expect(acks).toHaveLength(0);
+  proofs[0]?.();
+  expect(await done).toEqual({ result: "received", by: "fence" });
+});
+
+test("when the connection ends, everything in flight is disconnected", async () => {
+  const { confirmations, send } = fresh("auto");
+  const all = [send(), send({ commandId: "c2", payload: { unitId: "2", status: "enroute" } })];
+  confirmations.end();
+  expect(await Promise.all(all.map((s) => s.done))).toEqual([{ result: "disconnected" }, { result: "disconnected" }]);
+});
+
+describe("what an ack says", () => {
+  test.each([
+    undefined,
+    null,
+    true,
+    "ok",
+    1,
+    {},
+    { success: true },
+    { ok: true },
+    { status: "ok" },
+    { id: 7, error: null },
+  ])("%j is a yes", (answer) => expect(readAnswer(answer)).toEqual({ verdict: "yes" }));
+  test.each([
+    false,
+    { success: false },
+    { ok: false, error: "x" },
+    { status: "error" },
+    { error: "x" },
+    { error: { message: "x" } },
+  ])("%j is a no for good", (answer) => expect(readAnswer(answer)).toMatchObject({ verdict: "no", again: false }));
+  test("retryable: true is a no for now", () => {
+    const answer = readAnswer({ success: false, error: "busy", retryable: true });
+    expect(answer).toEqual({ verdict: "no", again: true, reason: "the CAD said: busy" });
+  });
+  test("its reason is cut short and kept on one line", () => {
+    const answer = readAnswer({ success: false, error: `a\nb${"x".repeat(1000)}` });
+    expect(answer.verdict === "no" && answer.reason).toMatch(/^the CAD said: a bx{197}$/);
+  });
+});
+
+describe("what is an echo", () => {
+  const sent = {
+    incidentId: "7",
+    field: "time_completed",
+    timestamp: "2026-01-01T10:00:00+01:00",
+    location: undefined,
+  };
+  const times = {
+    event: "incident:timestamp:updated",
+    fields: ["incidentId", "field", "timestamp", "location"],
+  } as const;
+  const heard = { incidentId: "7", field: "time_completed", timestamp: "2026-01-01T09:00:00.000Z", location: null };
+
+  test("times are instants, absent is null, an id may have become a number", () => {
+    expect(isEchoOf(times, sent, heard, "c")).toBe(true);
+    expect(isEchoOf(times, sent, { ...heard, incidentId: 7 }, "c")).toBe(true);
+  });
+  test("any other value is no echo", () => {
+    expect(isEchoOf(times, sent, { ...heard, timestamp: "2026-01-01T09:00:01Z" }, "c")).toBe(false);
+    expect(isEchoOf(times, sent, { ...heard, location: { type: "Point" } }, "c")).toBe(false);
+    expect(isEchoOf(times, sent, "7", "c")).toBe(false);
+  });
+  test("where the CAD kept the command's id, the id decides", () => {
+    expect(isEchoOf(times, sent, { ...heard, context: { commandId: "other" } }, "c")).toBe(false);
+    expect(isEchoOf(times, sent, { incidentId: "7", context: { commandId: "c" } }, "c")).toBe(true);
+  });
+});
+
+test.each(commands.filter((c) => c.echo).map((c) => [c.name, c] as const))(
+  "%s: what it sends, sent back as it is, is its echo",
+  (_name, command) => {
+    for (const example of command.examples) {
+      const body = command.body.parse(example.body);
+      const context = { commandId: "c", userId: "u", role: "crew", issuedAt: "2026-01-01T00:00:00.000000Z" } as const;
+      const { payload } = command.wire(body, context);
+      const back: unknown = JSON.parse(JSON.stringify(payload));
+      expect(command.echo && isEchoOf(command.echo, payload, back, "c")).toBe(true);
+    }
+  },
+);

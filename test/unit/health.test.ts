@@ -1,0 +1,87 @@
+import { expect, test } from "vitest";
+import type { LastBeat } from "../../functions/backend.ts";
+import { judge } from "../../functions/health.ts";
+import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health.ts";
+import type { Backlog } from "../../shared/outbox/outbox.ts";
+
+const WORKER: WorkerHealth = {
+  instance: "w",
+  epoch: 1,
+  stopped: false,
+  ready: true,
+  connected: true,
+  authenticated: true,
+  waiting_for: null,
+  cad_url: "http://cad",
+  last_connection: null,
+  connection_attempts: 1,
+  connections: 1,
+  last_error: null,
+  event_handlers_registered: 8,
+  uptime_seconds: 1,
+  in_flight: 0,
+  rooms: 0,
+  events: {},
+};
+const NOW = 1_000_000_000;
+const EMPTY: Backlog = {
+  now: NOW,
+  unsettled: 0,
+  dead: 0,
+  oldestUnsettled: undefined,
+  oldestRunnable: undefined,
+  counts: {},
+};
+const ago = (seconds: number) => NOW - seconds * 1_000_000;
+const beat = (more: Partial<WorkerHealth> = {}, ageSeconds = 1): LastBeat => ({
+  health: { ...WORKER, ...more },
+  ageSeconds,
+});
+
+test.each<[string, LastBeat | undefined, Partial<Backlog>, string, RegExp | undefined]>([
+  ["a worker at work", beat(), {}, "healthy", undefined],
+  [
+    "a backlog that is being worked on",
+    beat(),
+    { unsettled: 9, oldestUnsettled: ago(600), oldestRunnable: ago(5) },
+    "healthy",
+    undefined,
+  ],
+  [
+    "a CAD that is not ready",
+    beat({ ready: false, waiting_for: "the CAD is not connected" }),
+    {},
+    "degraded",
+    /the CAD is not connected/,
+  ],
+  [
+    "commands that wait for a CAD that is not ready",
+    beat({ ready: false }),
+    { oldestRunnable: ago(900) },
+    "degraded",
+    /wait/,
+  ],
+  [
+    "a command that nobody works on",
+    beat(),
+    { unsettled: 1, oldestRunnable: ago(31) },
+    "unhealthy",
+    /does not consume/,
+  ],
+  ["a heartbeat that stopped", beat({}, HEARTBEAT_LIMIT_S + 1), {}, "unhealthy", /last heard of 16 s ago/],
+  ["a heartbeat that is late", beat({}, HEARTBEAT_LIMIT_S - 1), {}, "healthy", undefined],
+  ["a worker that said goodbye", beat({ stopped: true }), {}, "unhealthy", /stopped/],
+  ["no worker at all", undefined, {}, "unhealthy", /No worker/],
+])("%s", (_what, last, backlog, status, problem) => {
+  const health = judge(last, { ...EMPTY, ...backlog }, "now");
+  expect(health.status).toBe(status);
+  expect(health.problems).toEqual(problem ? [expect.stringMatching(problem)] : []);
+});
+
+test("what a silent worker last said is not told as if it were so now", () => {
+  expect(judge(beat({}, 20), EMPTY, "now").bridge).toMatchObject({
+    connected: false,
+    ready: false,
+    authenticated: false,
+  });
+});

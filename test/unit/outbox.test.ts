@@ -1,0 +1,262 @@
+import { describe, expect, test } from "vitest";
+import type { OrderingKey } from "../../shared/ordering-key.ts";
+import { type NewMessage, openOutbox } from "../../shared/outbox/outbox.ts";
+import { NotOwner, openOwnedOutbox, type OwnedOutbox } from "../../shared/outbox/owned.ts";
+import { freshBackend } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+
+const TOKEN = "1:tester";
+
+async function fresh(maxBacklog = 1000) {
+  const { redis, keys } = freshBackend();
+  await redis.mset(keys.lease, TOKEN, keys.owner, TOKEN);
+  const outbox = openOutbox(redis, keys, maxBacklog);
+  const owned = openOwnedOutbox(redis, keys, TOKEN);
+  const append = (id: string, on: OrderingKey[], more: Partial<NewMessage> = {}) =>
+    outbox.append({
+      id,
+      kind: "units/status",
+      keys: on,
+      body: `{"n":"${id}"}`,
+      user: "u",
+      role: "crew",
+      fingerprint: id,
+      latestWins: false,
+      ttlSeconds: undefined,
+      idempotencyKey: undefined,
+      ...more,
+    });
+  const stateOf = async (id: string) => (await outbox.read(id))?.state;
+  return { redis, keys, outbox, owned, append, stateOf };
+}
+
+const confirm = (owned: OwnedOutbox, id: string) => owned.settle({ id, state: "confirmed", reason: "", by: "echo" });
+const location = { kind: "units/location", latestWins: true } as const;
+
+describe("order", () => {
+  test("only the first of an ordering key is runnable, and settling it makes the next one so", async () => {
+    const { append, owned } = await fresh();
+    expect(await append("a", ["unit:1"])).toMatchObject({ outcome: "accepted", runnable: true });
+    expect(await append("b", ["unit:1"])).toMatchObject({ runnable: false });
+    expect(await append("c", ["unit:2"])).toMatchObject({ runnable: true });
+    expect(await owned.begin("b")).toEqual({ answer: "waiting" });
+    expect(await owned.begin("a")).toMatchObject({ answer: "send", sends: 1, body: '{"n":"a"}' });
+    expect(await confirm(owned, "a")).toEqual(["b"]);
+  });
+
+  test("a command with two keys waits for both, and lets both go on", async () => {
+    const { append, owned } = await fresh();
+    await append("a", ["unit:1"]);
+    await append("b", ["incident:1"]);
+    await append("c", ["unit:1", "incident:1"]);
+    await append("d", ["unit:1"]);
+    await append("e", ["incident:1"]);
+    expect(await confirm(owned, "a")).toEqual([]);
+    expect(await owned.begin("c")).toEqual({ answer: "waiting" });
+    expect(await confirm(owned, "b")).toEqual(["c"]);
+    expect(await confirm(owned, "c")).toEqual(["d", "e"]);
+  });
+
+  test("ids may hold any character without meeting another's line", async () => {
+    const { append } = await fresh();
+    const odd: OrderingKey[] = ["unit:a,b", 'unit:a","b', "unit:é:{x}\n", "unit:a", "unit:b"];
+    for (const [i, key] of odd.entries()) expect(await append(`m${i}`, [key])).toMatchObject({ runnable: true });
+  });
+
+  test("acceptance times are strictly increasing, so that the CAD can tell an overtaken message", async () => {
+    const { append } = await fresh();
+    const all = await Promise.all(Array.from({ length: 200 }, (_, i) => append(`m${i}`, [`unit:${i % 7}`])));
+    const times = all.map((a) => ("acceptedAt" in a ? a.acceptedAt : 0));
+    expect(new Set(times).size).toBe(200);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+  });
+
+  test("settling again changes nothing and names the next ones again, so that a lost reply costs nothing", async () => {
+    const { append, owned, outbox, stateOf } = await fresh();
+    await append("a", ["unit:1"]);
+    await append("b", ["unit:1"]);
+    expect(await confirm(owned, "a")).toEqual(["b"]);
+    expect(await owned.settle({ id: "a", state: "failed", reason: "late", by: "" })).toEqual(["b"]);
+    expect(await stateOf("a")).toBe("confirmed");
+    expect((await outbox.backlog()).counts).toEqual({ confirmed: 1 });
+    expect(await owned.begin("a")).toEqual({ answer: "settled", runnable: ["b"] });
+  });
+
+  test("nothing is left in the outbox once all is settled", async () => {
+    const { append, owned, redis, keys, outbox } = await fresh();
+    await append("a", ["unit:1", "incident:1"], { ttlSeconds: 60 });
+    await append("b", ["unit:1"]);
+    await confirm(owned, "a");
+    await confirm(owned, "b");
+    expect(await outbox.backlog()).toMatchObject({ unsettled: 0, oldestRunnable: undefined, dead: 0 });
+    const left = await redis.keys(`${keys.base}:line:*`);
+    expect([...left, ...(await redis.keys(`${keys.base}:expiring`))]).toEqual([]);
+    expect(await redis.pttl(keys.record("a"))).toBeGreaterThan(24 * 3_600_000);
+  });
+});
+
+describe("latest wins", () => {
+  test("a newer value takes the place of one that waits, never of one that may be on its way", async () => {
+    const { append, owned, outbox, stateOf } = await fresh();
+    await append("a", ["unit:1"], location);
+    await owned.begin("a");
+    await append("b", ["unit:1"], location);
+    await append("c", ["unit:1"], location);
+    expect([await stateOf("a"), await stateOf("b"), await stateOf("c")]).toEqual(["sent", "superseded", "queued"]);
+    expect(await outbox.read("b")).toMatchObject({ by: "c" });
+    expect(await confirm(owned, "a")).toEqual(["c"]);
+  });
+
+  test("a value that another command follows keeps its place", async () => {
+    const { append, owned, stateOf } = await fresh();
+    await append("status", ["unit:1"]);
+    await append("a", ["unit:1"], location);
+    await append("b", ["unit:1"]);
+    await append("c", ["unit:1"], location);
+    expect(await stateOf("a")).toBe("queued");
+    expect(await confirm(owned, "status")).toEqual(["a"]);
+    expect(await confirm(owned, "a")).toEqual(["b"]);
+    expect(await confirm(owned, "b")).toEqual(["c"]);
+  });
+
+  test("one that was never sent steps aside for a newer one right behind it", async () => {
+    const { append, owned, stateOf } = await fresh();
+    await append("a", ["unit:1"], location);
+    await append("b", ["unit:1"], location);
+    expect(await owned.begin("a")).toEqual({ answer: "settled", runnable: ["b"] });
+    expect(await stateOf("a")).toBe("superseded");
+    expect(await owned.begin("b")).toMatchObject({ answer: "send" });
+  });
+
+  test("the last value is never lost, however many come", async () => {
+    const { append, owned, stateOf } = await fresh();
+    for (let i = 0; i < 50; i += 1) await append(`m${i}`, ["unit:1"], location);
+    let next = ["m0"];
+    const sent: string[] = [];
+    while (next[0]) {
+      const begun = await owned.begin(next[0]);
+      if (begun.answer === "send") sent.push(next[0]);
+      next = begun.answer === "settled" ? begun.runnable : await confirm(owned, next[0]);
+    }
+    expect(sent).toEqual(["m49"]);
+    expect(await stateOf("m48")).toBe("superseded");
+  });
+});
+
+describe("idempotency keys", () => {
+  const keyed = { idempotencyKey: "k1" };
+
+  test("the same key and request again is the same command", async () => {
+    const { append, outbox } = await fresh();
+    await append("a", ["unit:1"], { ...keyed, fingerprint: "f" });
+    expect(await append("b", ["unit:1"], { ...keyed, fingerprint: "f" })).toMatchObject({
+      outcome: "replayed",
+      id: "a",
+    });
+    expect(await outbox.read("b")).toBeUndefined();
+    expect((await outbox.backlog()).unsettled).toBe(1);
+  });
+
+  test("the same key with another request is refused", async () => {
+    const { append } = await fresh();
+    await append("a", ["unit:1"], { ...keyed, fingerprint: "f" });
+    expect(await append("b", ["unit:1"], { ...keyed, fingerprint: "g" })).toEqual({ outcome: "conflict", id: "a" });
+  });
+
+  test("two users may use the same key", async () => {
+    const { append } = await fresh();
+    await append("a", ["unit:1"], keyed);
+    expect(await append("b", ["unit:1"], { ...keyed, user: "other" })).toMatchObject({ outcome: "accepted" });
+  });
+
+  test("a command's own id is a key for it, for whoever was told nothing else", async () => {
+    const { append } = await fresh();
+    await append("a", ["unit:1"], { fingerprint: "f" });
+    const again = { idempotencyKey: "a", fingerprint: "f" };
+    expect(await append("b", ["unit:1"], again)).toMatchObject({ outcome: "replayed", id: "a" });
+  });
+
+  test("of many at once exactly one is accepted", async () => {
+    const { append } = await fresh();
+    const many = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => append(`m${i}`, ["unit:1"], { ...keyed, fingerprint: "f" })),
+    );
+    expect(many.filter((a) => a.outcome === "accepted")).toHaveLength(1);
+    expect(many.filter((a) => a.outcome === "replayed")).toHaveLength(19);
+  });
+});
+
+describe("time to live", () => {
+  const brief = { ttlSeconds: 0.02 };
+
+  test("what outlived its time at the head is settled instead of sent", async () => {
+    const { append, owned, stateOf } = await fresh();
+    await append("a", ["unit:1"], brief);
+    await append("b", ["unit:1"]);
+    const begun = await until("a expires", async () => {
+      const answer = await owned.begin("a");
+      return answer.answer === "settled" && answer;
+    });
+    expect(begun.runnable).toEqual(["b"]);
+    expect(await stateOf("a")).toBe("expired");
+  });
+
+  test("what outlived its time while it waits is settled where it stands", async () => {
+    const { append, owned, outbox, stateOf } = await fresh();
+    await append("a", ["unit:1"]);
+    await append("b", ["unit:1"], brief);
+    await append("c", ["unit:1"]);
+    await until("b expires", async () => {
+      await owned.expire();
+      return (await stateOf("b")) === "expired";
+    });
+    expect(await confirm(owned, "a")).toEqual(["c"]);
+    expect((await outbox.backlog()).dead).toBe(1);
+  });
+
+  test("what was sent already is not taken for one that was never sent", async () => {
+    const { append, owned, redis, keys, stateOf } = await fresh();
+    await append("a", ["unit:1"], brief);
+    await owned.begin("a");
+    await until("its time has passed", async () => {
+      await owned.expire();
+      return (await redis.zcard(`${keys.base}:expiring`)) === 0;
+    });
+    expect(await stateOf("a")).toBe("sent");
+  });
+});
+
+describe("ownership", () => {
+  test("nobody but the owner may begin", async () => {
+    const { append, owned, redis, keys, stateOf } = await fresh();
+    await append("a", ["unit:1"]);
+    await redis.set(keys.lease, "2:other");
+    expect(await owned.begin("a")).toEqual({ answer: "not-owner" });
+    expect(await stateOf("a")).toBe("queued");
+  });
+
+  test("a worker that was followed by another may not settle", async () => {
+    const { append, owned, redis, keys, stateOf } = await fresh();
+    await append("a", ["unit:1"]);
+    await redis.set(keys.owner, "2:other");
+    await expect(confirm(owned, "a")).rejects.toBeInstanceOf(NotOwner);
+    expect(await stateOf("a")).toBe("queued");
+  });
+
+  test("a worker whose lease lapsed while nobody took it may still settle, but not begin", async () => {
+    const { append, owned, redis, keys, stateOf } = await fresh();
+    await append("a", ["unit:1"]);
+    await owned.begin("a");
+    await redis.del(keys.lease);
+    expect(await owned.begin("a")).toEqual({ answer: "not-owner" });
+    await confirm(owned, "a");
+    expect(await stateOf("a")).toBe("confirmed");
+  });
+});
+
+test("a full backlog accepts no more, and says so", async () => {
+  const { append } = await fresh(2);
+  await append("a", ["unit:1"]);
+  await append("b", ["unit:1"]);
+  expect(await append("c", ["unit:2"])).toEqual({ outcome: "full" });
+});

@@ -1,0 +1,131 @@
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { commandTtl, idempotencyKey, MAX_WAIT_S, preferredWait } from "../../functions/headers.ts";
+import { backoffMs } from "../../shared/backoff.ts";
+import { batched } from "../../shared/batch.ts";
+import { withoutCredentials } from "../../shared/health.ts";
+import { location } from "../../shared/fields.ts";
+import { wrongFields } from "../../shared/problem.ts";
+import { may, ROLES } from "../../shared/roles.ts";
+import { secondsBetween, toIso } from "../../shared/time.ts";
+import { CAD_TIME_COLUMNS, TIMESTAMP_FIELD_NAMES, toCadColumn, toMetresPerSecond } from "../../shared/vocabulary.ts";
+
+describe("headers", () => {
+  test.each([
+    ["wait=5", 5],
+    ["respond-async, wait=5", 5],
+    ["WAIT = 7; x=1", 7],
+    ['wait="3"', 3],
+    ["wait=0", 0],
+    ["wait=31", MAX_WAIT_S],
+    ["wait=-1", undefined],
+    ["wait=abc", undefined],
+    ["await=5", undefined],
+    ["", undefined],
+    [undefined, undefined],
+  ])("Prefer: %s is a wait of %s s", (value, seconds) => expect(preferredWait(value)).toBe(seconds));
+
+  test("an Idempotency-Key is 1 to 255 printable characters", () => {
+    expect(idempotencyKey('~ any, printable "text"')).toBe('~ any, printable "text"');
+    expect(idempotencyKey(undefined)).toBeUndefined();
+    for (const bad of ["", "a\tb", "é", "x".repeat(256)]) expect(() => idempotencyKey(bad)).toThrow(/printable/);
+  });
+
+  test("a Command-TTL is whole seconds up to a week", () => {
+    expect(commandTtl("604800")).toBe(604_800);
+    for (const bad of ["604801", "0", "1e3", " 5", ""]) expect(() => commandTtl(bad)).toThrow(/whole seconds/);
+  });
+});
+
+describe("backoff", () => {
+  test("doubles up to its limit, half of it at random", () => {
+    const waits = [1, 2, 3, 4, 5, 6, 100].map((attempt) => backoffMs(attempt, 250, 5000, () => 1));
+    expect(waits).toEqual([250, 500, 1000, 2000, 4000, 5000, 5000]);
+    expect(backoffMs(3, 250, 5000, () => 0)).toBe(500);
+  });
+});
+
+describe("batches", () => {
+  test("what is asked while a batch is on its way goes out together, and each gets its own answer", async () => {
+    const batches: number[][] = [];
+    const double = batched(async (items: number[]) => {
+      batches.push(items);
+      await Promise.resolve();
+      return items.map((n) => n * 2);
+    }, 3);
+    expect(await Promise.all([1, 2, 3, 4, 5].map(double))).toEqual([2, 4, 6, 8, 10]);
+    expect(batches).toEqual([
+      [1, 2, 3],
+      [4, 5],
+    ]);
+    expect(await double(6)).toBe(12);
+  });
+
+  test("a batch that fails is told to all that were in it, and to nobody else", async () => {
+    let calls = 0;
+    const flaky = batched(async (items: number[]) => {
+      calls += 1;
+      if (calls === 1) throw new Error("away");
+      return items;
+    }, 2);
+    const results = await Promise.allSettled([1, 2, 3].map(flaky));
+    expect(results.map((r) => r.status)).toEqual(["rejected", "rejected", "fulfilled"]);
+  });
+});
+
+describe("roles", () => {
+  test("a role may do what it is there for and everything below it", () => {
+    const table = ROLES.map((role) => ROLES.map((takes) => may([role], takes)));
+    expect(table).toEqual([
+      [true, true, true],
+      [false, true, true],
+      [false, false, true],
+    ]);
+    expect(may(["crew", "dispatcher"], "dispatcher")).toBe(true);
+  });
+});
+
+describe("vocabulary", () => {
+  test("every time field of the API is a column that the CAD has", () => {
+    for (const field of TIMESTAMP_FIELD_NAMES) expect(CAD_TIME_COLUMNS).toContain(toCadColumn(field));
+    expect(toCadColumn("time_en_route")).toBe("time_en_route");
+    expect(toCadColumn("enroute_at")).toBe("time_en_route");
+  });
+  test("km/h become m/s", () => expect([0, 36, 54.1].map(toMetresPerSecond)).toEqual([0, 10, 15.03]));
+});
+
+describe("locations", () => {
+  const at = { type: "Point", coordinates: [-122.4, 37.7] };
+  test.each([{ lat: 37.7, lng: -122.4 }, { latitude: 37.7, longitude: -122.4 }, at])("%j is one place", (given) =>
+    expect(location.parse(given)).toEqual(at),
+  );
+  test.each([
+    [{ lat: 37.7, lng: 200 }, "/lng"],
+    [{ latitude: 37.7 }, "/longitude"],
+    [{ type: "Point", coordinates: [-122.4, 95] }, "/coordinates/1"],
+    [{ type: "Polygon", coordinates: [-122.4, 37.7] }, "/type"],
+    ["here", ""],
+  ])("of %j the fault is named where it is: %s", (given, pointer) => {
+    const parsed = location.safeParse(given);
+    expect(wrongFields(parsed.error?.issues ?? []).map((f) => f.pointer)).toEqual([pointer]);
+  });
+});
+
+test("a pointer escapes what JSON pointers must escape", () => {
+  const parsed = z.strictObject({}).safeParse({ "a/b": 1, "c~d": 1 });
+  expect(wrongFields(parsed.error?.issues ?? []).map((f) => f.pointer)).toEqual(["/a~1b", "/c~0d"]);
+});
+
+describe("times", () => {
+  test("keep their microseconds, and sort as text", () => {
+    expect(toIso(1_795_376_343_561_606)).toBe("2026-11-22T19:39:03.561606Z");
+    expect(toIso(1_795_376_343_000_007)).toBe("2026-11-22T19:39:03.000007Z");
+  });
+  test("an age is never negative", () =>
+    expect([secondsBetween(5_000_000, 0), secondsBetween(0, 1_234_567)]).toEqual([0, 1.235]));
+});
+
+test("credentials are cut out of a URL", () => {
+  expect(withoutCredentials("https://user:pass@cad.example:8443/path?token=x")).toBe("https://cad.example:8443/path");
+  expect(withoutCredentials("nonsense")).toBe("(not a URL)");
+});
