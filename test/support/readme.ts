@@ -1,0 +1,37 @@
+import { functionsEnv } from "../../functions/config.ts";
+import { commands } from "../../shared/commands/table.ts";
+import { describeConfig, sharedEnv } from "../../shared/config.ts";
+import { workerEnv } from "../../worker/config.ts";
+
+/** The tables of the README that the code knows better than any text: they are compared with it, row by row. */
+
+const row = (...cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+
+export function endpointTable(): string[] {
+  return commands.map((c) => {
+    const notes = [
+      c.latestWins ? "latest wins" : "",
+      c.ttlSeconds === undefined ? "" : `expires after ${c.ttlSeconds} s`,
+      c.echo ? "" : "no echo",
+    ];
+    const keys = c.keys(c.body.parse(c.examples[0].body)).map((key) => key.split(":", 1)[0]);
+    return row(
+      `POST /${c.name}`,
+      c.role,
+      c.emits.map((event) => `\`${event}\``).join(", "),
+      keys.join(" + "),
+      notes.filter(Boolean).join(", "),
+    );
+  });
+}
+
+export function configTable(): string[] {
+  const both = new Set(Object.keys(sharedEnv));
+  const rows = [
+    ...describeConfig(functionsEnv).map((v) => ({ ...v, who: both.has(v.name) ? "both" : "functions" })),
+    ...describeConfig(workerEnv).flatMap((v) => (both.has(v.name) ? [] : [{ ...v, who: "worker" }])),
+  ];
+  return rows.map((v) =>
+    row(`\`${v.name}\``, v.who, v.fallback === "required" ? "**required**" : v.fallback, v.description),
+  );
+}

@@ -1,0 +1,21 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { configTable, endpointTable } from "../support/readme.ts";
+
+const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+
+test.each([
+  ["endpoints", endpointTable()],
+  ["configuration", configTable()],
+])("the README's table of %s says what the code says", (_what, rows) => {
+  expect(readme).toContain(rows.join("\n"));
+});
+
+test("the README names no variable or command that does not exist", () => {
+  const scripts = Object.keys(
+    (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { scripts: object }).scripts,
+  );
+  const named = [...readme.matchAll(/npm run ([a-z]+)/g)].map((m) => m[1] ?? "");
+  expect(named.length).toBeGreaterThan(3);
+  for (const name of named) expect(scripts).toContain(name);
+});
