@@ -1,0 +1,41 @@
+/** What a payload says of itself. Read by hand from the wire contract, not with the bridge's own code. */
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** UTC with microseconds: of a fixed width, so that comparing the texts compares the times. */
+const ISSUED_AT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/;
+
+/** Which command an emit carries; `issuedAt` is null if it is missing or of no use for telling the order. */
+export interface Mark {
+  commandId: string;
+  issuedAt: string | null;
+}
+
+/** The mark that the bridge puts on every object payload; undefined for anybody else's emits. */
+export function markOf(payload: unknown): Mark | undefined {
+  const context = isRecord(payload) ? payload["context"] : undefined;
+  if (!isRecord(context)) return undefined;
+  const { commandId, issuedAt } = context;
+  if (typeof commandId !== "string" || commandId === "") return undefined;
+  return { commandId, issuedAt: typeof issuedAt === "string" && ISSUED_AT.test(issuedAt) ? issuedAt : null };
+}
+
+/** The unit and the incident that an emit is about (`unit:<id>`, `incident:<id>`); metrics are their own key. */
+export function keysOf(event: string, payload: unknown): string[] {
+  if (event === "metrics:updated") return ["metrics"];
+  const room = /^(?:join|leave):(unit|incident)$/.exec(event);
+  if (room) return isId(payload) ? [`${room[1]}:${payload}`] : [];
+  if (!isRecord(payload)) return [];
+  const { unitId } = payload;
+  const incidentId = incidentIdOf(payload);
+  return [...(isId(unitId) ? [`unit:${unitId}`] : []), ...(isId(incidentId) ? [`incident:${incidentId}`] : [])];
+}
+
+/** `incidentId ?? incident.incidentId`, as the crew's app reads it. */
+export function incidentIdOf(payload: Record<string, unknown>): unknown {
+  const { incident } = payload;
+  return payload["incidentId"] ?? (isRecord(incident) ? incident["incidentId"] : undefined);
+}
+
+const isId = (value: unknown): value is string | number => typeof value === "string" || typeof value === "number";

@@ -1,0 +1,146 @@
+import type { Socket } from "socket.io";
+import { BoundedMap } from "./bounded-map.ts";
+import type { Character } from "./characters.ts";
+import { AUTHENTICATE, COMMAND_EVENTS, type CommandRow, databaseError, echoOf, ROOM_EVENTS } from "./events.ts";
+import type { Ledger, Outcome } from "./ledger.ts";
+import { isRecord, markOf } from "./payload.ts";
+import type { Random } from "./random.ts";
+import { type Switches, take } from "./switches.ts";
+
+/** What the CAD acks with. */
+export type Answer = { success: true } | { success: false; error: string; retryable?: true };
+
+/** What survives the CAD's process. */
+export interface Database {
+  incidents: BoundedMap<string, true>;
+  handledCommands: BoundedMap<string, true>;
+}
+
+export const createDatabase = (max = 1_000_000): Database => ({
+  incidents: new BoundedMap(max),
+  handledCommands: new BoundedMap(max),
+});
+
+export interface ReceiverDeps {
+  character: Character;
+  token: string;
+  switches: Switches;
+  random: Random;
+  ledger: Ledger;
+  database: Database;
+  /** Runs it later; not while the process hangs, and never once it is dead. */
+  later(ms: number, run: () => void): void;
+  broadcast(event: string, payload: unknown, room?: string): void;
+  crash(reason: string): void;
+  /** The CAD's console: never a payload. */
+  log(message: string): void;
+}
+
+export type Receive = (socket: Socket, connection: number, event: string, args: unknown[]) => void;
+
+/** What the CAD's process does with every emit. One for each life of the process. */
+export function createReceiver(deps: ReceiverDeps): Receive {
+  const { character, switches, ledger, database, random } = deps;
+  const inProgress = new Map<string, ((answer: Answer) => void)[]>();
+
+  return (socket, connection, event, args) => {
+    const { payload, ack } = parse(args);
+    const kept = event === AUTHENTICATE ? "(not kept: it holds a token)" : (payload ?? null);
+    const finish = ledger.record({ connection, event, payload: kept });
+    const reply = character.acks ? ack : undefined;
+    const room = ROOM_EVENTS.get(event);
+    const row = COMMAND_EVENTS.get(event);
+    if (event === AUTHENTICATE) authenticate(socket, payload, reply, finish);
+    else if (room) {
+      void socket[room.action](`${room.kind}:${String(payload)}`);
+      finish("applied");
+      reply?.({ success: true });
+    } else if (row && (character.handlesEverything || !row.modernOnly)) {
+      if (row.nullIsDeadly && isDeadly(payload)) die(event, finish);
+      else command(row, event, payload, reply, finish);
+    } else finish("unhandled");
+  };
+
+  function authenticate(socket: Socket, payload: unknown, reply: Reply, finish: Finish): void {
+    if (isDeadly(payload)) return die(AUTHENTICATE, finish);
+    finish("applied");
+    if (switches.authSilent) return;
+    const accepted = !switches.authFails && isRecord(payload) && payload["token"] === deps.token;
+    const answer: Answer = accepted ? { success: true } : { success: false, error: "Authentication failed" };
+    socket.emit("authenticated", accepted ? { ...answer, source: "fastapi" } : answer);
+    reply?.(answer);
+  }
+
+  function command(row: CommandRow, event: string, payload: unknown, reply: Reply, finish: Finish): void {
+    const id = character.recognisesRepeats ? markOf(payload)?.commandId : undefined;
+    const answer: Reply = reply && ((text) => take(switches, "dropAcks", random) || reply(text));
+    if (id !== undefined) {
+      const repeat = (first: Answer) => {
+        finish("repeat");
+        answer?.(first);
+      };
+      const waiting = inProgress.get(id);
+      if (database.handledCommands.has(id)) return repeat({ success: true });
+      if (waiting) return void waiting.push(repeat);
+      inProgress.set(id, []);
+    }
+    const refusal = refuse();
+    const { min, max } = switches.delayMs;
+    deps.later(min + random() * (max - min), () => {
+      const [outcome, text] = refusal ?? apply(row, event, payload);
+      finish(outcome);
+      answer?.(text);
+      if (id === undefined) return;
+      if (text.success) database.handledCommands.set(id, true);
+      const waiting = inProgress.get(id) ?? [];
+      inProgress.delete(id);
+      for (const repeat of waiting) repeat(text);
+    });
+  }
+
+  /** Decided on arrival, so that "the next three" are the next three to come. */
+  function refuse(): Handled | undefined {
+    if (take(switches, "refuse", random))
+      return ["refused", { success: false, error: "Temporarily unavailable", retryable: true }];
+    if (take(switches, "reject", random)) return ["rejected", { success: false, error: "Rejected" }];
+    return undefined;
+  }
+
+  function apply(row: CommandRow, event: string, payload: unknown): Handled {
+    const relayed = row.keeps === "everything" && character.trustsPayloads;
+    const error = isRecord(payload)
+      ? switches.strict && databaseError(event, payload, (id) => database.incidents.has(id))
+      : !relayed && "the payload is no object";
+    if (error) {
+      deps.log(`${event}: ${error}`);
+      return ["failed", { success: false, error }];
+    }
+    const fields = isRecord(payload) ? payload : {};
+    if (event === "incident:created") database.incidents.set(String(fields["incidentId"]), true);
+    if (!take(switches, "dropEchoes", random)) {
+      const room = row.toUnitRoom && `unit:${String(fields["unitId"])}`;
+      deps.broadcast(row.echo, echoOf(row, payload, character.keepsExtraKeys), room);
+    }
+    return ["applied", { success: true }];
+  }
+
+  function isDeadly(payload: unknown): boolean {
+    return payload == null && character.trustsPayloads;
+  }
+
+  function die(event: string, finish: Finish): void {
+    finish("crashed");
+    deps.crash(`${event} with a null payload`);
+  }
+}
+
+type Finish = (outcome: Outcome) => void;
+type Reply = ((answer: Answer) => unknown) | undefined;
+type Handled = [outcome: Outcome, answer: Answer];
+
+/** Socket.io hands over the ack, where one was asked for, as the last argument. */
+function parse(args: unknown[]): { payload: unknown; ack: Reply } {
+  const last = args.at(-1);
+  if (typeof last !== "function") return { payload: args[0], ack: undefined };
+  return { payload: args.length > 1 ? args[0] : undefined, ack: last as (answer: Answer) => void };
+}
