@@ -284,7 +284,7 @@ describe("one owner", () => {
   test("stopping twice is stopping once, and what is in flight is settled first", async () => {
     const bridge = await startBridge({ cad: { character: "modern", switches: { delayMs: { min: 300, max: 301 } } } });
     const id = await post(bridge, "/units/status", status("1"));
-    await until("it is in flight", () => bridge.cad.ledger.summary().received > 0);
+    await until("it is in flight", () => bridge.cad.ledger.summary().byEvent["unit:status"]);
     await Promise.all([bridge.worker()?.stop(), bridge.worker()?.stop()]);
     expect((await bridge.get(`/commands/${String(id)}`)).body).toMatchObject({ status: "confirmed", sends: 1 });
   });

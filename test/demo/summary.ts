@@ -1,0 +1,114 @@
+import type { OrderCheck } from "./cad-ledger.ts";
+import type { ReplayResult } from "./replay-run.ts";
+import type { BadRow } from "./sffd.ts";
+
+export interface Replayed {
+  rows: number;
+  bad: readonly BadRow[];
+  calls: number;
+  result: ReplayResult;
+  /** Absent: no CAD was named to look at the order. An Error: it could not be asked. */
+  cad?: OrderCheck | Error;
+}
+
+const EXAMPLES = 5;
+const ENOUGH = new Set<string>(["confirmed", "received"]);
+
+/** The ids of the commands of which the receipts say that the CAD has them. */
+export const deliveredIds = (result: ReplayResult): string[] =>
+  [...result.accepted].filter(([, { settled }]) => ENOUGH.has(settled?.state ?? "")).map(([id]) => id);
+
+/** Text for the terminal, and whether everything went as it should: all confirmed or received, and in order. */
+export function summarize(replayed: Replayed): { good: boolean; text: string } {
+  const { rows, bad, calls, result, cad } = replayed;
+  const accepted = [...result.accepted.values()];
+  const repeats = accepted.reduce((sum, one) => sum + one.repeats, 0);
+  const perSecond = Math.round((accepted.length * 1000) / Math.max(1, result.sendingMs));
+  const open = accepted.filter(({ settled }) => !ENOUGH.has(settled?.state ?? ""));
+  const wrong = whatIsWrong(replayed, open.length);
+  const lines = [
+    row("rows", `${rows}${bad.length > 0 ? `, ${bad.length} of them bad and not sent` : ""}`),
+    row("commands accepted", `${accepted.length} of ${calls}${repeats > 0 ? `, after ${repeats} repeats` : ""}`),
+    ...count(accepted.map(({ call }) => call.command)),
+    row("final states", ""),
+    ...count(accepted.map(({ settled }) => settled?.state ?? "not final")),
+    row("accepted after", percentiles(accepted.map((one) => one.acceptedAfterMs))),
+    row("settled after that", percentiles(accepted.flatMap((one) => one.settled?.settledAfterMs ?? []))),
+    row(
+      "duration",
+      `${seconds(result.totalMs)}, of which sending ${seconds(result.sendingMs)} (${perSecond} commands/s)`,
+    ),
+    ...orderLines(cad, result.order.size),
+    ...section(
+      "Bad rows",
+      bad.map(({ line, problems }) => `line ${line}: ${problems.join("; ")}`),
+      Infinity,
+    ),
+    ...section(
+      "Refused by the bridge",
+      result.refused.map(({ call, problem }) => `line ${call.line}, ${call.command}: ${problem}`),
+    ),
+    ...section(
+      "Neither confirmed nor received",
+      open.map(({ call, settled }) =>
+        `line ${call.line}, ${call.command}: ${settled?.state ?? "not final"} ${settled?.reason ?? ""}`.trim(),
+      ),
+    ),
+    ...(result.stopped === undefined ? [] : ["", `Stopped before the end: ${result.stopped}`]),
+    "",
+    wrong ?? `Every command was confirmed or received${cad === undefined ? "" : ", in order"}.`,
+  ];
+  return { good: wrong === undefined, text: lines.join("\n") };
+}
+
+function orderLines(cad: OrderCheck | Error | undefined, keys: number): string[] {
+  if (cad === undefined) return [row("order violations", "not checked: no CAD was named (SIMULATOR_URL)")];
+  if (cad instanceof Error) return [row("order violations", `not checked: ${cad.message}`)];
+  const { report, overtakings, missing } = cad;
+  return [
+    row("order violations", String(violations(cad))),
+    row("  seen by the CAD", `${report.violations} on arrival, ${report.appliedViolations} as applied`),
+    row("  against the 202s", `${overtakings} among ${keys} units and incidents`),
+    row("never at the CAD", String(missing)),
+    row("sent again", String(report.duplicates)),
+  ];
+}
+
+const violations = ({ report, overtakings }: OrderCheck) => report.violations + report.appliedViolations + overtakings;
+
+/** What is wrong, and what to do next; the first that holds. */
+function whatIsWrong({ calls, result, cad }: Replayed, open: number): string | undefined {
+  if (cad instanceof Error) return "The order could not be checked. See whether the simulator still runs.";
+  if (cad && violations(cad) > 0)
+    return "The order was not kept: look at GET /simulator/ledger of the simulator, and at the worker's log.";
+  if (cad && cad.missing > 0)
+    return "Receipts tell of deliveries that the CAD knows nothing of: look at the worker's log.";
+  if (result.stopped !== undefined)
+    return "Not all was sent. See the bridge's health (GET /api/socket-bridge/health) and its logs, then replay again.";
+  if (result.refused.length > 0) return "Some were refused: mend those rows of the file, then replay again.";
+  if (open > 0) return "See what became of one with GET /api/socket-bridge/commands/{id}, and the worker's log.";
+  if (calls === 0) return "Nothing was sent: the file holds no row that can be replayed.";
+  return undefined;
+}
+
+function count(names: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, times]) => row(`  ${name}`, String(times)));
+}
+
+const row = (name: string, value: string) => `${name.padEnd(24)} ${value}`.trimEnd();
+const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+
+function section(title: string, items: readonly string[], most = EXAMPLES): string[] {
+  if (items.length === 0) return [];
+  const more = items.length > most ? [`  ... and ${items.length - most} more`] : [];
+  return ["", `${title} (${items.length}):`, ...items.slice(0, most).map((item) => `  ${item}`), ...more];
+}
+
+export function percentiles(values: readonly number[]): string {
+  if (values.length === 0) return "-";
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number) => (sorted[Math.ceil(share * sorted.length) - 1] ?? 0).toFixed(1);
+  return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`;
+}

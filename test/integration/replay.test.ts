@@ -1,0 +1,131 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { freePort } from "../setup/free-port.ts";
+import { runScript, type ScriptRun } from "../setup/run-script.ts";
+
+const START_MS = 40_000;
+/** Two and a half times what it took on two slow cores, with other work on them. */
+const DAY_MS = 60_000;
+const dir = mkdtempSync(join(tmpdir(), "socket-bridge-replay-"));
+let up: ScriptRun;
+
+beforeAll(async () => {
+  // The CAD that there is: it never acks, and its handlers run concurrently.
+  const args = ["--dir", dir, "--port", String(await freePort()), "--cad", "legacy"];
+  up = runScript("test/demo/up.ts", args, { REDIS_URL: undefined, REDIS_PREFIX: undefined });
+  await vi.waitFor(() => expect(up.output()).toContain("Everything is running"), { timeout: START_MS });
+}, START_MS + 5_000);
+
+afterAll(async () => {
+  up.child.kill("SIGTERM");
+  await up.ended;
+  rmSync(dir, { recursive: true, force: true });
+}, 20_000);
+
+const replay = (file: string, ...args: string[]) =>
+  runScript("test/demo/replay.ts", [file, "--dir", dir, ...args]).ended;
+const number = (output: string, name: string) =>
+  Number(new RegExp(String.raw`^ *${name} +(\d+)`, "m").exec(output)?.[1]);
+
+const COLUMNS = [
+  ...[
+    "Call Number",
+    "Unit ID",
+    "Incident Number",
+    "Call Type",
+    "Received DtTm",
+    "Entry DtTm",
+    "Dispatch DtTm",
+    "Response DtTm",
+  ],
+  ...[
+    "On Scene DtTm",
+    "Transport DtTm",
+    "Hospital DtTm",
+    "Available DtTm",
+    "Address",
+    "Final Priority",
+    "ALS Unit",
+    "Location",
+  ],
+];
+
+const time = (minute: number, second: number) =>
+  `05/06/2021 ${String(1 + Math.floor(minute / 60)).padStart(2, "0")}:${String(minute % 60).padStart(2, "0")}:${String(second).padStart(2, "0")} AM`;
+
+/** An invented day: every incident has two units, and every unit goes from one incident to the next. */
+function inventedDay(incidents: number): string {
+  const rows = Array.from({ length: incidents * 2 }, (_, i) => {
+    const incident = Math.floor(i / 2);
+    const at = (second: number) => time(incident, second);
+    return [
+      `9${incident}`,
+      `X${(incident + (i % 2)) % 5}`,
+      `90${incident}`,
+      "Cat in Tree",
+      at(0),
+      at(1),
+      at(2 + (i % 2)),
+      at(10),
+      at(20),
+      at(30),
+      at(40),
+      at(50),
+      "1 Block of EXAMPLE ST",
+      "3",
+      "true",
+      '"(37.5, -122.25)"',
+    ].join(",");
+  });
+  return [COLUMNS.join(","), ...rows, ""].join("\n");
+}
+
+describe("npm run replay", () => {
+  it("delivers an invented day in order, telling of its bad rows", { timeout: START_MS }, async () => {
+    const file = join(dir, "invented.csv");
+    writeFileSync(file, `${inventedDay(20)}91,X9,,Cat in Tree,yesterday,,,,,,,,,3,true,\n`);
+    const { code, output } = await replay(file);
+    expect(output).toMatch(/rows +41, 1 of them bad and not sent/);
+    expect(output).toMatch(
+      /line 42: received_dttm: "yesterday" is not a time like .*; incident_number is blank; address is blank/,
+    );
+    expect(output).toMatch(/commands accepted +580 of 580/);
+    expect([number(output, "confirmed"), number(output, "received")]).toEqual([540, 40]);
+    expect([number(output, "order violations"), number(output, "never at the CAD")]).toEqual([0, 0]);
+    expect(code).toBe(0);
+  });
+
+  it("keeps the pace that it is told", { timeout: START_MS }, async () => {
+    const file = join(dir, "pace.csv");
+    writeFileSync(file, inventedDay(2));
+    const { code, output } = await replay(file, "--speed", "100");
+    // From the first row's second 0 to the last one's minute 1, second 50: 110 s at a hundredth.
+    expect(Number(/sending (\d+\.\d) s/.exec(output)?.[1])).toBeGreaterThanOrEqual(1.1);
+    expect(code).toBe(0);
+  });
+
+  it("says that a file or a bridge is not there", { timeout: START_MS }, async () => {
+    const missing = await replay(join(dir, "nothing.csv"));
+    expect([missing.code, missing.output]).toEqual([1, expect.stringContaining("nothing.csv cannot be read")]);
+    const nowhere = await replay(join(dir, "invented.csv"), "--dir", join(dir, "nowhere"));
+    expect([nowhere.code, nowhere.output]).toEqual([1, expect.stringMatching(/No running bridge[^]*npm run up/)]);
+  });
+
+  const day = resolve(import.meta.dirname, "../../../shared/data/sffd-calls-2017-01-01.csv");
+  if (!existsSync(day))
+    console.log("Skipped: the whole day of the San Francisco Fire Department. Its CSV is not beside the project.");
+  it.skipIf(!existsSync(day))(
+    "delivers a whole day of the San Francisco Fire Department in order",
+    { timeout: DAY_MS },
+    async () => {
+      const { code, output } = await replay(day);
+      const accepted = number(output, "commands accepted");
+      expect(accepted).toBeGreaterThan(10_000);
+      expect(number(output, "confirmed") + number(output, "received")).toBe(accepted);
+      expect([number(output, "order violations"), number(output, "never at the CAD")]).toEqual([0, 0]);
+      expect(code).toBe(0);
+    },
+  );
+});

@@ -1,0 +1,122 @@
+/** Installs the dependencies, once, and only when they do not match package-lock.json. Plain JavaScript for Node 20. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { withLock } from "./lock.mjs";
+import { SetupError } from "./setup-error.mjs";
+
+const INSTALL_WITHIN_MS = 15 * 60_000;
+const KEEP_OUTPUT = 16_000;
+
+/** Inside node_modules, which `npm ci` removes first: a half-finished installation has none. */
+const markerFile = (root) => join(root, "node_modules", ".installed-for");
+
+function wanted(root) {
+  try {
+    const lock = readFileSync(join(root, "package-lock.json"));
+    const hash = createHash("sha256").update(lock).digest("hex");
+    return `${hash} ${process.platform} ${process.arch}\n`;
+  } catch (error) {
+    throw new SetupError(
+      `package-lock.json cannot be read in ${root}: ${error.message}`,
+      "Get it back: git checkout package-lock.json",
+    );
+  }
+}
+
+export function isInstalled(root) {
+  try {
+    return readFileSync(markerFile(root), "utf8") === wanted(root);
+  } catch (error) {
+    if (error instanceof SetupError) throw error;
+    return false;
+  }
+}
+
+/** Safe to call from several processes at once: one installs, the others wait and find it done. */
+export async function install(root) {
+  const folder = join(root, ".run");
+  mkdirSync(folder, { recursive: true });
+  await withLock(join(folder, "install.lock"), INSTALL_WITHIN_MS, async () => {
+    if (isInstalled(root)) return;
+    const started = Date.now();
+    const tick = progress("Installing dependencies with npm ci (about a minute the first time)");
+    const { code, output, failed } = await npmCi(root).finally(() => tick.stop());
+    if (code !== 0) throw explain(failed ?? output);
+    writeFileSync(markerFile(root), wanted(root));
+    console.log(`Installed dependencies in ${Math.round((Date.now() - started) / 1000)} s.`);
+  });
+}
+
+/** A line that says what is going on, with the seconds where there is a terminal to show them on. */
+function progress(text) {
+  if (!process.stdout.isTTY) {
+    console.log(`${text} ...`);
+    return { stop() {} };
+  }
+  const started = Date.now();
+  const show = () => process.stdout.write(`\r${text} ... ${Math.round((Date.now() - started) / 1000)} s`);
+  show();
+  const timer = setInterval(show, 1000);
+  return {
+    stop() {
+      clearInterval(timer);
+      process.stdout.write("\r\x1b[K");
+    },
+  };
+}
+
+/** The npm that runs us, or the one on PATH. Its warnings are kept for a failure and not shown otherwise. */
+async function npmCi(root) {
+  const args = ["ci", "--include=dev", "--no-audit", "--no-fund", "--no-progress", "--loglevel=warn"];
+  const npm = process.env["npm_execpath"];
+  const [command, all] = npm && basename(npm) === "npm-cli.js" ? [process.execPath, [npm, ...args]] : ["npm", args];
+  const child = spawn(command, all, { cwd: root, stdio: ["ignore", "pipe", "pipe"], timeout: INSTALL_WITHIN_MS });
+  let output = "";
+  const keep = (data) => (output = (output + data).slice(0, KEEP_OUTPUT));
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  // Whoever ends us ends npm too: it must not go on under a lock that nobody holds any more.
+  const stop = (signal) =>
+    child.kill("SIGTERM") && child.once("close", () => process.exit(signal === "SIGINT" ? 130 : 143));
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) process.once(signal, stop);
+  try {
+    return await new Promise((resolve) => {
+      child.on("error", (error) => resolve({ code: 1, output, failed: error.code ?? error.message }));
+      child.on("close", (code) => resolve({ code, output }));
+    });
+  } finally {
+    for (const signal of signals) process.removeListener(signal, stop);
+  }
+}
+
+/** The first that matches says what to do. */
+const CAUSES = [
+  [
+    /^ENOENT$/,
+    "npm is not installed.",
+    "Install it (on Debian or Ubuntu: apt-get install npm; or https://nodejs.org), then try again.",
+  ],
+  [
+    /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT/,
+    "npm cannot reach its registry.",
+    "Check the network (and the proxy: npm config get proxy; the registry: npm config get registry), then try again.",
+  ],
+  [/ENOSPC/, "The disk is full.", "Free about 1 GB, then try again."],
+  [/EACCES|EPERM/, "npm may not write here.", "Give yourself the folder (chown -R $(id -u) .), then try again."],
+  [/can only install packages when/, "package.json and package-lock.json differ.", "Mend the lock file: npm install"],
+];
+
+function explain(output) {
+  // The cause stands at the beginning; npm may print its whole usage after it.
+  const lines = output.split("\n").filter((line) => !/^\s*(npm (error|ERR!))?\s*$|^npm warn/i.test(line));
+  const said = lines.slice(0, 10).join("\n");
+  const [, what, mend] = CAUSES.find(([pattern]) => pattern.test(output)) ?? [
+    null,
+    "npm ci failed.",
+    "See it in full: npm ci",
+  ];
+  return new SetupError(`Installing the dependencies failed: ${what}\n${said}`, mend);
+}

@@ -1,0 +1,100 @@
+import { describe, expect, it } from "vitest";
+import { checkOrder, type CadReport } from "../demo/cad-ledger.ts";
+import type { Accepted, ReplayResult } from "../demo/replay-run.ts";
+import { deliveredIds, percentiles, summarize, type Replayed } from "../demo/summary.ts";
+
+const call = { at: 0, line: 2, command: "units/status", body: {} };
+const accepted = (state: NonNullable<Accepted["settled"]>["state"] | undefined): Accepted => ({
+  call,
+  acceptedAfterMs: 3,
+  repeats: 0,
+  ...(state && { settled: { state, reason: "why", settledAfterMs: 7 } }),
+});
+const result = (states: Parameters<typeof accepted>[0][], change: Partial<ReplayResult> = {}): ReplayResult => ({
+  accepted: new Map(states.map((state, i) => [`id-${i}`, accepted(state)])),
+  order: new Map([["unit:X1", states.map((_, i) => `id-${i}`)]]),
+  refused: [],
+  sendingMs: 1_000,
+  totalMs: 2_000,
+  ...change,
+});
+const report = (firstDeliveries: string[], change: Partial<CadReport> = {}): CadReport => ({
+  duplicates: 0,
+  violations: 0,
+  appliedViolations: 0,
+  firstDeliveries,
+  ...change,
+});
+const judge = (r: ReplayResult, cad?: CadReport | Error, change: Partial<Replayed> = {}) =>
+  summarize({
+    rows: 1,
+    bad: [],
+    calls: r.accepted.size,
+    result: r,
+    ...(cad && { cad: cad instanceof Error ? cad : checkOrder(cad, r.order, deliveredIds(r)) }),
+    ...change,
+  });
+
+describe("a replay", () => {
+  it("is good if all is confirmed or received, in the order of the 202s", () => {
+    const { good, text } = judge(result(["confirmed", "received"]), report(["id-0", "id-1"]));
+    expect(good).toBe(true);
+    expect(text).toMatch(/commands accepted +2 of 2/);
+    expect(text).toMatch(/accepted after +p50 3\.0 ms, p99 3\.0 ms/);
+    expect(text).toMatch(/settled after that +p50 7\.0 ms/);
+    expect(text).toMatch(/\(2 commands\/s\)/);
+    expect(text).toMatch(/in order\.$/);
+  });
+
+  it("without a CAD to ask says that the order was not checked, and does not claim it", () => {
+    const { good, text } = judge(result(["confirmed"]));
+    expect(good).toBe(true);
+    expect(text).toMatch(/not checked: no CAD was named/);
+    expect(text).not.toContain("in order");
+  });
+
+  it("with bad rows tells each of them", () => {
+    const bad = [{ line: 9, problems: ["unit_id is blank", "address is blank"] }];
+    const { good, text } = judge(result(["confirmed"]), undefined, { rows: 2, bad });
+    expect(good).toBe(true);
+    expect(text).toMatch(/rows +2, 1 of them bad and not sent/);
+    expect(text).toContain("line 9: unit_id is blank; address is blank");
+  });
+
+  it.each<[string, ReturnType<typeof judge>, RegExp]>([
+    ["a command is unconfirmed", judge(result(["unconfirmed"])), /line 2, units\/status: unconfirmed why/],
+    ["a command is not final", judge(result([undefined])), /not final/],
+    [
+      "the CAD saw a violation",
+      judge(result(["confirmed"]), report(["id-0"], { violations: 1 })),
+      /order was not kept/,
+    ],
+    [
+      "handlers finished in another order",
+      judge(result(["confirmed"]), report(["id-0"], { appliedViolations: 1 })),
+      /order was not kept/,
+    ],
+    [
+      "the CAD got them in another order than the 202s",
+      judge(result(["confirmed", "confirmed"]), report(["id-1", "id-0"])),
+      /1 among 1 units/,
+    ],
+    ["a receipt tells of what never reached the CAD", judge(result(["confirmed"]), report([])), /never at the CAD +1/],
+    ["the CAD cannot be asked any more", judge(result(["confirmed"]), new Error("gone")), /not checked: gone/],
+    [
+      "a call was refused",
+      judge(result(["confirmed"], { refused: [{ call, problem: "422 no" }] })),
+      /line 2, units\/status: 422 no/,
+    ],
+    ["it stopped", judge(result(["confirmed"], { stopped: "no answer" })), /Stopped before the end: no answer/],
+    ["there was nothing to send", judge(result([])), /Nothing was sent/],
+  ])("is not good if %s", (_, { good, text }, tells) => {
+    expect(good).toBe(false);
+    expect(text).toMatch(tells);
+  });
+});
+
+it("tells percentiles by nearest rank", () => {
+  expect(percentiles(Array.from({ length: 100 }, (_, i) => 100 - i))).toBe("p50 50.0 ms, p99 99.0 ms");
+  expect(percentiles([])).toBe("-");
+});
