@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { commands } from "../shared/commands/table.ts";
@@ -75,8 +75,20 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   return app;
 }
 
-function tooLarge(): never {
-  throw new Problem("too-large", `The body is larger than ${MAX_BODY_BYTES} bytes.`);
+/** How much of a body that is too large is read all the same, so that the client gets to read why. */
+const DISCARD_BYTES = 8 * 1024 * 1024;
+
+/** A client that still sends would not see the answer: what it sends is discarded first, within bounds. */
+async function tooLarge(c: Context): Promise<never> {
+  const { body } = c.req.raw;
+  if (body && !body.locked) {
+    let seen = 0;
+    for await (const chunk of body) {
+      seen += chunk.byteLength;
+      if (seen > DISCARD_BYTES) break;
+    }
+  }
+  throw new Problem("too-large", `The body is larger than ${MAX_BODY_BYTES} bytes.`, {}, { Connection: "close" });
 }
 
 /** A path that exists, asked with a method that it does not take. */

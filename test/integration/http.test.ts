@@ -116,6 +116,21 @@ describe("what is refused", () => {
     expect(await unsettled(bridge)).toBe(0);
   });
 
+  test("a body that is too large is answered, however large it is and however it comes", async () => {
+    const bridge = await functionsOnly();
+    const headers = { Authorization: `Bearer ${tokens.crew}`, "Content-Type": "application/json" };
+    for (const size of [256 * 1024 + 1, 2_000_000, 7_000_000]) {
+      const answer = await bridge.post("/units/status", "x".repeat(size));
+      expectProblem(answer, 413, "too-large");
+      // A connection with a half-read body is not one to go on with.
+      expect(answer.headers.get("Connection")).toBe("close");
+    }
+    const chunked = new Blob(["x".repeat(300_000)]).stream();
+    const init = { method: "POST", headers, body: chunked, duplex: "half" } as const;
+    expect((await fetch(`${bridge.url}/units/status`, init)).status).toBe(413);
+    expect((await bridge.post("/units/status", STATUS)).status).toBe(202);
+  });
+
   test("every wrong field is named by its JSON pointer", async () => {
     const bridge = await functionsOnly();
     const answer = await bridge.post("/assignments/send", {
