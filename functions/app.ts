@@ -9,9 +9,10 @@ import { toReceipt } from "../shared/receipt.ts";
 import { acceptCommand, parseBody, requireJson } from "./accept.ts";
 import { type Authenticate, type CallerEnv, requireRole } from "./auth.ts";
 import type { Backend } from "./backend.ts";
+import { serveDeadLetters } from "./dead-letters.ts";
 import { type DocsAssets, serveDocs } from "./docs.ts";
 import { lookAtHealth } from "./health.ts";
-import { openApi } from "./openapi.ts";
+import { openApi } from "./openapi/document.ts";
 import { reconnect } from "./reconnect.ts";
 
 export const BASE_PATH = "/api/socket-bridge";
@@ -64,6 +65,8 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   });
 
   app.post("/reconnect", requireRole(authenticate, "admin"), async (c) => c.json(await reconnect(backend)));
+
+  serveDeadLetters(app, deps);
 
   const document = openApi(BASE_PATH);
   app.get("/openapi.json", (c) => c.json(document));

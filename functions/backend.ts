@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import { BEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
+import { type DeadPage, type DeadQuery, openDeadLetters } from "../shared/outbox/dead-letters.ts";
 import {
   type Appended,
   type Backlog,
@@ -31,6 +32,10 @@ export interface Backend {
   lastBeat(): Promise<LastBeat | undefined>;
   /** Tells the worker to reconnect; answers how many workers heard it. */
   askReconnect(): Promise<number>;
+  listDead(query: DeadQuery): Promise<DeadPage>;
+  /** Accepts a dead letter again under a new id, once however often it is asked; undefined if it is no dead letter. */
+  redrive(id: string, newId: string): Promise<Appended | undefined>;
+  discardDead(id: string): Promise<boolean>;
   /** Ends every readSettled at once. */
   endWaits(): void;
   close(): Promise<void>;
@@ -48,22 +53,25 @@ export function createBackend(
   log: Log,
 ): Backend {
   const outbox = openOutbox(redis, keys, maxBacklog);
+  const deadLetters = openDeadLetters(redis, keys);
   const waiter = createWaiter(subscriber);
   let queue: JobQueue | undefined;
   // A BullMQ queue that is built while Redis is away stays broken: it is built at first need, when Redis has answered.
   const jobs = () => (queue ??= openJobQueue(redis, keys, log));
 
+  async function accept(message: NewMessage): Promise<Appended> {
+    const appended = await outbox.append(message);
+    if (appended.outcome === "accepted" && appended.runnable) {
+      // It is in the outbox: if it cannot be queued as well, the worker's sweep finds it.
+      await jobs()
+        .add([appended.id])
+        .catch(() => log.warn({ command_id: appended.id }, "accepted, but not queued: left to the sweep"));
+    }
+    return appended;
+  }
+
   return {
-    async accept(message) {
-      const appended = await outbox.append(message);
-      if (appended.outcome === "accepted" && appended.runnable) {
-        // It is in the outbox: if it cannot be queued as well, the worker's sweep finds it.
-        await jobs()
-          .add([appended.id])
-          .catch(() => log.warn({ command_id: appended.id }, "accepted, but not queued: left to the sweep"));
-      }
-      return appended;
-    },
+    accept,
 
     read: outbox.read,
 
@@ -87,6 +95,17 @@ export function createBackend(
     },
 
     askReconnect: () => redis.publish(keys.controlChannel, "reconnect"),
+
+    listDead: deadLetters.list,
+
+    async redrive(id, newId) {
+      const message = await deadLetters.again(id, newId);
+      const appended = message && (await accept(message));
+      if (appended && appended.outcome !== "full") await deadLetters.noteRedriven(id, appended.id);
+      return appended;
+    },
+
+    discardDead: deadLetters.discard,
 
     endWaits: waiter.stop,
     close: async () => queue?.close(),

@@ -21,6 +21,8 @@ export const receipt = z.object({
   confirmed_by: z.string().nullable().meta({ description: "`ack`, `echo` or `fence`." }),
   superseded_by: z.string().nullable(),
   reason: z.string().nullable(),
+  redrive_of: z.string().nullable().meta({ description: "The dead letter that it sends again." }),
+  redriven_as: z.string().nullable().meta({ description: "The command that sends this dead letter again." }),
 });
 export type Receipt = z.infer<typeof receipt>;
 
@@ -42,5 +44,7 @@ export function toReceipt(record: MessageRecord): Receipt {
     confirmed_by: superseded ? null : record.by || null,
     superseded_by: superseded ? record.by || null : null,
     reason: record.reason || null,
+    redrive_of: record.redriveOf ?? null,
+    redriven_as: record.redrivenAs ?? null,
   };
 }

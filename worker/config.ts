@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { env, sharedEnv } from "../shared/config.ts";
+import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
 import { CONFIRM_MODES } from "./cad/confirm.ts";
 
 /** The worker's environment. */
@@ -25,6 +26,13 @@ export const workerEnv = z.object({
     .max(30_000)
     .default(3000)
     .describe("A CAD that does not answer fastapi:authenticate for so long counts as ready, ms."),
+  DEAD_LETTER_DAYS: z.coerce
+    .number()
+    .int()
+    .min(2)
+    .max(3650)
+    .default(DEAD_LETTER_DAYS)
+    .describe("How long a dead letter is kept, days."),
   WORKER_PORT: env.port.default(9464).describe("The worker's own /health."),
   WORKER_HOST: z.string().min(1).default("127.0.0.1").describe("The address that the worker's own /health listens on."),
   WORKER_INSTANCE: z

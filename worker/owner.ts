@@ -22,6 +22,7 @@ const FENCE_TIMEOUT_MS = 5000;
 /** How long a stop lets what is in flight be confirmed, ms; with the rest it stays under 10 s. */
 const IN_FLIGHT_GRACE_MS = 6000;
 const QUEUE_GRACE_MS = 500;
+const DAY_MS = 24 * 3_600_000;
 
 export interface OwnerOptions {
   config: WorkerConfig;
@@ -48,7 +49,7 @@ export function startOwner(options: OwnerOptions): Owner {
   const { config, redis, keys, lease, random, log } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
-  const outbox = openOwnedOutbox(redis, keys, lease.token);
+  const outbox = openOwnedOutbox(redis, keys, lease.token, config.DEAD_LETTER_DAYS * DAY_MS);
   const queue = openJobQueue(options.queueRedis, keys, log);
   const inbound = createInbound(events, log);
 

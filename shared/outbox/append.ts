@@ -2,11 +2,13 @@ import { STORING_PRELUDE } from "./lua.ts";
 
 /**
  * ARGV: id, kind, keys (JSON), body, user, role, fingerprint, latest ('1' or ''), ttl (us or ''), idempotency scope
- * and key ('' or JSON), idempotency key as given, its ttl (ms), backlog limit, kept_ms of a superseded one.
+ * and key ('' or JSON), idempotency key as given, its ttl (ms), backlog limit, kept_ms of a superseded one, the id of
+ * the dead letter that this one sends again ('' if none).
  * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id} or {'full'}.
  */
 export const APPEND = `${STORING_PRELUDE}
-local id, kind, keys_json, body, user, role, fingerprint, latest, ttl, idem, given, idem_ttl, limit, kept_ms = unpack(ARGV)
+local id, kind, keys_json, body, user, role, fingerprint, latest, ttl, idem, given, idem_ttl, limit, kept_ms, redrive_of =
+  unpack(ARGV)
 
 local function replay(prior)
   local was = redis.call('HMGET', record(prior), 'fingerprint', 'state', 'accepted_at', 'user')
@@ -34,6 +36,7 @@ if ttl ~= '' then
   redis.call('ZADD', EXPIRING, expires, id)
 end
 if idem ~= '' then redis.call('SET', base .. ':idem:' .. idem, id, 'PX', idem_ttl) end
+if redrive_of ~= '' then redis.call('HSET', record(id), 'redrive_of', redrive_of) end
 
 local keys = cjson.decode(keys_json)
 

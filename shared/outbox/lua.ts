@@ -60,7 +60,7 @@ local function finish(id, keys, state, kept_ms, reason, by)
   redis.call('HSET', record(id), 'state', state, 'settled_at', whole(now), 'reason', reason, 'by', by)
   redis.call('PEXPIRE', record(id), kept_ms)
   redis.call('HINCRBY', COUNTS, state, 1)
-  if dead[state] then redis.call('ZADD', DEAD, now, id) end
+  if dead[state] then redis.call('ZADD', DEAD, redis.call('HGET', record(id), 'accepted_at'), id) end
   redis.call('PUBLISH', base .. ':settled:' .. id, state)
 end
 `;

@@ -11,8 +11,8 @@ import { STATES, type State } from "./states.ts";
 export const IDEMPOTENCY_MS = 24 * 3_600_000;
 /** How long a settled record is kept: longer than its idempotency key. */
 export const KEPT_MS = 25 * 3_600_000;
-/** How long a dead letter is kept. */
-export const DEAD_KEPT_MS = 30 * 24 * 3_600_000;
+/** How long a dead letter is kept, if it is not said otherwise. */
+export const DEAD_LETTER_DAYS = 30;
 
 export interface NewMessage {
   /** No colon, and not digits alone: it is a BullMQ job id as well. */
@@ -27,6 +27,8 @@ export interface NewMessage {
   latestWins: boolean;
   ttlSeconds: number | undefined;
   idempotencyKey: string | undefined;
+  /** The dead letter that it sends again. */
+  redriveOf?: string;
 }
 
 export type Appended =
@@ -51,6 +53,9 @@ export interface MessageRecord {
   settledAt: Micros | undefined;
   reason: string;
   by: string;
+  /** The dead letter that it sends again, and the command that sends it again. */
+  redriveOf: string | undefined;
+  redrivenAs: string | undefined;
 }
 
 /** What the outbox holds now. */
@@ -82,33 +87,22 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): 
       const reply = await append(
         keys.base,
         ...[m.id, m.kind, JSON.stringify(m.keys), m.body, m.user, m.role, m.fingerprint],
-        ...[m.latestWins ? "1" : "", ttl, idem, m.idempotencyKey ?? "", IDEMPOTENCY_MS, maxBacklog, KEPT_MS],
+        ...[
+          m.latestWins ? "1" : "",
+          ttl,
+          idem,
+          m.idempotencyKey ?? "",
+          IDEMPOTENCY_MS,
+          maxBacklog,
+          KEPT_MS,
+          m.redriveOf ?? "",
+        ],
       );
       return parseAppended(m.id, reply);
     },
 
     async read(id) {
-      const [kind, ordering, user, state, sends, acceptedAt, ...rest] = await redis.hmget(
-        keys.record(id),
-        ...["kind", "keys", "user", "state", "sends", "accepted_at", "expires_at", "sent_at", "settled_at"],
-        ...["reason", "by"],
-      );
-      if (!kind || !ordering || !acceptedAt) return undefined;
-      const [expiresAt, sentAt, settledAt, reason, by] = rest;
-      return {
-        id,
-        kind,
-        keys: JSON.parse(ordering) as OrderingKey[],
-        user: user ?? "",
-        state: asState(state),
-        sends: Number(sends),
-        acceptedAt: Number(acceptedAt),
-        expiresAt: expiresAt ? Number(expiresAt) : undefined,
-        sentAt: sentAt ? Number(sentAt) : undefined,
-        settledAt: settledAt ? Number(settledAt) : undefined,
-        reason: reason ?? "",
-        by: by ?? "",
-      };
+      return parseRecord(id, await redis.hmget(keys.record(id), ...RECORD_FIELDS));
     },
 
     async backlog() {
@@ -129,6 +123,35 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): 
         counts: Object.fromEntries(Object.entries(counts).map(([state, n]) => [state, Number(n)])),
       };
     },
+  };
+}
+
+/** What of a record is read to tell about it; never the body. */
+export const RECORD_FIELDS = [
+  ...["kind", "keys", "user", "state", "sends", "accepted_at", "expires_at", "sent_at", "settled_at"],
+  ...["reason", "by", "redrive_of", "redriven_as"],
+] as const;
+
+/** A record from the values of RECORD_FIELDS; undefined if there is none. */
+export function parseRecord(id: string, values: readonly (string | null)[]): MessageRecord | undefined {
+  const [kind, ordering, user, state, sends, acceptedAt, expiresAt, sentAt, settledAt, reason, by, of, as] = values;
+  if (!kind || !ordering || !acceptedAt) return undefined;
+  const time = (value: string | null | undefined) => (value ? Number(value) : undefined);
+  return {
+    id,
+    kind,
+    keys: JSON.parse(ordering) as OrderingKey[],
+    user: user ?? "",
+    state: asState(state),
+    sends: Number(sends),
+    acceptedAt: Number(acceptedAt),
+    expiresAt: time(expiresAt),
+    sentAt: time(sentAt),
+    settledAt: time(settledAt),
+    reason: reason ?? "",
+    by: by ?? "",
+    redriveOf: of ?? undefined,
+    redrivenAs: as ?? undefined,
   };
 }
 

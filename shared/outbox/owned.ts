@@ -5,7 +5,7 @@ import type { Role } from "../roles.ts";
 import type { Micros } from "../time.ts";
 import { BEGIN } from "./begin.ts";
 import type { OutboxKeys } from "./keys.ts";
-import { DEAD_KEPT_MS, KEPT_MS } from "./outbox.ts";
+import { KEPT_MS } from "./outbox.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
 import type { FinalState } from "./states.ts";
 
@@ -62,20 +62,23 @@ export interface OwnedOutbox {
 
 const PAGE = 500;
 
-/** @param token the lease's; begin and settle are refused without it. */
-export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string): OwnedOutbox {
+/**
+ * @param token the lease's; begin and settle are refused without it
+ * @param deadKeptMs how long a dead letter is kept
+ */
+export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, deadKeptMs: number): OwnedOutbox {
   const beginScript = script(redis, "outboxBegin", BEGIN);
   const settleScript = script(redis, "outboxSettle", SETTLE);
   const expireScript = script(redis, "outboxExpire", EXPIRE);
 
   const settleBatch = batched(async (batch: Settlement[]) => {
     const args = batch.flatMap((s) => [s.id, s.state, s.reason, s.by]);
-    return rows(await settleScript(keys.base, token, KEPT_MS, DEAD_KEPT_MS, ...args));
+    return rows(await settleScript(keys.base, token, KEPT_MS, deadKeptMs, ...args));
   });
 
   return {
     begin: batched(async (ids: string[]) =>
-      rows(await beginScript(keys.base, token, KEPT_MS, DEAD_KEPT_MS, ...ids)).map(parseBegun),
+      rows(await beginScript(keys.base, token, KEPT_MS, deadKeptMs, ...ids)).map(parseBegun),
     ),
 
     async settle(settlement) {
@@ -87,7 +90,7 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string): 
     async expire() {
       const runnable: string[] = [];
       for (;;) {
-        const reply = await expireScript(keys.base, token, DEAD_KEPT_MS, PAGE);
+        const reply = await expireScript(keys.base, token, deadKeptMs, PAGE);
         const [seen, ...heads] = Array.isArray(reply) ? reply : [0];
         runnable.push(...heads.map(String));
         if (Number(seen) < PAGE) return runnable;

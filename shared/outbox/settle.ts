@@ -30,10 +30,14 @@ return answers
 
 /**
  * Settles what has outlived its time while it waited, wherever it stands in its lines. What was sent already is left
- * to \`begin\`. ARGV: lease token, kept_ms of a dead letter, limit. Answers {how many were looked at, heads...}.
+ * to `begin`. Takes dead letters off their list whose records are gone. ARGV: lease token, kept_ms of a dead letter,
+ * limit. Answers {how many were looked at, heads...}.
  */
 export const EXPIRE = `${PRELUDE}
 if redis.call('GET', LEASE) ~= ARGV[1] then return {0} end
+for _, id in ipairs(redis.call('ZRANGE', DEAD, 0, 99)) do
+  if redis.call('EXISTS', record(id)) == 0 then redis.call('ZREM', DEAD, id) end
+end
 local due = redis.call('ZRANGEBYSCORE', EXPIRING, '-inf', now, 'LIMIT', 0, ARGV[3])
 local answer = {#due}
 for _, id in ipairs(due) do

@@ -35,6 +35,10 @@ const gated = [
   ...commands.map((c) => ({ method: "post" as const, path: `/${c.name}`, takes: c.role, body: c.examples[0].body })),
   { method: "get" as const, path: "/status", takes: "admin" as const, body: undefined },
   { method: "post" as const, path: "/reconnect", takes: "admin" as const, body: {} },
+  { method: "get" as const, path: "/dead-letters", takes: "admin" as const, body: undefined },
+  { method: "get" as const, path: "/dead-letters/none", takes: "admin" as const, body: undefined },
+  { method: "post" as const, path: "/dead-letters/none/redrive", takes: "admin" as const, body: {} },
+  { method: "post" as const, path: "/dead-letters/redrive", takes: "admin" as const, body: {} },
   { method: "get" as const, path: "/commands/none", takes: "crew" as const, body: undefined },
 ];
 

@@ -11,7 +11,7 @@ async function fresh(maxBacklog = 1000) {
   const { redis, keys } = freshBackend();
   await redis.mset(keys.lease, TOKEN, keys.owner, TOKEN);
   const outbox = openOutbox(redis, keys, maxBacklog);
-  const owned = openOwnedOutbox(redis, keys, TOKEN);
+  const owned = openOwnedOutbox(redis, keys, TOKEN, 30 * 24 * 3_600_000);
   const append = (id: string, on: OrderingKey[], more: Partial<NewMessage> = {}) =>
     outbox.append({
       id,

@@ -1,0 +1,121 @@
+import { zValidator } from "@hono/zod-validator";
+import type { Hono } from "hono";
+import { z } from "zod";
+import { commands } from "../shared/commands/table.ts";
+import { instant } from "../shared/fields.ts";
+import type { DeadFilter } from "../shared/outbox/dead-letters.ts";
+import { isDead } from "../shared/outbox/states.ts";
+import { Problem, wrongFields } from "../shared/problem.ts";
+import { toReceipt } from "../shared/receipt.ts";
+import { toIso } from "../shared/time.ts";
+import { requireJson } from "./accept.ts";
+import { type Authenticate, type CallerEnv, requireRole } from "./auth.ts";
+import type { Backend } from "./backend.ts";
+
+/** How many dead letters one request redrives at most. */
+export const MAX_REDRIVE = 1000;
+
+const filterFields = {
+  command: z
+    .enum(commands.map((c) => c.name))
+    .optional()
+    .meta({ description: "The command's path." }),
+  unit: z.string().min(1).optional(),
+  incident: z.string().min(1).optional(),
+  reason: z.string().min(1).optional().meta({ description: 'A part of "state: reason", such as "expired".' }),
+  since: instant.optional().meta({ description: "Accepted at this time or later." }),
+};
+
+export const listQuery = z.strictObject({
+  ...filterFields,
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+  cursor: z
+    .string()
+    .regex(/^\d{1,16}$/, "is not a cursor of this list")
+    .transform(Number)
+    .optional()
+    .meta({ description: "`next` of the page before." }),
+});
+
+export const redriveBody = z.strictObject({
+  ...filterFields,
+  limit: z.int().min(1).max(MAX_REDRIVE).default(MAX_REDRIVE),
+  dry_run: z.boolean().default(false).meta({ description: "Only says which would be sent again." }),
+});
+
+type Given = { [Field in keyof typeof filterFields]?: string | undefined };
+const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
+  command: rest.command,
+  unit: rest.unit,
+  incident: rest.incident,
+  reason: rest.reason,
+  since: since === undefined ? undefined : Date.parse(since) * 1000,
+});
+
+const badFilter = (errors: { pointer: string; detail: string }[]) =>
+  new Problem("invalid-body", "The filter does not fit.", { errors });
+const noSuchLetter = () => new Problem("not-found", "No dead letter has this id; it may have been sent again.");
+
+export interface DeadLetterDeps {
+  backend: Backend;
+  authenticate: Authenticate;
+  newId: () => string;
+}
+
+/** What was not delivered: to look at, to send again, or to discard. All of it takes the role admin. */
+export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, newId }: DeadLetterDeps): void {
+  const admin = requireRole(authenticate, "admin");
+
+  async function readLetter(id: string) {
+    const record = await backend.read(id);
+    if (!record || !isDead(record.state)) throw noSuchLetter();
+    return record;
+  }
+
+  /** A new command at the end of its lines. Of a letter that was sent again already, the command that did it. */
+  async function redrive(id: string): Promise<string> {
+    const record = await readLetter(id);
+    if (record.redrivenAs) return record.redrivenAs;
+    const appended = await backend.redrive(id, newId());
+    if (!appended) throw noSuchLetter();
+    if (appended.outcome === "full") throw new Problem("redis-full", "As many commands are waiting as may wait.");
+    return appended.id;
+  }
+
+  const query = zValidator("query", listQuery, (result) => {
+    if (!result.success) throw badFilter(wrongFields(result.error.issues));
+  });
+  app.get("/dead-letters", admin, query, async (c) => {
+    const { limit, cursor, ...given } = c.req.valid("query");
+    const page = await backend.listDead({ filter: toFilter(given), limit, first: "newest", after: cursor });
+    return c.json({ dead_letters: page.letters.map(toReceipt), next: page.next?.toString() ?? null });
+  });
+
+  const body = zValidator("json", redriveBody, (result) => {
+    if (!result.success) throw badFilter(wrongFields(result.error.issues));
+  });
+  app.post("/dead-letters/redrive", admin, requireJson, body, async (c) => {
+    const { limit, dry_run: dryRun, ...given } = c.req.valid("json");
+    // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
+    const { letters, next } = await backend.listDead({ filter: toFilter(given), limit, first: "oldest" });
+    const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
+    for (const { id, acceptedAt } of letters) {
+      redriven.push({ command_id: id, redriven_as: dryRun ? null : await redrive(id), accepted_at: toIso(acceptedAt) });
+    }
+    return c.json({ dry_run: dryRun, count: redriven.length, more: next !== undefined, redriven }, dryRun ? 200 : 202);
+  });
+
+  app.get("/dead-letters/:id", admin, async (c) => c.json(toReceipt(await readLetter(c.req.param("id")))));
+
+  app.post("/dead-letters/:id/redrive", admin, async (c) => {
+    const id = await redrive(c.req.param("id"));
+    const location = c.req.path.replace(/\/dead-letters\/.*$/, `/commands/${id}`);
+    const message = "Accepted as a new command, at the end of its unit's and incident's lines.";
+    return c.json({ success: true, message, command_id: id, status: "queued" }, 202, { Location: location });
+  });
+
+  app.delete("/dead-letters/:id", admin, async (c) => {
+    if (!(await backend.discardDead(c.req.param("id")))) throw noSuchLetter();
+    return c.body(null, 204);
+  });
+}

@@ -1,0 +1,81 @@
+import type { Command } from "../../shared/commands/command.ts";
+import { GATED, header, json, type Json, problems, ref, schemaOf } from "./parts.ts";
+
+/** The headers that every command takes. */
+export const parameters = {
+  IdempotencyKey: {
+    name: "Idempotency-Key",
+    in: "header",
+    description:
+      "Any printable text. The same key with the same body again is answered with the same command_id, and nothing is sent twice, for 24 h. With another body it is refused.",
+    schema: { type: "string", minLength: 1, maxLength: 255 },
+  },
+  Prefer: {
+    name: "Prefer",
+    in: "header",
+    description: "`wait=N`: answer when the command is settled, after N seconds (at most 30) at the latest (RFC 7240).",
+    schema: { type: "string" },
+    example: "wait=10",
+  },
+  CommandTTL: {
+    name: "Command-TTL",
+    in: "header",
+    description: "Seconds after which the command is not worth sending any more; instead of the command's own.",
+    schema: { type: "integer", minimum: 1, maximum: 604_800 },
+  },
+};
+
+/** One command as an operation. */
+export function commandOperation(command: Command): Json {
+  const notes = [
+    command.description,
+    `Takes the role \`${command.role}\`. Emits ${command.emits.map((event) => `\`${event}\``).join(" or ")}.`,
+    command.latestWins ? "Latest wins." : "",
+    command.ttlSeconds === undefined ? "" : `Expires after ${command.ttlSeconds} s if it could not be sent by then.`,
+  ];
+  const examples = Object.fromEntries(command.examples.map((e) => [e.summary, { summary: e.summary, value: e.body }]));
+  const [first] = command.examples;
+  const accepted = (description: string, schema: string) => ({
+    description,
+    headers: {
+      Location: header("Where its receipt is."),
+      "Idempotency-Replayed": header("`true` if the Idempotency-Key was seen before."),
+    },
+    content: json(ref(schema)),
+  });
+  return {
+    operationId: command.name.replaceAll(/\/(\w)/g, (_, letter: string) => letter.toUpperCase()),
+    tags: [command.name.split("/", 1)[0]],
+    summary: command.summary,
+    description: notes.filter(Boolean).join("\n\n"),
+    security: [{ bearer: [] }],
+    parameters: Object.keys(parameters).map((name) => ({ $ref: `#/components/parameters/${name}` })),
+    requestBody: { required: true, content: json(schemaOf(command.body, "input"), { examples }) },
+    responses: {
+      "200": accepted("Settled within the time that `Prefer: wait` gave.", "Settled"),
+      "202": {
+        ...accepted("Accepted: the backlog has it, and it will be delivered in its order.", "Accepted"),
+        content: json(ref("Accepted"), {
+          example: {
+            success: true,
+            message: "Accepted. It will be delivered in its order.",
+            command_id: "6f1c1f6e-1f0e-4b5e-9d0a-0d4f5c1f2a3b",
+            status: "queued",
+            ...Object.fromEntries(
+              Object.entries(first.body).filter(([name]) => name.endsWith("_id") || name === "room"),
+            ),
+          },
+        }),
+      },
+      ...problems("not-json", "invalid-header", ...GATED, "too-large", "not-json-type", "invalid-body"),
+      ...problems(
+        "idempotency-conflict",
+        "invalid-body",
+        "undeliverable",
+        "redis-unavailable",
+        "redis-full",
+        "internal",
+      ),
+    },
+  };
+}

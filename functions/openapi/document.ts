@@ -1,0 +1,96 @@
+import { commands } from "../../shared/commands/table.ts";
+import { STATES } from "../../shared/outbox/states.ts";
+import { PROBLEMS } from "../../shared/problem.ts";
+import { receipt } from "../../shared/receipt.ts";
+import { health } from "../health.ts";
+import { commandOperation, parameters } from "./command-operation.ts";
+import { type Json, ref, schemaOf } from "./parts.ts";
+import { routePaths } from "./routes.ts";
+
+const accepted = {
+  type: "object",
+  required: ["success", "message", "command_id", "status"],
+  properties: {
+    success: { type: "boolean", description: "False once it is clear that the CAD did not confirm it." },
+    message: { type: "string" },
+    command_id: { type: "string" },
+    status: { enum: STATES },
+  },
+  additionalProperties: { type: "string", description: "The ids of the body." },
+};
+const problem = {
+  type: "object",
+  description: "RFC 9457. `code` never changes its meaning.",
+  required: ["type", "title", "status", "code", "detail", "mend"],
+  properties: {
+    type: { type: "string", format: "uri" },
+    title: { type: "string" },
+    status: { type: "integer" },
+    code: { enum: Object.keys(PROBLEMS) },
+    detail: { type: "string" },
+    mend: { type: "string", description: "What to do next." },
+    errors: {
+      type: "array",
+      description: "Every wrong field, by JSON pointer (RFC 6901).",
+      items: {
+        type: "object",
+        required: ["pointer", "detail"],
+        properties: { pointer: { type: "string" }, detail: { type: "string" } },
+      },
+    },
+    command_id: { type: "string" },
+    idempotency_key: {
+      type: "string",
+      description: "With this as the Idempotency-Key, repeating a request whose fate is unknown is harmless.",
+    },
+    receipt: { ...ref("Receipt"), description: "Of a command that was not delivered." },
+    required_role: { type: "string" },
+  },
+};
+
+/** The API as an OpenAPI 3.1 document, made from the command table. */
+export function openApi(basePath: string): Json {
+  const paths = Object.fromEntries(
+    commands.map((command) => [`/${command.name}`, { post: commandOperation(command) }]),
+  );
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Socket Bridge",
+      version: "0.1.0",
+      description:
+        "Tells the CAD what the services have to say. What is accepted (202) is delivered, in order within each unit and incident, and its receipt shows what became of it.",
+    },
+    servers: [{ url: basePath }],
+    paths: { ...paths, ...routePaths() },
+    components: {
+      parameters,
+      securitySchemes: {
+        bearer: {
+          type: "http",
+          scheme: "bearer",
+          bearerFormat: "JWT",
+          description:
+            "HS256, with sub, role (or roles) and exp. An admin may do everything, a dispatcher everything of dispatcher and crew.",
+        },
+      },
+      schemas: {
+        Accepted: accepted,
+        Settled: { allOf: [ref("Accepted"), ref("Receipt")] },
+        Receipt: schemaOf(receipt),
+        Health: schemaOf(health),
+        Status: { allOf: [ref("Health"), { type: "object" }] },
+        Reconnected: {
+          type: "object",
+          required: ["success", "message", "connection_attempts"],
+          properties: {
+            success: { const: true },
+            message: { type: "string" },
+            connection_attempts: { type: "integer" },
+          },
+        },
+        Problem: problem,
+      },
+    },
+  };
+}

@@ -1,0 +1,35 @@
+import { z } from "zod";
+import { PROBLEMS, type ProblemCode } from "../../shared/problem.ts";
+
+export type Json = Record<string, unknown>;
+
+/** A schema as JSON Schema 2020-12, which is what OpenAPI 3.1 takes. */
+export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): Json => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json;
+  return rest;
+};
+export const json = (schema: Json, more: Json = {}): Json => ({ "application/json": { schema, ...more } });
+export const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
+
+/** The answers that say what is wrong, one for each status, with every code that it may have. */
+export function problems(...codes: ProblemCode[]): Json {
+  const byStatus = Map.groupBy(codes, (code) => PROBLEMS[code].status);
+  return Object.fromEntries(
+    [...byStatus].map(([status, these]) => [
+      String(status),
+      {
+        description: these.map((code) => `\`${code}\`: ${PROBLEMS[code].title}. ${PROBLEMS[code].mend}`).join("\n\n"),
+        ...(status === 401 && { headers: { "WWW-Authenticate": header("How to authenticate (RFC 6750).") } }),
+        ...(status === 503 && {
+          headers: { "Retry-After": header("Seconds to wait before trying again.", "integer") },
+        }),
+        content: { "application/problem+json": { schema: ref("Problem") } },
+      },
+    ]),
+  );
+}
+export const header = (description: string, type = "string"): Json => ({ description, schema: { type } });
+
+/** The refusals of every endpoint that asks who calls, and of every one that asks Redis. */
+export const GATED: ProblemCode[] = ["unauthenticated", "forbidden"];
+export const REDIS: ProblemCode[] = ["redis-unavailable", "internal"];

@@ -1,0 +1,208 @@
+import type { ProblemCode } from "../../shared/problem.ts";
+import type { Role } from "../../shared/roles.ts";
+import { listQuery, redriveBody } from "../dead-letters.ts";
+import { GATED, json, type Json, problems, REDIS, ref, schemaOf } from "./parts.ts";
+
+/** A route that is no command, as the docs tell it. */
+interface Route {
+  method: "get" | "post" | "delete";
+  path: string;
+  id: string;
+  tag: string;
+  summary: string;
+  description?: string;
+  /** Absent: public. `any`: any of the roles. */
+  role?: Role | "any";
+  answers: Json;
+  problems?: ProblemCode[];
+  query?: Json;
+  body?: Json;
+}
+
+const answer = (description: string, schema: Json): Json => ({ description, content: json(schema) });
+const html = { description: "A page.", content: { "text/html": { schema: { type: "string" } } } };
+const id = { command_id: { type: "string" } };
+const letters = {
+  type: "object",
+  required: ["dead_letters", "next"],
+  properties: {
+    dead_letters: { type: "array", items: ref("Receipt") },
+    next: { type: ["string", "null"], description: "The cursor of the next page." },
+  },
+};
+const redriven = {
+  type: "object",
+  required: ["dry_run", "count", "more", "redriven"],
+  properties: {
+    dry_run: { type: "boolean" },
+    count: { type: "integer" },
+    more: { type: "boolean", description: "More may fit the filter: ask again." },
+    redriven: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: { ...id, redriven_as: { type: ["string", "null"] }, accepted_at: { type: "string" } },
+      },
+    },
+  },
+};
+
+const ROUTES: readonly Route[] = [
+  {
+    method: "get",
+    path: "/commands/{id}",
+    id: "getCommand",
+    tag: "receipts",
+    role: "any",
+    summary: "What became of a command",
+    description: "A receipt is kept for a day after the command was settled, a dead letter for 30 days.",
+    answers: { "200": answer("Its receipt.", ref("Receipt")) },
+    problems: ["not-found", ...REDIS],
+  },
+  {
+    method: "get",
+    path: "/dead-letters",
+    id: "listDeadLetters",
+    tag: "dead letters",
+    role: "admin",
+    summary: "What could not be delivered",
+    description: "Rejected, failed and expired commands that were not sent again or discarded, the newest first.",
+    query: schemaOf(listQuery, "input"),
+    answers: { "200": answer("A page.", letters) },
+    problems: ["invalid-body", ...REDIS],
+  },
+  {
+    method: "get",
+    path: "/dead-letters/{id}",
+    id: "getDeadLetter",
+    tag: "dead letters",
+    role: "admin",
+    summary: "One dead letter",
+    answers: { "200": answer("Its receipt, with the reason.", ref("Receipt")) },
+    problems: ["not-found", ...REDIS],
+  },
+  {
+    method: "post",
+    path: "/dead-letters/{id}/redrive",
+    id: "redriveDeadLetter",
+    tag: "dead letters",
+    role: "admin",
+    summary: "Send a dead letter again",
+    description:
+      "As a new command at the end of its unit's and incident's lines, linked both ways. Asked again, it is the same new command.",
+    answers: { "202": answer("Accepted as a new command.", ref("Accepted")) },
+    problems: ["not-found", "redis-full", ...REDIS],
+  },
+  {
+    method: "post",
+    path: "/dead-letters/redrive",
+    id: "redriveDeadLetters",
+    tag: "dead letters",
+    role: "admin",
+    summary: "Send many dead letters again",
+    description: "Those that fit the filter, in the order in which they were accepted.",
+    body: schemaOf(redriveBody, "input"),
+    answers: {
+      "200": answer("`dry_run`: which ones they would be.", redriven),
+      "202": answer("Accepted as new commands.", redriven),
+    },
+    problems: ["not-json", "not-json-type", "invalid-body", "redis-full", ...REDIS],
+  },
+  {
+    method: "delete",
+    path: "/dead-letters/{id}",
+    id: "discardDeadLetter",
+    tag: "dead letters",
+    role: "admin",
+    summary: "Discard a dead letter",
+    description: "Its receipt stays; what it carried is forgotten.",
+    answers: { "204": { description: "Discarded." } },
+    problems: ["not-found", ...REDIS],
+  },
+  {
+    method: "get",
+    path: "/health",
+    id: "getHealth",
+    tag: "operation",
+    summary: "Whether commands are delivered",
+    description: "Shows by consumption whether work is being done.",
+    answers: {
+      "200": answer("Healthy, or degraded: commands are accepted.", ref("Health")),
+      "503": answer("Unhealthy.", ref("Health")),
+    },
+  },
+  {
+    method: "get",
+    path: "/status",
+    id: "getStatus",
+    tag: "operation",
+    role: "admin",
+    summary: "Everything that is known of the bridge",
+    answers: { "200": answer("Health, with counts.", ref("Status")) },
+    problems: REDIS,
+  },
+  {
+    method: "post",
+    path: "/reconnect",
+    id: "reconnect",
+    tag: "operation",
+    role: "admin",
+    summary: "Have the worker make a new connection",
+    description: "Answers 200 only once the bridge is ready again.",
+    answers: { "200": answer("Ready on a new connection.", ref("Reconnected")) },
+    problems: ["no-worker", "redis-unavailable", "reconnect-timeout", "internal"],
+  },
+  {
+    method: "get",
+    path: "/openapi.json",
+    id: "getOpenApi",
+    tag: "docs",
+    summary: "This document",
+    answers: { "200": answer("OpenAPI 3.1.", { type: "object" }) },
+  },
+  {
+    method: "get",
+    path: "/docs",
+    id: "getDocs",
+    tag: "docs",
+    summary: "This document as a page",
+    answers: { "200": html },
+  },
+];
+
+/** The paths of the routes that are no commands. */
+export function routePaths(): Json {
+  const byPath = Map.groupBy(ROUTES, (route) => route.path);
+  return Object.fromEntries(
+    [...byPath].map(([path, routes]) => [path, Object.fromEntries(routes.map((r) => [r.method, operation(r)]))]),
+  );
+}
+
+function operation(route: Route): Json {
+  const who = route.role === "any" ? "Takes any role." : route.role ? `Takes the role \`${route.role}\`.` : "Public.";
+  const gate = route.role ? GATED : [];
+  return {
+    operationId: route.id,
+    tags: [route.tag],
+    summary: route.summary,
+    description: [route.description, who].filter(Boolean).join(" "),
+    ...(route.role && { security: [{ bearer: [] }] }),
+    parameters: [...pathParameters(route.path), ...queryParameters(route.query)],
+    ...(route.body && { requestBody: { required: true, content: json(route.body) } }),
+    responses: { ...route.answers, ...problems(...gate, ...(route.problems ?? [])) },
+  };
+}
+
+const pathParameters = (path: string): Json[] =>
+  [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+
+const queryParameters = (schema: Json | undefined): Json[] =>
+  Object.entries((schema?.["properties"] ?? {}) as Record<string, Json>).map(([name, field]) => {
+    const { description, ...type } = field;
+    return { name, in: "query", ...(description ? { description } : {}), schema: type };
+  });

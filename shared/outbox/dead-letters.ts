@@ -1,0 +1,132 @@
+import type { Redis } from "ioredis";
+import type { OrderingKey } from "../ordering-key.ts";
+import type { Role } from "../roles.ts";
+import type { Micros } from "../time.ts";
+import type { OutboxKeys } from "./keys.ts";
+import { type MessageRecord, type NewMessage, parseRecord, RECORD_FIELDS } from "./outbox.ts";
+import { isDead } from "./states.ts";
+
+/** Which dead letters are meant; what is not given does not narrow them. */
+export interface DeadFilter {
+  /** The command's name. */
+  command?: string | undefined;
+  unit?: string | undefined;
+  incident?: string | undefined;
+  /** A part of "state: reason", in either case. */
+  reason?: string | undefined;
+  /** Accepted at this time or later. */
+  since?: Micros | undefined;
+}
+
+export interface DeadPage {
+  letters: MessageRecord[];
+  /** Where the next page begins; undefined after the last one. */
+  next: Micros | undefined;
+}
+
+export interface DeadQuery {
+  filter: DeadFilter;
+  /** How many letters a page holds at most. It may hold fewer although there are more: `next` tells. */
+  limit: number;
+  /** By acceptance, which no two letters share. `oldest` first is the order to send them again in. */
+  first: "newest" | "oldest";
+  /** `next` of the page before. Letters may come and go meanwhile; none is skipped or told twice. */
+  after?: Micros | undefined;
+}
+
+/** What could not be delivered, and was kept with the reason. */
+export interface DeadLetters {
+  list(query: DeadQuery): Promise<DeadPage>;
+  /** The message that would send this dead letter again, under a new id; undefined if it is none. */
+  again(id: string, newId: string): Promise<NewMessage | undefined>;
+  /** Notes that a dead letter was sent again. Safe to repeat. */
+  noteRedriven(id: string, newId: string): Promise<void>;
+  /** Takes it off the list and forgets its body; false if it is not on it. */
+  discard(id: string): Promise<boolean>;
+}
+
+const CHUNK = 200;
+/** How many letters one request looks at, at most. */
+const LOOK_AT = 5000;
+
+export function openDeadLetters(redis: Redis, keys: OutboxKeys): DeadLetters {
+  /** Ids in chunks, in the order of the query, from where the page before ended. */
+  async function* idsOf({ filter, first, after }: DeadQuery): AsyncGenerator<string[]> {
+    const since = filter.since ?? 0;
+    const from = after === undefined ? undefined : `(${after}`;
+    for (let offset = 0; ; offset += CHUNK) {
+      const page = ["LIMIT", offset, CHUNK] as const;
+      const ids =
+        first === "newest"
+          ? await redis.zrevrangebyscore(keys.dead, from ?? "+inf", since, ...page)
+          : await redis.zrangebyscore(keys.dead, from ?? since, "+inf", ...page);
+      yield ids;
+      if (ids.length < CHUNK) return;
+    }
+  }
+
+  async function readAll(ids: readonly string[]): Promise<(MessageRecord | undefined)[]> {
+    const records = await Promise.all(ids.map((id) => redis.hmget(keys.record(id), ...RECORD_FIELDS)));
+    return records.map((values, i) => parseRecord(ids[i] ?? "", values));
+  }
+
+  return {
+    async list(query) {
+      const letters: MessageRecord[] = [];
+      let looked = 0;
+      for await (const ids of idsOf(query)) {
+        for (const record of await readAll(ids)) {
+          looked += 1;
+          if (!record) continue;
+          if (matches(record, query.filter)) letters.push(record);
+          if (letters.length >= query.limit || looked >= LOOK_AT) return { letters, next: record.acceptedAt };
+        }
+      }
+      return { letters, next: undefined };
+    },
+
+    async again(id, newId) {
+      const [values, [body, role, fingerprint, latest]] = await Promise.all([
+        redis.hmget(keys.record(id), ...RECORD_FIELDS),
+        redis.hmget(keys.record(id), "body", "role", "fingerprint", "latest"),
+      ]);
+      const record = parseRecord(id, values);
+      if (!record || !isDead(record.state) || !body || record.redrivenAs) return undefined;
+      const ttl = record.expiresAt === undefined ? undefined : (record.expiresAt - record.acceptedAt) / 1_000_000;
+      return {
+        id: newId,
+        kind: record.kind,
+        keys: record.keys,
+        body,
+        user: record.user,
+        role: role as Role,
+        fingerprint: fingerprint ?? "",
+        latestWins: latest === "1",
+        ttlSeconds: ttl,
+        // No client can send this key. It makes a redrive that is repeated the same command.
+        idempotencyKey: `\u0000redrive:${id}`,
+        redriveOf: id,
+      };
+    },
+
+    async noteRedriven(id, newId) {
+      await redis.multi().hset(keys.record(id), "redriven_as", newId).zrem(keys.dead, id).exec();
+    },
+
+    async discard(id) {
+      const [[, removed] = []] = (await redis.multi().zrem(keys.dead, id).hdel(keys.record(id), "body").exec()) ?? [];
+      return removed === 1;
+    },
+  };
+}
+
+function matches(record: MessageRecord, filter: DeadFilter): boolean {
+  const about = (key: OrderingKey) => record.keys.includes(key);
+  return (
+    (filter.command === undefined || record.kind === filter.command) &&
+    (filter.unit === undefined || about(`unit:${filter.unit}`)) &&
+    (filter.incident === undefined || about(`incident:${filter.incident}`)) &&
+    (filter.reason === undefined ||
+      `${record.state}: ${record.reason}`.toLowerCase().includes(filter.reason.toLowerCase()))
+  );
+}

@@ -1,0 +1,109 @@
+import { expect, test } from "vitest";
+import type { Receipt } from "../../shared/receipt.ts";
+import { type Bridge, startBridge, tokens } from "../support/bridge.ts";
+
+const list = async (bridge: Bridge, query = "") => {
+  const { status, body } = await bridge.get(`/dead-letters${query}`);
+  expect(status).toBe(200);
+  return body as unknown as { dead_letters: Receipt[]; next: string | null };
+};
+const ids = (page: { dead_letters: Receipt[] }) => page.dead_letters.map((letter) => letter.command_id);
+
+const remove = (bridge: Bridge, id: string) =>
+  fetch(`${bridge.url}/dead-letters/${id}`, {
+    method: "DELETE",
+    headers: { Authorization: `Bearer ${tokens.admin}` },
+  });
+
+/** A bridge whose CAD rejects everything at first, and what it rejected: two units, three commands each. */
+async function withDeadLetters() {
+  const bridge = await startBridge({ cad: { character: "modern", switches: { reject: 1 } } });
+  const dead: Receipt[] = [];
+  for (const status of ["enroute", "onscene", "available"]) {
+    for (const unit of ["A", "B"]) dead.push(await bridge.deliver("/units/status", { unit_id: unit, status }));
+  }
+  bridge.cad.switches.reject = 0;
+  bridge.cad.ledger.clear();
+  return { bridge, dead: dead.map((r) => r.command_id) };
+}
+
+test("what was not delivered is listed with its reason, the newest first, in pages", async () => {
+  const { bridge, dead } = await withDeadLetters();
+  const all = await list(bridge);
+  expect(ids(all)).toEqual(dead.toReversed());
+  expect(all.dead_letters[0]).toMatchObject({ status: "rejected", reason: expect.stringMatching(/^the CAD said/) });
+  const seen: string[] = [];
+  let cursor = "";
+  for (let pages = 0; pages < 10; pages += 1) {
+    const page = await list(bridge, `?limit=4${cursor}`);
+    seen.push(...ids(page));
+    if (page.next === null) break;
+    cursor = `&cursor=${page.next}`;
+  }
+  expect(seen).toEqual(dead.toReversed());
+});
+
+test("the list can be narrowed by command, unit, incident, reason and time", async () => {
+  const { bridge, dead } = await withDeadLetters();
+  const third = (await bridge.get(`/dead-letters/${dead[2]}`)).body as unknown as Receipt;
+  expect(ids(await list(bridge, "?unit=A"))).toHaveLength(3);
+  expect(ids(await list(bridge, "?unit=A&command=units/status&reason=REJECTED"))).toHaveLength(3);
+  expect(ids(await list(bridge, "?unit=C"))).toEqual([]);
+  expect(ids(await list(bridge, "?incident=A"))).toEqual([]);
+  expect(ids(await list(bridge, "?reason=expired"))).toEqual([]);
+  expect(ids(await list(bridge, "?command=incidents"))).toEqual([]);
+  expect(ids(await list(bridge, `?since=${third.accepted_at}`)).length).toBeGreaterThanOrEqual(4);
+  const bad = await bridge.get("/dead-letters?limit=0&cursor=x&color=red");
+  expect(bad).toMatchObject({ status: 422, body: { code: "invalid-body" } });
+  expect((bad.body["errors"] as { pointer: string }[]).map((e) => e.pointer)).toEqual(["/limit", "/cursor", "/color"]);
+});
+
+test("a redrive is a new command, linked both ways, and asked twice it is the same one", async () => {
+  const { bridge, dead } = await withDeadLetters();
+  const first = await bridge.post(`/dead-letters/${dead[0]}/redrive`, {});
+  const second = await bridge.post(`/dead-letters/${dead[0]}/redrive`, {});
+  expect(first.status).toBe(202);
+  expect(second.body["command_id"]).toBe(first.body["command_id"]);
+  expect(await bridge.settled(first.body["command_id"])).toMatchObject({ status: "confirmed", redrive_of: dead[0] });
+  expect((await bridge.get(`/commands/${dead[0]}`)).body).toMatchObject({
+    status: "rejected",
+    redriven_as: first.body["command_id"],
+  });
+  expect(ids(await list(bridge))).not.toContain(dead[0]);
+  expect(bridge.cad.ledger.summary().commands).toBe(1);
+});
+
+test("many at once are sent again in the order in which they were accepted; a dry run sends nothing", async () => {
+  const { bridge, dead } = await withDeadLetters();
+  const dry = await bridge.post("/dead-letters/redrive", { unit: "A", dry_run: true });
+  expect(dry).toMatchObject({ status: 200, body: { dry_run: true, count: 3, more: false } });
+  expect(ids(await list(bridge))).toHaveLength(6);
+
+  const some = await bridge.post("/dead-letters/redrive", { limit: 2 });
+  expect(some).toMatchObject({ status: 202, body: { count: 2, more: true } });
+  const rest = await bridge.post("/dead-letters/redrive", {});
+  expect(rest).toMatchObject({ status: 202, body: { count: 4, more: false } });
+  const redriven = [some, rest].flatMap((a) => a.body["redriven"] as { command_id: string; redriven_as: string }[]);
+  expect(redriven.map((r) => r.command_id)).toEqual(dead);
+  for (const { redriven_as: id } of redriven) expect(await bridge.settled(id)).toMatchObject({ status: "confirmed" });
+  expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 6, violations: 0 });
+  expect(ids(await list(bridge))).toEqual([]);
+  expect((await bridge.get("/health")).body["backlog"]).toMatchObject({ dead_letters: 0 });
+});
+
+test("one that is discarded is gone from the list, and cannot be sent again", async () => {
+  const { bridge, dead } = await withDeadLetters();
+  expect((await remove(bridge, dead[0] ?? "")).status).toBe(204);
+  expect((await remove(bridge, dead[0] ?? "")).status).toBe(404);
+  expect(ids(await list(bridge))).toHaveLength(5);
+  expect((await bridge.post(`/dead-letters/${dead[0]}/redrive`, {})).status).toBe(404);
+  expect((await bridge.get(`/commands/${dead[0]}`)).status).toBe(200);
+});
+
+test("a command that was delivered is no dead letter", async () => {
+  const bridge = await startBridge({ cad: { character: "modern" } });
+  const { command_id: id } = await bridge.deliver("/units/status", { unit_id: "A", status: "enroute" });
+  expect((await bridge.get(`/dead-letters/${id}`)).status).toBe(404);
+  expect((await bridge.post(`/dead-letters/${id}/redrive`, {})).status).toBe(404);
+  expect((await remove(bridge, id)).status).toBe(404);
+});
