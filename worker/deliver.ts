@@ -8,13 +8,14 @@ import { sleep } from "../shared/sleep.ts";
 import { toIso } from "../shared/time.ts";
 import type { Delivery, Outcome } from "./cad/confirm.ts";
 import type { Gate, Heard } from "./gate.ts";
+import { type Place, POISON_TRIES, type Quarantine } from "./quarantine.ts";
 
 /** How often a command that the CAD refuses for now is sent; with the waits between, about a minute. */
 export const MAX_REFUSALS = 10;
 const REFUSAL_FROM_MS = 250;
 const REFUSAL_TO_MS = 15_000;
-/** How often a command is sent whose connection breaks each time. */
-export const MAX_SENDS = 50;
+/** How often a command is sent at most, whatever happens in between. */
+const MAX_SENDS = 50;
 /** If so long passed between asking and emitting, this process was frozen: it asks again, ms. */
 const STALE_MS = 1000;
 
@@ -24,7 +25,10 @@ export type Delivered = { runnable: string[] } | { retryInMs: number };
 export interface DeliverOptions {
   outbox: OwnedOutbox;
   gate: Gate;
+  quarantine: Quarantine;
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
+  /** Resolves once the CAD's process surely has what was sent so far; never, if the connection ends first. */
+  proof(): Promise<void>;
   /** True as long as this worker surely owns the CAD. */
   mayEmit(): boolean;
   /** Aborted when this worker stops or loses the CAD. */
@@ -56,11 +60,12 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
   }
 
   /** One try: asks whether it may go, sends it, and decides what follows. */
-  async function sendOnce(id: string): Promise<Tried> {
+  async function sendOnce(id: string, place: Place): Promise<Tried> {
     const asked = performance.now();
     const begun = await outbox.begin(id);
     if (begun.answer === "not-owner") throw new NotOwner();
     if (begun.answer !== "send") {
+      place.answered();
       return { heard: "nothing", next: { follow: "done", runnable: begun.answer === "settled" ? begun.runnable : [] } };
     }
     if (!options.mayEmit()) throw new NotOwner();
@@ -71,20 +76,33 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
       const as = { state: "failed", by: "", reason: prepared.reason } as const;
       return { heard: "nothing", next: { follow: "settle", as }, message: begun };
     }
-    const outcome = await options.send(prepared.delivery, prepared.needsRoom);
-    return { heard: HEARD[outcome.result], next: decide(outcome, begun.sends, options.random), message: begun };
+    const sent = options.send(prepared.delivery, prepared.needsRoom);
+    if (place.suspect) void options.proof().then(() => place.clear());
+    const outcome = await sent;
+    const breaks = outcome.result === "disconnected" ? place.broke() : 0;
+    if (breaks === 0) place.answered();
+    const next = decide(outcome, begun.sends, breaks, options.random);
+    return { heard: HEARD[outcome.result], next, message: begun };
+  }
+
+  /** One try, in its place and through the gate; undefined if the worker stops. */
+  async function tryOnce(id: string): Promise<Tried | undefined> {
+    const place = await options.quarantine.enter(id);
+    const pass = await gate.enter();
+    let tried: Tried | undefined;
+    try {
+      if (pass) tried = await sendOnce(id, place);
+      return tried;
+    } finally {
+      pass?.done(tried?.heard ?? "nothing", tried?.message?.keys);
+      place.leave();
+    }
   }
 
   return async function deliver(id) {
     for (;;) {
-      const pass = await gate.enter();
-      if (!pass) return { runnable: [] };
-      let tried: Tried | undefined;
-      try {
-        tried = await sendOnce(id);
-      } finally {
-        pass.done(tried?.heard ?? "nothing", tried?.message?.keys);
-      }
+      const tried = await tryOnce(id);
+      if (!tried) return { runnable: [] };
       const { next, message } = tried;
       if (next.follow === "settle") return settle({ id, ...next.as }, message);
       if (next.follow === "retry") return { retryInMs: next.inMs };
@@ -123,9 +141,13 @@ function prepare(
     role: message.role,
     issuedAt: toIso(message.acceptedAt),
   };
-  const body: unknown = JSON.parse(message.body);
-  const { event, payload } = withContext(command.wire(body, context), context);
-  return { delivery: { commandId: id, event, payload, echo: command.echo }, needsRoom: command.needsRoom?.(body) };
+  try {
+    const body: unknown = JSON.parse(message.body);
+    const { event, payload } = withContext(command.wire(body, context), context);
+    return { delivery: { commandId: id, event, payload, echo: command.echo }, needsRoom: command.needsRoom?.(body) };
+  } catch {
+    return { reason: `this version of the worker cannot read the body of this ${message.kind}` };
+  }
 }
 
 /** Every object payload carries the audit trail. */
@@ -136,8 +158,12 @@ const withContext = ({ event, payload }: Emit, context: Context): Emit => ({
 
 type Next = { follow: "settle"; as: Omit<Settlement, "id"> } | { follow: "retry"; inMs: number } | { follow: "again" };
 
-/** What follows from one send. A pure function of it and of how often the command was sent. */
-export function decide(outcome: Outcome, sends: number, random: () => number): Next {
+/**
+ * What follows from one send.
+ * @param sends how often it was sent
+ * @param breaks how often the connection broke over it
+ */
+export function decide(outcome: Outcome, sends: number, breaks: number, random: () => number): Next {
   switch (outcome.result) {
     case "confirmed":
     case "received":
@@ -156,8 +182,9 @@ export function decide(outcome: Outcome, sends: number, random: () => number): N
       }
       return { follow: "retry", inMs: backoffMs(sends, REFUSAL_FROM_MS, REFUSAL_TO_MS, random) };
     case "disconnected":
-      if (sends >= MAX_SENDS) {
-        const reason = `the connection to the CAD broke each of ${sends} times that it was sent`;
+      if (breaks >= POISON_TRIES || sends >= MAX_SENDS) {
+        const times = breaks >= POISON_TRIES ? breaks : sends;
+        const reason = `poison: the connection to the CAD broke each of the ${times} times that it was sent`;
         return { follow: "settle", as: { state: "failed", reason, by: "" } };
       }
       return { follow: "again" };

@@ -14,6 +14,7 @@ import { CONCURRENCY, createDrain } from "./drain.ts";
 import { createGate } from "./gate.ts";
 import { createInbound } from "./inbound.ts";
 import type { Lease } from "./lease.ts";
+import { createQuarantine } from "./quarantine.ts";
 import { createReporter } from "./report.ts";
 
 /** A hanging CAD is noticed within the sum of these two, ms. */
@@ -77,7 +78,17 @@ export function startOwner(options: OwnerOptions): Owner {
     signal,
     random,
   });
-  const deliver = createDeliver({ outbox, gate, send: connection.send, mayEmit: lease.held, signal, random, log });
+  const deliver = createDeliver({
+    outbox,
+    gate,
+    quarantine: createQuarantine(),
+    send: connection.send,
+    proof: connection.proof,
+    mayEmit: lease.held,
+    signal,
+    random,
+    log,
+  });
   const drain = createDrain({ outbox, queue, deliver, isOpen: () => gate.shut() === undefined, signal, log });
   const reporter = createReporter(redis, keys, health, signal);
 

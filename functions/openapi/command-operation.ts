@@ -25,6 +25,15 @@ export const parameters = {
   },
 };
 
+const accepted = (description: string, schema: string) => ({
+  description,
+  headers: {
+    Location: header("Where its receipt is."),
+    "Idempotency-Replayed": header("`true` if the Idempotency-Key was seen before."),
+  },
+  content: json(ref(schema)),
+});
+
 /** One command as an operation. */
 export function commandOperation(command: Command): Json {
   const notes = [
@@ -35,14 +44,6 @@ export function commandOperation(command: Command): Json {
   ];
   const examples = Object.fromEntries(command.examples.map((e) => [e.summary, { summary: e.summary, value: e.body }]));
   const [first] = command.examples;
-  const accepted = (description: string, schema: string) => ({
-    description,
-    headers: {
-      Location: header("Where its receipt is."),
-      "Idempotency-Replayed": header("`true` if the Idempotency-Key was seen before."),
-    },
-    content: json(ref(schema)),
-  });
   return {
     operationId: command.name.replaceAll(/\/(\w)/g, (_, letter: string) => letter.toUpperCase()),
     tags: [command.name.split("/", 1)[0]],

@@ -132,11 +132,12 @@ export const RECORD_FIELDS = [
   ...["reason", "by", "redrive_of", "redriven_as"],
 ] as const;
 
+const time = (value: string | null | undefined) => (value ? Number(value) : undefined);
+
 /** A record from the values of RECORD_FIELDS; undefined if there is none. */
 export function parseRecord(id: string, values: readonly (string | null)[]): MessageRecord | undefined {
   const [kind, ordering, user, state, sends, acceptedAt, expiresAt, sentAt, settledAt, reason, by, of, as] = values;
   if (!kind || !ordering || !acceptedAt) return undefined;
-  const time = (value: string | null | undefined) => (value ? Number(value) : undefined);
   return {
     id,
     kind,

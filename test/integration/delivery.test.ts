@@ -192,6 +192,30 @@ describe("the connection", () => {
     expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 400, violations: 0, lateRepeats: 0 });
   });
 
+  test("a command that breaks the connection each time is a dead letter after 3 tries, and holds up no other", async () => {
+    const bridge = await startBridge({ cad: { character: "modern", maxPayload: 20_000 } });
+    const poison = {
+      unit_id: "P",
+      incident_id: "P",
+      incident_type: "x",
+      address: "x",
+      priority: 1,
+      details: { note: "x".repeat(30_000) },
+    };
+    const poisonId = await post(bridge, "/assignments/send", poison);
+    const behind = await post(bridge, "/units/status", status("P"));
+    const others: unknown[] = [];
+    for (let i = 0; i < 60; i += 1) others.push(await post(bridge, "/units/status", status(`u${i % 20}`)));
+    expect(await bridge.settled(poisonId)).toMatchObject({
+      status: "failed",
+      sends: 3,
+      reason: expect.stringMatching(/^poison/),
+    });
+    expect(await bridge.settled(behind)).toMatchObject({ status: "confirmed" });
+    for (const id of others) expect(await bridge.settled(id)).toMatchObject({ status: "confirmed" });
+    expect(bridge.cad.ledger.summary()).toMatchObject({ violations: 0, lateRepeats: 0 });
+  });
+
   test("a CAD that hangs is noticed within 10 s, and what it had is sent again with the same id", async () => {
     const bridge = await startBridge({ cad: { character: "modern" } });
     bridge.cad.switches.hang = true;

@@ -18,6 +18,8 @@ export interface CadOptions {
   /** Milliseconds; the defaults are the real CAD's, 25 s and 20 s. */
   pingInterval?: number;
   pingTimeout?: number;
+  /** Bytes; the default is the real CAD's, 1 MB. */
+  maxPayload?: number;
   switches?: SwitchesPatch;
   /** Entries that the ledger keeps; by default 1,000,000. */
   ledgerSize?: number;
@@ -83,6 +85,7 @@ export async function startCad(options: CadOptions): Promise<Cad> {
     host,
     pingInterval: options.pingInterval ?? 25_000,
     pingTimeout: options.pingTimeout ?? 20_000,
+    maxPayload: options.maxPayload ?? 1e6,
     control: createControl({ character, ledger, switches, connections, dropConnections }),
     nextConnection: () => ++connectionCount,
     log,

@@ -20,6 +20,8 @@ export interface LifeDeps extends Omit<ReceiverDeps, "later" | "broadcast"> {
   port: number;
   pingInterval: number;
   pingTimeout: number;
+  /** Bytes; the CAD drops the connection of whoever sends more at once. */
+  maxPayload: number;
   /** Answers what is asked below /simulator. */
   control: RequestListener;
   /** The number of the next connection. */
@@ -37,7 +39,7 @@ export async function startLife(deps: LifeDeps): Promise<Life> {
     serveClient: false,
     pingInterval: deps.pingInterval,
     pingTimeout: deps.pingTimeout,
-    maxHttpBufferSize: 1e6,
+    maxHttpBufferSize: deps.maxPayload,
     // Recovery must not be a way around the token.
     ...(character.recoveryMs > 0 && {
       connectionStateRecovery: { maxDisconnectionDuration: character.recoveryMs, skipMiddlewares: false },
