@@ -65,13 +65,18 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
   }
 }
 
+const wedge = (consuming: boolean, neglected: number | null): string =>
+  consuming
+    ? `A command that could be sent was not worked on for ${neglected} s: the worker does not consume.`
+    : "No job comes out of the queue: the worker does not consume.";
+
 /** A pure function of what Redis holds. */
 export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: string): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
   const neglected = age(backlog.oldestRunnable);
   const worker = beat?.health;
   const gone = !beat || beat.health.stopped || beat.ageSeconds > HEARTBEAT_LIMIT_S;
-  const wedged = !gone && beat.health.ready && (neglected ?? 0) > NEGLECT_LIMIT_S;
+  const wedged = !gone && beat.health.ready && (!beat.health.consuming || (neglected ?? 0) > NEGLECT_LIMIT_S);
 
   const problems: string[] = [];
   if (!beat) problems.push("No worker was heard of for a minute: commands are accepted and wait.");
@@ -79,8 +84,7 @@ export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: s
     problems.push("The worker was stopped and none took over: commands are accepted and wait.");
   else if (gone)
     problems.push(`The worker was last heard of ${Math.round(beat.ageSeconds)} s ago: commands are accepted and wait.`);
-  else if (wedged)
-    problems.push(`A command that could be sent was not worked on for ${neglected} s: the worker does not consume.`);
+  else if (wedged) problems.push(wedge(beat.health.consuming, neglected));
   else if (!beat.health.ready) {
     const error = beat.health.last_error ? ` Last error: ${beat.health.last_error}.` : "";
     problems.push(`Commands wait: ${beat.health.waiting_for ?? "the CAD is not ready"}.${error}`);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { LOG_LEVELS } from "./log.ts";
+import { LOG_LEVELS } from "./log-levels.ts";
 
 /** The exit code for a configuration that cannot work (EX_CONFIG of sysexits.h). */
 export const EX_CONFIG = 78;

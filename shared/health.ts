@@ -15,6 +15,8 @@ export const workerHealth = z.object({
   stopped: z.boolean(),
   /** Connected, authenticated, rooms joined, answering. */
   ready: z.boolean(),
+  /** Jobs come out of the queue. */
+  consuming: z.boolean(),
   connected: z.boolean(),
   authenticated: z.boolean(),
   /** Why commands wait, in words for whoever is on call; null when they do not. */

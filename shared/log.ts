@@ -1,20 +1,11 @@
-import { destination, multistream, pino, type DestinationStream, type LevelWithSilent, type Logger } from "pino";
+import { destination, multistream, pino, type DestinationStream, type Logger } from "pino";
+import type { LogLevel } from "./log-levels.ts";
 
 /** What the code logs with. Never a payload, a token or a URL with credentials. */
 export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
 
-export const LOG_LEVELS = [
-  "fatal",
-  "error",
-  "warn",
-  "info",
-  "debug",
-  "trace",
-  "silent",
-] as const satisfies LevelWithSilent[];
-
 /** Lines of JSON to standard output, and to a file as well where one is named. `flush` before the process ends. */
-export function createLog(options: { name: string; level: (typeof LOG_LEVELS)[number]; file?: string | undefined }): {
+export function createLog(options: { name: string; level: LogLevel; file?: string | undefined }): {
   log: Log;
   flush(): void;
 } {

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { ConfigError, type EnvSchema, EX_CONFIG, helpText, parseConfig } from "./config.ts";
-import { createLog, type Log, type LOG_LEVELS } from "./log.ts";
+import { createLog, type Log } from "./log.ts";
+import type { LogLevel } from "./log-levels.ts";
 import { withDeadline } from "./sleep.ts";
 
 /** How long a process may take to stop, ms. */
@@ -12,11 +13,11 @@ export interface Program<Schema extends EnvSchema> {
   /** One line for `--help`. */
   what: string;
   env: Schema;
-  start(config: z.infer<Schema>, log: Log): Promise<{ stop(): Promise<void> }>;
+  start(config: z.infer<Schema>, log: Log): Promise<{ stop(): Promise<void>; failed?: Promise<never> }>;
 }
 
 interface LogSettings {
-  LOG_LEVEL?: (typeof LOG_LEVELS)[number];
+  LOG_LEVEL?: LogLevel;
   LOG_FILE?: string;
 }
 
@@ -60,6 +61,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     log.error({ reason }, "the process could not start");
     return exit(1);
   });
+  running.failed?.catch(crash);
   log.info({ signal: await asked }, "stopping");
   await withDeadline(running.stop(), STOP_MS, "the stop").then(
     () => exit(0),

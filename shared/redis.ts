@@ -15,6 +15,8 @@ const PROFILES = {
     enableOfflineQueue: false,
     commandTimeout: 1000,
     connectTimeout: 1000,
+    // A connection on which a command was not answered is made anew: it may be dead without having been closed.
+    socketTimeout: 1500,
     retryStrategy: (n: number) => Math.min(50 * n, 500),
   },
   worker: {
@@ -68,8 +70,19 @@ export function script(redis: Redis, name: string, lua: string): Script {
   };
 }
 
+/** A fault of Redis that was told from elsewhere, where its own error stayed behind. */
+export class RedisFault extends Error {
+  override name = "RedisFault";
+  readonly fault: "full" | "unavailable";
+  constructor(fault: RedisFault["fault"]) {
+    super(`redis is ${fault}`);
+    this.fault = fault;
+  }
+}
+
 /** Why Redis did not do what it was asked: `full` of memory, or not there in time. */
-export function redisFault(error: unknown): "full" | "unavailable" | undefined {
+export function redisFault(error: unknown): RedisFault["fault"] | undefined {
+  if (error instanceof RedisFault) return error.fault;
   if (!(error instanceof Error)) return undefined;
   if (/^(OOM|MISCONF)/.test(error.message)) return "full";
   const gone =

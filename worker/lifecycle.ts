@@ -9,6 +9,8 @@ import { type Owner, startOwner } from "./owner.ts";
 export interface Worker {
   /** The port of its own /health. */
   port: number;
+  /** Rejects if the worker cannot go on: the process is to end, so that another one takes over. */
+  failed: Promise<never>;
   /** Idempotent: settles or hands back what is in flight, says goodbye, gives the CAD up. Within 10 s. */
   stop(): Promise<void>;
 }
@@ -25,9 +27,11 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
   const startedAt = performance.now();
   const instance = config.WORKER_INSTANCE ?? `worker-${Math.floor(random() * 36 ** 8).toString(36)}`;
   const redis = connectRedis(config.REDIS_URL, "worker", log);
-  const queueRedis = connectRedis(config.REDIS_URL, "queue", log);
+  const connectQueue = () => connectRedis(config.REDIS_URL, "queue", log);
   const control = connectRedis(config.REDIS_URL, "worker", log);
   const stopping = new AbortController();
+  const failed = Promise.withResolvers<never>();
+  const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));
   let owner: Owner | undefined;
 
   control.on("message", (_channel, message) => {
@@ -38,7 +42,7 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
     const lease = await acquireLease(redis, keys, instance, stopping.signal, log);
     if (!lease) return;
     log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
-    owner = startOwner({ config, instance, redis, queueRedis, keys, lease, startedAt, random, log });
+    owner = startOwner({ config, instance, redis, connectQueue, keys, lease, onWedged, startedAt, random, log });
     await control.subscribe(keys.controlChannel).catch(() => undefined);
     await new Promise((resolve) => {
       AbortSignal.any([lease.lost, stopping.signal]).addEventListener("abort", resolve, { once: true });
@@ -64,12 +68,13 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
   let stopped: Promise<void> | undefined;
   return {
     port: server.port,
+    failed: failed.promise,
     stop: () =>
       (stopped ??= (async () => {
         stopping.abort();
         await running;
         await server.stop();
-        await Promise.all([redis, queueRedis, control].map(closeRedis));
+        await Promise.all([redis, control].map(closeRedis));
         log.info({ instance }, "the worker has stopped");
       })()),
   };

@@ -4,7 +4,6 @@ import { type WorkerHealth, withoutCredentials } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
 import { openOwnedOutbox } from "../shared/outbox/owned.ts";
-import { openJobQueue, startJobConsumer } from "../shared/outbox/queue.ts";
 import { sleep } from "../shared/sleep.ts";
 import { startCadConnection } from "./cad/connection.ts";
 import { openRoomBook } from "./cad/rooms.ts";
@@ -13,6 +12,7 @@ import { createDeliver } from "./deliver.ts";
 import { CONCURRENCY, createDrain } from "./drain.ts";
 import { createGate } from "./gate.ts";
 import { createInbound } from "./inbound.ts";
+import { startJobs } from "./jobs.ts";
 import type { Lease } from "./lease.ts";
 import { createQuarantine } from "./quarantine.ts";
 import { createReporter } from "./report.ts";
@@ -22,17 +22,21 @@ const FENCE_IDLE_MS = 3000;
 const FENCE_TIMEOUT_MS = 5000;
 /** How long a stop lets what is in flight be confirmed, ms; with the rest it stays under 10 s. */
 const IN_FLIGHT_GRACE_MS = 6000;
-const QUEUE_GRACE_MS = 500;
+/** How the queue is watched, ms: see worker/jobs.ts. */
+const QUEUE_BEAT_MS = 5000;
+const QUEUE_SILENT_MS = 15_000;
 const DAY_MS = 24 * 3_600_000;
 
 export interface OwnerOptions {
   config: WorkerConfig;
   instance: string;
   redis: Redis;
-  /** The connection that BullMQ uses. */
-  queueRedis: Redis;
+  /** Opens a connection for BullMQ. */
+  connectQueue(): Redis;
   keys: OutboxKeys;
   lease: Lease;
+  /** No job comes out of the queue, and nothing helps: the process had better end. */
+  onWedged(): void;
   startedAt: number;
   random: () => number;
   log: Log;
@@ -51,7 +55,6 @@ export function startOwner(options: OwnerOptions): Owner {
   const stopping = new AbortController();
   const { signal } = stopping;
   const outbox = openOwnedOutbox(redis, keys, lease.token, config.DEAD_LETTER_DAYS * DAY_MS);
-  const queue = openJobQueue(options.queueRedis, keys, log);
   const inbound = createInbound(events, log);
 
   const connection = startCadConnection({
@@ -89,7 +92,21 @@ export function startOwner(options: OwnerOptions): Owner {
     random,
     log,
   });
-  const drain = createDrain({ outbox, queue, deliver, isOpen: () => gate.shut() === undefined, signal, log });
+  const isOpen = () => gate.shut() === undefined;
+  const jobs = startJobs({
+    connect: options.connectQueue,
+    keys,
+    concurrency: CONCURRENCY,
+    handle: (id) => drain.onJob(id),
+    isOpen,
+    beatMs: QUEUE_BEAT_MS,
+    // Every place may be held by a command that waits for its confirmation: that is no silence.
+    silentMs: QUEUE_SILENT_MS + config.CAD_CONFIRM_TIMEOUT_MS,
+    onWedged: options.onWedged,
+    signal,
+    log,
+  });
+  const drain = createDrain({ outbox, queue: jobs.queue, deliver, isOpen, signal, log });
   const reporter = createReporter(redis, keys, health, signal);
 
   function health(): WorkerHealth {
@@ -99,6 +116,7 @@ export function startOwner(options: OwnerOptions): Owner {
       epoch: lease.epoch,
       stopped: false,
       ready: gate.shut() === undefined,
+      consuming: jobs.consuming(),
       connected: cad.connected,
       authenticated: cad.authenticated,
       waiting_for: gate.shut() ?? null,
@@ -115,17 +133,17 @@ export function startOwner(options: OwnerOptions): Owner {
     };
   }
 
-  const consumer = startJobConsumer(options.queueRedis, keys, CONCURRENCY, drain.onJob, log);
   const draining = drain.run();
   const reporting = reporter.run();
 
   let stopped: Promise<void> | undefined;
   async function stop(settle: boolean): Promise<void> {
+    jobs.pause();
     stopping.abort();
     if (settle) await Promise.race([draining, sleep(IN_FLIGHT_GRACE_MS)]);
     await connection.stop();
-    await Promise.all([draining, reporting, consumer.stop(QUEUE_GRACE_MS)]);
-    await queue.close();
+    await Promise.all([draining, reporting]);
+    await jobs.stop();
     if (settle) await reporter.goodbye();
   }
 

@@ -13,11 +13,15 @@ export interface JobQueue {
   add(ids: readonly string[], delayMs?: number): Promise<void>;
   /** Adds a job for an id unless a live one stands there already; a leftover of an earlier one gives way. */
   ensure(id: string): Promise<"live" | "added">;
+  /** Adds a job that is no message, ahead of all others: it shows that jobs come out. */
+  beat(): Promise<void>;
   counts(): Promise<Record<string, number>>;
   close(): Promise<void>;
 }
 
 const JOB_NAME = "emit";
+/** The id of the job that is no message. */
+export const BEAT_ID = "beat";
 /** BullMQ ignores an id that exists in any state, so nothing finished may stay: the history is in the record. */
 const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 1 };
 const FORCED_CLOSE_MS = 1000;
@@ -48,6 +52,7 @@ export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue
       await add([id]);
       return "added";
     },
+    beat: async () => void (await queue.add(JOB_NAME, {}, { jobId: BEAT_ID, lifo: true })),
     counts: () => queue.getJobCounts("waiting", "active", "delayed"),
     close: () => withDeadline(queue.close(), FORCED_CLOSE_MS, "closing the queue").catch(() => undefined),
   };
@@ -57,6 +62,8 @@ export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue
 export type JobOutcome = "done" | { retryInMs: number };
 
 export interface JobConsumer {
+  /** Takes no more jobs; those that run go on. */
+  pause(): void;
   /** Takes no more jobs and waits for those that run, `graceMs` at most. */
   stop(graceMs: number): Promise<void>;
 }
@@ -97,6 +104,9 @@ export function startJobConsumer(
 
   let stopping: Promise<void> | undefined;
   return {
+    pause() {
+      worker.pause(true).catch((error: Error) => log.warn({ reason: error.name }, "the consumer did not pause"));
+    },
     stop(graceMs) {
       stopping ??= withDeadline(worker.close(), graceMs, "closing the consumer")
         .catch(() => withDeadline(worker.close(true), FORCED_CLOSE_MS, "closing the consumer by force"))

@@ -1,0 +1,113 @@
+import type { Redis } from "ioredis";
+import type { Log } from "../shared/log.ts";
+import type { OutboxKeys } from "../shared/outbox/keys.ts";
+import {
+  BEAT_ID,
+  type JobConsumer,
+  type JobOutcome,
+  type JobQueue,
+  openJobQueue,
+  startJobConsumer,
+} from "../shared/outbox/queue.ts";
+import { closeRedis } from "../shared/redis.ts";
+import { sleep } from "../shared/sleep.ts";
+
+/** How long a stop waits for the jobs that run, ms. */
+const STOP_MS = 500;
+
+export interface JobsOptions {
+  /** Opens a connection for BullMQ. */
+  connect(): Redis;
+  keys: OutboxKeys;
+  concurrency: number;
+  handle(id: string): Promise<JobOutcome>;
+  /** True while jobs can be worked off: while they all wait for the CAD, silence means nothing. */
+  isOpen(): boolean;
+  /** How often a beat is sent through a queue that has nothing else to do, ms. */
+  beatMs: number;
+  /** After what time without a job or a beat everything is made anew, and after the same time again given up, ms. */
+  silentMs: number;
+  /** Jobs do not come, and a new connection has not helped. */
+  onWedged(): void;
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** The queue as the worker uses it: hands out the jobs, and sees to it that it does. */
+export interface Jobs {
+  queue: JobQueue;
+  /** True if jobs, or beats, come out of the queue. */
+  consuming(): boolean;
+  /** Hands out no more jobs: those that wait are left to the next owner. */
+  pause(): void;
+  stop(): Promise<void>;
+}
+
+interface Line {
+  redis: Redis;
+  queue: JobQueue;
+  consumer: JobConsumer;
+}
+
+/**
+ * A consumer can sit on a connection that looks alive and get nothing. So liveness is proven by consumption: when no job
+ * came for a while, a beat goes through the queue; if that does not come out either, everything is built anew, and
+ * if that does not help, the worker is told to give up, so that another one takes over.
+ */
+export function startJobs(options: JobsOptions): Jobs {
+  const { keys, signal, log } = options;
+  let lastConsumed = performance.now();
+
+  async function handle(id: string): Promise<JobOutcome> {
+    lastConsumed = performance.now();
+    return id === BEAT_ID ? "done" : options.handle(id);
+  }
+  function open(): Line {
+    const redis = options.connect();
+    const queue = openJobQueue(redis, keys, log);
+    return { redis, queue, consumer: startJobConsumer(redis, keys, options.concurrency, handle, log) };
+  }
+  async function close(line: Line): Promise<void> {
+    await line.consumer.stop(STOP_MS);
+    await line.queue.close();
+    await closeRedis(line.redis);
+  }
+
+  let line = open();
+  const silence = () => performance.now() - lastConsumed;
+  const { beatMs, silentMs } = options;
+
+  async function watch(): Promise<void> {
+    for (let rebuilt = false; !signal.aborted;) {
+      await sleep(beatMs, signal);
+      if (signal.aborted) return;
+      if (!options.isOpen()) lastConsumed = performance.now();
+      if (silence() < beatMs) rebuilt = false;
+      else await line.queue.beat().catch(() => undefined);
+      if (silence() < silentMs) continue;
+      if (rebuilt) return options.onWedged();
+      log.error({ silent_ms: Math.round(silence()) }, "no job comes out of the queue: its connection is made anew");
+      const old = line;
+      line = open();
+      rebuilt = true;
+      lastConsumed = performance.now();
+      await close(old);
+    }
+  }
+  const watching = watch();
+
+  return {
+    queue: {
+      add: (ids, delayMs) => line.queue.add(ids, delayMs),
+      ensure: (id) => line.queue.ensure(id),
+      beat: () => line.queue.beat(),
+      counts: () => line.queue.counts(),
+      close: () => line.queue.close(),
+    },
+    consuming: () => silence() < silentMs,
+    pause: () => line.consumer.pause(),
+    async stop() {
+      await Promise.all([watching, close(line)]);
+    },
+  };
+}
