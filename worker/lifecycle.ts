@@ -1,3 +1,6 @@
+import type { Redis } from "ioredis";
+import { checkRedis } from "../shared/redis-check.ts";
+import { sleep } from "../shared/sleep.ts";
 import { closeRedis, connectRedis } from "../shared/redis.ts";
 import type { Log } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
@@ -5,6 +8,9 @@ import type { WorkerConfig } from "./config.ts";
 import { startHealthServer } from "./health-server.ts";
 import { acquireLease } from "./lease.ts";
 import { type Owner, startOwner } from "./owner.ts";
+
+/** How soon Redis is looked at again if it did not answer, ms. */
+const CHECK_AGAIN_MS = 5000;
 
 export interface Worker {
   /** The port of its own /health. */
@@ -62,6 +68,7 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
     redis: redis.status === "ready",
     health: owner?.health(),
   }));
+  const checking = warnOfRedis(redis, stopping.signal, log);
   const running = run();
   log.info({ instance, port: server.port }, "the worker has started");
 
@@ -72,10 +79,20 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
     stop: () =>
       (stopped ??= (async () => {
         stopping.abort();
-        await running;
+        await Promise.all([running, checking]);
         await server.stop();
         await Promise.all([redis, control].map(closeRedis));
         log.info({ instance }, "the worker has stopped");
       })()),
   };
+}
+
+/** Says at the start what is unsafe about Redis; `npm run doctor` tells the same at any time. */
+async function warnOfRedis(redis: Redis, signal: AbortSignal, log: Log): Promise<void> {
+  while (!signal.aborted) {
+    const findings = await checkRedis(redis).catch(() => undefined);
+    for (const { ok, what, mend } of findings ?? []) if (!ok) log.warn({ what, mend }, "redis is not safe as it is");
+    if (findings) return;
+    await sleep(CHECK_AGAIN_MS, signal);
+  }
 }

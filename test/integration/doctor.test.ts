@@ -1,0 +1,84 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, inject, onTestFinished, test } from "vitest";
+import { freePort } from "../setup/free-port.ts";
+import { startRedis } from "../setup/redis.ts";
+import { startProcess } from "../setup/process.ts";
+import { CAD_TOKEN, startBridge } from "../support/bridge.ts";
+import { freshPrefix } from "../support/redis.ts";
+
+/** Not in this process: the doctor is waited for in one go, while the CAD must answer it. */
+async function startCadProcess() {
+  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-doctor-"));
+  const port = await freePort();
+  const cad = await startProcess({
+    name: "simulator",
+    script: "test/simulator/main.ts",
+    output: join(dir, "simulator.log"),
+    env: { SIMULATOR_PORT: String(port), SIMULATOR_TOKEN: CAD_TOKEN },
+    readyWhen: async () => (await fetch(`http://127.0.0.1:${port}/simulator/health`)).ok,
+  });
+  onTestFinished(async () => {
+    await cad.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  return `http://127.0.0.1:${port}`;
+}
+
+function runDoctor(env: Record<string, string>) {
+  const base = { PATH: process.env["PATH"] ?? "", REDIS_PREFIX: freshPrefix(), CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN };
+  const options = { env: { ...base, ...env }, encoding: "utf8", timeout: 30_000 } as const;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["worker/doctor.ts"], options);
+  return { code: status, stdout, stderr };
+}
+
+test("tells a healthy bridge from one without a worker", async () => {
+  const cad = await startCadProcess();
+  const bridge = await startBridge({ worker: false });
+  await bridge.startWorker({ CAD_BACKEND_URL: cad });
+  await bridge.healthy();
+  const redis = { REDIS_URL: inject("redisUrl"), CAD_BACKEND_URL: cad };
+  const healthy = runDoctor({ ...redis, REDIS_PREFIX: bridge.prefix });
+  expect(healthy.stdout).toContain("the CAD accepts the token, and answers");
+  expect(healthy.stdout).toMatch(/the clock of the CAD is \d+ ms/);
+  expect(healthy.stdout).toContain("All is well.");
+  expect(healthy.code).toBe(0);
+
+  const alone = runDoctor(redis);
+  expect(alone).toMatchObject({ code: 1, stdout: expect.stringContaining("no worker owns the CAD") });
+});
+
+test("says what is unsafe about a Redis, and how to mend it; the worker warns of the same at its start", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-doctor-"));
+  const config = { "maxmemory-policy": "allkeys-lru", maxmemory: "900kb" };
+  const unsafe = await startRedis({ dir, appendonly: false, config });
+  onTestFinished(async () => {
+    await unsafe.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const cad = await startCadProcess();
+  const { code, stdout } = runDoctor({ REDIS_URL: unsafe.url, CAD_BACKEND_URL: cad });
+  expect(code).toBe(1);
+  for (const mend of ["appendonly yes", "maxmemory-policy noeviction", "more memory"]) expect(stdout).toContain(mend);
+
+  const bridge = await startBridge({ redisUrl: unsafe.url, worker: false });
+  await bridge.startWorker();
+  await expect.poll(() => bridge.logs.filter((l) => l.message.startsWith("redis is not safe")).length).toBe(3);
+});
+
+test("says what does not answer, and which token is refused, without telling either secret", async () => {
+  const cad = await startCadProcess();
+  const away = runDoctor({ REDIS_URL: "redis://user:canary@127.0.0.1:9", CAD_BACKEND_URL: "http://127.0.0.1:9" });
+  expect(away.code).toBe(1);
+  expect(away.stdout).toContain("Redis does not answer at redis://127.0.0.1:9");
+  expect(away.stdout).toContain("the CAD does not answer at http://127.0.0.1:9");
+  const refused = runDoctor({
+    REDIS_URL: inject("redisUrl"),
+    CAD_BACKEND_URL: cad,
+    CAD_BACKEND_AUTH_TOKEN: "canary",
+  });
+  expect(refused.stdout).toContain("Authentication failed");
+  expect(away.stdout + refused.stdout).not.toContain("canary");
+});

@@ -1,0 +1,150 @@
+import type { Redis } from "ioredis";
+import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../shared/config.ts";
+import { workerHealth, withoutCredentials } from "../shared/health.ts";
+import type { Log } from "../shared/log.ts";
+import { outboxKeys } from "../shared/outbox/keys.ts";
+import { checkRedis, clock, type Finding } from "../shared/redis-check.ts";
+import { closeRedis, connectRedis } from "../shared/redis.ts";
+import { createSession, type Session } from "./cad/session.ts";
+import { createTransport } from "./cad/transport.ts";
+import { type WorkerConfig, workerEnv } from "./config.ts";
+
+/**
+ * `npm run doctor`: looks at everything that the worker needs, with the worker's own configuration, and says what is wrong
+ * and how to mend it. Changes nothing; for a moment the CAD has one more client. Exit code 0 if all is well, else 1.
+ */
+const CAD_ANSWER_MS = 5000;
+const silent = () => undefined;
+const noLog: Log = { debug: silent, info: silent, warn: silent, error: silent };
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message || error.name : String(error));
+
+async function lookAtRedis(redis: Redis, config: WorkerConfig): Promise<Finding[]> {
+  const where = withoutCredentials(config.REDIS_URL);
+  try {
+    const findings = await checkRedis(redis);
+    return [{ ok: true, what: `Redis answers at ${where}` }, ...findings, ...(await lookAtBridge(redis, config))];
+  } catch (error) {
+    const mend = "start it, or mend REDIS_URL";
+    return [{ ok: false, what: `Redis does not answer at ${where}: ${reason(error)}`, mend }];
+  }
+}
+
+/** What the bridge has in Redis: who owns the CAD, how it is, and how many rooms it is in. */
+async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promise<Finding[]> {
+  const keys = outboxKeys(REDIS_PREFIX);
+  const [owner, text, rooms, unsettled, dead] = await Promise.all([
+    redis.get(keys.lease),
+    redis.get(keys.health),
+    redis.zcard(keys.rooms),
+    redis.zcard(keys.open),
+    redis.zcard(keys.dead),
+  ]);
+  const beat = workerHealth.safeParse(text === null ? null : JSON.parse(text));
+  const waits = beat.success ? beat.data.waiting_for : null;
+  return [
+    owner === null
+      ? { ok: false, what: "no worker owns the CAD", mend: "start a worker" }
+      : { ok: waits === null, what: `the CAD's owner is ${owner}${waits ? `, which waits: ${waits}` : ""}` },
+    { ok: true, what: `${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms` },
+    {
+      ok: dead === 0,
+      what: `${dead} dead letters`,
+      ...(dead > 0 && { mend: "look at GET /dead-letters; redrive or discard them" }),
+    },
+  ];
+}
+
+async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
+  const where = withoutCredentials(config.CAD_BACKEND_URL);
+  try {
+    const url = new URL("/socket.io/?EIO=4&transport=polling", config.CAD_BACKEND_URL);
+    const asked = Date.now();
+    const response = await fetch(url, { signal: AbortSignal.timeout(CAD_ANSWER_MS) });
+    await response.text();
+    const date = Date.parse(response.headers.get("Date") ?? "");
+    // The header tells whole seconds: half of one is the best guess.
+    const ahead = Math.round(date + 500 - (asked + Date.now()) / 2);
+    const time = Number.isNaN(date) ? [] : [clock("the CAD", ahead)];
+    return [
+      { ok: response.ok, what: `the CAD answers at ${where} with ${response.status}` },
+      ...time,
+      await tryToken(config),
+    ];
+  } catch (error) {
+    return [
+      {
+        ok: false,
+        what: `the CAD does not answer at ${where}: ${reason(error)}`,
+        mend: "start it, or mend CAD_BACKEND_URL",
+      },
+    ];
+  }
+}
+
+/** Connects as the worker does, but joins no room and sends nothing. */
+async function tryToken(config: WorkerConfig): Promise<Finding> {
+  const held: { session?: Session } = {};
+  const token = () => config.CAD_BACKEND_AUTH_TOKEN;
+  const transport = createTransport(config.CAD_BACKEND_URL, token, {
+    connected: (recovered) => held.session?.events.connected(recovered),
+    refused: (why) => held.session?.events.refused(why),
+    disconnected: (why) => held.session?.events.disconnected(why),
+    event: (name, payload) => held.session?.events.event(name, payload),
+  });
+  const session = createSession({
+    transport,
+    token,
+    rooms: { all: async () => [], note: silent },
+    mode: config.CAD_CONFIRM,
+    times: {
+      confirmMs: CAD_ANSWER_MS,
+      authWaitMs: config.CAD_AUTH_WAIT_MS,
+      fenceTimeoutMs: CAD_ANSWER_MS,
+      fenceIdleMs: CAD_ANSWER_MS,
+    },
+    habits: new Map(),
+    onEvent: silent,
+    log: noLog,
+  });
+  held.session = session;
+  try {
+    await session.open();
+    const { authenticated } = session.state();
+    const what = authenticated
+      ? "the CAD accepts the token, and answers"
+      : "the CAD answers, but not fastapi:authenticate";
+    return { ok: true, what };
+  } catch (error) {
+    return { ok: false, what: `the CAD refuses the connection: ${reason(error)}`, mend: "mend CAD_BACKEND_AUTH_TOKEN" };
+  } finally {
+    session.end("the doctor is done");
+  }
+}
+
+async function main(): Promise<number> {
+  const what = "The doctor: says what is wrong with Redis, the CAD and the bridge, and how to mend it.";
+  if (process.argv.includes("--help")) {
+    process.stdout.write(helpText(what, workerEnv));
+    return 0;
+  }
+  let config: WorkerConfig;
+  try {
+    config = parseConfig(workerEnv, process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`doctor: ${error.message}\n`);
+    return EX_CONFIG;
+  }
+  const redis = connectRedis(config.REDIS_URL, "worker", noLog);
+  const findings = (await Promise.all([lookAtRedis(redis, config), lookAtCad(config)])).flat();
+  await closeRedis(redis);
+  for (const { ok, what: text, mend } of findings) {
+    process.stdout.write(`${ok ? "ok   " : "WRONG"}  ${text}${mend ? `\n       to mend it: ${mend}` : ""}\n`);
+  }
+  const wrong = findings.filter((f) => !f.ok).length;
+  process.stdout.write(wrong === 0 ? "\nAll is well.\n" : `\n${wrong} of ${findings.length} are wrong.\n`);
+  return wrong === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();
