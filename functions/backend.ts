@@ -12,6 +12,7 @@ import {
 } from "../shared/outbox/outbox.ts";
 import { type JobQueue, openJobQueue } from "../shared/outbox/queue.ts";
 import { isFinal } from "../shared/outbox/states.ts";
+import { publish } from "../shared/redis-cluster.ts";
 import { createWaiter } from "./waiter.ts";
 
 /** The worker's last word, and how long ago it was. */
@@ -94,7 +95,7 @@ export function createBackend(
       return { health: parsed.data, ageSeconds: Math.max(0, BEAT_KEPT_MS - left) / 1000 };
     },
 
-    askReconnect: () => redis.publish(keys.controlChannel, "reconnect"),
+    askReconnect: () => publish(redis, keys.controlChannel, "reconnect"),
 
     listDead: deadLetters.list,
 

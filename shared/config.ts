@@ -14,8 +14,8 @@ export const env = { port, milliseconds };
 
 export const sharedEnv = {
   REDIS_URL: z
-    .url({ protocol: /^rediss?$/, error: "must be a redis:// or rediss:// URL" })
-    .describe("Where the backlog lives. `rediss://` for TLS."),
+    .url({ protocol: /^rediss?(\+cluster)?$/, error: "must be a redis:// or rediss:// URL" })
+    .describe("Where the backlog lives. `rediss://` for TLS, `redis+cluster://` or `rediss+cluster://` for a cluster."),
   REDIS_PREFIX: z
     .string()
     .regex(/^[\w.-]{1,64}$/, "must be letters, digits, dots, dashes or underscores")

@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions } from "ioredis";
 import type { Log } from "./log.ts";
+import { CLUSTER_URL, openCluster } from "./redis-cluster.ts";
 import { withDeadline } from "./sleep.ts";
 
 /**
@@ -34,7 +35,7 @@ const PROFILES = {
 
 /** Opens a connection. Losing and regaining it is logged once each, not for every try. */
 export function connectRedis(url: string, profile: keyof typeof PROFILES, log: Log): Redis {
-  const redis = new Redis(url, PROFILES[profile]);
+  const redis = CLUSTER_URL.test(url) ? openCluster(url, PROFILES[profile]) : new Redis(url, PROFILES[profile]);
   let reachable: boolean | undefined;
   redis.on("ready", () => {
     if (reachable === false) log.info({ profile }, "redis is back");
@@ -87,5 +88,5 @@ export function redisFault(error: unknown): RedisFault["fault"] | undefined {
   if (/^(OOM|MISCONF)/.test(error.message)) return "full";
   const gone =
     /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)|Connection is closed|Stream isn't writeable|timed out|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT/i;
-  return error.name === "MaxRetriesPerRequestError" || gone.test(error.message) ? "unavailable" : undefined;
+  return /^(MaxRetriesPerRequest|ClusterAllFailed)Error$/.test(error.name) || gone.test(error.message) ? "unavailable" : undefined;
 }

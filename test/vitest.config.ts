@@ -2,7 +2,6 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["test/unit/**/*.test.ts", "test/integration/**/*.test.ts"],
     globalSetup: ["test/setup/global.ts"],
     // Two cores: the processes under test need them as much as the tests do.
     maxWorkers: 2,
@@ -10,5 +9,24 @@ export default defineConfig({
     hookTimeout: 30_000,
     retry: 0,
     allowOnly: false,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "node",
+          include: ["test/unit/**/*.test.ts", "test/integration/**/*.test.ts"],
+          provide: { host: "node" },
+        },
+      },
+      {
+        // The same files once more, with the functions in workerd. A difference between the two is a failure.
+        extends: true,
+        test: {
+          name: "edge",
+          include: ["http", "commands", "redis-faults", "dead-letters", "tls", "cluster"].map((n) => `test/integration/${n}.test.ts`),
+          provide: { host: "edge" },
+        },
+      },
+    ],
   },
 });

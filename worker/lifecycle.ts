@@ -40,6 +40,8 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
   const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));
   let owner: Owner | undefined;
 
+  // At every connection anew, so that an outage of Redis costs no subscription.
+  control.on("ready", () => void control.subscribe(keys.controlChannel).catch(() => undefined));
   control.on("message", (_channel, message) => {
     if (message === "reconnect") owner?.reconnect();
   });
@@ -49,7 +51,6 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
     if (!lease) return;
     log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
     owner = startOwner({ config, instance, redis, connectQueue, keys, lease, onWedged, startedAt, random, log });
-    await control.subscribe(keys.controlChannel).catch(() => undefined);
     await new Promise((resolve) => {
       AbortSignal.any([lease.lost, stopping.signal]).addEventListener("abort", resolve, { once: true });
       if (lease.lost.aborted || stopping.signal.aborted) resolve(undefined);
@@ -69,7 +70,7 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
     health: owner?.health(),
   }));
   const checking = warnOfRedis(redis, stopping.signal, log);
-  const running = run();
+  const running = run().catch((error: unknown) => failed.reject(error));
   log.info({ instance, port: server.port }, "the worker has started");
 
   let stopped: Promise<void> | undefined;

@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { isFree, onSomePort } from "../setup/free-port.ts";
-import type { RunningProcess } from "../setup/process.ts";
+import { startProgram, type RunningProcess } from "../setup/process.ts";
 import { forgetPrefix } from "../setup/redis-probe.ts";
 import { ensureRedis } from "../setup/redis.ts";
 import { SetupError } from "../setup/setup-error.ts";
+import { WRANGLER, wranglerDev } from "../setup/wrangler.ts";
 import { asRecord, ask, BASE_PATH, text } from "./api.ts";
 import { createParts, type Parts } from "./parts.ts";
 
@@ -13,6 +14,8 @@ export interface StackOptions {
   dir: string;
   /** Of the functions. */
   port: number;
+  /** Where they run: on Node, or in workerd. */
+  edge: boolean;
   cad: "legacy" | "modern";
   jwtSecret: string;
   log: (line: string) => void;
@@ -49,13 +52,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const simulatorUrl = await simulatorPart(parts, cadToken, options.cad);
     log(`simulator  ${simulatorUrl}  (${options.cad} CAD)`);
     const url = `http://${HOST}:${port}${BASE_PATH}`;
-    await parts.start({
-      name: "functions",
-      script: "functions/node.ts",
-      env: { ...redis, HOST, PORT: String(port), JWT_SECRET: options.jwtSecret },
-      readyWhen: async () => (await askHealth(url)).status !== undefined,
-    });
-    log(`functions  ${url}`);
+    await functionsPart(parts, url, options, { ...redis, JWT_SECRET: options.jwtSecret });
+    log(`functions  ${url}${options.edge ? "  (at the edge: workerd)" : ""}`);
     const cad = { CAD_BACKEND_URL: simulatorUrl, CAD_BACKEND_AUTH_TOKEN: cadToken };
     log(`worker     ${await workerPart(parts, url, { ...redis, ...cad })}`);
     return { url, simulatorUrl, processes: parts.processes, stop: () => parts.stop() };
@@ -96,6 +94,23 @@ function simulatorPart(parts: Parts, token: string, character: StackOptions["cad
     });
     return url;
   });
+}
+
+async function functionsPart(
+  parts: Parts,
+  url: string,
+  { edge, port, dir }: StackOptions,
+  env: Readonly<Record<string, string>>,
+): Promise<void> {
+  const readyWhen = async () => (await askHealth(url)).status !== undefined;
+  if (!edge) {
+    const script = "functions/node.ts";
+    return await parts.start({ name: "functions", script, env: { ...env, HOST, PORT: String(port) }, readyWhen });
+  }
+  const wrangler = wranglerDev(HOST, port, "environment");
+  const output = join(dir, "logs", "functions.log");
+  const started = { ...wrangler, name: "functions", output, env: { ...env, ...wrangler.env }, readyWhen };
+  parts.add(await startProgram(started), WRANGLER);
 }
 
 /** The URL of its own health. It is ready when the bridge is healthy by it. */

@@ -16,6 +16,7 @@ dispatch to back in service; and leaves it all running until Ctrl-C.
   --once        end after the ten steps; exit code 0 only if the CAD confirmed all of them
   --port N      the port of the HTTP API (default 8000)
   --cad NAME    modern (default): acks every event; legacy: never acks, shows by its broadcasts that it handled them
+  --edge        the functions run in workerd, as on Cloudflare Workers, instead of on Node
   --dir DIR     where Redis's data, the logs and the tokens go (default .run)
   --help
 `;
@@ -58,6 +59,7 @@ interface Options {
   once: boolean;
   port: number;
   cad: "modern" | "legacy";
+  edge: boolean;
   dir: string;
 }
 
@@ -69,6 +71,7 @@ function readOptions(): Options | undefined {
         once: { type: "boolean", default: false },
         port: { type: "string", default: "8000" },
         cad: { type: "string", default: "modern" },
+        edge: { type: "boolean", default: false },
         dir: { type: "string", default: join(ROOT, ".run") },
         help: { type: "boolean", short: "h", default: false },
       },
@@ -82,7 +85,8 @@ function readOptions(): Options | undefined {
   }
   const { cad } = values;
   if (cad !== "modern" && cad !== "legacy") throw new UsageError(`--cad must be modern or legacy, not "${cad}".`);
-  return { once: values.once, port: wholeNumber("port", values.port, 1, 65_535), cad, dir: resolve(values.dir) };
+  const { once, edge } = values;
+  return { once, port: wholeNumber("port", values.port, 1, 65_535), cad, edge, dir: resolve(values.dir) };
 }
 
 async function start(options: Options) {

@@ -7,6 +7,8 @@ import { ensureRedis } from "./redis.ts";
 declare module "vitest" {
   interface ProvidedContext {
     redisUrl: string;
+    /** Where the functions run. */
+    host: "node" | "edge";
   }
 }
 

@@ -47,8 +47,17 @@ const ASK_WITHIN_MS = 2_000;
 /** Whatever ends this process, short of SIGKILL, leaves none of these behind. */
 const alive = new Set<ChildProcess>();
 process.on("exit", () => {
-  for (const child of alive) child.kill("SIGKILL");
+  for (const child of alive) killGroup(child);
 });
+
+/** With all that it started itself: wrangler, killed alone, would leave its workerd behind. */
+function killGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -111,7 +120,7 @@ export async function startProgram(
 
 async function stop(child: ChildProcess, exited: Promise<Exit>, withinMs: number): Promise<Exit> {
   child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), withinMs);
+  const timer = setTimeout(() => killGroup(child), withinMs);
   return await exited.finally(() => clearTimeout(timer));
 }
 

@@ -2,12 +2,14 @@ import { inject, onTestFinished } from "vitest";
 import { functionsEnv } from "../../functions/config.ts";
 import { startFunctions } from "../../functions/node.ts";
 import { parseConfig } from "../../shared/config.ts";
+import type { Log } from "../../shared/log.ts";
 import type { Receipt } from "../../shared/receipt.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
 import { workerEnv } from "../../worker/config.ts";
 import { startWorker, type Worker } from "../../worker/lifecycle.ts";
 import { signTokens } from "../demo/tokens.ts";
 import { type Cad, type CadOptions, startCad } from "../simulator/cad.ts";
+import { startOnEdge } from "./edge.ts";
 import { keptLog, type LogLine } from "./log.ts";
 import { freshPrefix } from "./redis.ts";
 import { until } from "./until.ts";
@@ -46,18 +48,25 @@ export interface BridgeOptions {
   redisUrl?: string;
 }
 
-/** A bridge of its own for one test: a CAD, the functions and a worker, in this process, on real Redis and sockets. */
+/** Starts the functions on the host that the test is run for: Node, or the real workerd. */
+async function startHost(options: BridgeOptions, log: Log): Promise<{ origin: string; prefix: string }> {
+  const REDIS_URL = options.redisUrl ?? inject("redisUrl");
+  const env = { REDIS_URL, REDIS_PREFIX: freshPrefix(), JWT_SECRET, ...options.functions };
+  if (inject("host") === "edge") return await startOnEdge(env, Boolean(options.redisUrl ?? options.functions));
+  const functions = await startFunctions(parseConfig(functionsEnv, { ...env, PORT: "0" }), log);
+  onTestFinished(() => functions.stop());
+  return { origin: `http://127.0.0.1:${functions.port}`, prefix: env.REDIS_PREFIX };
+}
+
+/** A bridge of its own for one test: a CAD, the functions and a worker, on real Redis and sockets. */
 export async function startBridge(options: BridgeOptions = {}): Promise<Bridge> {
-  const prefix = freshPrefix();
   const { log, lines } = keptLog();
-  const shared = { REDIS_URL: options.redisUrl ?? inject("redisUrl"), REDIS_PREFIX: prefix };
   const cad = await startCad({ token: CAD_TOKEN, ...options.cad });
   onTestFinished(() => cad.stop());
 
-  const functionsConfig = parseConfig(functionsEnv, { ...shared, JWT_SECRET, PORT: "0", ...options.functions });
-  const functions = await startFunctions(functionsConfig, log);
-  onTestFinished(() => functions.stop());
-  const url = `http://127.0.0.1:${functions.port}/api/socket-bridge`;
+  const { origin, prefix } = await startHost(options, log);
+  const url = `${origin}/api/socket-bridge`;
+  const shared = { REDIS_URL: options.redisUrl ?? inject("redisUrl"), REDIS_PREFIX: prefix };
 
   let worker: Worker | undefined;
   async function start(env: Record<string, string> = {}): Promise<Worker> {
