@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { address, details, incidentId, incidentType, location, priority, unitId } from "../fields.ts";
+import { unitId } from "../fields.ts";
+import { incidentFields, toWireIncident } from "../incident.ts";
 import { incidentKey, unitKey } from "../ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
@@ -9,29 +10,14 @@ export const assignmentsSend = defineCommand({
   summary: "Assign a unit to an incident",
   description:
     "Tells the unit's terminals that it is assigned. The CAD broadcasts it to the unit's room only, which the bridge joins first.",
-  body: z.strictObject({
-    unit_id: unitId,
-    incident_id: incidentId,
-    incident_type: incidentType,
-    address,
-    priority,
-    details: details.optional(),
-    location: location.optional(),
-  }),
+  body: z.strictObject({ unit_id: unitId, ...incidentFields }),
   keys: (b) => [unitKey(b.unit_id), incidentKey(b.incident_id)],
   emits: ["assignment:sent"],
   wire: (b, { issuedAt }) => ({
     event: "assignment:sent",
     payload: {
       unitId: b.unit_id,
-      incident: {
-        incidentId: b.incident_id,
-        type: b.incident_type,
-        address: b.address,
-        priority: b.priority,
-        details: b.details,
-        location: b.location,
-      },
+      incident: toWireIncident(b),
       timestamp: issuedAt,
     },
   }),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { address, details, incidentId, incidentType, location, priority } from "../fields.ts";
+import { incidentFields, toWireIncident } from "../incident.ts";
 import { incidentKey } from "../ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
@@ -8,27 +8,10 @@ export const incidentsCreate = defineCommand({
   role: "dispatcher",
   summary: "Create an incident",
   description: "The CAD announces it to everybody as `incident:new`.",
-  body: z.strictObject({
-    incident_id: incidentId,
-    incident_type: incidentType,
-    address,
-    priority,
-    details: details.optional(),
-    location: location.optional(),
-  }),
+  body: z.strictObject(incidentFields),
   keys: (b) => [incidentKey(b.incident_id)],
   emits: ["incident:created"],
-  wire: (b) => ({
-    event: "incident:created",
-    payload: {
-      incidentId: b.incident_id,
-      type: b.incident_type,
-      address: b.address,
-      priority: b.priority,
-      details: b.details,
-      location: b.location,
-    },
-  }),
+  wire: (b) => ({ event: "incident:created", payload: toWireIncident(b) }),
   echo: { event: "incident:new", fields: ["incidentId"] },
   examples: [
     {

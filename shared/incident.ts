@@ -1,0 +1,24 @@
+import type { z } from "zod";
+import { address, details, incidentId, incidentType, location, priority } from "./fields.ts";
+
+/** What describes an incident in a request; an assignment describes the one that it is for. */
+export const incidentFields = {
+  incident_id: incidentId,
+  incident_type: incidentType,
+  address,
+  priority,
+  details: details.optional(),
+  location: location.optional(),
+};
+
+type Incident = z.infer<z.ZodObject<typeof incidentFields>>;
+
+/** The same on the CAD's wire. */
+export const toWireIncident = (incident: Incident) => ({
+  incidentId: incident.incident_id,
+  type: incident.incident_type,
+  address: incident.address,
+  priority: incident.priority,
+  details: incident.details,
+  location: incident.location,
+});
