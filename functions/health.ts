@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { HEARTBEAT_LIMIT_S, workerHealth } from "../shared/health.ts";
+import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../shared/health.ts";
 import type { Backlog } from "../shared/outbox/outbox.ts";
 import { secondsBetween } from "../shared/time.ts";
 import type { Backend, LastBeat } from "./backend.ts";
@@ -29,8 +29,10 @@ export const health = z.object({
       ready: true,
       authenticated: true,
     })
-    .nullable()
-    .meta({ description: "The connection to the CAD, as the worker last told it; null if no worker was heard of." }),
+    .extend({ cad_url: z.string().nullable() })
+    .meta({
+      description: "The connection to the CAD, as the worker last told it; not connected if none was heard of.",
+    }),
   backlog: z
     .object({
       unsettled: z.int(),
@@ -47,6 +49,28 @@ export const health = z.object({
 });
 export type Health = z.infer<typeof health>;
 
+/** What is said of the connection to the CAD when no worker told of it. */
+const UNHEARD: Health["bridge"] = {
+  connected: false,
+  cad_url: null,
+  last_connection: null,
+  connection_attempts: 0,
+  last_error: null,
+  event_handlers_registered: 0,
+  uptime_seconds: 0,
+  ready: false,
+  authenticated: false,
+};
+
+const pickBridge = (worker: WorkerHealth) => ({
+  cad_url: worker.cad_url,
+  last_connection: worker.last_connection,
+  connection_attempts: worker.connection_attempts,
+  last_error: worker.last_error,
+  event_handlers_registered: worker.event_handlers_registered,
+  uptime_seconds: worker.uptime_seconds,
+});
+
 /** Looks at everything, and says at a glance what is wrong. Never throws: an unreachable Redis is an answer too. */
 export async function lookAtHealth(backend: Backend, now: () => Date): Promise<Health> {
   const timestamp = now().toISOString();
@@ -57,7 +81,7 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
     return {
       status: "unhealthy",
       problems: ["Redis cannot be reached: nothing is accepted until it is back."],
-      bridge: null,
+      bridge: UNHEARD,
       backlog: null,
       worker: { heartbeat_age_seconds: null, instance: null, epoch: null },
       timestamp,
@@ -95,17 +119,12 @@ export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: s
     problems,
     bridge: worker
       ? {
+          ...pickBridge(worker),
           connected: worker.connected && !gone,
-          cad_url: worker.cad_url,
-          last_connection: worker.last_connection,
-          connection_attempts: worker.connection_attempts,
-          last_error: worker.last_error,
-          event_handlers_registered: worker.event_handlers_registered,
-          uptime_seconds: worker.uptime_seconds,
           ready: worker.ready && !gone,
           authenticated: worker.authenticated && !gone,
         }
-      : null,
+      : UNHEARD,
     backlog: {
       unsettled: backlog.unsettled,
       oldest_unsettled_age_seconds: age(backlog.oldestUnsettled),
