@@ -13,6 +13,7 @@ import {
 import { type JobQueue, openJobQueue } from "../shared/outbox/queue.ts";
 import { isFinal } from "../shared/outbox/states.ts";
 import { publish } from "../shared/redis-cluster.ts";
+import { RedisFault } from "../shared/redis.ts";
 import { createWaiter } from "./waiter.ts";
 
 /** The worker's last word, and how long ago it was. */
@@ -57,17 +58,25 @@ export function createBackend(
   const deadLetters = openDeadLetters(redis, keys);
   const waiter = createWaiter(subscriber);
   let queue: JobQueue | undefined;
-  // A BullMQ queue that is built while Redis is away stays broken: it is built at first need, when Redis has answered.
-  const jobs = () => (queue ??= openJobQueue(redis, keys, log));
+
+  /** A BullMQ queue that is built while Redis is away stays broken for ever: so it is built at first need, if Redis is there. */
+  function jobs(): JobQueue {
+    if (!queue && redis.status !== "ready") throw new RedisFault("unavailable");
+    return (queue ??= openJobQueue(redis, keys, log));
+  }
+
+  /** It is in the outbox: if it cannot be queued as well, the worker's sweep finds it. */
+  async function enqueue(id: string): Promise<void> {
+    try {
+      await jobs().add([id]);
+    } catch {
+      log.warn({ command_id: id }, "accepted, but not queued: left to the sweep");
+    }
+  }
 
   async function accept(message: NewMessage): Promise<Appended> {
     const appended = await outbox.append(message);
-    if (appended.outcome === "accepted" && appended.runnable) {
-      // It is in the outbox: if it cannot be queued as well, the worker's sweep finds it.
-      await jobs()
-        .add([appended.id])
-        .catch(() => log.warn({ command_id: appended.id }, "accepted, but not queued: left to the sweep"));
-    }
+    if (appended.outcome === "accepted" && appended.runnable) await enqueue(appended.id);
     return appended;
   }
 
@@ -86,7 +95,7 @@ export function createBackend(
     },
 
     backlog: outbox.backlog,
-    queued: () => jobs().counts(),
+    queued: async () => jobs().counts(),
 
     async lastBeat() {
       const [text, left] = await Promise.all([redis.get(keys.health), redis.pttl(keys.health)]);

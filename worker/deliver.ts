@@ -81,7 +81,8 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     const outcome = await sent;
     const breaks = outcome.result === "disconnected" ? place.broke() : 0;
     if (breaks === 0) place.answered();
-    const next = decide(outcome, begun.sends, breaks, options.random);
+    const refusals = outcome.result === "refused" ? await outbox.refused(id) : 0;
+    const next = decide(outcome, { sends: begun.sends, refusals, breaks }, options.random);
     return { heard: HEARD[outcome.result], next, message: begun };
   }
 
@@ -158,12 +159,15 @@ const withContext = ({ event, payload }: Emit, context: Context): Emit => ({
 
 type Next = { follow: "settle"; as: Omit<Settlement, "id"> } | { follow: "retry"; inMs: number } | { follow: "again" };
 
-/**
- * What follows from one send.
- * @param sends how often it was sent
- * @param breaks how often the connection broke over it
- */
-export function decide(outcome: Outcome, sends: number, breaks: number, random: () => number): Next {
+/** How often it was sent, was refused for now, and had the connection break over it. */
+export interface Attempts {
+  sends: number;
+  refusals: number;
+  breaks: number;
+}
+
+/** What follows from one send. */
+export function decide(outcome: Outcome, { sends, refusals, breaks }: Attempts, random: () => number): Next {
   switch (outcome.result) {
     case "confirmed":
     case "received":
@@ -176,11 +180,11 @@ export function decide(outcome: Outcome, sends: number, breaks: number, random: 
     case "rejected":
       return { follow: "settle", as: { state: "rejected", reason: outcome.reason, by: "" } };
     case "refused":
-      if (sends >= MAX_REFUSALS) {
-        const reason = `refused each of ${sends} times; ${outcome.reason}`;
+      if (refusals >= MAX_REFUSALS) {
+        const reason = `refused ${refusals} times; ${outcome.reason}`;
         return { follow: "settle", as: { state: "failed", reason, by: "" } };
       }
-      return { follow: "retry", inMs: backoffMs(sends, REFUSAL_FROM_MS, REFUSAL_TO_MS, random) };
+      return { follow: "retry", inMs: backoffMs(refusals, REFUSAL_FROM_MS, REFUSAL_TO_MS, random) };
     case "disconnected":
       if (breaks >= POISON_TRIES || sends >= MAX_SENDS) {
         const times = breaks >= POISON_TRIES ? breaks : sends;

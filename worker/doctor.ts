@@ -103,7 +103,6 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
       fenceTimeoutMs: CAD_ANSWER_MS,
       fenceIdleMs: CAD_ANSWER_MS,
     },
-    habits: new Map(),
     onEvent: silent,
     log: noLog,
   });

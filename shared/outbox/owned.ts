@@ -52,6 +52,8 @@ export class NotOwner extends Error {
 export interface OwnedOutbox {
   /** Marks it sent, if it may be sent now. Asked right before every send and after every wait. */
   begin(id: string): Promise<Begun>;
+  /** Notes that the receiver refused it for now; answers how often it has. */
+  refused(id: string): Promise<number>;
   /** Records a final state, and answers with those that have become runnable. Throws NotOwner. */
   settle(settlement: Settlement): Promise<string[]>;
   /** Settles what outlived its time while it waited; answers with those that have become runnable. */
@@ -80,6 +82,8 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, d
     begin: batched(async (ids: string[]) =>
       rows(await beginScript(keys.base, token, KEPT_MS, deadKeptMs, ...ids)).map(parseBegun),
     ),
+
+    refused: (id) => redis.hincrby(keys.record(id), "refusals", 1),
 
     async settle(settlement) {
       const [answer, ...runnable] = await settleBatch(settlement);

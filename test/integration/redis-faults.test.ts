@@ -58,6 +58,17 @@ test("Redis down: 503 at once, never a hang; and all goes on when it is back, wi
   expect(bridge.cad.ledger.summary()).toMatchObject({ violations: 0 });
 });
 
+test("a question that was asked while Redis was away leaves nothing broken behind", async () => {
+  const redis = await ownRedis();
+  const bridge = await startBridge({ redisUrl: redis.url, cad: { character: "modern" }, worker: false });
+  await redis.stop();
+  await expect503(() => bridge.get("/status"), "redis-unavailable");
+  await redis.restart();
+  await until("it answers again", async () => (await bridge.get("/status")).status === 200);
+  await bridge.post("/units/status", STATUS);
+  expect((await bridge.get("/status")).body["queue"]).toMatchObject({ waiting: 1 });
+});
+
 test("Redis hanging: 503 within 1.5 s with the id that makes repeating harmless", async () => {
   const redis = await ownRedis();
   const bridge = await startBridge({ redisUrl: redis.url, cad: { character: "modern" } });

@@ -23,7 +23,7 @@ export type Outcome =
   | { result: "rejected" | "refused"; reason: string }
   | { result: "disconnected" };
 
-/** How the CAD has treated each event so far; outlives a connection. Bounded by the events that the bridge emits. */
+/** How the CAD has treated each event on this connection: the next one may lead to another CAD. */
 export type AckHabits = Map<string, "acks" | "silent">;
 
 /**

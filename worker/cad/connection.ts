@@ -1,7 +1,7 @@
 import { backoffMs } from "../../shared/backoff.ts";
 import type { Room } from "../../shared/ordering-key.ts";
 import { sleep } from "../../shared/sleep.ts";
-import type { AckHabits, Delivery, Outcome } from "./confirm.ts";
+import type { Delivery, Outcome } from "./confirm.ts";
 import { createSession, type Session, type SessionOptions } from "./session.ts";
 import { createTransport, type TransportEvents } from "./transport.ts";
 
@@ -10,6 +10,7 @@ const RETRY_FROM_MS = 250;
 const RETRY_TO_MS = 5000;
 /** How long a requested reconnect lets what is in flight be confirmed first, ms. */
 const DRAIN_MS = 2000;
+const DRAIN_LOOK_MS = 25;
 
 const NO_SESSION = { ready: false, connected: false, authenticated: false, inFlight: 0, rooms: 0 };
 
@@ -38,7 +39,7 @@ export interface CadConnection {
   stop(): Promise<void>;
 }
 
-export interface ConnectionOptions extends Omit<SessionOptions, "transport" | "habits"> {
+export interface ConnectionOptions extends Omit<SessionOptions, "transport"> {
   url: string;
   /** Called whenever the status changed. */
   onChange(): void;
@@ -63,13 +64,12 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     event: (name, payload) => session?.events.event(name, payload),
   };
   const transport = createTransport(options.url, options.token, toSession);
-  const habits: AckHabits = new Map();
 
   /** One connection, from the first try to its end; answers whether it had become ready. */
   async function connectOnce(): Promise<boolean> {
     attempts += 1;
     draining = false;
-    session = createSession({ ...options, transport, habits });
+    session = createSession({ ...options, transport });
     try {
       await session.open();
     } catch (error) {
@@ -107,7 +107,9 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     draining = true;
     options.onChange();
     const until = Date.now() + DRAIN_MS;
-    while (old.state().inFlight > 0 && Date.now() < until) await sleep(20, stopped.signal);
+    // At least once: what was begun a moment ago is about to be in flight.
+    do await sleep(DRAIN_LOOK_MS, stopped.signal);
+    while (old.state().inFlight > 0 && Date.now() < until && !stopped.signal.aborted);
     old.end("a reconnect was requested");
     wake.abort();
   }

@@ -28,7 +28,6 @@ export interface SessionOptions {
   rooms: RoomBook;
   mode: ConfirmMode;
   times: SessionTimes;
-  habits: AckHabits;
   /** An event of the CAD; `own`: the command that it is the echo of. */
   onEvent(event: string, payload: unknown, own: string | undefined): void;
   log: Log;
@@ -55,6 +54,7 @@ export function createSession(options: SessionOptions): Session {
   const ended = Promise.withResolvers<string>();
   const over = new AbortController();
   const joined = new Set<Room>();
+  const habits: AckHabits = new Map();
   let isConnected = false;
   let isAuthenticated = false;
   let isReady = false;
@@ -69,19 +69,22 @@ export function createSession(options: SessionOptions): Session {
     fences?.stop();
     confirmations?.end();
     transport.close();
-    connected.reject(new Error(reason));
     ended.resolve(reason);
   }
-  // Nobody may be waiting for the connection any more when it ends.
-  connected.promise.catch(() => undefined);
+  /** Waits for one step of the opening. It throws if the session ended meanwhile, even in the very same moment. */
+  async function unlessEnded<T>(step: Promise<T>): Promise<T> {
+    const done = await Promise.race([step, ended.promise.then((reason) => Promise.reject(new Error(reason)))]);
+    if (over.signal.aborted) throw new Error(await ended.promise);
+    return done;
+  }
 
   async function authenticate(): Promise<void> {
     transport.emit("fastapi:authenticate", { token: options.token() });
     const silent = Symbol("silent");
-    const answer = await Promise.race([authAnswer.promise, sleep(times.authWaitMs, over.signal).then(() => silent)]);
+    const waited = sleep(times.authWaitMs, over.signal).then(() => silent);
+    const answer = await unlessEnded(Promise.race([authAnswer.promise, waited]));
     if (answer === silent) {
-      if (!over.signal.aborted)
-        log.warn({ waited_ms: times.authWaitMs }, "the CAD does not answer fastapi:authenticate; going on without");
+      log.warn({ waited_ms: times.authWaitMs }, "the CAD does not answer fastapi:authenticate; going on without");
       return;
     }
     const { success, error } = (answer ?? {}) as { success?: unknown; error?: unknown };
@@ -106,7 +109,7 @@ export function createSession(options: SessionOptions): Session {
     confirmations = createConfirmations({
       mode: options.mode,
       timeoutMs: times.confirmMs,
-      habits: options.habits,
+      habits,
       fences,
       transport,
     });
@@ -130,13 +133,12 @@ export function createSession(options: SessionOptions): Session {
 
     async open() {
       transport.connect();
-      await connected.promise;
+      await unlessEnded(connected.promise);
       await authenticate();
+      const wanted = await unlessEnded(rooms.all());
       startProving();
-      for (const room of await rooms.all()) emitJoin(room);
-      const answered = fences?.proof();
-      const reason = await Promise.race([answered, ended.promise]);
-      if (typeof reason === "string") throw new Error(reason);
+      for (const room of wanted) emitJoin(room);
+      if (fences) await unlessEnded(fences.proof());
       isReady = true;
     },
 

@@ -1,0 +1,41 @@
+import { describe, expect, test } from "vitest";
+import { type Attempts, decide, MAX_REFUSALS } from "../../worker/deliver.ts";
+import { POISON_TRIES } from "../../worker/quarantine.ts";
+
+const once: Attempts = { sends: 1, refusals: 0, breaks: 0 };
+const half = () => 0.5;
+
+describe("what follows from one send", () => {
+  test.each([
+    [{ result: "confirmed", by: "ack" }, "confirmed"],
+    [{ result: "confirmed", by: "echo" }, "confirmed"],
+    [{ result: "received", by: "fence" }, "received"],
+    [{ result: "unconfirmed", by: "fence" }, "unconfirmed"],
+    [{ result: "rejected", reason: "no" }, "rejected"],
+  ] as const)("%j settles it as %s", (outcome, state) => {
+    expect(decide(outcome, once, half)).toMatchObject({ follow: "settle", as: { state } });
+  });
+
+  test("a refusal for now is tried again after a wait that grows, and fails it in the end", () => {
+    const refused = { result: "refused", reason: "busy" } as const;
+    const waits = [1, 2, 3].map((refusals) => decide(refused, { ...once, refusals }, half));
+    expect(waits).toEqual([188, 375, 750].map((inMs) => ({ follow: "retry", inMs })));
+    const last = decide(refused, { ...once, refusals: MAX_REFUSALS }, half);
+    expect(last).toMatchObject({ follow: "settle", as: { state: "failed", reason: "refused 10 times; busy" } });
+  });
+
+  test("broken connections are no refusals: one refusal after many of them is not the last", () => {
+    const refused = { result: "refused", reason: "busy" } as const;
+    expect(decide(refused, { sends: 30, refusals: 1, breaks: 0 }, half)).toMatchObject({ follow: "retry" });
+  });
+
+  test("a broken connection sends it again at once, until it is known to be what breaks it", () => {
+    const broken = { result: "disconnected" } as const;
+    expect(decide(broken, { ...once, breaks: POISON_TRIES - 1 }, half)).toEqual({ follow: "again" });
+    const poison = decide(broken, { ...once, breaks: POISON_TRIES }, half);
+    expect(poison).toMatchObject({
+      follow: "settle",
+      as: { state: "failed", reason: expect.stringMatching(/^poison/) },
+    });
+  });
+});

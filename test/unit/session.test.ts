@@ -1,0 +1,87 @@
+import { expect, test } from "vitest";
+import { createSession } from "../../worker/cad/session.ts";
+import type { Transport } from "../../worker/cad/transport.ts";
+import { keptLog } from "../support/log.ts";
+import { until } from "../support/until.ts";
+
+/** A session over a line that the test holds in its hands. */
+function fresh(rooms: () => Promise<never[]> = async () => []) {
+  const emitted: string[] = [];
+  const fences: (() => void)[] = [];
+  const line = { closed: 0 };
+  const transport: Transport = {
+    connect: () => undefined,
+    emit: (event) => void emitted.push(event),
+    fence: (answered) => void fences.push(answered),
+    close: () => void (line.closed += 1),
+  };
+  const session = createSession({
+    transport,
+    token: () => "token",
+    rooms: { all: rooms, note: () => undefined },
+    mode: "auto",
+    times: { confirmMs: 1000, authWaitMs: 50, fenceTimeoutMs: 1000, fenceIdleMs: 10 },
+    onEvent: () => undefined,
+    log: keptLog().log,
+  });
+  const authenticated = () => session.events.event("authenticated", { success: true });
+  return { session, emitted, fences, line, authenticated };
+}
+
+const SEND = { commandId: "c", event: "unit:status", payload: { unitId: "1" }, echo: undefined };
+
+test("is ready once it is connected, authenticated and answering", async () => {
+  const { session, fences, authenticated } = fresh();
+  const opened = session.open();
+  session.events.connected(false);
+  authenticated();
+  for (let i = 0; i < 2; i += 1) {
+    await until("a fence goes out", () => fences.length > 0);
+    fences.shift()?.();
+  }
+  await opened;
+  expect(session.state()).toMatchObject({ ready: true, connected: true, authenticated: true });
+  session.end("done");
+});
+
+test("one that ends while it authenticates sends nothing any more, and opens nothing", async () => {
+  const { session, emitted, fences, line } = fresh();
+  const opened = session.open();
+  session.events.connected(false);
+  await until("it authenticates", () => emitted.includes("fastapi:authenticate"));
+  session.end("stopped");
+  await expect(opened).rejects.toThrow("stopped");
+  expect({ fences: fences.length, closed: line.closed }).toEqual({ fences: 0, closed: 1 });
+});
+
+test("one that ends while its rooms are looked up joins none", async () => {
+  const looking = Promise.withResolvers<never[]>();
+  const asked = Promise.withResolvers<void>();
+  const { session, emitted, authenticated } = fresh(() => {
+    asked.resolve();
+    return looking.promise;
+  });
+  const opened = session.open();
+  session.events.connected(false);
+  authenticated();
+  await asked.promise;
+  session.events.disconnected("transport close");
+  looking.resolve(["unit:1" as never]);
+  await expect(opened).rejects.toThrow("transport close");
+  expect(emitted).toEqual(["fastapi:authenticate"]);
+});
+
+test("one that ends right after the proof that it answers is not taken for ready", async () => {
+  const { session, fences, authenticated } = fresh();
+  const opened = session.open();
+  session.events.connected(false);
+  authenticated();
+  await until("the first fence goes out", () => fences.length > 0);
+  fences.shift()?.();
+  await until("the second fence goes out", () => fences.length > 0);
+  fences.shift()?.();
+  session.events.disconnected("io server disconnect");
+  await expect(opened).rejects.toThrow("io server disconnect");
+  expect(session.state().ready).toBe(false);
+  expect(await session.send(SEND, undefined)).toEqual({ result: "disconnected" });
+});
