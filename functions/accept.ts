@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { zValidator } from "@hono/zod-validator";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Command } from "../shared/commands/command.ts";
@@ -61,7 +62,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
         body: text,
         user: userId,
         role,
-        fingerprint: await sha256(JSON.stringify([command.name, ttlSeconds ?? null, text])),
+        fingerprint: sha256(JSON.stringify([command.name, ttlSeconds ?? null, text])),
         latestWins: command.latestWins ?? false,
         ttlSeconds,
         idempotencyKey: key,
@@ -148,7 +149,4 @@ const idsOf = (body: unknown): Record<string, unknown> =>
     Object.entries(body as Record<string, unknown>).filter(([name]) => name.endsWith("_id") || name === "room"),
   );
 
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");

@@ -1,5 +1,4 @@
-import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { commands } from "../shared/commands/table.ts";
 import type { Log } from "../shared/log.ts";
@@ -10,13 +9,13 @@ import { acceptCommand, parseBody, requireJson } from "./accept.ts";
 import { type Authenticate, type CallerEnv, requireRole } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { serveDeadLetters } from "./dead-letters.ts";
+import { limitBody } from "./limit-body.ts";
 import { type DocsAssets, serveDocs } from "./docs.ts";
 import { lookAtHealth } from "./health.ts";
 import { openApi } from "./openapi/document.ts";
 import { reconnect } from "./reconnect.ts";
 
 export const BASE_PATH = "/api/socket-bridge";
-export const MAX_BODY_BYTES = 256 * 1024;
 
 export interface AppDeps {
   backend: Backend;
@@ -37,7 +36,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
       `/${command.name}`,
       requireRole(authenticate, command.role),
       requireJson,
-      bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }),
+      limitBody,
       parseBody(command),
       acceptCommand(command, { ...deps, basePath: BASE_PATH }),
     );
@@ -76,22 +75,6 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   app.notFound(() => new Problem("not-found", "The API has no such path.").toResponse());
   app.onError((error) => toProblem(error, log).toResponse());
   return app;
-}
-
-/** How much of a body that is too large is read all the same, so that the client gets to read why. */
-const DISCARD_BYTES = 8 * 1024 * 1024;
-
-/** A client that still sends would not see the answer: what it sends is discarded first, within bounds. */
-async function tooLarge(c: Context): Promise<never> {
-  const { body } = c.req.raw;
-  if (body && !body.locked) {
-    let seen = 0;
-    for await (const chunk of body) {
-      seen += chunk.byteLength;
-      if (seen > DISCARD_BYTES) break;
-    }
-  }
-  throw new Problem("too-large", `The body is larger than ${MAX_BODY_BYTES} bytes.`, {}, { Connection: "close" });
 }
 
 /** A path that exists, asked with a method that it does not take. */

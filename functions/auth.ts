@@ -15,15 +15,49 @@ export type CallerEnv = { Variables: { caller: Caller } };
 /** Finds out who asks. Throws a Problem: 401 without a valid token, 403 without a role that the bridge knows. */
 export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
 
+/** How many verified tokens are remembered. A service sends many requests with one token. */
+const MAX_REMEMBERED = 1000;
+
+/**
+ * Remembers whom a verified token names until the token expires: verifying costs as much as all the rest of a request.
+ * The oldest gives way to a new one.
+ */
+function rememberVerified(verify: Verify, now: () => number): Verify {
+  const known = new Map<string, Verified>();
+  return async (token) => {
+    const before = known.get(token);
+    if (before && now() < before.expiresAt) return before;
+    known.delete(token);
+    const verified = await verify(token);
+    if (known.size >= MAX_REMEMBERED) known.delete(known.keys().next().value ?? "");
+    known.set(token, verified);
+    return verified;
+  };
+}
+
+interface Verified {
+  caller: Caller;
+  /** Milliseconds since 1970. */
+  expiresAt: number;
+}
+type Verify = (token: string) => Promise<Verified>;
+
 /** @param secret at least 32 characters; tokens are HS256 and nothing else, with `sub`, `role` or `roles`, and `exp`. */
-export function createAuthenticate(secret: string): Authenticate {
+export function createAuthenticate(secret: string, now: () => number = Date.now): Authenticate {
   const key = new TextEncoder().encode(secret);
+  const verify = rememberVerified(async (token) => {
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: ["HS256"],
+      requiredClaims: ["sub", "exp"],
+      currentDate: new Date(now()),
+    });
+    return { caller: toCaller(payload), expiresAt: (payload.exp ?? 0) * 1000 };
+  }, now);
   return async (authorization) => {
     const [, token] = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization ?? "") ?? [];
     if (!token) throw unauthenticated("The request carries no bearer token.");
     try {
-      const { payload } = await jwtVerify(token, key, { algorithms: ["HS256"], requiredClaims: ["sub", "exp"] });
-      return toCaller(payload);
+      return (await verify(token)).caller;
     } catch (error) {
       if (!(error instanceof errors.JOSEError)) throw error;
       throw unauthenticated(
