@@ -15,6 +15,7 @@ export default defineConfig({
         test: {
           name: "node",
           include: ["test/unit/**/*.test.ts", "test/integration/**/*.test.ts"],
+          exclude: ["test/integration/edge.test.ts"],
           provide: { host: "node" },
         },
       },
@@ -23,8 +24,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: "edge",
-          include: ["http", "commands", "redis-faults", "dead-letters", "tls", "cluster"].map((n) => `test/integration/${n}.test.ts`),
+          include: ["http", "commands", "redis-faults", "dead-letters", "tls", "cluster", "edge"].map(
+            (n) => `test/integration/${n}.test.ts`,
+          ),
           provide: { host: "edge" },
+          // The first test of a file waits for workerd: a second or two, and many more on a machine that is busy.
+          testTimeout: 60_000,
         },
       },
     ],

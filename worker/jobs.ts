@@ -49,6 +49,12 @@ interface Line {
   consumer: JobConsumer;
 }
 
+async function close(line: Line): Promise<void> {
+  await line.consumer.stop(STOP_MS);
+  await line.queue.close();
+  await closeRedis(line.redis);
+}
+
 /**
  * A consumer can sit on a connection that looks alive and get nothing. So liveness is proven by consumption: when no job
  * came for a while, a beat goes through the queue; if that does not come out either, everything is built anew, and
@@ -66,11 +72,6 @@ export function startJobs(options: JobsOptions): Jobs {
     const redis = options.connect();
     const queue = openJobQueue(redis, keys, log);
     return { redis, queue, consumer: startJobConsumer(redis, keys, options.concurrency, handle, log) };
-  }
-  async function close(line: Line): Promise<void> {
-    await line.consumer.stop(STOP_MS);
-    await line.queue.close();
-    await closeRedis(line.redis);
   }
 
   let line = open();

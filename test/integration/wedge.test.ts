@@ -6,10 +6,11 @@ import { keptLog } from "../support/log.ts";
 import { freshPrefix } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
+const connect = () => new Redis(inject("redisUrl"), { maxRetriesPerRequest: null });
+
 /** The queue's side of a worker, with its patience cut short. */
 function startLine() {
   const keys = outboxKeys(freshPrefix());
-  const connect = () => new Redis(inject("redisUrl"), { maxRetriesPerRequest: null });
   const stopping = new AbortController();
   const seen: string[] = [];
   const wedged = { told: false };

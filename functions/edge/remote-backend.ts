@@ -1,0 +1,55 @@
+import type { DurableObjectNamespace } from "cloudflare:workers";
+import type { Log } from "../../shared/log.ts";
+import { RedisFault } from "../../shared/redis.ts";
+import { withDeadline } from "../../shared/sleep.ts";
+import type { Backend } from "../backend.ts";
+import type { CadBackend } from "./cad-backend.ts";
+import { type Answer, type Arguments, type Call, CALL_MS, type Outcome } from "./calls.ts";
+
+export interface RemoteOptions {
+  objects: DurableObjectNamespace<CadBackend>;
+  /** REDIS_PREFIX: what names a CAD backend. */
+  prefix: string;
+  shards: number;
+  random: () => number;
+  log: Log;
+}
+
+/**
+ * A Backend whose work a Durable Object does. Every call ends, whatever becomes of the object; one that was lost on the
+ * way counts as Redis being away, since what became of it is as unknown.
+ */
+export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOptions): Backend {
+  async function call<C extends Call>(name: C, args: Arguments<C>, waitMs = 0): Promise<Answer<C>> {
+    // Any shard will do: the order of commands is made in Redis. A new stub each time, since one that broke stays so.
+    const shard = Math.floor(random() * shards);
+    const object = objects.getByName(`${prefix}:${shard}`);
+    let outcome: Outcome<Answer<C>>;
+    try {
+      const answer = object.call(name, args) as Promise<Outcome<Answer<C>>>;
+      outcome = await withDeadline(answer, CALL_MS[name] + waitMs, name);
+    } catch (error) {
+      log.warn({ call: name, shard, reason: String(error) }, "a durable object did not answer");
+      throw new RedisFault("unavailable");
+    }
+    if (outcome.ok) return outcome.value;
+    if (outcome.fault === "unforeseen") throw new Error("a call failed in the durable object, whose log says more");
+    throw new RedisFault(outcome.fault);
+  }
+
+  return {
+    accept: (message) => call("accept", [message]),
+    read: (id) => call("read", [id]),
+    readSettled: (id, ms) => call("readSettled", [id, ms], ms),
+    backlog: () => call("backlog", []),
+    queued: () => call("queued", []),
+    lastBeat: () => call("lastBeat", []),
+    askReconnect: () => call("askReconnect", []),
+    listDead: (query) => call("listDead", [query]),
+    redrive: (id, newId) => call("redrive", [id, newId]),
+    discardDead: (id) => call("discardDead", [id]),
+    // The runtime ends a worker when nothing is being answered any more.
+    endWaits: () => undefined,
+    close: async () => undefined,
+  };
+}

@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { expect, onTestFinished, test } from "vitest";
+import { freePort } from "../setup/free-port.ts";
+import { startProcess } from "../setup/process.ts";
+import { startRedis } from "../setup/redis.ts";
+import { startCad } from "../simulator/cad.ts";
+import { CAD_TOKEN, JWT_SECRET, tokens } from "../support/bridge.ts";
+import { makeCertificate } from "../support/certificate.ts";
+import { startHostProcess } from "../support/host-process.ts";
+
+const PREFIX = "tls-test";
+const PASSWORD = "p@ss/word:with?signs";
+/** All that the bridge needs, as the README says it. */
+const RIGHTS = [`~{${PREFIX}}:*`, `&{${PREFIX}}:*`, "+@all", "-@admin", "-@dangerous", "+info"];
+
+/** A Redis that takes TLS, and a user of the bridge who may do no more than the bridge has to. */
+async function startTlsRedis() {
+  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-tls-"));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const { cert, key } = makeCertificate(dir);
+  const port = await freePort();
+  const redis = await startRedis({
+    dir,
+    config: {
+      "tls-port": String(port),
+      "tls-cert-file": cert,
+      "tls-key-file": key,
+      "tls-auth-clients": "no",
+    },
+  });
+  onTestFinished(() => redis.stop());
+  const admin = new Redis(redis.url);
+  await admin.acl("SETUSER", "bridge", "on", `>${PASSWORD}`, ...RIGHTS);
+  admin.disconnect();
+  const url = (password: string) => `rediss://bridge:${encodeURIComponent(password)}@localhost:${port}`;
+  return { dir, cert, url };
+}
+
+const post = (url: string, headers: Record<string, string> = {}) =>
+  fetch(`${url}/units/status`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${tokens.crew}`, "Content-Type": "application/json", ...headers },
+    body: JSON.stringify({ unit_id: "M1", status: "enroute" }),
+    signal: AbortSignal.timeout(15_000),
+  });
+
+test("a Redis with TLS and a user of its own carries a command all the way to the CAD", async () => {
+  const { dir, cert, url } = await startTlsRedis();
+  const env = { REDIS_URL: url(PASSWORD), REDIS_PREFIX: PREFIX, NODE_EXTRA_CA_CERTS: cert };
+  const cad = await startCad({ token: CAD_TOKEN, character: "modern" });
+  onTestFinished(() => cad.stop());
+  const api = await startHostProcess(dir, { ...env, JWT_SECRET });
+  const cadEnv = { CAD_BACKEND_URL: cad.url, CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN, WORKER_PORT: "0" };
+  const worker = await startProcess({
+    name: "worker",
+    script: "worker/main.ts",
+    output: join(dir, "worker.log"),
+    env: { ...env, ...cadEnv, LOG_FILE: undefined },
+  });
+  onTestFinished(async () => void (await worker.stop()));
+  const answer = await post(api, { Prefer: "wait=10" });
+  expect(await answer.json()).toMatchObject({ status: "confirmed" });
+  expect((await fetch(`${api}/health`)).status).toBe(200);
+});
+
+test.each([
+  ["the wrong password", (tls: Awaited<ReturnType<typeof startTlsRedis>>) => ({ url: tls.url("x"), ca: tls.cert })],
+  ["a certificate of nobody known", (tls) => ({ url: tls.url(PASSWORD), ca: "" })],
+])("with %s it answers 503, and does not hang", async (_what, given) => {
+  const tls = await startTlsRedis();
+  const { url, ca } = given(tls);
+  const env = { REDIS_URL: url, REDIS_PREFIX: PREFIX, NODE_EXTRA_CA_CERTS: ca, JWT_SECRET };
+  const answer = await post(await startHostProcess(tls.dir, env));
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toMatchObject({ code: "redis-unavailable" });
+});
