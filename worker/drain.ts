@@ -1,5 +1,5 @@
 import type { Log } from "../shared/log.ts";
-import type { JobOutcome, JobQueue } from "../shared/outbox/queue.ts";
+import type { JobQueue } from "../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../shared/outbox/owned.ts";
 import { sleep } from "../shared/sleep.ts";
 import type { Delivered } from "./deliver.ts";
@@ -29,7 +29,7 @@ export interface DrainOptions {
 /** Decides which commands are worked on now: those that BullMQ hands out, those that follow them, and the neglected. */
 export interface Drain {
   /** Runs a job, and then whatever it made runnable. */
-  onJob(id: string): Promise<JobOutcome>;
+  onJob(id: string): Promise<void>;
   running(): number;
   /** Runs what is runnable at once, then sweeps until the signal aborts; resolves when nothing runs any more. */
   run(): Promise<void>;
@@ -38,6 +38,8 @@ export interface Drain {
 export function createDrain(options: DrainOptions): Drain {
   const { outbox, queue, signal, log } = options;
   const running = new Map<string, Promise<Delivered>>();
+  /** Those that were refused for now. One at most for each line. */
+  const resting = new Set<string>();
 
   /** A second run of the same id joins the first: BullMQ may hand out again what this process still works on. */
   function deliverOnce(id: string): Promise<Delivered> {
@@ -48,17 +50,33 @@ export function createDrain(options: DrainOptions): Drain {
     return mine;
   }
 
-  /** The fast path: what became runnable runs here at once, without a way through the queue. */
-  async function follow(ids: readonly string[], depth: number): Promise<void> {
-    if (ids.length === 0 || signal.aborted) return;
-    if (depth > MAX_CHAIN || running.size >= MAX_RUNNING) return queue.add(ids);
-    await Promise.all(ids.map((id) => runHere(id, depth)));
+  /**
+   * Works on one command and then on what it made runnable, one after the other: the fast path, without a way through the
+   * queue. Where a command leaves two runnable, the second goes its own way.
+   */
+  async function workOn(id: string, depth = 0): Promise<void> {
+    let next: string | undefined = id;
+    for (let at = depth; next !== undefined && !signal.aborted; at += 1) {
+      if (at > 0 && (at > MAX_CHAIN || running.size >= MAX_RUNNING)) return queue.add([next]);
+      const delivered: Delivered = await deliverOnce(next);
+      if ("retryInMs" in delivered) return rest(next, delivered.retryInMs);
+      const [first, ...others]: string[] = delivered.runnable;
+      for (const other of others) void workOn(other, at + 1).catch(leaveToSweep);
+      next = first;
+    }
   }
 
-  async function runHere(id: string, depth: number): Promise<void> {
-    const delivered = await deliverOnce(id);
-    if ("retryInMs" in delivered) await queue.add([id], delivered.retryInMs);
-    else await follow(delivered.runnable, depth + 1);
+  /**
+   * Lets a command that was refused for now wait, in its place at the head of its lines, without holding anything up. Here
+   * and not in the queue: BullMQ goes by the machine's clock, and one that jumps would leave the command lying there.
+   */
+  function rest(id: string, ms: number): void {
+    resting.add(id);
+    const wakeUp = async () => {
+      await sleep(ms, signal);
+      if (resting.delete(id)) await workOn(id);
+    };
+    void wakeUp().catch(leaveToSweep);
   }
 
   /** What fails here (Redis is away, the lease is lost) stays runnable: the next sweep or the next owner sees to it. */
@@ -69,7 +87,7 @@ export function createDrain(options: DrainOptions): Drain {
   async function runAllRunnable(): Promise<void> {
     for await (const page of outbox.runnable(0)) {
       const mine = page.slice(0, MAX_RUNNING);
-      await Promise.all(mine.map((id) => runHere(id, 0).catch(leaveToSweep)));
+      await Promise.all(mine.map((id) => workOn(id).catch(leaveToSweep)));
       if (signal.aborted) return;
     }
   }
@@ -82,19 +100,14 @@ export function createDrain(options: DrainOptions): Drain {
     for await (const page of outbox.runnable(NEGLECTED_MS)) {
       for (const id of page) {
         if (signal.aborted) return;
-        if (!running.has(id) && (await queue.ensure(id)) === "added") added += 1;
+        if (!running.has(id) && !resting.has(id) && (await queue.ensure(id)) === "added") added += 1;
       }
     }
     if (added > 0) log.warn({ added }, "the sweep queued neglected commands again");
   }
 
   return {
-    async onJob(id) {
-      const delivered = await deliverOnce(id);
-      if ("retryInMs" in delivered) return delivered;
-      await follow(delivered.runnable, 1);
-      return "done";
-    },
+    onJob: (id) => workOn(id),
 
     running: () => running.size,
 

@@ -27,7 +27,9 @@ export function createInbound(events: readonly CadEvent[], log: Log): Inbound {
       if (!event) return log.info({ event: name.slice(0, 100) }, "an event that the bridge does not know");
       const parsed = event.payload.safeParse(payload);
       if (parsed.success) {
-        log.info({ event: name, about: event.keys(parsed.data), own_command: own }, "event");
+        // The echo of an own command says what the line of its outcome says as well.
+        const say = own === undefined ? log.info.bind(log) : log.debug.bind(log);
+        say({ event: name, about: event.keys(parsed.data), own_command: own }, "event");
       } else {
         if (count) count.malformed += 1;
         const wrong = parsed.error.issues.map((issue) => issue.path.join(".") || "(the payload)");

@@ -1,14 +1,7 @@
 import type { Redis } from "ioredis";
 import type { Log } from "../shared/log.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
-import {
-  BEAT_ID,
-  type JobConsumer,
-  type JobOutcome,
-  type JobQueue,
-  openJobQueue,
-  startJobConsumer,
-} from "../shared/outbox/queue.ts";
+import { BEAT_ID, type JobConsumer, type JobQueue, openJobQueue, startJobConsumer } from "../shared/outbox/queue.ts";
 import { closeRedis } from "../shared/redis.ts";
 import { sleep } from "../shared/sleep.ts";
 
@@ -20,7 +13,7 @@ export interface JobsOptions {
   connect(): Redis;
   keys: OutboxKeys;
   concurrency: number;
-  handle(id: string): Promise<JobOutcome>;
+  handle(id: string): Promise<void>;
   /** True while jobs can be worked off: while they all wait for the CAD, silence means nothing. */
   isOpen(): boolean;
   /** How often a beat is sent through a queue that has nothing else to do, ms. */
@@ -64,9 +57,9 @@ export function startJobs(options: JobsOptions): Jobs {
   const { keys, signal, log } = options;
   let lastConsumed = performance.now();
 
-  async function handle(id: string): Promise<JobOutcome> {
+  async function handle(id: string): Promise<void> {
     lastConsumed = performance.now();
-    return id === BEAT_ID ? "done" : options.handle(id);
+    if (id !== BEAT_ID) await options.handle(id);
   }
   function open(): Line {
     const redis = options.connect();
@@ -99,7 +92,7 @@ export function startJobs(options: JobsOptions): Jobs {
 
   return {
     queue: {
-      add: (ids, delayMs) => line.queue.add(ids, delayMs),
+      add: (ids) => line.queue.add(ids),
       ensure: (id) => line.queue.ensure(id),
       beat: () => line.queue.beat(),
       counts: () => line.queue.counts(),

@@ -1,4 +1,4 @@
-import { DelayedError, Queue, Worker } from "bullmq";
+import { Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Log } from "../log.ts";
 import { withDeadline } from "../sleep.ts";
@@ -10,7 +10,7 @@ import type { OutboxKeys } from "./keys.ts";
  */
 export interface JobQueue {
   /** Adds a job for each id that has none. */
-  add(ids: readonly string[], delayMs?: number): Promise<void>;
+  add(ids: readonly string[]): Promise<void>;
   /** Adds a job for an id unless a live one stands there already; a leftover of an earlier one gives way. */
   ensure(id: string): Promise<"live" | "added">;
   /** Adds a job that is no message, ahead of all others: it shows that jobs come out. */
@@ -36,11 +36,11 @@ export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue
   });
   queue.on("error", (error: Error) => log.warn({ reason: error.name }, "the queue reports an error"));
 
-  async function add(ids: readonly string[], delayMs = 0): Promise<void> {
+  async function add(ids: readonly string[]): Promise<void> {
     const [only] = ids;
-    if (ids.length === 1 && only !== undefined) await queue.add(JOB_NAME, {}, { jobId: only, delay: delayMs });
+    if (ids.length === 1 && only !== undefined) await queue.add(JOB_NAME, {}, { jobId: only });
     else if (ids.length > 1) {
-      await queue.addBulk(ids.map((jobId) => ({ name: JOB_NAME, data: {}, opts: { jobId, delay: delayMs } })));
+      await queue.addBulk(ids.map((jobId) => ({ name: JOB_NAME, data: {}, opts: { jobId } })));
     }
   }
 
@@ -58,9 +58,6 @@ export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue
   };
 }
 
-/** What became of a job: done, or to be run again after a while. */
-export type JobOutcome = "done" | { retryInMs: number };
-
 export interface JobConsumer {
   /** Takes no more jobs; those that run go on. */
   pause(): void;
@@ -73,30 +70,20 @@ export function startJobConsumer(
   redis: Redis,
   keys: OutboxKeys,
   concurrency: number,
-  handle: (id: string) => Promise<JobOutcome>,
+  handle: (id: string) => Promise<void>,
   log: Log,
 ): JobConsumer {
-  const worker = new Worker(
-    keys.queue.name,
-    async (job, token) => {
-      const outcome = await handle(job.id ?? "");
-      if (outcome !== "done") {
-        await job.moveToDelayed(Date.now() + outcome.retryInMs, token);
-        throw new DelayedError();
-      }
-    },
-    {
-      connection: redis,
-      prefix: keys.queue.prefix,
-      concurrency,
-      // A crashed worker's jobs come back within 7 s, however often that happens: measured under chaos.
-      lockDuration: 5000,
-      stalledInterval: 2000,
-      maxStalledCount: 1_000_000,
-      runRetryDelay: 200,
-      drainDelay: 1,
-    },
-  );
+  const worker = new Worker(keys.queue.name, (job) => handle(job.id ?? ""), {
+    connection: redis,
+    prefix: keys.queue.prefix,
+    concurrency,
+    // A crashed worker's jobs come back within 7 s, however often that happens: measured under chaos.
+    lockDuration: 5000,
+    stalledInterval: 2000,
+    maxStalledCount: 1_000_000,
+    runRetryDelay: 200,
+    drainDelay: 1,
+  });
   worker.on("error", (error) => log.warn({ reason: error.name }, "the queue's consumer reports an error"));
   worker.on("failed", (job, error) =>
     log.debug({ command_id: job?.id, reason: error.name }, "a job ended early; the sweep sees to its command"),

@@ -19,10 +19,7 @@ function startLine() {
     connect,
     keys,
     concurrency: 4,
-    handle: async (id) => {
-      seen.push(id);
-      return "done";
-    },
+    handle: async (id) => void seen.push(id),
     isOpen: () => true,
     beatMs: 50,
     silentMs: 500,
