@@ -3,12 +3,18 @@ import type { Log } from "./log.ts";
 import { CLUSTER_URL, openCluster } from "./redis-cluster.ts";
 import { withDeadline } from "./sleep.ts";
 
+/** How long the longest blocking read of BullMQ takes, ms. */
+const BLOCKING_READ_MS = 10_000;
+
 /**
  * How long and how often a connection tries.
  *
  * - `request`: behind an HTTP request. Fails at once while Redis is away, and after 1 s when it hangs; never queues.
  * - `worker`: behind long-lived work. Outlasts a short outage, and fails after 5 s in a longer one.
  * - `queue`: for BullMQ, whose blocking reads take as long as they take, and which retries by itself.
+ *
+ * `socketTimeout`: a connection on which a command was not answered for so long is made anew. It may be dead without
+ * having been closed, and would stay so for ever: measured with a network that goes silent.
  */
 const PROFILES = {
   request: {
@@ -16,7 +22,6 @@ const PROFILES = {
     enableOfflineQueue: false,
     commandTimeout: 1000,
     connectTimeout: 1000,
-    // A connection on which a command was not answered is made anew: it may be dead without having been closed.
     socketTimeout: 1500,
     retryStrategy: (n: number) => Math.min(50 * n, 500),
   },
@@ -24,11 +29,13 @@ const PROFILES = {
     maxRetriesPerRequest: null,
     commandTimeout: 5000,
     connectTimeout: 2000,
+    socketTimeout: 3000,
     retryStrategy: (n: number) => Math.min(50 * n, 500),
   },
   queue: {
     maxRetriesPerRequest: null,
     connectTimeout: 2000,
+    socketTimeout: BLOCKING_READ_MS + 2000,
     retryStrategy: (n: number) => Math.min(50 * n, 500),
   },
 } as const satisfies Record<string, RedisOptions>;

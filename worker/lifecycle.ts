@@ -11,6 +11,7 @@ import { type Owner, startOwner } from "./owner.ts";
 
 /** How soon Redis is looked at again if it did not answer, ms. */
 const CHECK_AGAIN_MS = 5000;
+const PING_MS = 5000;
 
 export interface Worker {
   /** The port of its own /health. */
@@ -42,6 +43,8 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
 
   // At every connection anew, so that an outage of Redis costs no subscription.
   control.on("ready", () => void control.subscribe(keys.controlChannel).catch(() => undefined));
+  // A subscription waits without asking anything: a ping now and then shows whether its connection is alive.
+  const pinging = setInterval(() => void control.ping().catch(() => undefined), PING_MS);
   control.on("message", (_channel, message) => {
     if (message === "reconnect") owner?.reconnect();
   });
@@ -81,6 +84,7 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
       (stopped ??= (async () => {
         stopping.abort();
         await Promise.all([running, checking]);
+        clearInterval(pinging);
         await server.stop();
         await Promise.all([redis, control].map(closeRedis));
         log.info({ instance }, "the worker has stopped");

@@ -31,7 +31,9 @@ local function begin(id)
   if is_final(state) then return {'settled', unpack(runnable_heads(keys))} end
   if not first_everywhere(id, keys) then return {'waiting'} end
   if r[7] and now >= tonumber(r[7]) then
-    finish(id, keys, 'expired', dead_ms, 'its time to live passed before it could be delivered', '')
+    local why = sends == 0 and 'its time to live passed before it could be sent'
+      or 'it was sent, but its time to live passed before the CAD confirmed it: the CAD may have it'
+    finish(id, keys, 'expired', dead_ms, why, '')
     return {'settled', unpack(runnable_heads(keys))}
   end
   -- Latest wins: one that was never sent steps aside for a newer one right behind it.

@@ -215,7 +215,7 @@ describe("time to live", () => {
   });
 
   test("what was sent already is not taken for one that was never sent", async () => {
-    const { append, owned, redis, keys, stateOf } = await fresh();
+    const { append, owned, outbox, redis, keys, stateOf } = await fresh();
     await append("a", ["unit:1"], brief);
     await owned.begin("a");
     await until("its time has passed", async () => {
@@ -223,6 +223,9 @@ describe("time to live", () => {
       return (await redis.zcard(`${keys.base}:expiring`)) === 0;
     });
     expect(await stateOf("a")).toBe("sent");
+    // It would have to be sent again, and is not: the reason says that the receiver may have it.
+    expect(await owned.begin("a")).toEqual({ answer: "settled", runnable: [] });
+    expect(await outbox.read("a")).toMatchObject({ state: "expired", reason: expect.stringContaining("may have it") });
   });
 });
 

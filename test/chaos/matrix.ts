@@ -1,0 +1,62 @@
+import type { Verdict, ViolationKind } from "./checker.ts";
+import type { Fault } from "./faults.ts";
+import type { FaultRun } from "./run-fault.ts";
+
+const COLUMNS = [
+  ...["fault", "runs", "accepted", "delivered", "superseded", "dead letters", "duplicates"],
+  ...["lost", "reordered", "stuck", "recovered in", "bound"],
+];
+const REORDERED: readonly ViolationKind[] = ["first delivery out of order", "late repeat"];
+const STUCK: readonly ViolationKind[] = ["no final state", "left in the outbox", "stuck job"];
+
+const sum = <T>(list: readonly T[], of: (one: T) => number) => list.reduce((total, one) => total + of(one), 0);
+const violationsOf = (runs: readonly FaultRun[], kinds: readonly ViolationKind[]) =>
+  sum(runs, ({ verdict }) => verdict.violations.filter(({ kind }) => kinds.includes(kind)).length);
+const deadLetters = ({ dead }: Verdict) => sum(Object.values(dead), (count) => count);
+
+/** The rows of the faults that were run, in the order of their table, as a Markdown table with columns of one width. */
+export function renderMatrix(faults: readonly Fault[], runs: readonly FaultRun[]): string {
+  const rows = faults.flatMap((fault) => {
+    const its = runs.filter((run) => run.fault === fault);
+    return its.length === 0 ? [] : [rowOf(fault, its)];
+  });
+  const all = [COLUMNS, ...rows];
+  const widths = COLUMNS.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
+  const text = (row: readonly string[]) =>
+    `| ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(" | ")} |`;
+  const rule = `| ${widths.map((width, i) => (i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
+  return [text(COLUMNS), rule, ...rows.map(text)].join("\n");
+}
+
+function rowOf(fault: Fault, runs: readonly FaultRun[]): string[] {
+  const total = (of: (verdict: Verdict) => number) => String(sum(runs, ({ verdict }) => of(verdict)));
+  const times = runs.flatMap(({ recoveredMs }) => recoveredMs ?? []);
+  const slowest = times.length < runs.length ? "never" : `${(Math.max(...times) / 1000).toFixed(2)} s`;
+  return [
+    fault.name,
+    String(runs.length),
+    ...[total((v) => v.accepted), total((v) => v.delivered), total((v) => v.superseded), total(deadLetters)],
+    total((v) => v.duplicates),
+    String(violationsOf(runs, ["lost"])),
+    String(violationsOf(runs, REORDERED)),
+    String(violationsOf(runs, STUCK)),
+    fault.recovery ? slowest : "",
+    fault.recovery ? `${fault.recovery.withinMs / 1000} s` : "",
+  ];
+}
+
+/** What the matrix has no columns for. */
+export function renderRemarks(runs: readonly FaultRun[]): string[] {
+  const dead = new Map<string, number>();
+  for (const { verdict } of runs) {
+    for (const [reason, count] of Object.entries(verdict.dead)) dead.set(reason, (dead.get(reason) ?? 0) + count);
+  }
+  const reasons = [...dead].map(([reason, count]) => `${count} x "${reason}"`).join(", ") || "none";
+  return [
+    `Late repeats that are no failure (sent before their connection broke, and received after a newer command): ${sum(runs, (r) => r.verdict.excusedRepeats)}.`,
+    `Emits that came out of a frozen process or path when another worker owned the CAD, no failure either: ${sum(runs, (r) => r.verdict.excusedEmits)}.`,
+    `Emits by another than the owner: ${violationsOf(runs, ["emit by another than the owner"])}.`,
+    `Processes that ended by themselves, and were started again as a supervisor does: ${sum(runs, (r) => r.endings.length)}.`,
+    `Dead letters: ${reasons}.`,
+  ];
+}

@@ -1,0 +1,119 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { seededRandom } from "../simulator/random.ts";
+import type { CadLedger } from "./cad-ledger.ts";
+import { check, type Verdict } from "./checker.ts";
+import type { Fault } from "./faults.ts";
+import { readReceipts, waitUntilEmpty } from "./leftovers.ts";
+import { startProducer } from "./producer.ts";
+import { type Rig, startRig } from "./rig.ts";
+
+/** What one run of a fault came to. */
+export interface FaultRun {
+  fault: Fault;
+  seed: number;
+  verdict: Verdict;
+  /** Undefined if there is nothing to recover from, or if it did not. */
+  recoveredMs: number | undefined;
+  /** What ended by itself, and was started again as a supervisor does: no failure. */
+  endings: string[];
+  /** All that is wrong, in words; empty if all is well. */
+  failures: string[];
+}
+
+const RATE = 120;
+/** Slow enough that some commands are in flight whenever something breaks. */
+const CAD_TAKES = { delayMs: { min: 5, max: 60 } };
+const BEFORE_MS = 1500;
+const AFTER_MS = 1500;
+/** How much longer than allowed a recovery is waited for, to tell how long it takes. */
+const PATIENCE_MS = 20_000;
+/** A command that is refused again and again takes a minute to end. */
+const EMPTY_WITHIN_MS = 75_000;
+const SHOWN = 5;
+
+/** @param dir what was seen is kept below it */
+export async function runFault(fault: Fault, seed: number, dir: string): Promise<FaultRun> {
+  mkdirSync(dir, { recursive: true });
+  const { cad, workers, switches = {} } = fault;
+  const rig = await startRig({ dir, cad, workers, switches: { ...CAD_TAKES, ...switches } });
+  try {
+    return await strikeAndJudge(rig, fault, seed, dir);
+  } finally {
+    await rig.stop();
+  }
+}
+
+async function strikeAndJudge(rig: Rig, fault: Fault, seed: number, dir: string): Promise<FaultRun> {
+  const random = seededRandom(seed);
+  const producer = startProducer({ urls: rig.urls, token: rig.token, random: seededRandom(seed + 1), rate: RATE });
+  let recoveredMs: number | undefined;
+  let since: number;
+  try {
+    await pause(BEFORE_MS);
+    since = await fault.strike(rig, random);
+    if (fault.recovery) recoveredMs = await recovery(rig.ledger, fault.recovery, since);
+    await pause(AFTER_MS);
+  } finally {
+    await producer.stop();
+  }
+
+  const left = await waitUntilEmpty(rig, EMPTY_WITHIN_MS);
+  const receipts = await readReceipts(rig, producer.accepted);
+  rig.ledger.poll();
+  const evidence = {
+    accepted: producer.accepted,
+    arrivals: rig.ledger.arrivals,
+    receipts,
+    left,
+    owners: rig.lease.changes,
+    stalls: rig.stalls,
+  };
+  const verdict = check(evidence);
+  const failures = [
+    ...tellViolations(verdict),
+    ...tellRecovery(fault, recoveredMs),
+    ...producer.problems.slice(0, SHOWN),
+  ];
+  if (verdict.accepted === 0 || verdict.delivered === 0) failures.push("nothing was delivered: this run shows nothing");
+  if (failures.length > 0) {
+    const kept = {
+      fault: fault.name,
+      seed,
+      since,
+      failures,
+      verdict,
+      ...evidence,
+      receipts: Object.fromEntries(receipts),
+    };
+    writeFileSync(join(dir, "evidence.json"), JSON.stringify(kept, null, 1));
+  }
+  return { fault, seed, verdict, recoveredMs, endings: rig.endings(), failures };
+}
+
+/** How long after `since` the CAD got something as the fault asks for, ms; undefined if it did not in time. */
+async function recovery(ledger: CadLedger, { withinMs, on }: NonNullable<Fault["recovery"]>, since: number) {
+  const until = since + withinMs + PATIENCE_MS;
+  for (;;) {
+    ledger.poll();
+    const first = ledger.arrivals.find((a) => a.time >= since && (on === "any connection" || a.opened >= since));
+    if (first) return first.time - since;
+    if (Date.now() > until) return undefined;
+    await pause(50);
+  }
+}
+
+function tellViolations({ violations }: Verdict): string[] {
+  const kinds = [...new Set(violations.map((v) => v.kind))];
+  return kinds.map((kind) => {
+    const these = violations.filter((v) => v.kind === kind).map((v) => v.what);
+    return `${these.length} x ${kind}: ${these.slice(0, SHOWN).join("; ")}${these.length > SHOWN ? "; ..." : ""}`;
+  });
+}
+
+function tellRecovery({ recovery: bound }: Fault, recoveredMs: number | undefined): string[] {
+  if (!bound || (recoveredMs ?? Infinity) <= bound.withinMs) return [];
+  const took = recoveredMs === undefined ? "not in time" : `after ${(recoveredMs / 1000).toFixed(2)} s`;
+  return [`nothing reached the CAD within ${bound.withinMs / 1000} s of ${bound.since}: ${took}`];
+}
