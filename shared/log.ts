@@ -4,13 +4,16 @@ import type { LogLevel } from "./log-levels.ts";
 /** What the code logs with. Never a payload, a token or a URL with credentials. */
 export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
 
+/** Lines are written together, 100 ms late at most: a write for each would cost more than the line itself. */
+const BUFFERED = { sync: false, minLength: 4096, periodicFlush: 100 } as const;
+
 /** Lines of JSON to standard output, and to a file as well where one is named. `flush` before the process ends. */
 export function createLog(options: { name: string; level: LogLevel; file?: string | undefined }): {
   log: Log;
   flush(): void;
 } {
-  const outputs = [destination({ dest: 1, sync: false, minLength: 0 })];
-  if (options.file) outputs.push(destination({ dest: options.file, sync: false, mkdir: true }));
+  const outputs = [destination({ ...BUFFERED, dest: 1 })];
+  if (options.file) outputs.push(destination({ ...BUFFERED, dest: options.file, mkdir: true }));
   const stream: DestinationStream =
     outputs.length === 1 && outputs[0] ? outputs[0] : multistream(outputs.map((o) => ({ stream: o, level: "trace" })));
   const log = pino({ name: options.name, level: options.level, base: {} }, stream);

@@ -1,0 +1,27 @@
+/** How much is measured: in full within five minutes, quickly within two. */
+export interface Plan {
+  accept: { clients: readonly number[]; rounds: number; seconds: number };
+  latency: { perSecond: readonly number[]; rounds: number; seconds: number; warmUpSeconds: number };
+  drain: { commands: number; rounds: number };
+  memory: { backlogs: readonly number[]; settleMs: number };
+  times: { reconnects: number; starts: number; singles: number; cadAwayMs: readonly number[] };
+  edge: { clients: readonly number[]; rounds: number; seconds: number };
+}
+
+export const FULL: Plan = {
+  accept: { clients: [1, 16, 64], rounds: 5, seconds: 0.6 },
+  latency: { perSecond: [200, 1000, 2000], rounds: 3, seconds: 2, warmUpSeconds: 15 },
+  drain: { commands: 20_000, rounds: 3 },
+  memory: { backlogs: [0, 10_000, 100_000], settleMs: 2500 },
+  times: { reconnects: 10, starts: 3, singles: 100, cadAwayMs: [500, 2000, 8000] },
+  edge: { clients: [1, 16], rounds: 3, seconds: 1 },
+};
+
+export const QUICK: Plan = {
+  accept: { clients: [1, 64], rounds: 2, seconds: 0.5 },
+  latency: { perSecond: [1000], rounds: 1, seconds: 2, warmUpSeconds: 2 },
+  drain: { commands: 10_000, rounds: 1 },
+  memory: { backlogs: [0, 30_000], settleMs: 1500 },
+  times: { reconnects: 3, starts: 1, singles: 50, cadAwayMs: [500, 2000] },
+  edge: { clients: [16], rounds: 1, seconds: 1 },
+};
