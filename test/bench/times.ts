@@ -15,6 +15,7 @@ const GOAL_CONNECTED_MS = 500;
 const GOAL_EMITTED_MS = 50;
 const GOAL_BACK_MS = 5000;
 const READY_WITHIN_MS = 20_000;
+const LOGGED_WITHIN_MS = 5000;
 const POLL_MS = 5;
 /** Slow enough that each is alone. */
 const SINGLES_PER_SECOND = 50;
@@ -102,11 +103,14 @@ async function timeStart(rig: Rig, cadUrl: string): Promise<Started & { worker: 
   const worker = await startWorker(rig, cadUrl);
   await until("the worker is ready", worker.isReady, READY_WITHIN_MS, POLL_MS);
   const process = nowMs() - began;
-  const lines = readFileSync(worker.output, "utf8").slice(logFrom);
-  const at = (message: string) => Number(new RegExp(`"time":(\\d+).*"msg":"${message}"`).exec(lines)?.[1]);
-  const connecting = at("the CAD is ready") - at("this worker owns the CAD");
-  if (Number.isNaN(connecting))
-    throw new BenchError("the worker's log does not say when it owned the CAD and was ready");
+  const at = (message: string) => {
+    const lines = readFileSync(worker.output, "utf8").slice(logFrom);
+    return Number(new RegExp(`"time":(\\d+).*"msg":"${message}"`).exec(lines)?.[1]);
+  };
+  const connectingMs = () => at("the CAD is ready") - at("this worker owns the CAD");
+  // The log is written a moment after what it tells.
+  await until("the worker's log tells it too", async () => !Number.isNaN(connectingMs()), LOGGED_WITHIN_MS);
+  const connecting = connectingMs();
   return { worker, process, connecting };
 }
 
