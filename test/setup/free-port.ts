@@ -1,7 +1,28 @@
 import { createServer } from "node:net";
+import { SetupError } from "./setup-error.ts";
 
-/** A port that was free a moment ago. Whoever takes it must be ready to lose it to somebody else, and ask again. */
-export const freePort = (): Promise<number> => listenOnce(0);
+/**
+ * Below the ports that systems give to outgoing connections (Linux from 32768 on, macOS from 49152): one of those can be
+ * taken by any connection between the moment it is found free and the moment it is used.
+ */
+const LOWEST = 15_000;
+const HIGHEST = 31_999;
+const LOOK_AT = 200;
+const given = new Set<number>();
+
+/**
+ * A port that was free a moment ago, and that this process was not given before. Whoever takes it must be ready to lose
+ * it to another program, and ask again.
+ */
+export async function freePort(): Promise<number> {
+  for (let looked = 0; looked < LOOK_AT; looked += 1) {
+    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST + 1));
+    if (given.has(port)) continue;
+    given.add(port);
+    if (await isFree(port)) return port;
+  }
+  throw new SetupError(`Of ${LOOK_AT} ports from ${LOWEST} to ${HIGHEST}, none is free.`, "End what holds them.");
+}
 
 export async function isFree(port: number, host = "127.0.0.1"): Promise<boolean> {
   return (await listenOnce(port, host).catch(() => undefined)) !== undefined;
