@@ -65,11 +65,19 @@ export function createBackend(
     return (queue ??= openJobQueue(redis, keys, log));
   }
 
+  /** One that failed may be broken for good, if it was built while Redis hung: the next use builds another. */
+  function rebuildQueue(): void {
+    const broken = queue;
+    queue = undefined;
+    void broken?.close();
+  }
+
   /** It is in the outbox: if it cannot be queued as well, the worker's sweep finds it. */
   async function enqueue(id: string): Promise<void> {
     try {
       await jobs().add([id]);
     } catch {
+      rebuildQueue();
       log.warn({ command_id: id }, "accepted, but not queued: left to the sweep");
     }
   }
@@ -95,7 +103,13 @@ export function createBackend(
     },
 
     backlog: outbox.backlog,
-    queued: async () => jobs().counts(),
+    queued: () =>
+      Promise.resolve()
+        .then(() => jobs().counts())
+        .catch((error: unknown) => {
+          rebuildQueue();
+          throw error;
+        }),
 
     async lastBeat() {
       const [text, left] = await Promise.all([redis.get(keys.health), redis.pttl(keys.health)]);

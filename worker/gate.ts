@@ -39,6 +39,8 @@ export interface GateOptions {
  */
 export function createGate({ notReady, signal, random }: GateOptions): Gate {
   const missing = new Set<string>();
+  /** How many commands were answered so far. */
+  let answers = 0;
   let trips = 0;
   let probeAt = 0;
   let probing = false;
@@ -59,24 +61,28 @@ export function createGate({ notReady, signal, random }: GateOptions): Gate {
 
   function tryEnter(): Pass | undefined {
     if (notReady() !== undefined) return undefined;
-    if (trips === 0) return { done: judge };
+    const before = answers;
+    const done: Pass["done"] = (heard, keys) => judge(heard, keys, before);
+    if (trips === 0) return { done };
     if (probing || performance.now() < probeAt) return undefined;
     probing = true;
     return {
       done(heard, keys) {
         probing = false;
-        judge(heard, keys);
+        done(heard, keys);
         changed();
       },
     };
   }
 
-  function judge(heard: Heard, keys = ""): void {
+  /** A command that was not confirmed says nothing of the CAD if others were answered since it was sent. */
+  function judge(heard: Heard, keys = "", answersBefore = answers): void {
     if (heard === "answered") {
+      answers += 1;
       missing.clear();
       if (trips > 0) changed();
       trips = 0;
-    } else if (heard === "unconfirmed") {
+    } else if (heard === "unconfirmed" && answers === answersBefore) {
       missing.add(keys);
       if (trips > 0 || missing.size >= MISSING_LIMIT) shutAgain();
     }

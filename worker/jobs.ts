@@ -31,6 +31,8 @@ export interface Jobs {
   queue: JobQueue;
   /** True if jobs, or beats, come out of the queue. */
   consuming(): boolean;
+  /** A command was worked off: that is consumption too, however long its job goes on with those behind it. */
+  consumed(): void;
   /** Hands out no more jobs: those that wait are left to the next owner. */
   pause(): void;
   stop(): Promise<void>;
@@ -98,6 +100,7 @@ export function startJobs(options: JobsOptions): Jobs {
       counts: () => line.queue.counts(),
       close: () => line.queue.close(),
     },
+    consumed: () => void (lastConsumed = performance.now()),
     consuming: () => silence() < silentMs,
     pause: () => line.consumer.pause(),
     async stop() {

@@ -13,8 +13,10 @@ const TRUSTED_MS = 2500;
 const ASK_MS = 500;
 const COMMAND_MS = 1000;
 
+/** A full Redis must not stop the worker: it is what empties it. So the lease's scripts run all the same. */
+
 /** A free lease, or one that an earlier process of the same instance holds, becomes ours under the next epoch. */
-const ACQUIRE = `
+const ACQUIRE = `#!lua flags=allow-oom
 local lease, owner, epoch = KEYS[1] .. ':lease', KEYS[1] .. ':owner', KEYS[1] .. ':epoch'
 local held = redis.call('GET', lease)
 if held and string.match(held, '^%d+:(.*)$') ~= ARGV[1] then return false end
@@ -24,13 +26,13 @@ redis.call('SET', owner, token)
 return token`;
 
 /** A lease that lapsed, but that nobody took since, is taken up again. */
-const RENEW = `
+const RENEW = `#!lua flags=allow-oom
 local lease, owner = KEYS[1] .. ':lease', KEYS[1] .. ':owner'
 if redis.call('GET', owner) ~= ARGV[1] then return 0 end
 redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
 return 1`;
 
-const RELEASE = `
+const RELEASE = `#!lua flags=allow-oom
 if redis.call('GET', KEYS[1] .. ':lease') ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1] .. ':lease')`;
 

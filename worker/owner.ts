@@ -21,7 +21,8 @@ import { createReporter } from "./report.ts";
 const FENCE_IDLE_MS = 3000;
 const FENCE_TIMEOUT_MS = 5000;
 /** How long a stop lets what is in flight be confirmed, ms; with the rest it stays under 10 s. */
-const IN_FLIGHT_GRACE_MS = 6000;
+const IN_FLIGHT_GRACE_MS = 5000;
+const REST_MS = 1000;
 /** How the queue is watched, ms: see worker/jobs.ts. */
 const QUEUE_BEAT_MS = 5000;
 const QUEUE_SILENT_MS = 15_000;
@@ -106,7 +107,19 @@ export function startOwner(options: OwnerOptions): Owner {
     signal,
     log,
   });
-  const drain = createDrain({ outbox, queue: jobs.queue, deliver, isOpen, signal, log });
+  const drain = createDrain({
+    outbox,
+    queue: jobs.queue,
+    async deliver(id) {
+      const delivered = await deliver(id);
+      jobs.consumed();
+      return delivered;
+    },
+    // Not the gate: one that lets single commands through needs somebody to bring them.
+    isOpen: () => connection.status().ready,
+    signal,
+    log,
+  });
   const reporter = createReporter(redis, keys, health, signal);
 
   function health(): WorkerHealth {
@@ -142,7 +155,8 @@ export function startOwner(options: OwnerOptions): Owner {
     stopping.abort();
     if (settle) await Promise.race([draining, sleep(IN_FLIGHT_GRACE_MS)]);
     await connection.stop();
-    await Promise.all([draining, reporting]);
+    // While Redis is away they may take longer than a stop may: what they hold is in Redis all the same.
+    await Promise.race([Promise.all([draining, reporting]), sleep(REST_MS)]);
     await jobs.stop();
     if (settle) await reporter.goodbye();
   }

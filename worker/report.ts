@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { BEAT_KEPT_MS, BEAT_MS, type WorkerHealth } from "../shared/health.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
+import { script } from "../shared/redis.ts";
 import { sleep, withDeadline } from "../shared/sleep.ts";
 
 /** Tells the functions how the worker is: every second, and at once when something changed. */
@@ -11,6 +12,9 @@ export interface Reporter {
 }
 
 const WRITE_MS = 1000;
+/** Written even when Redis is full: whoever is on call needs it then above all. */
+const BEAT = `#!lua flags=allow-oom
+return redis.call('PSETEX', KEYS[1], ARGV[1], ARGV[2])`;
 
 export function createReporter(
   redis: Redis,
@@ -18,11 +22,12 @@ export function createReporter(
   health: () => WorkerHealth,
   signal: AbortSignal,
 ): Reporter {
+  const beat = script(redis, "workerBeat", BEAT);
   let wake = new AbortController();
 
   /** A beat that cannot be written is missed: that is what the functions go by. */
   async function write(report: WorkerHealth): Promise<void> {
-    const written = redis.psetex(keys.health, BEAT_KEPT_MS, JSON.stringify(report));
+    const written = beat(keys.health, BEAT_KEPT_MS, JSON.stringify(report));
     await withDeadline(written, WRITE_MS, "writing the worker's health").catch(() => undefined);
   }
 

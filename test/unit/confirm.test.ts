@@ -58,6 +58,7 @@ describe("auto", () => {
     expect(confirmations.heard(echo.event, { unitId: "1", status: "onscene" })).toBeUndefined();
     expect(confirmations.heard(echo.event, { unitId: "2", status: "enroute" })).toBeUndefined();
     expect(confirmations.heard(echo.event, null)).toBeUndefined();
+    expect(confirmations.heard(echo.event, { unitId: { toString: 1 } })).toBeUndefined();
     expect(state.outcome).toBeUndefined();
   });
 

@@ -83,3 +83,11 @@ test("a stop lets nobody in any more", async () => {
   expect(await waiting).toBeUndefined();
   expect(await gate.enter()).toBeUndefined();
 });
+
+test("missing confirmations of units whose neighbours are answered meanwhile do not shut it", async () => {
+  const { gate, enterNow } = fresh();
+  const bad = await Promise.all(["1", "2", "3", "4"].map(() => enterNow()));
+  (await enterNow()).done("answered", "good");
+  for (const [i, pass] of bad.entries()) pass.done("unconfirmed", `bad ${i}`);
+  expect(gate.shut()).toBeUndefined();
+});

@@ -137,7 +137,10 @@ export function createConfirmations(options: {
 
     heard(event, payload) {
       const waiting = awaited.get(event);
-      const send = waiting?.sends.get(String(valueAt(payload, waiting.subject)));
+      const subject = waiting && valueAt(payload, waiting.subject);
+      // What the CAD sends is not trustworthy: an object here may even throw when it is made a text.
+      if (typeof subject !== "string" && typeof subject !== "number") return undefined;
+      const send = waiting?.sends.get(String(subject));
       if (!send?.echo || !isEchoOf(send.echo, send.payload, payload, send.commandId)) return undefined;
       send.settle({ result: "confirmed", by: "echo" });
       return send.commandId;

@@ -1,6 +1,6 @@
 import type { Log } from "../../shared/log.ts";
 import type { Room } from "../../shared/ordering-key.ts";
-import { sleep } from "../../shared/sleep.ts";
+import { sleep, withDeadline } from "../../shared/sleep.ts";
 import {
   type AckHabits,
   type Confirmations,
@@ -12,6 +12,9 @@ import {
 import { type Fences, startFences } from "./fences.ts";
 import { joinOf, type RoomBook, roomChange } from "./rooms.ts";
 import type { Transport, TransportEvents } from "./transport.ts";
+
+/** How long a connection may take until the CAD has answered it, ms. */
+const CONNECT_MS = 6000;
 
 /** Times of one connection, ms. With these a CAD that hangs is noticed within 8 s. */
 export interface SessionTimes {
@@ -133,7 +136,7 @@ export function createSession(options: SessionOptions): Session {
 
     async open() {
       transport.connect();
-      await unlessEnded(connected.promise);
+      await withDeadline(unlessEnded(connected.promise), CONNECT_MS, "the connection to the CAD");
       await authenticate();
       const wanted = await unlessEnded(rooms.all());
       startProving();

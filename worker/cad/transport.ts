@@ -56,8 +56,8 @@ export function createTransport(url: string, token: () => string, on: TransportE
     fence.disconnect();
     on.disconnected(reason);
   });
-  socket.onAny((name: string, payload: unknown, ...more: unknown[]) => {
-    on.event(name, payload);
+  socket.onAny((name: unknown, payload: unknown, ...more: unknown[]) => {
+    on.event(String(name), payload);
     const ack = [payload, ...more].at(-1);
     if (typeof ack === "function") (ack as () => void)();
   });
