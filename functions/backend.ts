@@ -65,19 +65,23 @@ export function createBackend(
     return (queue ??= openJobQueue(redis, keys, log));
   }
 
-  /** One that failed may be broken for good, if it was built while Redis hung: the next use builds another. */
-  function rebuildQueue(): void {
-    const broken = queue;
-    queue = undefined;
-    void broken?.close();
+  /** A queue that failed may be broken for good, if it was built while Redis hung: the next use builds another. */
+  async function useQueue<T>(use: (queue: JobQueue) => Promise<T>): Promise<T> {
+    try {
+      return await use(jobs());
+    } catch (error) {
+      const broken = queue;
+      queue = undefined;
+      void broken?.close();
+      throw error;
+    }
   }
 
   /** It is in the outbox: if it cannot be queued as well, the worker's sweep finds it. */
   async function enqueue(id: string): Promise<void> {
     try {
-      await jobs().add([id]);
+      await useQueue((jobQueue) => jobQueue.add([id]));
     } catch {
-      rebuildQueue();
       log.warn({ command_id: id }, "accepted, but not queued: left to the sweep");
     }
   }
@@ -103,13 +107,7 @@ export function createBackend(
     },
 
     backlog: outbox.backlog,
-    queued: () =>
-      Promise.resolve()
-        .then(() => jobs().counts())
-        .catch((error: unknown) => {
-          rebuildQueue();
-          throw error;
-        }),
+    queued: () => useQueue((jobQueue) => jobQueue.counts()),
 
     async lastBeat() {
       const [text, left] = await Promise.all([redis.get(keys.health), redis.pttl(keys.health)]);

@@ -30,7 +30,6 @@ export interface DrainOptions {
 export interface Drain {
   /** Runs a job, and then whatever it made runnable. */
   onJob(id: string): Promise<void>;
-  running(): number;
   /** Runs what is runnable at once, then sweeps until the signal aborts; resolves when nothing runs any more. */
   run(): Promise<void>;
 }
@@ -108,8 +107,6 @@ export function createDrain(options: DrainOptions): Drain {
 
   return {
     onJob: (id) => workOn(id),
-
-    running: () => running.size,
 
     async run() {
       const first = runAllRunnable().catch(leaveToSweep);

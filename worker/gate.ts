@@ -62,7 +62,7 @@ export function createGate({ notReady, signal, random }: GateOptions): Gate {
   function tryEnter(): Pass | undefined {
     if (notReady() !== undefined) return undefined;
     const before = answers;
-    const done: Pass["done"] = (heard, keys) => judge(heard, keys, before);
+    const done: Pass["done"] = (heard, keys = "") => judge(heard, keys, before);
     if (trips === 0) return { done };
     if (probing || performance.now() < probeAt) return undefined;
     probing = true;
@@ -76,7 +76,7 @@ export function createGate({ notReady, signal, random }: GateOptions): Gate {
   }
 
   /** A command that was not confirmed says nothing of the CAD if others were answered since it was sent. */
-  function judge(heard: Heard, keys = "", answersBefore = answers): void {
+  function judge(heard: Heard, keys: string, answersBefore: number): void {
     if (heard === "answered") {
       answers += 1;
       missing.clear();

@@ -128,7 +128,7 @@ export function startOwner(options: OwnerOptions): Owner {
       instance: options.instance,
       epoch: lease.epoch,
       stopped: false,
-      ready: gate.shut() === undefined,
+      ready: isOpen(),
       consuming: jobs.consuming(),
       connected: cad.connected,
       authenticated: cad.authenticated,
