@@ -64,17 +64,17 @@ export async function closeRedis(redis: Redis): Promise<void> {
 
 type Argument = string | number;
 export type ScriptReply = string | number | null | ScriptReply[];
-export type Script = (key: string, ...args: Argument[]) => Promise<ScriptReply>;
+export type Script = (...args: Argument[]) => Promise<ScriptReply>;
 
-/** A Lua script as a function of one key and its arguments; sent by its hash once Redis knows it. */
-export function script(redis: Redis, name: string, lua: string): Script {
-  redis.defineCommand(name, { numberOfKeys: 1, lua });
+/** A Lua script as a function of the keys that are given here and its arguments; sent by its hash once Redis knows it. */
+export function script(redis: Redis, name: string, lua: string, keys: readonly string[]): Script {
+  redis.defineCommand(name, { numberOfKeys: keys.length, lua });
   // defineCommand adds a method of that name, of which the types cannot know.
   const commands = redis as unknown as Record<string, Script>;
-  return (key, ...args) => {
+  return (...args) => {
     const run = commands[name];
     if (!run) throw new TypeError(`the script ${name} is not defined on this connection`);
-    return run.call(redis, key, ...args);
+    return run.call(redis, ...keys, ...args);
   };
 }
 

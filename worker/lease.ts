@@ -59,12 +59,10 @@ export async function acquireLease(
   signal: AbortSignal,
   log: Log,
 ): Promise<Lease | undefined> {
-  const acquire = script(redis, "leaseAcquire", ACQUIRE);
+  const acquire = script(redis, "leaseAcquire", ACQUIRE, [keys.base]);
   for (let asked = 0; !signal.aborted; asked += 1) {
     const sent = performance.now();
-    const token = await withDeadline(acquire(keys.base, instance, LEASE_MS), COMMAND_MS, "asking for the lease").catch(
-      () => null,
-    );
+    const token = await withDeadline(acquire(instance, LEASE_MS), COMMAND_MS, "asking for the lease").catch(() => null);
     if (typeof token === "string") return keepLease(redis, keys, token, sent, log);
     if (asked === 0) log.info({ instance }, "another worker owns the CAD, or Redis is away: standing by");
     await sleep(ASK_MS, signal);
@@ -73,8 +71,8 @@ export async function acquireLease(
 }
 
 function keepLease(redis: Redis, keys: OutboxKeys, token: string, acquired: number, log: Log): Lease {
-  const renew = script(redis, "leaseRenew", RENEW);
-  const release = script(redis, "leaseRelease", RELEASE);
+  const renew = script(redis, "leaseRenew", RENEW, [keys.base]);
+  const release = script(redis, "leaseRelease", RELEASE, [keys.base]);
   const lost = new AbortController();
   const over = new AbortController();
   let trustedUntil = acquired + TRUSTED_MS;
@@ -84,9 +82,7 @@ function keepLease(redis: Redis, keys: OutboxKeys, token: string, acquired: numb
       await sleep(RENEW_MS, over.signal);
       if (over.signal.aborted) return;
       const sent = performance.now();
-      const reply = await withDeadline(renew(keys.base, token, LEASE_MS), COMMAND_MS, "renewing the lease").catch(
-        () => null,
-      );
+      const reply = await withDeadline(renew(token, LEASE_MS), COMMAND_MS, "renewing the lease").catch(() => null);
       if (reply === 1) trustedUntil = sent + TRUSTED_MS;
       if (reply === 0 || performance.now() >= trustedUntil) {
         log.error({ token, taken: reply === 0 }, "the lease is lost: this worker stops sending and stands by");
@@ -106,7 +102,7 @@ function keepLease(redis: Redis, keys: OutboxKeys, token: string, acquired: numb
       over.abort();
       await keeping;
       // A lease that cannot be given up lapses by itself.
-      await withDeadline(release(keys.base, token), COMMAND_MS, "giving up the lease").catch(() => undefined);
+      await withDeadline(release(token), COMMAND_MS, "giving up the lease").catch(() => undefined);
     },
   };
 }

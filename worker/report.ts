@@ -22,12 +22,12 @@ export function createReporter(
   health: () => WorkerHealth,
   signal: AbortSignal,
 ): Reporter {
-  const beat = script(redis, "workerBeat", BEAT);
+  const beat = script(redis, "workerBeat", BEAT, [keys.health]);
   let wake = new AbortController();
 
   /** A beat that cannot be written is missed: that is what the functions go by. */
   async function write(report: WorkerHealth): Promise<void> {
-    const written = beat(keys.health, BEAT_KEPT_MS, JSON.stringify(report));
+    const written = beat(BEAT_KEPT_MS, JSON.stringify(report));
     await withDeadline(written, WRITE_MS, "writing the worker's health").catch(() => undefined);
   }
 

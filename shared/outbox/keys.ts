@@ -1,6 +1,8 @@
-/** The names of everything that one CAD backend has in Redis; FORMAT.md says what each holds. */
+/** The names of everything that one outbox has in Redis; FORMAT.md says what each holds. */
 export interface OutboxKeys {
   base: string;
+  /** The base name of its CAD backend, where lease and owner stand: the same for all outboxes of a bridge. */
+  cad: string;
   queue: { prefix: string; name: string };
   record(id: string): string;
   settledChannel(id: string): string;
@@ -16,23 +18,33 @@ export interface OutboxKeys {
   health: string;
 }
 
-/** @param prefix REDIS_PREFIX: what keeps several CAD backends apart in one Redis. */
-export function outboxKeys(prefix: string): OutboxKeys {
-  const base = `{${prefix}}:cad`;
+/**
+ * The outbox of the commands to the CAD.
+ * @param prefix REDIS_PREFIX: what keeps several CAD backends apart in one Redis
+ */
+export const outboxKeys = (prefix: string): OutboxKeys => keysOf(prefix, "cad");
+
+/** The outbox of the CAD's events to one destination. */
+export const destinationKeys = (prefix: string, destination: string): OutboxKeys => keysOf(prefix, `to:${destination}`);
+
+function keysOf(prefix: string, outbox: string): OutboxKeys {
+  const base = `{${prefix}}:${outbox}`;
+  const cad = `{${prefix}}:cad`;
   return {
     base,
+    cad,
     queue: { prefix: `{${prefix}}`, name: "emit" },
     record: (id) => `${base}:record:${id}`,
     settledChannel: (id) => `${base}:settled:${id}`,
-    controlChannel: `${base}:control`,
+    controlChannel: `${cad}:control`,
     runnable: `${base}:runnable`,
     open: `${base}:open`,
     dead: `${base}:dead`,
     counts: `${base}:counts`,
-    lease: `${base}:lease`,
-    owner: `${base}:owner`,
-    epoch: `${base}:epoch`,
-    rooms: `${base}:rooms`,
-    health: `${base}:health`,
+    lease: `${cad}:lease`,
+    owner: `${cad}:owner`,
+    epoch: `${cad}:epoch`,
+    rooms: `${cad}:rooms`,
+    health: `${cad}:health`,
   };
 }

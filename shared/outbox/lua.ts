@@ -1,15 +1,16 @@
 import { DEAD_STATES } from "./states.ts";
 
 /**
- * What every script of the outbox shares. KEYS[1] is the outbox's base name; all its keys begin with it and share
- * its hash tag, so that a Redis Cluster runs each script on one node. The stored format is in FORMAT.md.
+ * What every script of the outbox shares. KEYS[1] is the outbox's base name, with which all its keys begin; KEYS[2] that of
+ * its CAD backend, whose owner alone may send. Both have the same hash tag, so that a Redis Cluster runs each script on one
+ * node. The stored format is in FORMAT.md.
  *
  * Times are microseconds of Redis's own clock. Lua prints a large number as 1.7e+15, so they are written with %.0f.
  */
 export const PRELUDE = `#!lua flags=allow-oom
 local base = KEYS[1]
 local RUNNABLE, OPEN, EXPIRING = base .. ':runnable', base .. ':open', base .. ':expiring'
-local DEAD, COUNTS, LEASE, OWNER = base .. ':dead', base .. ':counts', base .. ':lease', base .. ':owner'
+local DEAD, COUNTS, LEASE, OWNER = base .. ':dead', base .. ':counts', KEYS[2] .. ':lease', KEYS[2] .. ':owner'
 local function record(id) return base .. ':record:' .. id end
 local function line(key) return base .. ':line:' .. key end
 local clock = redis.call('TIME')

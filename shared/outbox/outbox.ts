@@ -79,13 +79,12 @@ export interface Outbox {
 
 /** @param maxBacklog how many unsettled messages it holds at most; beyond, it accepts no more. */
 export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): Outbox {
-  const append = script(redis, "outboxAppend", APPEND);
+  const append = script(redis, "outboxAppend", APPEND, [keys.base, keys.cad]);
   return {
     async append(m) {
       const idem = m.idempotencyKey === undefined ? "" : JSON.stringify([m.user, m.idempotencyKey]);
       const ttl = m.ttlSeconds === undefined ? "" : m.ttlSeconds * 1_000_000;
       const reply = await append(
-        keys.base,
         ...[m.id, m.kind, JSON.stringify(m.keys), m.body, m.user, m.role, m.fingerprint],
         ...[
           m.latestWins ? "1" : "",

@@ -69,18 +69,18 @@ const PAGE = 500;
  * @param deadKeptMs how long a dead letter is kept
  */
 export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, deadKeptMs: number): OwnedOutbox {
-  const beginScript = script(redis, "outboxBegin", BEGIN);
-  const settleScript = script(redis, "outboxSettle", SETTLE);
-  const expireScript = script(redis, "outboxExpire", EXPIRE);
+  const beginScript = script(redis, "outboxBegin", BEGIN, [keys.base, keys.cad]);
+  const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
+  const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
 
   const settleBatch = batched(async (batch: Settlement[]) => {
     const args = batch.flatMap((s) => [s.id, s.state, s.reason, s.by]);
-    return rows(await settleScript(keys.base, token, KEPT_MS, deadKeptMs, ...args));
+    return rows(await settleScript(token, KEPT_MS, deadKeptMs, ...args));
   });
 
   return {
     begin: batched(async (ids: string[]) =>
-      rows(await beginScript(keys.base, token, KEPT_MS, deadKeptMs, ...ids)).map(parseBegun),
+      rows(await beginScript(token, KEPT_MS, deadKeptMs, ...ids)).map(parseBegun),
     ),
 
     refused: (id) => redis.hincrby(keys.record(id), "refusals", 1),
@@ -94,7 +94,7 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, d
     async expire() {
       const runnable: string[] = [];
       for (;;) {
-        const reply = await expireScript(keys.base, token, deadKeptMs, PAGE);
+        const reply = await expireScript(token, deadKeptMs, PAGE);
         const [seen, ...heads] = Array.isArray(reply) ? reply : [0];
         runnable.push(...heads.map(String));
         if (Number(seen) < PAGE) return runnable;
