@@ -1,0 +1,149 @@
+import type { webcrypto } from "node:crypto";
+import { z } from "zod";
+
+/** A key that seals payloads: its id is stored beside each of them, in clear. */
+export interface PayloadKey {
+  id: string;
+  /** 32 bytes. */
+  secret: Uint8Array<ArrayBuffer>;
+}
+
+/** What a sealed text is: it goes into the additional data, so that one can't be put in the place of another. */
+export type SealedKind = "command" | "journal" | "state" | "webhook";
+
+export interface Sealer {
+  /** The text as it is stored; without keys, as it was given. A text is JSON. */
+  seal(kind: SealedKind, id: string, text: string): Promise<string>;
+  /** The text again. Throws SealError. Text that was stored before keys were configured opens as it is, if it may. */
+  open(kind: SealedKind, id: string, stored: string): Promise<string>;
+  /**
+   * What tells that a text is the same as another, and nothing else of it to somebody without the keys: HMAC-SHA-256 under
+   * each key, the first first; the same as any of them counts. Only the first is to be stored.
+   */
+  fingerprints(text: string): Promise<readonly string[]>;
+}
+
+/** Why a stored text cannot be opened. `tampered` is for good; the others wait for the configuration. */
+export class SealError extends Error {
+  override name = "SealError";
+  readonly code: "missing-key" | "unsealed" | "tampered";
+  constructor(code: SealError["code"], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const missing = (id: string) =>
+  new SealError("missing-key", `a payload is sealed with the key "${id}", which is not in PAYLOAD_KEYS: add it again`);
+const unsealed = () =>
+  new SealError(
+    "unsealed",
+    "a payload in Redis is not sealed: if it is from before PAYLOAD_KEYS was set, set ALLOW_UNSEALED_PAYLOADS=true until it is delivered",
+  );
+const tampered = (kind: SealedKind) =>
+  new SealError("tampered", `the sealed ${kind} was changed in Redis, or put in the place of another`);
+
+const TAG = "sealed:";
+const STORED = /^sealed:v1:([\w.-]{1,32}):([\w-]+)$/;
+/** 96 random bits, for at most 2^32 texts under one key (NIST SP 800-38D, 8.3): rotate before. */
+const IV_BYTES = 12;
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+/**
+ * Seals with AES-256-GCM under the first key, and opens under any of them.
+ * @param clear whether text that is not sealed opens although there are keys: whoever can write to Redis could put it there
+ */
+export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refuse" = "open"): Sealer {
+  const all = keys.map(openKey);
+  const byId = new Map(all.map((key) => [key.id, key]));
+  const [first] = all;
+
+  return {
+    async seal(kind, id, text) {
+      if (!first) return text;
+      const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
+      const cipher = await crypto.subtle.encrypt(gcm(iv, first.id, kind, id), await first.forSeals(), utf8(text));
+      return `${TAG}v1:${first.id}:${Buffer.concat([iv, new Uint8Array(cipher)]).toString("base64url")}`;
+    },
+
+    async open(kind, id, stored) {
+      if (!stored.startsWith(TAG)) {
+        if (first && clear === "refuse") throw unsealed();
+        return stored;
+      }
+      const [, keyId = "", encoded = ""] = STORED.exec(stored) ?? [];
+      const bytes = Uint8Array.from(Buffer.from(encoded, "base64url"));
+      // A last character may stand for the same bytes as another: only one of them was ever written.
+      if (keyId === "" || Buffer.from(bytes).toString("base64url") !== encoded) throw tampered(kind);
+      const key = byId.get(keyId);
+      if (!key) throw missing(keyId);
+      const secret = await key.forSeals();
+      try {
+        const parameters = gcm(bytes.subarray(0, IV_BYTES), keyId, kind, id);
+        return new TextDecoder().decode(await crypto.subtle.decrypt(parameters, secret, bytes.subarray(IV_BYTES)));
+      } catch {
+        throw tampered(kind);
+      }
+    },
+
+    async fingerprints(text) {
+      // Also the plain one, for requests that were accepted before there were keys.
+      const plain = clear === "open" || !first ? [hex(await crypto.subtle.digest("SHA-256", utf8(text)))] : [];
+      const keyed = all.map(
+        async (key) =>
+          `hmac:v1:${key.id}:${hex(await crypto.subtle.sign("HMAC", await key.forFingerprints(), utf8(text)))}`,
+      );
+      return [...(await Promise.all(keyed)), ...plain];
+    },
+  };
+}
+
+const hex = (bytes: ArrayBuffer): string => Buffer.from(bytes).toString("hex");
+
+const gcm = (iv: Uint8Array<ArrayBuffer>, keyId: string, kind: SealedKind, id: string) => ({
+  name: "AES-GCM",
+  iv,
+  additionalData: utf8(JSON.stringify(["v1", keyId, kind, id])),
+});
+
+/** Two keys from one secret, one for each use (HKDF, RFC 5869); each derived at its first use, and then kept. */
+function openKey({ id, secret }: PayloadKey) {
+  async function derive(
+    use: string,
+    algorithm: webcrypto.AesKeyAlgorithm | webcrypto.HmacKeyGenParams,
+    usages: webcrypto.KeyUsage[],
+  ) {
+    const imported = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveKey"]);
+    const info = utf8(`socket-bridge ${use} v1`);
+    const hkdf = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info };
+    return await crypto.subtle.deriveKey(hkdf, imported, algorithm, false, usages);
+  }
+  // Not the promise: in workerd, one that another request began may never end.
+  let seals: webcrypto.CryptoKey | undefined;
+  let fingerprints: webcrypto.CryptoKey | undefined;
+  return {
+    id,
+    forSeals: async () => (seals ??= await derive("seal", { name: "AES-GCM", length: 256 }, ["encrypt", "decrypt"])),
+    forFingerprints: async () =>
+      (fingerprints ??= await derive("fingerprint", { name: "HMAC", hash: "SHA-256", length: 256 }, ["sign"])),
+  };
+}
+
+/** `ID:KEY,ID:KEY`. Says what is wrong by the place in the list, without the value. */
+export const payloadKeys = z.string().transform((text, context): PayloadKey[] => {
+  const wrong = (index: number, what: string) =>
+    context.addIssue({ code: "custom", message: `entry ${index + 1} ${what}` });
+  const keys: PayloadKey[] = [];
+  for (const [index, entry] of text.split(",").entries()) {
+    const [, id, secret] = /^([^:]*):(.*)$/s.exec(entry.trim()) ?? [];
+    if (id === undefined || secret === undefined) wrong(index, "is not ID:KEY");
+    else if (!/^[\w.-]{1,32}$/.test(id))
+      wrong(index, "has an id that is not 1 to 32 letters, digits, dots, dashes or underscores");
+    else if (keys.some((key) => key.id === id)) wrong(index, "has the id of one before it");
+    else if (!/^[A-Za-z0-9+/]{43}=$/.test(secret))
+      wrong(index, "has a key that is not 32 bytes in base64: make one with `openssl rand -base64 32`");
+    else keys.push({ id, secret: Uint8Array.from(Buffer.from(secret, "base64")) });
+  }
+  return keys;
+});
