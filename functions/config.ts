@@ -1,15 +1,18 @@
 import { z } from "zod";
-import { env, sharedEnv } from "../shared/config.ts";
+import { type Config, env, sharedEnv } from "../shared/config.ts";
 
 /** The functions' environment. */
 export const functionsEnv = z.object({
   ...sharedEnv,
   PORT: env.port.default(8000).describe("Where the HTTP API listens."),
   HOST: z.string().min(1).default("127.0.0.1").describe("The address that it listens on; 0.0.0.0 for all."),
-  JWT_SECRET: z
-    .string()
-    .min(32, "must have at least 32 characters")
-    .describe("The secret that the services' HS256 tokens are signed with."),
+  JWT_SECRET: env.note(
+    z
+      .string()
+      .min(32, "must have at least 32 characters")
+      .describe("The secret that the services' HS256 tokens are signed with."),
+    { secret: true },
+  ),
   MAX_BACKLOG: z.coerce
     .number()
     .int()
@@ -17,4 +20,4 @@ export const functionsEnv = z.object({
     .default(1_000_000)
     .describe("How many unsettled commands are held at most; beyond, 503."),
 });
-export type FunctionsConfig = z.infer<typeof functionsEnv>;
+export type FunctionsConfig = Config<typeof functionsEnv>;

@@ -1,8 +1,12 @@
-import type { z } from "zod";
-import { ConfigError, type EnvSchema, EX_CONFIG, helpText, parseConfig } from "./config.ts";
+import { readFileSync } from "node:fs";
+import { type Config, ConfigError, type EnvSchema, EX_CONFIG, helpText, parseConfig } from "./config.ts";
 import { createLog, type Log } from "./log.ts";
 import type { LogLevel } from "./log-levels.ts";
+import type { ReadSecret } from "./secret-files.ts";
 import { withDeadline } from "./sleep.ts";
+
+/** Where the secrets are that come from files. */
+export const fromDisk: ReadSecret = (path) => readFileSync(path, "utf8");
 
 /** How long a process may take to stop, ms. */
 const STOP_MS = 9500;
@@ -13,7 +17,7 @@ export interface Program<Schema extends EnvSchema> {
   /** One line for `--help`. */
   what: string;
   env: Schema;
-  start(config: z.infer<Schema>, log: Log): Promise<{ stop(): Promise<void>; failed?: Promise<never> }>;
+  start(config: Config<Schema>, log: Log): Promise<{ stop(): Promise<void>; failed?: Promise<never> }>;
 }
 
 interface LogSettings {
@@ -27,9 +31,9 @@ interface LogSettings {
  */
 export async function runProgram<Schema extends EnvSchema>(program: Program<Schema>): Promise<void> {
   if (process.argv.includes("--help")) return void process.stdout.write(helpText(program.what, program.env));
-  let config: z.infer<Schema>;
+  let config: Config<Schema>;
   try {
-    config = parseConfig(program.env, process.env);
+    config = parseConfig(program.env, process.env, fromDisk);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${program.name}: ${error.message}\n`);

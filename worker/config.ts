@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { env, sharedEnv } from "../shared/config.ts";
+import { type Config, env, sharedEnv } from "../shared/config.ts";
 import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
 import { CONFIRM_MODES } from "./cad/confirm.ts";
 
@@ -9,11 +9,14 @@ export const workerEnv = z.object({
   CAD_BACKEND_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .describe("The CAD's Socket.io server. A path is taken as the namespace."),
-  CAD_BACKEND_AUTH_TOKEN: z
-    .string()
-    .trim()
-    .min(1, "must not be empty: the CAD would accept the bridge as an unauthenticated client")
-    .describe("The token for the handshake and for fastapi:authenticate."),
+  CAD_BACKEND_AUTH_TOKEN: env.note(
+    z
+      .string()
+      .trim()
+      .min(1, "must not be empty: the CAD would accept the bridge as an unauthenticated client")
+      .describe("The token for the handshake and for fastapi:authenticate."),
+    { secret: true },
+  ),
   CAD_CONFIRM: z
     .enum(CONFIRM_MODES)
     .default("auto")
@@ -43,4 +46,4 @@ export const workerEnv = z.object({
       "This worker's name. One that is started again under its name takes the CAD back at once; no two may share one. Random if not set.",
     ),
 });
-export type WorkerConfig = z.infer<typeof workerEnv>;
+export type WorkerConfig = Config<typeof workerEnv>;

@@ -3,6 +3,7 @@ import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../shared/config.
 import { workerHealth, withoutCredentials } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
+import { fromDisk } from "../shared/process.ts";
 import { checkRedis, clock, type Finding } from "../shared/redis-check.ts";
 import { closeRedis, connectRedis } from "../shared/redis.ts";
 import { createSession, type Session } from "./cad/session.ts";
@@ -129,7 +130,7 @@ async function main(): Promise<number> {
   }
   let config: WorkerConfig;
   try {
-    config = parseConfig(workerEnv, process.env);
+    config = parseConfig(workerEnv, process.env, fromDisk);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`doctor: ${error.message}\n`);

@@ -4,9 +4,11 @@ import { type WorkerHealth, withoutCredentials } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
 import { openOwnedOutbox } from "../shared/outbox/owned.ts";
+import { fromDisk } from "../shared/process.ts";
 import { sleep } from "../shared/sleep.ts";
 import { startCadConnection } from "./cad/connection.ts";
 import { openRoomBook } from "./cad/rooms.ts";
+import { tokenSource } from "./cad/token.ts";
 import type { WorkerConfig } from "./config.ts";
 import { createDeliver } from "./deliver.ts";
 import { CONCURRENCY, createDrain } from "./drain.ts";
@@ -60,7 +62,7 @@ export function startOwner(options: OwnerOptions): Owner {
 
   const connection = startCadConnection({
     url: config.CAD_BACKEND_URL,
-    token: () => config.CAD_BACKEND_AUTH_TOKEN,
+    token: tokenSource(config.CAD_BACKEND_AUTH_TOKEN, config.secretFiles["CAD_BACKEND_AUTH_TOKEN"], fromDisk, log),
     rooms: openRoomBook(redis, keys, log),
     mode: config.CAD_CONFIRM,
     times: {

@@ -1,6 +1,6 @@
 import type { DurableObjectNamespace, StaticAssets } from "cloudflare:workers";
 import { z } from "zod";
-import { parseConfig } from "../../shared/config.ts";
+import { type Config, parseConfig } from "../../shared/config.ts";
 import { functionsEnv } from "../config.ts";
 import type { CadBackend } from "./cad-backend.ts";
 
@@ -17,7 +17,7 @@ export const edgeEnv = z.object({
     .default(1)
     .describe("How many Durable Objects hold a connection to Redis; each takes some hundreds of requests a second."),
 });
-export type EdgeConfig = z.infer<typeof edgeEnv>;
+export type EdgeConfig = Config<typeof edgeEnv>;
 
 /** What wrangler.toml binds, beside the variables and the secrets. */
 export interface Bindings {

@@ -10,7 +10,7 @@ const WHAT =
   "The functions at the edge: the same HTTP API in Cloudflare's workerd, on this machine. A .dev.vars file stands in for REDIS_URL and JWT_SECRET where those are not set.";
 
 function main(): void {
-  if (process.argv.includes("--help")) return void process.stdout.write(helpText(WHAT, schema));
+  if (process.argv.includes("--help")) return void process.stdout.write(helpText(WHAT, schema, false));
   const { REDIS_URL, JWT_SECRET } = process.env;
   const fromFile = !REDIS_URL && !JWT_SECRET && existsSync(new URL("../../.dev.vars", import.meta.url));
   const { HOST, PORT } = fromFile

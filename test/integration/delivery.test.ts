@@ -1,6 +1,9 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { MAX_REFUSALS } from "../../worker/deliver.ts";
-import { type Bridge, startBridge } from "../support/bridge.ts";
+import { type Bridge, CAD_TOKEN, startBridge } from "../support/bridge.ts";
 import { until } from "../support/until.ts";
 
 const status = (unit_id: string, word = "enroute") => ({ unit_id, status: word });
@@ -275,6 +278,32 @@ describe("/reconnect", () => {
       status: 504,
       body: { code: "reconnect-timeout", detail: expect.stringContaining("Authentication failed") },
     });
+  });
+
+  test("takes the CAD's token from its file anew, and the last good one if the file has none any more", async () => {
+    const file = join(mkdtempSync(join(tmpdir(), "socket-bridge-token-")), "token");
+    onTestFinished(() => rmSync(dirname(file), { recursive: true, force: true }));
+    writeFileSync(file, `${CAD_TOKEN}\n`);
+    const bridge = await startBridge({
+      worker: { CAD_BACKEND_AUTH_TOKEN: "", CAD_BACKEND_AUTH_TOKEN_FILE: file },
+    });
+    bridge.cad.setToken("the next token");
+    writeFileSync(file, "the next token\n");
+    expect(await bridge.post("/reconnect", {})).toMatchObject({ status: 200 });
+    expect((await bridge.get("/status")).body["bridge"]).toMatchObject({ authenticated: true });
+    for (const spoil of [() => writeFileSync(file, "\n"), () => rmSync(file)]) {
+      spoil();
+      expect(await bridge.post("/reconnect", {})).toMatchObject({ status: 200 });
+    }
+    const warnings = bridge.logs.filter((line) => line.message === "the CAD's token stays the last good one");
+    expect(new Set(warnings.map((w) => w.fields["reason"]))).toEqual(
+      new Set(
+        ["is empty", "cannot be read (ENOENT)"].map(
+          (why) => `CAD_BACKEND_AUTH_TOKEN_FILE: the file that it names ${why}`,
+        ),
+      ),
+    );
+    expect(JSON.stringify(bridge.logs)).not.toContain("the next token");
   });
 
   test("is 503 without a worker", async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
@@ -66,6 +66,28 @@ describe.each(Object.keys(PROGRAMS) as Name[])("%s", (name) => {
         : ["CAD_BACKEND_URL: must be", "CAD_BACKEND_AUTH_TOKEN: must not be empty"];
     for (const line of ["REDIS_URL: is not set", "LOG_LEVEL: ", ...expected]) expect(stderr).toContain(line);
     expect(stdout + stderr).not.toContain("canary");
+  });
+
+  test("takes every secret from a file as well, and tells a file that cannot be read with exit code 78", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "socket-bridge-secrets-"));
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+    const secrets = { REDIS_URL: inject("redisUrl"), JWT_SECRET, CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN };
+    const inFiles = Object.fromEntries(
+      Object.entries(secrets).flatMap(([secret, value]) => {
+        writeFileSync(join(dir, secret), `${value}\n`);
+        return [
+          [secret, ""],
+          [`${secret}_FILE`, join(dir, secret)],
+        ];
+      }),
+    );
+    const started = await start(name, inFiles);
+    expect(started.running).toBe(true);
+    rmSync(join(dir, "REDIS_URL"));
+    const { code, stderr } = run(name, { ...PROGRAMS[name].env, ...inFiles });
+    expect(code).toBe(78);
+    expect(stderr).toContain("REDIS_URL_FILE: the file that it names cannot be read (ENOENT)");
+    expect(stderr).not.toContain(dir);
   });
 
   test("ends with exit code 0 within 10 s of a SIGTERM", async () => {

@@ -49,13 +49,16 @@ export interface Cad {
   restart(): Promise<void>;
   /** Cuts every Socket.io connection, as a network does; returns how many there were. */
   dropConnections(): number;
+  /** From now on this token is the good one. Who is connected stays so, as with the real CAD. */
+  setToken(token: string): void;
   /** Pretends to be an MDT or a dashboard, or sends what is malformed. To everybody, or to one room. */
   broadcast(event: string, payload: unknown, room?: string): void;
 }
 
 /** Starts a CAD; rejects with what to do if it can't have its port. */
 export async function startCad(options: CadOptions): Promise<Cad> {
-  const { token, character = "legacy", host = "127.0.0.1" } = options;
+  const { character = "legacy", host = "127.0.0.1" } = options;
+  let { token } = options;
   if (token === "") throw new Error("the CAD needs a token: give it the bridge's CAD_BACKEND_AUTH_TOKEN");
   let life: Life | undefined;
   let connectionCount = 0;
@@ -77,7 +80,7 @@ export async function startCad(options: CadOptions): Promise<Cad> {
   const log = options.log ?? (() => undefined);
   const deps = {
     character: characters[character],
-    token,
+    token: () => token,
     switches,
     random: seededRandom(options.seed ?? 1),
     ledger,
@@ -125,6 +128,9 @@ export async function startCad(options: CadOptions): Promise<Cad> {
         await life?.end();
       })()),
     dropConnections,
+    setToken(next) {
+      token = next;
+    },
     broadcast: (event, payload, room) => life?.broadcast(event, payload, room),
   };
 }

@@ -63,7 +63,7 @@ export async function startLife(deps: LifeDeps): Promise<Life> {
 
   io.use((socket, next) => {
     const token: unknown = socket.handshake.auth["token"];
-    const accepted = !token || (token === deps.token && !switches.refuseToken);
+    const accepted = !token || (token === deps.token() && !switches.refuseToken);
     next(accepted ? undefined : new Error("Authentication failed"));
   });
   io.on("connection", (socket: Socket) => {

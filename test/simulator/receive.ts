@@ -23,7 +23,8 @@ export const createDatabase = (max = 1_000_000): Database => ({
 
 export interface ReceiverDeps {
   character: Character;
-  token: string;
+  /** The one that is good now. */
+  token: () => string;
   switches: Switches;
   random: Random;
   ledger: Ledger;
@@ -65,7 +66,7 @@ export function createReceiver(deps: ReceiverDeps): Receive {
     if (isDeadly(payload)) return die(AUTHENTICATE, finish);
     finish("applied");
     if (switches.authSilent) return;
-    const accepted = !switches.authFails && isRecord(payload) && payload["token"] === deps.token;
+    const accepted = !switches.authFails && isRecord(payload) && payload["token"] === deps.token();
     const answer: Answer = accepted ? { success: true } : { success: false, error: "Authentication failed" };
     socket.emit("authenticated", accepted ? { ...answer, source: "fastapi" } : answer);
     reply?.(answer);

@@ -2,6 +2,7 @@ import { inject, onTestFinished } from "vitest";
 import { functionsEnv } from "../../functions/config.ts";
 import { startFunctions } from "../../functions/node.ts";
 import { parseConfig } from "../../shared/config.ts";
+import { fromDisk } from "../../shared/process.ts";
 import type { Log } from "../../shared/log.ts";
 import type { Receipt } from "../../shared/receipt.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
@@ -71,7 +72,7 @@ export async function startBridge(options: BridgeOptions = {}): Promise<Bridge> 
   let worker: Worker | undefined;
   async function start(env: Record<string, string> = {}): Promise<Worker> {
     const cadEnv = { CAD_BACKEND_URL: cad.url, CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN, WORKER_PORT: "0" };
-    const config = parseConfig(workerEnv, { ...shared, ...cadEnv, ...env });
+    const config = parseConfig(workerEnv, { ...shared, ...cadEnv, ...env }, fromDisk);
     const started = await startWorker({ config, random: Math.random, log });
     onTestFinished(() => started.stop());
     worker = started;

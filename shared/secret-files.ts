@@ -1,0 +1,53 @@
+/** Reads a file of a secret. Throws what `node:fs` throws. */
+export type ReadSecret = (path: string) => string;
+
+class EmptyFile extends Error {
+  override name = "EmptyFile";
+}
+
+/** What a file of a secret holds, without the line break at its end. Throws if that is nothing but white space. */
+export function readSecretFile(path: string, read: ReadSecret): string {
+  const text = read(path).replace(/\r?\n$/, "");
+  if (text.trim() === "") throw new EmptyFile("the file is empty");
+  return text;
+}
+
+/** Why a file could not be used, in words that hold neither its path nor anything of what it holds. */
+export function whyUnreadable(error: unknown): string {
+  if (error instanceof EmptyFile) return "is empty";
+  const { code } = error as { code?: unknown };
+  return `cannot be read${typeof code === "string" ? ` (${code})` : ""}`;
+}
+
+/** The secrets that an environment names files for. */
+export interface SecretsOfFiles {
+  /** What the files hold, by the variable that they stand for. */
+  contents: Record<string, string>;
+  /** Where they are, by the same. */
+  paths: Record<string, string>;
+  problems: string[];
+}
+
+/** For every secret NAME, what the file holds that NAME_FILE names. No path is told: it may be a secret put there by mistake. */
+export function readSecrets(
+  names: readonly string[],
+  given: Readonly<Record<string, string | undefined>>,
+  read: ReadSecret | undefined,
+): SecretsOfFiles {
+  const found: SecretsOfFiles = { contents: {}, paths: {}, problems: [] };
+  for (const name of names) {
+    const path = given[`${name}_FILE`];
+    if (path === undefined) continue;
+    found.paths[name] = path;
+    if (!read) found.problems.push(`${name}_FILE: there are no files here; set ${name} itself`);
+    else if (given[name] !== undefined) found.problems.push(`${name}: is set, and so is ${name}_FILE; set one of them`);
+    else {
+      try {
+        found.contents[name] = readSecretFile(path, read);
+      } catch (error) {
+        found.problems.push(`${name}_FILE: the file that it names ${whyUnreadable(error)}`);
+      }
+    }
+  }
+  return found;
+}

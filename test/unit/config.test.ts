@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { z } from "zod";
+import { ConfigError, describeConfig, env, helpText, parseConfig } from "../../shared/config.ts";
+import { fromDisk } from "../../shared/process.ts";
+
+const schema = z.object({
+  PASSWORD: env.note(z.string().min(8, "must have at least 8 characters").describe("A password."), { secret: true }),
+  OLD: env.note(z.string().optional().describe("The one before."), { secret: true, needs: "A" }),
+  A: env.note(z.string().optional().describe("One way."), { oneOf: ["A", "B"], secret: true }),
+  B: env.note(z.string().optional().describe("Another way."), { oneOf: ["A", "B"] }),
+  PLAIN: z.string().default("x").describe("No secret."),
+});
+
+function file(content: string): string {
+  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-config-"));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  writeFileSync(join(dir, "secret"), content);
+  return join(dir, "secret");
+}
+
+/** What is wrong with an environment. */
+function problems(environment: Record<string, string>) {
+  try {
+    parseConfig(schema, environment, fromDisk);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems;
+  }
+}
+
+describe("a secret from a file", () => {
+  test.each([
+    ["correct horse", "correct horse"],
+    ["correct horse\n", "correct horse"],
+    ["correct horse\r\n", "correct horse"],
+    [" correct horse \n\n", " correct horse \n"],
+  ])("%j is %j: the line break at its end is no part of it", (content, secret) => {
+    const PASSWORD_FILE = file(content);
+    const config = parseConfig(schema, { PASSWORD_FILE, A: "a", PASSWORD: "" }, fromDisk);
+    expect(config).toMatchObject({ PASSWORD: secret, secretFiles: { PASSWORD: PASSWORD_FILE } });
+  });
+
+  test("one that cannot be used is told by its variable's name, without a path and without what it holds", () => {
+    const bad = {
+      "PASSWORD_FILE: the file that it names is empty": { PASSWORD_FILE: file(" \n") },
+      "PASSWORD_FILE: the file that it names cannot be read (ENOENT)": { PASSWORD_FILE: "/canary/secret" },
+      "PASSWORD_FILE: the file that it names cannot be read (EISDIR)": { PASSWORD_FILE: tmpdir() },
+      "PASSWORD: must have at least 8 characters": { PASSWORD_FILE: file("canary\n") },
+      "PASSWORD: is set, and so is PASSWORD_FILE; set one of them": {
+        PASSWORD: "canary canary",
+        PASSWORD_FILE: file("canary\n"),
+      },
+    };
+    for (const [problem, environment] of Object.entries(bad))
+      expect(problems({ ...environment, A: "a" })).toEqual([problem]);
+  });
+
+  test("is refused on a host that has no files, and ignored for what is no secret", () => {
+    const path = file("correct horse");
+    expect(() => parseConfig(schema, { PASSWORD_FILE: path, A: "a" })).toThrow(
+      "PASSWORD_FILE: there are no files here; set PASSWORD itself",
+    );
+    expect(parseConfig(schema, { PASSWORD: "correct horse", A: "a", PLAIN_FILE: path }, fromDisk).PLAIN).toBe("x");
+  });
+});
+
+describe("variables that go together", () => {
+  const PASSWORD = "correct horse";
+  test("exactly one of two ways is to be chosen, however it is given", () => {
+    const a = file("a");
+    expect(problems({ PASSWORD })).toEqual(["A: is not set, and neither is B; set one of them"]);
+    expect(problems({ PASSWORD, A: "a", B: "b" })).toEqual(["A: is set, and so is B; set one of them"]);
+    expect(problems({ PASSWORD, A_FILE: a, B: "b" })).toEqual(["A: is set, and so is B; set one of them"]);
+    for (const one of [{ A: "a" }, { B: "b" }, { A_FILE: a }]) expect(problems({ PASSWORD, ...one })).toEqual([]);
+  });
+
+  test("one that means nothing without another is refused without it", () => {
+    expect(problems({ PASSWORD, B: "b", OLD: "o" })).toEqual(["OLD: means nothing without A"]);
+    expect(problems({ PASSWORD, A: "a", OLD: "o" })).toEqual([]);
+  });
+
+  test("is told together with everything else that is wrong", () => {
+    expect(problems({ OLD: "o" })).toEqual([
+      "PASSWORD: is not set",
+      "OLD: means nothing without A",
+      "A: is not set, and neither is B; set one of them",
+    ]);
+  });
+});
+
+test("help and the README's table say what may come from a file, and what to choose between", () => {
+  expect(describeConfig(schema)).toEqual([
+    {
+      name: "PASSWORD",
+      fallback: "required",
+      description: "A password. Or `PASSWORD_FILE`, the name of a file that holds it.",
+    },
+    { name: "OLD", fallback: "", description: "The one before. Or `OLD_FILE`, the name of a file that holds it." },
+    {
+      name: "A",
+      fallback: "",
+      description: "One way. Either this or `B` is required. Or `A_FILE`, the name of a file that holds it.",
+    },
+    { name: "B", fallback: "", description: "Another way. Either this or `A` is required." },
+    { name: "PLAIN", fallback: "x", description: "No secret." },
+  ]);
+  expect(helpText("It.", schema, false)).not.toContain("_FILE");
+});
