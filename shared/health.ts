@@ -34,6 +34,18 @@ export const workerHealth = z.object({
   rooms: z.number(),
   /** How many events of each kind came from the CAD, and how many of them did not parse. */
   events: z.record(z.string(), z.object({ received: z.number(), malformed: z.number() })),
+  /** What each handler of the CAD's events did since the worker owns the CAD. */
+  handlers: z.array(
+    z.object({
+      handler: z.string(),
+      what: z.string(),
+      cursor: z.string(),
+      done: z.number(),
+      failed: z.number(),
+      running: z.number(),
+      last_error: z.string().nullable(),
+    }),
+  ),
 });
 export type WorkerHealth = z.infer<typeof workerHealth>;
 

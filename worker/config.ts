@@ -36,6 +36,18 @@ export const workerEnv = z.object({
     .max(3650)
     .default(DEAD_LETTER_DAYS)
     .describe("How long a dead letter is kept, days."),
+  JOURNAL_DAYS: z.coerce
+    .number()
+    .min(1)
+    .max(3650)
+    .default(7)
+    .describe("How long the CAD's events are kept, days: so far back a service can catch up."),
+  JOURNAL_MAX: z.coerce
+    .number()
+    .int()
+    .min(1000)
+    .default(1_000_000)
+    .describe("How many of the CAD's events are kept at most."),
   WORKER_PORT: env.port.default(9464).describe("The worker's own /health."),
   WORKER_HOST: z.string().min(1).default("127.0.0.1").describe("The address that the worker's own /health listens on."),
   WORKER_INSTANCE: z

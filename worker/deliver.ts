@@ -3,7 +3,7 @@ import type { Context, Emit } from "../shared/commands/command.ts";
 import { commandNamed } from "../shared/commands/table.ts";
 import type { Log } from "../shared/log.ts";
 import type { Room } from "../shared/ordering-key.ts";
-import { type Begun, NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../shared/outbox/owned.ts";
+import { NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../shared/outbox/owned.ts";
 import { sleep } from "../shared/sleep.ts";
 import { toIso } from "../shared/time.ts";
 import type { Delivery, Outcome } from "./cad/confirm.ts";
@@ -59,14 +59,6 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     }
   }
 
-  /** What may go on now that this one is not to be sent. */
-  async function behind(id: string, begun: Exclude<Begun, ToSend>): Promise<string[]> {
-    if (begun.answer === "settled") return begun.runnable;
-    if (begun.answer !== "gone") return [];
-    log.error({ command_id: id }, "a command's record is gone from Redis: it cannot be sent, and gives way");
-    return outbox.giveWay(id);
-  }
-
   /** One try: asks whether it may go, sends it, and decides what follows. */
   async function sendOnce(id: string, place: Place): Promise<Tried> {
     const asked = performance.now();
@@ -74,7 +66,7 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     if (begun.answer === "not-owner") throw new NotOwner();
     if (begun.answer !== "send") {
       place.answered();
-      return { heard: "nothing", next: { follow: "done", runnable: await behind(id, begun) } };
+      return { heard: "nothing", next: { follow: "done", runnable: begun.answer === "settled" ? begun.runnable : [] } };
     }
     if (!options.mayEmit()) throw new NotOwner();
     if (performance.now() - asked > STALE_MS) return { heard: "nothing", next: { follow: "again" } };

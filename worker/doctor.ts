@@ -91,7 +91,7 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
     connected: (recovered) => held.session?.events.connected(recovered),
     refused: (why) => held.session?.events.refused(why),
     disconnected: (why) => held.session?.events.disconnected(why),
-    event: (name, payload) => held.session?.events.event(name, payload),
+    event: async (name, payload) => (await held.session?.events.event(name, payload)) ?? false,
   });
   const session = createSession({
     transport,
@@ -104,7 +104,7 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
       fenceTimeoutMs: CAD_ANSWER_MS,
       fenceIdleMs: CAD_ANSWER_MS,
     },
-    onEvent: silent,
+    onEvent: async () => false,
     log: noLog,
   });
   held.session = session;

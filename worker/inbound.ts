@@ -1,40 +1,224 @@
-import type { CadEvent } from "../shared/events/event.ts";
+import { type CadEvent, marksOf } from "../shared/events/event.ts";
 import type { WorkerHealth } from "../shared/health.ts";
+import type { JournalEntry, NewEntry } from "../shared/journal/entry.ts";
+import type { JournalWriter } from "../shared/journal/write.ts";
 import type { Log } from "../shared/log.ts";
+import type { OrderingKey } from "../shared/ordering-key.ts";
+import type { Micros } from "../shared/time.ts";
 
-/** Takes the CAD's events: parses, counts and logs each. Whatever the CAD sends, it never throws. */
-export interface Inbound {
-  handle(event: string, payload: unknown, own: string | undefined): void;
-  counts(): WorkerHealth["events"];
-  /** How many kinds of events it has a handler for. */
-  registered: number;
-}
+/** How many events wait for the journal at most: some seconds of a burst, while Redis does not answer. */
+const MAX_PENDING = 20_000;
+const BATCH = 256;
+/** A payload that is larger is not kept, bytes of JSON: a CAD's own limit for what it takes. */
+const MAX_PAYLOAD = 1_000_000;
+/** An event may say that it happened so much later than it came in, us; clocks differ. Beyond, it is not believed. */
+const AHEAD_US = 60_000_000;
 
 /** Events that the bridge does not know are counted together: their names come from outside and have no bound. */
 const UNKNOWN = "(unknown)";
+const MAX_NAME = 100;
 
-export function createInbound(events: readonly CadEvent[], log: Log): Inbound {
-  const known = new Map(events.map((event) => [event.name, event]));
-  const counts = new Map([...known.keys(), UNKNOWN].map((name) => [name, { received: 0, malformed: 0 }]));
+/** An event as it came from the CAD. */
+export interface Taken {
+  event: string;
+  payload: unknown;
+  /** The command that it is the echo of. */
+  own?: string | undefined;
+  /** true: it was missed at first, and came by recovery. */
+  recovered?: true | undefined;
+}
+
+/** Takes the CAD's events, and writes them into the journal in the order in which they came. */
+export interface Inbound {
+  /** Answers true once it is in the journal, false if it never will be. Whatever the CAD sent, it never throws. */
+  take(event: Taken): Promise<boolean>;
+  /** Something that the bridge itself has to say. */
+  say(event: string, keys: readonly OrderingKey[], payload: unknown, recovered?: boolean): Promise<boolean>;
+  /** What comes from now on waits, so that what was missed before can be written first; `say` and recovered events do not. */
+  hold(): void;
+  release(): void;
+  /** Answers true once everything that was taken before, and is not held, is in the journal; false if it never will be. */
+  flushed(): Promise<boolean>;
+  /** How many events could not be kept since the last `found`: they are to be recovered, or told of as a gap. */
+  lost(): number;
+  found(): void;
+  counts(): WorkerHealth["events"];
+  /** Writes until the signal aborts and nothing is left, or the CAD is not ours any more. */
+  run(): Promise<void>;
+}
+
+export interface InboundOptions {
+  events: readonly CadEvent[];
+  journal: Pick<JournalWriter, "append">;
+  /** Nothing is written before. */
+  ready: Promise<unknown>;
+  /** What was written, in its order. */
+  onWritten(entries: readonly JournalEntry[]): void;
+  /** More came than can be kept: the CAD is to be asked again for what is lost now. */
+  onOverflow(): void;
+  now: () => Micros;
+  signal: AbortSignal;
+  log: Log;
+}
+
+interface Pending {
+  entry: Omit<NewEntry, "ageMs">;
+  takenAt: number;
+  written(inJournal: boolean): void;
+}
+
+export function createInbound(options: InboundOptions): Inbound {
+  const { journal, signal, log } = options;
+  const reader = createReader(options.events, options.now, log);
+  let queue: Pending[] = [];
+  let held: Pending[] | undefined;
+  let flushing: { upTo: number; done(inJournal: boolean): void }[] = [];
+  let entered = 0;
+  let written = 0;
+  let lost = 0;
+  let over = false;
+  let wake = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => wake.resolve(), { once: true });
+
+  function enter(...pending: Pending[]): void {
+    queue.push(...pending);
+    entered += pending.length;
+    wake.resolve();
+  }
+
+  function lose(): Promise<boolean> {
+    lost += 1;
+    if (lost === 1 && !over) {
+      log.error({ pending: MAX_PENDING }, "more events wait for the journal than may wait: they are to be recovered");
+      options.onOverflow();
+    }
+    return Promise.resolve(false);
+  }
+
+  function add(entry: Pending["entry"], mayWait: boolean): Promise<boolean> {
+    if (over || queue.length + (held?.length ?? 0) >= MAX_PENDING) return lose();
+    return new Promise((resolve) => {
+      const pending = { entry, takenAt: performance.now(), written: resolve };
+      if (mayWait && held) held.push(pending);
+      else enter(pending);
+    });
+  }
+
+  async function writeAll(): Promise<void> {
+    while (queue.length > 0) {
+      const batch = queue.slice(0, BATCH);
+      queue = queue.slice(BATCH);
+      try {
+        const now = performance.now();
+        const entries = await journal.append(batch.map((p) => ({ ...p.entry, ageMs: now - p.takenAt })));
+        written += batch.length;
+        for (const p of batch) p.written(true);
+        options.onWritten(entries.filter((e) => e !== undefined));
+      } catch (error) {
+        for (const p of batch) p.written(false);
+        throw error;
+      }
+      for (const f of flushing) if (f.upTo <= written) f.done(true);
+      flushing = flushing.filter((f) => f.upTo > written);
+    }
+  }
 
   return {
-    registered: known.size,
-    counts: () => Object.fromEntries(counts),
-    handle(name, payload, own) {
-      const event = known.get(name);
-      const count = counts.get(event ? name : UNKNOWN);
-      if (count) count.received += 1;
-      if (!event) return log.info({ event: name.slice(0, 100) }, "an event that the bridge does not know");
-      const parsed = event.payload.safeParse(payload);
-      if (parsed.success) {
-        // The echo of an own command says what the line of its outcome says as well.
-        const say = own === undefined ? log.info.bind(log) : log.debug.bind(log);
-        say({ event: name, about: event.keys(parsed.data), own_command: own }, "event");
-      } else {
-        if (count) count.malformed += 1;
-        const wrong = parsed.error.issues.map((issue) => issue.path.join(".") || "(the payload)");
-        log.warn({ event: name, wrong }, "an event whose payload does not parse");
+    take: (taken) => add(reader.read(taken), taken.recovered === undefined),
+    say: (event, keys, payload, recovered) =>
+      add({ ...NOTHING, kind: "bridge", event, keys, payload, recovered }, false),
+    hold: () => void (held ??= []),
+    release() {
+      enter(...(held ?? []));
+      held = undefined;
+    },
+    async flushed() {
+      if (over || entered === written) return !over;
+      return await new Promise((done) => flushing.push({ upTo: entered, done }));
+    },
+    lost: () => lost,
+    found: () => void (lost = 0),
+    counts: reader.counts,
+    async run() {
+      try {
+        await options.ready;
+        for (;;) {
+          await writeAll();
+          if (signal.aborted) return;
+          wake = Promise.withResolvers();
+          if (queue.length === 0) await wake.promise;
+        }
+      } finally {
+        over = true;
+        for (const p of [...queue, ...(held ?? [])]) p.written(false);
+        for (const f of flushing) f.done(false);
       }
     },
   };
+}
+
+const NOTHING = { occurredAt: undefined, eventId: undefined, own: undefined, recovered: undefined, wrong: [] };
+
+/** Makes an entry of whatever the CAD sent, and counts it. */
+function createReader(events: readonly CadEvent[], now: () => Micros, log: Log) {
+  const known = new Map(events.map((event) => [event.name, event]));
+  const counts = new Map([...known.keys(), UNKNOWN].map((name) => [name, { received: 0, malformed: 0 }]));
+
+  function count(name: string, malformed: boolean): void {
+    const counted = counts.get(known.has(name) ? name : UNKNOWN);
+    if (counted) counted.received += 1;
+    if (counted && malformed) counted.malformed += 1;
+  }
+
+  function read({ event: name, payload, own, recovered }: Taken): Pending["entry"] {
+    const entry = { ...NOTHING, event: name.slice(0, MAX_NAME), payload, own, recovered, keys: OTHER };
+    const event = known.get(name);
+    const size = sizeOf(payload);
+    if (size === undefined || size > MAX_PAYLOAD) {
+      count(name, true);
+      const wrong = [size === undefined ? "it cannot be written as JSON" : `it is ${size} bytes of JSON: not kept`];
+      log.warn({ event: entry.event, wrong }, "an event whose payload cannot be kept");
+      return { ...entry, kind: "malformed", payload: null, wrong };
+    }
+    const { eventId, occurredAt } = marksOf(payload);
+    if (!event) {
+      count(name, false);
+      log.info({ event: entry.event }, "an event that the bridge does not know");
+      return { ...entry, kind: "unknown", eventId, occurredAt: believed(occurredAt, now()) };
+    }
+    const parsed = event.payload.safeParse(payload);
+    count(name, !parsed.success);
+    if (!parsed.success) {
+      const wrong = parsed.error.issues.map((issue) => issue.path.join(".") || "(the payload)");
+      log.warn({ event: name, wrong }, "an event whose payload does not parse");
+      return { ...entry, kind: "malformed", eventId, wrong };
+    }
+    const keys = event.keys(parsed.data);
+    const at = believed(occurredAt ?? event.occurred?.(parsed.data), now());
+    // The echo of an own command says what the line of its outcome says as well.
+    (own === undefined ? log.info.bind(log) : log.debug.bind(log))(
+      { event: name, about: keys, own_command: own },
+      "event",
+    );
+    return { ...entry, kind: "event", keys, eventId, occurredAt: at };
+  }
+
+  return { read, counts: () => Object.fromEntries(counts) };
+}
+
+const OTHER: readonly OrderingKey[] = ["other"];
+
+/** When it happened; undefined if that is no time, or one that has not come yet. */
+function believed(text: string | null | undefined, now: Micros): Micros | undefined {
+  const at = Date.parse(text ?? "") * 1000;
+  return Number.isNaN(at) || at > now + AHEAD_US ? undefined : at;
+}
+
+/** Bytes of JSON, about; undefined for what JSON cannot hold. */
+function sizeOf(payload: unknown): number | undefined {
+  try {
+    return JSON.stringify(payload ?? null).length;
+  } catch {
+    return undefined;
+  }
 }

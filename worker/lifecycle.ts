@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { checkRedis } from "../shared/redis-check.ts";
+import { createSealer } from "../shared/seal.ts";
 import { sleep } from "../shared/sleep.ts";
 import { closeRedis, connectRedis } from "../shared/redis.ts";
 import type { Log } from "../shared/log.ts";
@@ -36,6 +37,7 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
   const redis = connectRedis(config.REDIS_URL, "worker", log);
   const connectQueue = () => connectRedis(config.REDIS_URL, "queue", log);
   const control = connectRedis(config.REDIS_URL, "worker", log);
+  const sealer = createSealer([]);
   const stopping = new AbortController();
   const failed = Promise.withResolvers<never>();
   const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));
@@ -53,7 +55,19 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
     const lease = await acquireLease(redis, keys, instance, stopping.signal, log);
     if (!lease) return;
     log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
-    owner = startOwner({ config, instance, redis, connectQueue, keys, lease, onWedged, startedAt, random, log });
+    owner = startOwner({
+      config,
+      instance,
+      redis,
+      connectQueue,
+      keys,
+      sealer,
+      lease,
+      onWedged,
+      startedAt,
+      random,
+      log,
+    });
     await new Promise((resolve) => {
       AbortSignal.any([lease.lost, stopping.signal]).addEventListener("abort", resolve, { once: true });
       if (lease.lost.aborted || stopping.signal.aborted) resolve(undefined);

@@ -1,10 +1,11 @@
 import type { Redis } from "ioredis";
-import { events } from "../shared/events/table.ts";
 import { type WorkerHealth, withoutCredentials } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
+import { journalKeys } from "../shared/journal/keys.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
-import { openOwnedOutbox } from "../shared/outbox/owned.ts";
+import { NotOwner, openOwnedOutbox } from "../shared/outbox/owned.ts";
 import { fromDisk } from "../shared/process.ts";
+import type { Sealer } from "../shared/seal.ts";
 import { sleep } from "../shared/sleep.ts";
 import { startCadConnection } from "./cad/connection.ts";
 import { openRoomBook } from "./cad/rooms.ts";
@@ -13,7 +14,7 @@ import type { WorkerConfig } from "./config.ts";
 import { createDeliver } from "./deliver.ts";
 import { CONCURRENCY, createDrain } from "./drain.ts";
 import { createGate } from "./gate.ts";
-import { createInbound } from "./inbound.ts";
+import { createCadEvents } from "./events.ts";
 import { startJobs } from "./jobs.ts";
 import type { Lease } from "./lease.ts";
 import { createQuarantine } from "./quarantine.ts";
@@ -37,6 +38,7 @@ export interface OwnerOptions {
   /** Opens a connection for BullMQ. */
   connectQueue(): Redis;
   keys: OutboxKeys;
+  sealer: Sealer;
   lease: Lease;
   /** No job comes out of the queue, and nothing helps: the process had better end. */
   onWedged(): void;
@@ -54,11 +56,22 @@ export interface Owner {
 }
 
 export function startOwner(options: OwnerOptions): Owner {
-  const { config, redis, keys, lease, random, log } = options;
+  const { config, redis, keys, lease, sealer, random, log } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   const outbox = openOwnedOutbox(redis, keys, lease.token, config.DEAD_LETTER_DAYS * DAY_MS);
-  const inbound = createInbound(events, log);
+  const cadEvents = createCadEvents({
+    config,
+    redis,
+    keys: journalKeys(config.REDIS_PREFIX),
+    sealer,
+    token: lease.token,
+    more: [],
+    onOverflow: () => connection.reconnect(),
+    random,
+    signal,
+    log,
+  });
 
   const connection = startCadConnection({
     url: config.CAD_BACKEND_URL,
@@ -71,7 +84,7 @@ export function startOwner(options: OwnerOptions): Owner {
       fenceTimeoutMs: FENCE_TIMEOUT_MS,
       fenceIdleMs: FENCE_IDLE_MS,
     },
-    onEvent: (event, payload, own) => inbound.handle(event, payload, own),
+    onEvent: (event, payload, own) => cadEvents.inbound.take({ event, payload, own }),
     onChange: () => {
       gate.changed();
       reporter.changed();
@@ -140,15 +153,19 @@ export function startOwner(options: OwnerOptions): Owner {
       connection_attempts: cad.attempts,
       connections: cad.connections,
       last_error: cad.lastError ?? null,
-      event_handlers_registered: inbound.registered,
+      event_handlers_registered: cadEvents.handlers().length,
       uptime_seconds: Math.round((performance.now() - options.startedAt) / 1000),
       in_flight: cad.inFlight,
       rooms: cad.rooms,
-      events: inbound.counts(),
+      events: cadEvents.inbound.counts(),
+      handlers: cadEvents.handlers(),
     };
   }
 
   const draining = drain.run();
+  const listening = cadEvents.run().catch((error: unknown) => {
+    if (!(error instanceof NotOwner)) throw error;
+  });
   const reporting = reporter.run();
 
   let stopped: Promise<void> | undefined;
@@ -158,7 +175,7 @@ export function startOwner(options: OwnerOptions): Owner {
     if (settle) await Promise.race([draining, sleep(IN_FLIGHT_GRACE_MS)]);
     await connection.stop();
     // While Redis is away they may take longer than a stop may: what they hold is in Redis all the same.
-    await Promise.race([Promise.all([draining, reporting]), sleep(REST_MS)]);
+    await Promise.race([Promise.all([draining, reporting, listening]), sleep(REST_MS)]);
     await jobs.stop();
     if (settle) await reporter.goodbye();
   }

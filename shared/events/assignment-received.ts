@@ -9,11 +9,21 @@ export const assignmentReceived = defineEvent({
     unitId: cadId,
     incidentId: maybe(cadId),
     incident: maybe(z.looseObject({ incidentId: maybe(cadId) })),
+    timestamp: maybe(z.string()),
   }),
   keys: (p) => {
     const incident = p.incidentId ?? p.incident?.incidentId;
     return incident == null ? [unitKey(p.unitId)] : [unitKey(p.unitId), incidentKey(incident)];
   },
+  changes: (p) => {
+    const incident = p.incidentId ?? p.incident?.incidentId;
+    if (incident == null) return [];
+    return [
+      { about: `unit:${p.unitId}`, aspect: "assignment", value: { incidentId: incident } },
+      { about: `incident:${incident}`, aspect: `unit:${p.unitId}`, value: { assigned: true } },
+    ];
+  },
+  occurred: (p) => p.timestamp,
   examples: [
     {
       unitId: "M12",

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { OrderingKey } from "../ordering-key.ts";
+import type { OrderingKey, Room } from "../ordering-key.ts";
 
 /**
  * The whole story of one event that the CAD broadcasts. What the CAD sends is not trustworthy: schemas take extra
- * keys, and what does not parse is counted as malformed, never thrown.
+ * keys, and what does not parse is kept as malformed, never thrown.
  */
 export interface CadEvent<Payload = unknown> {
   name: string;
@@ -11,14 +11,37 @@ export interface CadEvent<Payload = unknown> {
   payload: z.ZodType<Payload>;
   /** The unit and the incident that it is about. */
   keys(payload: Payload): OrderingKey[];
+  /** What it says of units and incidents: the state that GET /units and /incidents tell. */
+  changes(payload: Payload): Change[];
+  /** When it happened, where the payload says so; see `occurredAt` for what every event may carry. */
+  occurred?(payload: Payload): string | null | undefined;
   examples: readonly [Record<string, unknown>, ...Record<string, unknown>[]];
+}
+
+/** One thing that is known of a unit or an incident: the newest value of an aspect counts. */
+export interface Change {
+  about: Room;
+  aspect: string;
+  value: unknown;
 }
 
 /** Declares an event; the payload's type follows from its schema. */
 export const defineEvent = <Payload>(event: CadEvent<Payload>) => event;
 
 /** An id as the CAD sends it: a text, or the number that a database made of one. */
-export const cadId = z.union([z.string().min(1), z.number()]).transform(String);
+export const cadId = z.union([z.string().min(1).max(200), z.number()]).transform(String);
 
 /** A field that may be missing or null: both mean that the CAD does not say. */
 export const maybe = <T extends z.ZodType>(schema: T) => schema.nullish();
+
+/** What a CAD that can replay its events puts into each of them, beside what the event is about. */
+const marks = z.looseObject({
+  eventId: z.string().min(1).max(200).nullish().catch(undefined),
+  occurredAt: z.string().nullish().catch(undefined),
+});
+
+/** The CAD's own id of the event, and when it says that it happened; undefined where it does not say. */
+export function marksOf(payload: unknown): { eventId: string | undefined; occurredAt: string | undefined } {
+  const { data } = marks.safeParse(payload);
+  return { eventId: data?.eventId ?? undefined, occurredAt: data?.occurredAt ?? undefined };
+}

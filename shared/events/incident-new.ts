@@ -7,6 +7,7 @@ export const incidentNew = defineEvent({
   summary: "An incident was created",
   payload: z.looseObject({ incidentId: cadId }),
   keys: (p) => [incidentKey(p.incidentId)],
+  changes: (p) => [{ about: `incident:${p.incidentId}`, aspect: "details", value: p }],
   examples: [
     {
       incidentId: "INC-2026-004711",

@@ -7,5 +7,6 @@ export const incidentStatusUpdated = defineEvent({
   summary: "An incident's new status",
   payload: z.looseObject({ incidentId: cadId, status: z.string() }),
   keys: (p) => [incidentKey(p.incidentId)],
+  changes: (p) => [{ about: `incident:${p.incidentId}`, aspect: "status", value: p.status }],
   examples: [{ incidentId: "INC-2026-004711", status: "TRANSPORTING" }],
 });

@@ -1,12 +1,19 @@
 import { z } from "zod";
 import { incidentKey } from "../ordering-key.ts";
-import { cadId, defineEvent } from "./event.ts";
+import { cadId, defineEvent, maybe } from "./event.ts";
 
 export const incidentTimestampUpdated = defineEvent({
   name: "incident:timestamp:updated",
   summary: "One of an incident's times",
-  payload: z.looseObject({ incidentId: cadId, field: z.string(), timestamp: z.string(), location: z.unknown() }),
+  payload: z.looseObject({ incidentId: cadId, field: z.string(), timestamp: z.string(), location: maybe(z.unknown()) }),
   keys: (p) => [incidentKey(p.incidentId)],
+  changes: (p) => [
+    {
+      about: `incident:${p.incidentId}`,
+      aspect: `time:${p.field}`,
+      value: { timestamp: p.timestamp, location: p.location ?? null },
+    },
+  ],
   examples: [
     {
       incidentId: "INC-2026-004711",

@@ -19,3 +19,8 @@ export const events: readonly CadEvent[] = [
   transportCompletedEvent,
   metricsUpdatedEvent,
 ];
+
+const byName = new Map(events.map((event) => [event.name, event]));
+
+/** The event of that name; undefined for one that is in no table. */
+export const eventNamed = (name: string): CadEvent | undefined => byName.get(name);

@@ -12,6 +12,13 @@ export const unitLocationUpdated = defineEvent({
     speed: maybe(z.number()).describe("m/s"),
   }),
   keys: (p) => [unitKey(p.unitId)],
+  changes: (p) => [
+    {
+      about: `unit:${p.unitId}`,
+      aspect: "location",
+      value: { location: p.location, heading: p.heading ?? null, speed: p.speed ?? null },
+    },
+  ],
   examples: [
     {
       unitId: "M12",

@@ -82,15 +82,15 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): 
   const append = script(redis, "outboxAppend", APPEND, [keys.base, keys.cad]);
   return {
     async append(m) {
-      const key = m.idempotencyKey ?? m.id;
+      const idem = m.idempotencyKey === undefined ? "" : JSON.stringify([m.user, m.idempotencyKey]);
       const ttl = m.ttlSeconds === undefined ? "" : m.ttlSeconds * 1_000_000;
       const reply = await append(
         ...[m.id, m.kind, JSON.stringify(m.keys), m.body, m.user, m.role, m.fingerprint],
         ...[
           m.latestWins ? "1" : "",
           ttl,
-          JSON.stringify([m.user, key]),
-          key,
+          idem,
+          m.idempotencyKey ?? "",
           IDEMPOTENCY_MS,
           maxBacklog,
           KEPT_MS,

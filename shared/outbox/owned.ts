@@ -4,7 +4,6 @@ import { script, type ScriptReply } from "../redis.ts";
 import type { Role } from "../roles.ts";
 import type { Micros } from "../time.ts";
 import { BEGIN } from "./begin.ts";
-import { GIVE_WAY } from "./give-way.ts";
 import type { OutboxKeys } from "./keys.ts";
 import { KEPT_MS } from "./outbox.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
@@ -28,7 +27,6 @@ export type Begun =
   | { answer: "settled"; runnable: string[] }
   /** Another one is before it in one of its lines. */
   | { answer: "waiting" }
-  /** It has no record, and cannot be sent: it is to give way. */
   | { answer: "gone" }
   /** The lease is not this worker's: nothing may be sent. */
   | { answer: "not-owner" };
@@ -54,8 +52,6 @@ export class NotOwner extends Error {
 export interface OwnedOutbox {
   /** Marks it sent, if it may be sent now. Asked right before every send and after every wait. */
   begin(id: string): Promise<Begun>;
-  /** Takes one whose record is gone out of its lines; answers with those that have become runnable. */
-  giveWay(id: string): Promise<string[]>;
   /** Notes that the receiver refused it for now; answers how often it has. */
   refused(id: string): Promise<number>;
   /** Records a final state, and answers with those that have become runnable. Throws NotOwner. */
@@ -76,7 +72,6 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, d
   const beginScript = script(redis, "outboxBegin", BEGIN, [keys.base, keys.cad]);
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
-  const giveWayScript = script(redis, "outboxGiveWay", GIVE_WAY, [keys.base, keys.cad]);
 
   const settleBatch = batched(async (batch: Settlement[]) => {
     const args = batch.flatMap((s) => [s.id, s.state, s.reason, s.by]);
@@ -87,18 +82,6 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, d
     begin: batched(async (ids: string[]) =>
       rows(await beginScript(token, KEPT_MS, deadKeptMs, ...ids)).map(parseBegun),
     ),
-
-    // One look through the lines at a time, for all that are asked about meanwhile.
-    giveWay: batched(async (ids: string[]) => {
-      const runnable: string[] = [];
-      for (let cursor = "0"; ;) {
-        const reply = await giveWayScript(cursor, ...ids);
-        const [next, ...heads] = Array.isArray(reply) ? reply.map(String) : [];
-        runnable.push(...heads);
-        if (next === undefined || next === "0") return ids.map((_, i) => (i === 0 ? runnable : []));
-        cursor = next;
-      }
-    }),
 
     refused: (id) => redis.hincrby(keys.record(id), "refusals", 1),
 

@@ -53,6 +53,8 @@ export interface Cad {
   setToken(token: string): void;
   /** Pretends to be an MDT or a dashboard, or sends what is malformed. To everybody, or to one room. */
   broadcast(event: string, payload: unknown, room?: string): void;
+  /** Broadcasts, and waits until everybody has acked it; rejects if somebody does not within 5 s. */
+  ask(event: string, payload: unknown): Promise<unknown[]>;
 }
 
 /** Starts a CAD; rejects with what to do if it can't have its port. */
@@ -132,5 +134,6 @@ export async function startCad(options: CadOptions): Promise<Cad> {
       token = next;
     },
     broadcast: (event, payload, room) => life?.broadcast(event, payload, room),
+    ask: async (event, payload) => (await life?.ask(event, payload)) ?? [],
   };
 }

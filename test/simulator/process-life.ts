@@ -5,12 +5,17 @@ import { Server, type Socket } from "socket.io";
 import { Freezer } from "./freezer.ts";
 import { createReceiver, type ReceiverDeps } from "./receive.ts";
 
+/** How long everybody has to ack a broadcast, ms. */
+const ASK_MS = 5000;
+
 /** One life of the CAD's process: from listening to its end, with every connection and room that it has. */
 export interface Life {
   port: number;
   freezer: Freezer;
   connections(): number;
   broadcast(event: string, payload: unknown, room?: string): void;
+  /** The same with an ack asked for; answers with those that came in time. */
+  ask(event: string, payload: unknown): Promise<unknown[]>;
   /** Every connection is cut, nothing in progress finishes, the port is free. Safe to repeat. */
   end(): Promise<void>;
 }
@@ -99,6 +104,7 @@ export async function startLife(deps: LifeDeps): Promise<Life> {
     freezer,
     connections: () => io.engine.clientsCount,
     broadcast,
+    ask: async (event, payload) => (await io.timeout(ASK_MS).emitWithAck(event, payload)) as unknown[],
     end: () =>
       (ending ??= (async () => {
         dead = true;

@@ -23,6 +23,7 @@ const WORKER: WorkerHealth = {
   in_flight: 0,
   rooms: 0,
   events: {},
+  handlers: [],
 };
 const NOW = 1_000_000_000;
 const EMPTY: Backlog = {

@@ -21,10 +21,10 @@ function fresh(rooms: () => Promise<never[]> = async () => []) {
     rooms: { all: rooms, note: () => undefined },
     mode: "auto",
     times: { confirmMs: 1000, authWaitMs: 50, fenceTimeoutMs: 1000, fenceIdleMs: 10 },
-    onEvent: () => undefined,
+    onEvent: async () => true,
     log: keptLog().log,
   });
-  const authenticated = () => session.events.event("authenticated", { success: true });
+  const authenticated = () => void session.events.event("authenticated", { success: true });
   return { session, emitted, fences, line, authenticated };
 }
 

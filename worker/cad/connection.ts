@@ -61,7 +61,7 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     connected: (recovered) => session?.events.connected(recovered),
     refused: (reason) => session?.events.refused(reason),
     disconnected: (reason) => session?.events.disconnected(reason),
-    event: (name, payload) => session?.events.event(name, payload),
+    event: async (name, payload) => (await session?.events.event(name, payload)) ?? false,
   };
   const transport = createTransport(options.url, options.token, toSession);
 

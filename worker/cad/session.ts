@@ -31,8 +31,8 @@ export interface SessionOptions {
   rooms: RoomBook;
   mode: ConfirmMode;
   times: SessionTimes;
-  /** An event of the CAD; `own`: the command that it is the echo of. */
-  onEvent(event: string, payload: unknown, own: string | undefined): void;
+  /** An event of the CAD; `own`: the command that it is the echo of. Answers true once it is safe. */
+  onEvent(event: string, payload: unknown, own: string | undefined): Promise<boolean>;
   log: Log;
 }
 
@@ -126,9 +126,10 @@ export function createSession(options: SessionOptions): Session {
       },
       refused: end,
       disconnected: end,
-      event(name, payload) {
-        if (name === "authenticated") return authAnswer.resolve(payload);
-        options.onEvent(name, payload, confirmations?.heard(name, payload));
+      async event(name, payload) {
+        if (name !== "authenticated") return await options.onEvent(name, payload, confirmations?.heard(name, payload));
+        authAnswer.resolve(payload);
+        return true;
       },
     },
     ended: ended.promise,

@@ -6,7 +6,8 @@ export interface TransportEvents {
   /** It could not connect, or the CAD refused the token. */
   refused(reason: string): void;
   disconnected(reason: string): void;
-  event(name: string, payload: unknown): void;
+  /** Answers true once the event is safe: only then is it acked, if the CAD asked for an ack. */
+  event(name: string, payload: unknown): Promise<boolean>;
 }
 
 export interface Transport {
@@ -57,9 +58,9 @@ export function createTransport(url: string, token: () => string, on: TransportE
     on.disconnected(reason);
   });
   socket.onAny((name: unknown, payload: unknown, ...more: unknown[]) => {
-    on.event(String(name), payload);
     const ack = [payload, ...more].at(-1);
-    if (typeof ack === "function") (ack as () => void)();
+    const safe = on.event(String(name), payload === ack && typeof ack === "function" ? undefined : payload);
+    if (typeof ack === "function") void safe.then((inJournal) => inJournal && (ack as () => void)());
   });
 
   const answer = () => {

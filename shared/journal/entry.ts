@@ -1,0 +1,48 @@
+import type { OrderingKey } from "../ordering-key.ts";
+import type { Micros } from "../time.ts";
+
+/**
+ * - `event`: an event of the table, as its schema parsed it
+ * - `malformed`: an event of the table whose payload does not parse; `wrong` says where
+ * - `unknown`: an event that is in no table
+ * - `bridge`: what the bridge itself has to say, such as a gap
+ */
+export const ENTRY_KINDS = ["event", "malformed", "unknown", "bridge"] as const;
+export type EntryKind = (typeof ENTRY_KINDS)[number];
+
+/** What the bridge itself writes into the journal. */
+export const BRIDGE_EVENTS = {
+  /** Events of this time may be missing: `{ from, to, reason }`. */
+  gap: "bridge:gap",
+  /** An incident of the highest priority was created: `{ incidentId, entry }`. */
+  highPriority: "bridge:high-priority",
+} as const;
+
+/** What is written. */
+export interface NewEntry {
+  kind: EntryKind;
+  event: string;
+  /** The units and incidents that it is about. */
+  keys: readonly OrderingKey[];
+  payload: unknown;
+  /** When it happened, if the CAD says so. */
+  occurredAt: Micros | undefined;
+  /** How long ago it came in, ms. */
+  ageMs: number;
+  /** The CAD's own id of it: a second one with the same id is not written. */
+  eventId: string | undefined;
+  /** The bridge's own command that it is the echo of. */
+  own: string | undefined;
+  /** true: it was missed at first, and came by recovery. false: something was missed and could not be recovered. */
+  recovered: boolean | undefined;
+  /** What does not parse, never a value. */
+  wrong: readonly string[];
+}
+
+/** One entry of the journal. Its id is the stream's: MILLISECONDS-NUMBER, strictly increasing. */
+export interface JournalEntry extends Omit<NewEntry, "ageMs"> {
+  id: string;
+  /** The CAD's address, without credentials. */
+  cad: string;
+  receivedAt: Micros;
+}

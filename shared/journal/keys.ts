@@ -1,0 +1,29 @@
+/** The names of what the way back has in Redis; shared/journal/FORMAT.md says what each holds. */
+export interface JournalKeys {
+  /** The base name of the CAD backend, where lease and owner stand. */
+  cad: string;
+  journal: string;
+  channel: string;
+  heard: string;
+  cursors: string;
+  /** What the handlers made of one entry. */
+  handled(entry: string): string;
+  /** What is known of a unit or an incident (`unit:M12`), and the list of all of one kind. */
+  state(about: string): string;
+  all(kind: "unit" | "incident"): string;
+}
+
+/** @param prefix REDIS_PREFIX */
+export function journalKeys(prefix: string): JournalKeys {
+  const cad = `{${prefix}}:cad`;
+  return {
+    cad,
+    journal: `${cad}:journal`,
+    channel: `${cad}:journalled`,
+    heard: `${cad}:heard`,
+    cursors: `${cad}:cursors`,
+    handled: (entry) => `${cad}:handled:${entry}`,
+    state: (about) => `${cad}:state:${about}`,
+    all: (kind) => `${cad}:all:${kind}`,
+  };
+}

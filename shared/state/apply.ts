@@ -1,0 +1,54 @@
+import type { Redis } from "ioredis";
+import { batched } from "../batch.ts";
+import type { Change } from "../events/event.ts";
+import type { JournalKeys } from "../journal/keys.ts";
+import { parseRoom } from "../ordering-key.ts";
+import { script } from "../redis.ts";
+import type { Sealer } from "../seal.ts";
+import type { Micros } from "../time.ts";
+
+/** What is said of a unit or an incident is kept for so long after the last word of it, ms. */
+export const STATE_KEPT_MS = 30 * 24 * 3_600_000;
+
+/**
+ * KEYS[1] the base name, ARGV: kept_ms, then for each change: kind, id, aspect, at (us), text. A value that is older than the
+ * one that stands there changes nothing. Each aspect has its value, and when that came about under the aspect's name + '@'.
+ */
+const APPLY = `#!lua
+local base, answers = KEYS[1], {}
+for i = 2, #ARGV, 5 do
+  local kind, id, aspect, at, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local key = base .. ':state:' .. kind .. ':' .. id
+  local before = redis.call('HGET', key, aspect .. '@')
+  local newer = not before or tonumber(at) >= tonumber(before)
+  if newer then
+    redis.call('HSET', key, aspect, text, aspect .. '@', at)
+    redis.call('ZADD', base .. ':all:' .. kind, 0, id)
+  end
+  redis.call('PEXPIRE', key, ARGV[1])
+  answers[#answers + 1] = newer and 1 or 0
+end
+return answers`;
+
+/** Aspects that stand in the clear: lists are filtered by them, and they say nothing of a patient. */
+const CLEAR: ReadonlySet<string> = new Set(["status"]);
+
+/** What a state's aspect is sealed with. */
+export const stateSealId = (about: string, aspect: string): string => JSON.stringify([about, aspect]);
+
+/** Notes what an event says of a unit or an incident; answers false if something newer is known already. */
+export type ApplyChange = (change: Change, at: Micros) => Promise<boolean>;
+
+export function openStateWriter(redis: Redis, keys: JournalKeys, sealer: Sealer): ApplyChange {
+  const apply = script(redis, "stateApply", APPLY, [keys.cad]);
+  const applyBatch = batched(async (changes: readonly string[][]) => {
+    const answers = await apply(STATE_KEPT_MS, ...changes.flat());
+    return Array.isArray(answers) ? answers : [];
+  });
+  return async ({ about, aspect, value }, at) => {
+    const { kind, id } = parseRoom(about);
+    const clear = JSON.stringify(value ?? null);
+    const text = CLEAR.has(aspect) ? clear : await sealer.seal("state", stateSealId(about, aspect), clear);
+    return (await applyBatch([kind, id, aspect, String(at), text])) === 1;
+  };
+}

@@ -1,0 +1,144 @@
+import { inject, onTestFinished } from "vitest";
+import { describe, expect, test } from "vitest";
+import { Redis } from "ioredis";
+import { events } from "../../shared/events/table.ts";
+import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
+import { journalKeys } from "../../shared/journal/keys.ts";
+import { openJournalReader, START } from "../../shared/journal/read.ts";
+import { openConsumerRecord } from "../../shared/journal/record.ts";
+import { createSealer } from "../../shared/seal.ts";
+import { type Bridge, startBridge } from "../support/bridge.ts";
+import { until } from "../support/until.ts";
+
+function journalOf(bridge: Bridge) {
+  const redis = new Redis(inject("redisUrl"));
+  onTestFinished(() => redis.disconnect());
+  const keys = journalKeys(bridge.prefix);
+  const reader = openJournalReader(redis, keys, createSealer([]));
+  const entries = () => reader.after(START, 1000);
+  return {
+    redis,
+    keys,
+    entries,
+    has: (event: string, count = 1) =>
+      until(`${count} ${event} in the journal`, async () => {
+        const found = (await entries()).filter((e) => e.event === event);
+        return found.length >= count && found;
+      }),
+    handled: async (entry: JournalEntry, handler: string) =>
+      until(`${handler} has handled ${entry.id}`, async () =>
+        (await openConsumerRecord(redis, keys, 60_000).handled(entry.id)).find((h) => h.handler === handler),
+      ),
+  };
+}
+
+const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
+
+describe("the journal", () => {
+  test("has every event of the table as the CAD sent it, in the order in which they came", async () => {
+    const bridge = await startBridge();
+    const { entries } = journalOf(bridge);
+    const sent = events.map((event) => ({ event: event.name, payload: { ...event.examples[0], extra: event.name } }));
+    for (const { event, payload } of sent) bridge.cad.broadcast(event, payload);
+    const found = await until("all are there", async () => {
+      const all = (await entries()).filter((e) => e.kind !== "bridge");
+      return all.length >= sent.length && all;
+    });
+    expect(found.map(({ event, payload }) => ({ event, payload }))).toEqual(sent);
+    expect(new Set(found.map((e) => e.kind))).toEqual(new Set(["event"]));
+  });
+
+  test.each([
+    ["null", null],
+    ["a text", "M12"],
+    ["a number", 7],
+    ["nothing of what it should have", { some: "thing" }],
+    ["an id of the wrong kind", { unitId: { a: 1 }, status: "x" }],
+  ])("keeps a payload that is %s, as malformed, with what is wrong", async (_what, payload) => {
+    const bridge = await startBridge();
+    const { has } = journalOf(bridge);
+    bridge.cad.broadcast("unit:status:updated", payload);
+    const [entry] = await has("unit:status:updated");
+    expect(entry).toMatchObject({ kind: "malformed", payload, wrong: expect.arrayContaining([expect.any(String)]) });
+    bridge.cad.broadcast("unit:status:updated", { unitId: "M12", status: "enroute" });
+    await has("unit:status:updated", 2);
+  });
+
+  test("keeps an event that is in no table, as unknown", async () => {
+    const bridge = await startBridge();
+    const { has } = journalOf(bridge);
+    bridge.cad.broadcast("shift:changed", { crew: 3 });
+    expect(await has("shift:changed")).toMatchObject([{ kind: "unknown", payload: { crew: 3 }, keys: ["other"] }]);
+  });
+
+  test("marks the echo of an own command with the command's id, and no other event", async () => {
+    const bridge = await startBridge({ cad: { character: "legacy" } });
+    const { has } = journalOf(bridge);
+    bridge.cad.broadcast("unit:status:updated", { unitId: "M12", status: "onscene" });
+    const { command_id: id } = await bridge.deliver("/units/status", { unit_id: "M12", status: "enroute" });
+    const found = await has("unit:status:updated", 2);
+    expect(found.map((e) => [(e.payload as { status: string }).status, e.own])).toEqual([
+      ["onscene", undefined],
+      ["enroute", id],
+    ]);
+  });
+
+  test("has an event before the CAD that asked for an ack gets it", async () => {
+    const bridge = await startBridge({ cad: { character: "modern" } });
+    const { entries } = journalOf(bridge);
+    const answers = await bridge.cad.ask("unit:status:updated", { unitId: "M12", status: "enroute" });
+    expect(answers).toHaveLength(1);
+    expect((await entries()).filter((e) => e.event === "unit:status:updated")).toHaveLength(1);
+  });
+
+  test("writes an event that comes twice under the CAD's own id once", async () => {
+    const bridge = await startBridge();
+    const { has, entries } = journalOf(bridge);
+    const event = { unitId: "M12", status: "enroute", eventId: "e-1" };
+    bridge.cad.broadcast("unit:status:updated", event);
+    bridge.cad.broadcast("unit:status:updated", event);
+    bridge.cad.broadcast("unit:status:updated", { ...event, eventId: "e-2" });
+    await until("the last is there", async () => (await entries()).some((e) => e.eventId === "e-2"));
+    expect((await has("unit:status:updated")).map((e) => e.eventId)).toEqual(["e-1", "e-2"]);
+  });
+});
+
+describe("the handlers", () => {
+  test("each note what they made of an entry, and how long it took", async () => {
+    const bridge = await startBridge();
+    const { has, handled } = journalOf(bridge);
+    bridge.cad.broadcast("incident:new", { incidentId: "I1", priority: 1 });
+    const [entry] = await has("incident:new");
+    if (!entry) throw new Error("no entry");
+    expect(await handled(entry, "state")).toMatchObject({ outcome: "done", tries: 1, durationMs: expect.any(Number) });
+    expect(await handled(entry, "high-priority")).toMatchObject({ outcome: "done" });
+    expect(await has(BRIDGE_EVENTS.highPriority)).toMatchObject([{ kind: "bridge", keys: ["incident:I1"] }]);
+  });
+
+  test("go on where they were when another worker takes over, and miss nothing in between", async () => {
+    const bridge = await startBridge();
+    const { has, handled } = journalOf(bridge);
+    bridge.cad.broadcast("incident:new", { incidentId: "I1", priority: 1 });
+    await has(BRIDGE_EVENTS.highPriority);
+    await bridge.worker()?.stop();
+    await bridge.startWorker();
+    await bridge.healthy();
+    bridge.cad.broadcast("incident:new", { incidentId: "I2", priority: 1 });
+    const notices = await has(BRIDGE_EVENTS.highPriority, 2);
+    expect(notices.map((e) => e.keys[0])).toEqual(["incident:I1", "incident:I2"]);
+    const [, second] = await has("incident:new", 2);
+    if (!second) throw new Error("no entry");
+    await handled(second, "state");
+  });
+
+  test("a later-arriving older event does not overwrite what is newer", async () => {
+    const bridge = await startBridge();
+    const { has, handled, redis, keys } = journalOf(bridge);
+    bridge.cad.broadcast("unit:status:updated", { unitId: "M12", status: "onscene", occurredAt: minutesAgo(1) });
+    bridge.cad.broadcast("unit:status:updated", { unitId: "M12", status: "enroute", occurredAt: minutesAgo(5) });
+    const [, older] = await has("unit:status:updated", 2);
+    if (!older) throw new Error("no entry");
+    await handled(older, "state");
+    expect(await redis.hget(keys.state("unit:M12"), "status")).toBe('"onscene"');
+  });
+});

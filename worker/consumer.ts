@@ -1,0 +1,243 @@
+import { backoffMs } from "../shared/backoff.ts";
+import type { JournalEntry } from "../shared/journal/entry.ts";
+import { compareIds, type JournalReader, START } from "../shared/journal/read.ts";
+import type { ConsumerRecord, Handled } from "../shared/journal/record.ts";
+import type { Log } from "../shared/log.ts";
+import { redisFault } from "../shared/redis.ts";
+import { SealError } from "../shared/seal.ts";
+import { sleep } from "../shared/sleep.ts";
+import { type Handler, HandlerError } from "./handlers/handler.ts";
+
+/** How often a handler is given an entry that it fails at, and how long it waits between, ms: about 8 s in all. */
+const MAX_TRIES = 6;
+const RETRY_FROM_MS = 250;
+const RETRY_TO_MS = 5000;
+/** How many entries a handler works on at once; none of them share a unit or an incident. */
+const WINDOW = 256;
+/** How often what was done is noted, ms: after a crash, that much is done again. */
+const NOTE_MS = 100;
+/** How many written entries wait in memory for a slow handler; beyond, it reads them from the journal again. */
+const MAX_AHEAD = 2000;
+const PAGE = 500;
+
+export interface ConsumerOptions {
+  handler: Handler;
+  journal: JournalReader;
+  record: ConsumerRecord;
+  random: () => number;
+  signal: AbortSignal;
+  log: Log;
+}
+
+export interface ConsumerStatus {
+  handler: string;
+  what: string;
+  /** Up to which entry everything is done. */
+  cursor: string;
+  done: number;
+  failed: number;
+  running: number;
+  last_error: string | null;
+}
+
+/** Takes one handler through the journal: from where it was, and then along with what is written. */
+export interface Consumer {
+  /** Resolves once it is known where it begins: nothing may be written before, or a new handler would miss it. */
+  readonly placed: Promise<void>;
+  /** These were written just now. */
+  written(entries: readonly JournalEntry[]): void;
+  status(): ConsumerStatus;
+  run(): Promise<void>;
+}
+
+export function createConsumer(options: ConsumerOptions): Consumer {
+  const { handler, journal, record, signal, log } = options;
+  /** Read so far; what is not done of it is in `open`, in the order of the journal. */
+  let position = START;
+  let cursor = START;
+  let done = 0;
+  let failed = 0;
+  let lastError: string | null = null;
+  const open = new Set<string>();
+  const lastOfKey = new Map<string, Promise<void>>();
+  let outcomes: (Handled & { entry: string })[] = [];
+  /** Entries that came while it keeps up; undefined while it is behind, and reads the journal. */
+  let ahead: JournalEntry[] | undefined;
+  const placed = Promise.withResolvers<void>();
+  let wake = Promise.withResolvers<void>();
+  signal.addEventListener(
+    "abort",
+    () => {
+      placed.resolve();
+      wake.resolve();
+    },
+    { once: true },
+  );
+
+  /** Where it was; a handler that is new begins with what comes from now on. */
+  async function place(): Promise<void> {
+    const known = await record.cursor(handler.name);
+    position = cursor = known ?? (await journal.bounds()).newest;
+    if (known === undefined) await record.note(handler.name, [], position);
+    placed.resolve();
+  }
+
+  async function attempt(entry: JournalEntry): Promise<void> {
+    for (let tries = 1; !signal.aborted; tries += 1) {
+      const started = performance.now();
+      const error = await handler.handle(entry).then(
+        () => undefined,
+        (e: unknown) => e ?? new Error("unknown"),
+      );
+      const took = { durationMs: Math.round((performance.now() - started) * 100) / 100, tries };
+      if (error === undefined) return finish(entry, { ...took, outcome: "done" });
+      if (signal.aborted) return;
+      // Redis being away, or a key that is missing, says nothing of the entry: that is waited for.
+      const waits = redisFault(error) !== undefined || error instanceof SealError;
+      if (waits) tries = 0;
+      else if (tries >= MAX_TRIES) return finish(entry, { ...took, outcome: "failed", error: reasonOf(error) });
+      lastError = reasonOf(error);
+      log.warn(
+        { handler: handler.name, entry: entry.id, tries, reason: lastError },
+        "a handler failed: it is tried again",
+      );
+      await sleep(backoffMs(tries + 1, RETRY_FROM_MS, RETRY_TO_MS, options.random), signal);
+    }
+  }
+
+  function finish({ id: entry }: JournalEntry, outcome: Omit<Handled, "handler">): void {
+    open.delete(entry);
+    outcomes.push({ entry, handler: handler.name, ...outcome });
+    if (outcome.outcome === "done") done += 1;
+    else {
+      failed += 1;
+      lastError = outcome.error ?? null;
+      log.error({ handler: handler.name, entry, reason: lastError }, "a handler failed for good at an entry");
+    }
+    wake.resolve();
+  }
+
+  /** Begins with an entry once those before it that share a unit or an incident with it are done. */
+  function begin(entry: JournalEntry): void {
+    position = entry.id;
+    if (!handler.wants(entry)) return;
+    open.add(entry.id);
+    const before = Promise.all(entry.keys.flatMap((key) => lastOfKey.get(key) ?? []));
+    const mine = before.then(() => attempt(entry));
+    for (const key of entry.keys) {
+      lastOfKey.set(key, mine);
+      void mine.then(() => lastOfKey.get(key) === mine && lastOfKey.delete(key));
+    }
+  }
+
+  async function room(): Promise<void> {
+    while (open.size >= WINDOW && !signal.aborted) {
+      wake = Promise.withResolvers();
+      await wake.promise;
+    }
+  }
+
+  async function take(entries: readonly JournalEntry[]): Promise<void> {
+    for (const entry of entries) {
+      if (compareIds(entry.id, position) <= 0) continue;
+      await room();
+      if (signal.aborted) return;
+      begin(entry);
+    }
+  }
+
+  /** One page of the journal; what is written while it is read waits, and if the page was the last, it keeps up from then on. */
+  async function catchUp(): Promise<void> {
+    ahead = [];
+    const page = await journal.after(position, PAGE);
+    if (page.length === PAGE) ahead = undefined;
+    await take(page);
+  }
+
+  async function keepUp(): Promise<void> {
+    while (ahead && !signal.aborted) {
+      const entries = ahead;
+      ahead = [];
+      await take(entries);
+      if (ahead?.length !== 0) continue;
+      wake = Promise.withResolvers();
+      await wake.promise;
+    }
+  }
+
+  async function noteProgress(): Promise<void> {
+    const noted = outcomes;
+    // All before the first that is not done; an entry that was not wanted is done.
+    const [first] = open;
+    const upTo = first === undefined ? position : undefined;
+    const next = upTo ?? cursorBefore(first ?? START);
+    if (noted.length === 0 && next === cursor) return;
+    outcomes = [];
+    try {
+      await record.note(handler.name, noted, next);
+      cursor = next;
+    } catch (error) {
+      outcomes = [...noted, ...outcomes].slice(-MAX_AHEAD);
+      throw error;
+    }
+  }
+
+  async function keepNoting(): Promise<void> {
+    while (!signal.aborted) {
+      await sleep(NOTE_MS, signal);
+      await noteProgress().catch(() => undefined);
+    }
+  }
+
+  return {
+    placed: placed.promise,
+    written(entries) {
+      if (!ahead) return;
+      if (ahead.length + entries.length > MAX_AHEAD) ahead = undefined;
+      else ahead.push(...entries);
+      wake.resolve();
+    },
+    status: () => ({
+      handler: handler.name,
+      what: handler.what,
+      cursor,
+      done,
+      failed,
+      running: open.size,
+      last_error: lastError,
+    }),
+    async run() {
+      const noting = keepNoting();
+      for (let started = false; !signal.aborted;) {
+        try {
+          if (!started) await place();
+          started = true;
+          await catchUp();
+          await keepUp();
+        } catch (error) {
+          lastError = reasonOf(error);
+          log.warn(
+            { handler: handler.name, reason: lastError },
+            "a handler cannot read the journal: it is tried again",
+          );
+          await sleep(1000, signal);
+        }
+      }
+      await noting;
+      await Promise.allSettled(lastOfKey.values());
+      await noteProgress().catch(() => undefined);
+    },
+  };
+}
+
+/** An id right before that one: what is to be done again after a crash begins with the entry itself. */
+function cursorBefore(id: string): string {
+  const [ms = 0, number = 0] = id.split("-").map(Number);
+  return number > 0 ? `${ms}-${number - 1}` : `${ms - 1}-${Number.MAX_SAFE_INTEGER}`;
+}
+
+/** Words that may be shown: an error of our own says what is wrong; of any other only its name is told. */
+const reasonOf = (error: unknown): string =>
+  error instanceof HandlerError || error instanceof SealError
+    ? error.message
+    : (redisFault(error) ?? (error instanceof Error ? error.name : "unknown"));

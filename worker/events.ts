@@ -1,0 +1,87 @@
+import type { Redis } from "ioredis";
+import { events } from "../shared/events/table.ts";
+import { withoutCredentials } from "../shared/health.ts";
+import type { JournalKeys } from "../shared/journal/keys.ts";
+import { openJournalReader } from "../shared/journal/read.ts";
+import { openConsumerRecord } from "../shared/journal/record.ts";
+import { openJournalWriter } from "../shared/journal/write.ts";
+import type { Log } from "../shared/log.ts";
+import type { Sealer } from "../shared/seal.ts";
+import { openStateWriter } from "../shared/state/apply.ts";
+import { nowMicros } from "../shared/time.ts";
+import type { WorkerConfig } from "./config.ts";
+import { type Consumer, type ConsumerStatus, createConsumer } from "./consumer.ts";
+import { highPriority } from "./handlers/high-priority.ts";
+import type { Handler, HandlerTools } from "./handlers/handler.ts";
+import { state } from "./handlers/state.ts";
+import { createInbound, type Inbound } from "./inbound.ts";
+
+const DAY_MS = 24 * 3_600_000;
+
+export interface CadEventsOptions {
+  config: Pick<WorkerConfig, "CAD_BACKEND_URL" | "JOURNAL_DAYS" | "JOURNAL_MAX">;
+  redis: Redis;
+  keys: JournalKeys;
+  sealer: Sealer;
+  /** The owner's token. */
+  token: string;
+  /** Handlers beside the built-in ones. */
+  more: readonly Handler[];
+  /** More events came than can be kept. */
+  onOverflow(): void;
+  random: () => number;
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** The way of the CAD's events: into the journal, and from there to every handler at its own pace. */
+export interface CadEvents {
+  inbound: Inbound;
+  handlers(): ConsumerStatus[];
+  run(): Promise<void>;
+}
+
+export function createCadEvents(options: CadEventsOptions): CadEvents {
+  const { config, redis, keys, sealer, token, random, signal, log } = options;
+  const keptMs = config.JOURNAL_DAYS * DAY_MS;
+  const cad = withoutCredentials(config.CAD_BACKEND_URL);
+  const writer = openJournalWriter({
+    redis,
+    keys,
+    sealer,
+    token,
+    cad,
+    keptMs,
+    maxEntries: config.JOURNAL_MAX,
+    signal,
+    log,
+  });
+  const journal = openJournalReader(redis, keys, sealer);
+  const record = openConsumerRecord(redis, keys, keptMs);
+
+  const tools: HandlerTools = { say: (...said) => inbound.say(...said) };
+  const handlers = [state(openStateWriter(redis, keys, sealer)), highPriority(tools, log), ...options.more];
+  const consumers: Consumer[] = handlers.map((handler) =>
+    createConsumer({ handler, journal, record, random, signal, log }),
+  );
+  const inbound = createInbound({
+    events,
+    journal: writer,
+    ready: Promise.all(consumers.map((consumer) => consumer.placed)),
+    onWritten: (entries) => {
+      for (const consumer of consumers) consumer.written(entries);
+    },
+    onOverflow: options.onOverflow,
+    now: nowMicros,
+    signal,
+    log,
+  });
+
+  return {
+    inbound,
+    handlers: () => consumers.map((consumer) => consumer.status()),
+    async run() {
+      await Promise.all([inbound.run(), ...consumers.map((consumer) => consumer.run())]);
+    },
+  };
+}

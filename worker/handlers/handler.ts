@@ -1,0 +1,27 @@
+import type { JournalEntry } from "../../shared/journal/entry.ts";
+import type { OrderingKey } from "../../shared/ordering-key.ts";
+
+/**
+ * Something that is to be done with the CAD's events. Each handler goes through the journal by itself, at its own pace: one
+ * that fails or is slow touches no other. Of entries that share a unit or an incident it gets one after the other; after a
+ * crash it may get the last ones again, so it must not matter.
+ */
+export interface Handler {
+  /** Its place in the journal is kept under this name: never rename one. */
+  name: string;
+  what: string;
+  wants(entry: JournalEntry): boolean;
+  /** Throws what is to be tried again; a HandlerError says why in words that may be shown. */
+  handle(entry: JournalEntry): Promise<void>;
+}
+
+/** Why a handler failed, in words that hold nothing of the payload. */
+export class HandlerError extends Error {
+  override name = "HandlerError";
+}
+
+/** What a handler may ask the bridge to do. */
+export interface HandlerTools {
+  /** Writes something into the journal that others may want to know. */
+  say(event: string, keys: readonly OrderingKey[], payload: unknown): Promise<boolean>;
+}

@@ -1,0 +1,22 @@
+import { incidentNew } from "../../shared/events/incident-new.ts";
+import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
+import type { Log } from "../../shared/log.ts";
+import type { Handler, HandlerTools } from "./handler.ts";
+
+const HIGHEST = 1;
+
+/** Says in the journal, and so to whoever subscribes to `bridge:high-priority`, that an incident of priority 1 was created. */
+export function highPriority({ say }: HandlerTools, log: Log): Handler {
+  return {
+    name: "high-priority",
+    what: "a notice for every new incident of priority 1",
+    wants: (entry) =>
+      entry.kind === "event" && entry.event === incidentNew.name && priorityOf(entry.payload) === HIGHEST,
+    async handle({ id, keys }) {
+      log.warn({ entry: id, about: keys }, "a new incident of the highest priority");
+      await say(BRIDGE_EVENTS.highPriority, keys, { entry: id, priority: HIGHEST });
+    },
+  };
+}
+
+const priorityOf = (payload: unknown): number => Number((payload as { priority?: unknown } | null)?.priority);
