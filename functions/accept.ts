@@ -1,16 +1,16 @@
 import { createHash } from "node:crypto";
-import { zValidator } from "@hono/zod-validator";
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import type { Command } from "../shared/commands/command.ts";
 import type { Log } from "../shared/log.ts";
 import type { Appended, MessageRecord } from "../shared/outbox/outbox.ts";
 import { isDead, isFinal, type State } from "../shared/outbox/states.ts";
-import { Problem, wrongFields } from "../shared/problem.ts";
+import { Problem, type WrongField } from "../shared/problem.ts";
 import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import type { CallerEnv } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { commandTtl, idempotencyKey, preferredWait } from "./headers.ts";
+import { jsonBody } from "./json-body.ts";
 
 export interface AcceptDeps {
   backend: Backend;
@@ -22,21 +22,10 @@ export interface AcceptDeps {
 
 type AcceptContext = Context<CallerEnv, string, { out: { json: unknown } }>;
 
-/** Refuses a body that is not declared as JSON. */
-export const requireJson: MiddlewareHandler = async (c, next) => {
-  const type = c.req.header("Content-Type") ?? "";
-  if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(type))
-    throw new Problem("not-json-type", "The Content-Type is not application/json.");
-  await next();
-};
-
 /** Parses the body by the command's schema, and tells every wrong field. */
-export const parseBody = (command: Command) =>
-  zValidator("json", command.body, (result) => {
-    if (!result.success) throw invalidBody(wrongFields(result.error.issues));
-  });
+export const parseBody = (command: Command) => jsonBody(command.body, invalidBody);
 
-const invalidBody = (errors: { pointer: string; detail: string }[]) =>
+const invalidBody = (errors: WrongField[]) =>
   new Problem("invalid-body", `${errors.length === 1 ? "One field is" : `${errors.length} fields are`} wrong.`, {
     errors,
   });

@@ -1,17 +1,17 @@
-import { Hono } from "hono";
-import { HTTPException } from "hono/http-exception";
+import { type Context, Hono } from "hono";
 import { commands } from "../shared/commands/table.ts";
 import type { Log } from "../shared/log.ts";
 import { Problem } from "../shared/problem.ts";
 import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
-import { acceptCommand, parseBody, requireJson } from "./accept.ts";
+import { acceptCommand, parseBody } from "./accept.ts";
 import { type Authenticate, type CallerEnv, requireRole } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { serveDeadLetters } from "./dead-letters.ts";
-import { limitBody } from "./limit-body.ts";
-import { type DocsAssets, serveDocs } from "./docs.ts";
+import { type DocsAssets, PUBLIC, serveDocs } from "./docs.ts";
 import { lookAtHealth } from "./health.ts";
+import { addCommonHeaders, answerProblem } from "./http-headers.ts";
+import { noBody } from "./json-body.ts";
 import { openApi } from "./openapi/document.ts";
 import { reconnect } from "./reconnect.ts";
 
@@ -23,20 +23,30 @@ export interface AppDeps {
   assets: DocsAssets;
   now: () => Date;
   newId: () => string;
+  /** Whose request it is, as far as the host can tell. */
+  clientAddress: (c: Context) => string;
+  /** The origins of the web pages that may call the API. */
+  corsOrigins: readonly string[];
+  maxBodyBytes: number;
   log: Log;
 }
 
 /** The HTTP API: a loop over the command table, and the few routes that are no commands. Keeps no state. */
 export function createApp(deps: AppDeps): Hono<CallerEnv> {
   const { backend, authenticate, log } = deps;
-  const app = new Hono<CallerEnv>().basePath(BASE_PATH);
+  const everything = new Hono<CallerEnv>();
+  addCommonHeaders(everything, deps.newId, deps.corsOrigins);
+  everything.use("*", async (c, next) => {
+    c.set("clientAddress", deps.clientAddress(c));
+    c.set("maxBodyBytes", deps.maxBodyBytes);
+    await next();
+  });
+  const app = everything.basePath(BASE_PATH);
 
   for (const command of commands) {
     app.post(
       `/${command.name}`,
       requireRole(authenticate, command.role),
-      requireJson,
-      limitBody,
       parseBody(command),
       acceptCommand(command, { ...deps, basePath: BASE_PATH }),
     );
@@ -50,7 +60,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   app.get("/health", async (c) => {
     const health = await lookAtHealth(backend, deps.now);
-    return c.json(health, health.status === "unhealthy" ? 503 : 200, { "Cache-Control": "no-store" });
+    return c.json(health, health.status === "unhealthy" ? 503 : 200);
   });
 
   app.get("/status", requireRole(authenticate, "admin"), async (c) => {
@@ -63,18 +73,18 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     return c.json({ ...health, settled: backlog.counts, queue: queued, worker_report: beat?.health ?? null });
   });
 
-  app.post("/reconnect", requireRole(authenticate, "admin"), async (c) => c.json(await reconnect(backend)));
+  app.post("/reconnect", requireRole(authenticate, "admin"), noBody, async (c) => c.json(await reconnect(backend)));
 
   serveDeadLetters(app, deps);
 
   const document = openApi(BASE_PATH);
-  app.get("/openapi.json", (c) => c.json(document));
+  app.get("/openapi.json", (c) => c.json(document, 200, PUBLIC));
   serveDocs(app, BASE_PATH, deps.assets);
 
   refuseOtherMethods(app);
-  app.notFound(() => new Problem("not-found", "The API has no such path.").toResponse());
-  app.onError((error) => toProblem(error, log).toResponse());
-  return app;
+  everything.notFound((c) => answerProblem(c, new Problem("not-found", "The API has no such path.")));
+  everything.onError((error, c) => answerProblem(c, toProblem(error, log)));
+  return everything;
 }
 
 /** A path that exists, asked with a method that it does not take. */
@@ -92,11 +102,14 @@ function refuseOtherMethods(app: Hono<CallerEnv>): void {
   }
 }
 
+/** Reading a body ended with its connection: Node's own error for that. */
+const isCutOff = (error: Error & { code?: unknown }): boolean =>
+  error.message === "aborted" && error.code === "ECONNRESET";
+
 /** What went wrong, as far as the caller may know. What was not foreseen is logged and told as nothing more than that. */
 function toProblem(error: Error, log: Log): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof HTTPException && error.status === 400)
-    return new Problem("not-json", "The body could not be read as JSON.");
+  if (isCutOff(error)) return new Problem("not-json", "The connection broke before the body had come.");
   const fault = redisFault(error);
   if (fault === "full")
     return new Problem("redis-full", "Redis is out of memory or cannot write. Nothing was accepted.");

@@ -10,7 +10,14 @@ export interface Caller {
   roles: readonly Role[];
 }
 
-export type CallerEnv = { Variables: { caller: Caller } };
+export type CallerEnv = { Variables: { caller: Caller } & RequestVariables };
+
+/** What is known of every request before anyone asks who it is from. */
+interface RequestVariables {
+  requestId: string;
+  clientAddress: string;
+  maxBodyBytes: number;
+}
 
 /** Finds out who asks. Throws a Problem: 401 without a valid token, 403 without a role that the bridge knows. */
 export type Authenticate = (authorization: string | undefined) => Promise<Caller>;

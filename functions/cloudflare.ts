@@ -2,6 +2,7 @@ import { ConfigError } from "../shared/config.ts";
 import { Problem } from "../shared/problem.ts";
 import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
+import { normalAddress } from "./client-address.ts";
 import type { DocsAssets } from "./docs.ts";
 import { type Bindings, edgeConfig } from "./edge/config.ts";
 import { consoleLog } from "./edge/console-log.ts";
@@ -25,6 +26,10 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     assets: fromAssets,
     now: () => new Date(),
     newId: () => crypto.randomUUID(),
+    // Cloudflare sets it, whatever the client sent.
+    clientAddress: (c) => normalAddress(c.req.header("CF-Connecting-IP")),
+    corsOrigins: config.CORS_ORIGINS ?? [],
+    maxBodyBytes: config.MAX_BODY_BYTES,
     log,
   });
 }

@@ -1,5 +1,8 @@
 import { z } from "zod";
 import { type Config, env, sharedEnv } from "../shared/config.ts";
+import { corsOrigins } from "./http-headers.ts";
+import { MAX_BODY_BYTES } from "./limit-body.ts";
+import { nodeServerEnv } from "./node-env.ts";
 
 /** The functions' environment. */
 export const functionsEnv = z.object({
@@ -19,5 +22,8 @@ export const functionsEnv = z.object({
     .min(1)
     .default(1_000_000)
     .describe("How many unsettled commands are held at most; beyond, 503."),
+  MAX_BODY_BYTES: env.bytes.default(MAX_BODY_BYTES).describe("How large a body may be, bytes; beyond, 413."),
+  CORS_ORIGINS: corsOrigins.optional(),
+  ...nodeServerEnv,
 });
 export type FunctionsConfig = Config<typeof functionsEnv>;

@@ -5,12 +5,12 @@ import { commands } from "../shared/commands/table.ts";
 import { instant } from "../shared/fields.ts";
 import type { DeadFilter } from "../shared/outbox/dead-letters.ts";
 import { isDead } from "../shared/outbox/states.ts";
-import { Problem, wrongFields } from "../shared/problem.ts";
+import { Problem, type WrongField, wrongFields } from "../shared/problem.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import { toIso } from "../shared/time.ts";
-import { requireJson } from "./accept.ts";
 import { type Authenticate, type CallerEnv, requireRole } from "./auth.ts";
 import type { Backend } from "./backend.ts";
+import { jsonBody, noBody } from "./json-body.ts";
 
 /** How many dead letters one request redrives at most. */
 export const MAX_REDRIVE = 1000;
@@ -52,8 +52,7 @@ const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
   since: since === undefined ? undefined : Date.parse(since) * 1000,
 });
 
-const badFilter = (errors: { pointer: string; detail: string }[]) =>
-  new Problem("invalid-body", "The filter does not fit.", { errors });
+const badFilter = (errors: WrongField[]) => new Problem("invalid-body", "The filter does not fit.", { errors });
 const noSuchLetter = () => new Problem("not-found", "No dead letter has this id; it may have been sent again.");
 
 export interface DeadLetterDeps {
@@ -91,10 +90,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
     return c.json({ dead_letters: page.letters.map(toReceipt), next: page.next?.toString() ?? null });
   });
 
-  const body = zValidator("json", redriveBody, (result) => {
-    if (!result.success) throw badFilter(wrongFields(result.error.issues));
-  });
-  app.post("/dead-letters/redrive", admin, requireJson, body, async (c) => {
+  app.post("/dead-letters/redrive", admin, jsonBody(redriveBody, badFilter), async (c) => {
     const { limit, dry_run: dryRun, ...given } = c.req.valid("json");
     // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
     const { letters, next } = await backend.listDead({ filter: toFilter(given), limit, first: "oldest" });
@@ -107,7 +103,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
 
   app.get("/dead-letters/:id", admin, async (c) => c.json(toReceipt(await readLetter(c.req.param("id")))));
 
-  app.post("/dead-letters/:id/redrive", admin, async (c) => {
+  app.post("/dead-letters/:id/redrive", admin, noBody, async (c) => {
     const id = await redrive(c.req.param("id"));
     const location = c.req.path.replace(/\/dead-letters\/.*$/, `/commands/${id}`);
     const message = "Accepted as a new command, at the end of its unit's and incident's lines.";

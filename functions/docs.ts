@@ -11,19 +11,22 @@ export type DocsFile = keyof typeof DOCS_FILES;
 /** Where a host keeps those files: they are served by the bridge itself, so that the page works without internet. */
 export type DocsAssets = (name: DocsFile) => Promise<Uint8Array<ArrayBuffer>>;
 
+/** What says nothing of anybody may be kept by a cache for an hour. */
+export const PUBLIC = { "Cache-Control": "public, max-age=3600" };
+
 /** GET /docs: the API docs as a page to read and to try. */
 export function serveDocs(app: Hono<CallerEnv>, basePath: string, assets: DocsAssets): void {
   const headers = {
     "Content-Security-Policy":
-      "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'",
-    "X-Content-Type-Options": "nosniff",
+      "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ...PUBLIC,
   };
   app.get("/docs", (c) => c.html(page(basePath), 200, headers));
-  app.get("/docs/start.js", (c) => c.body(start(basePath), 200, { "Content-Type": "text/javascript; charset=utf-8" }));
+  app.get("/docs/start.js", (c) =>
+    c.body(start(basePath), 200, { "Content-Type": "text/javascript; charset=utf-8", ...PUBLIC }),
+  );
   for (const [name, type] of Object.entries(DOCS_FILES) as [DocsFile, string][]) {
-    app.get(`/docs/${name}`, async (c) =>
-      c.body(await assets(name), 200, { "Content-Type": type, "Cache-Control": "public, max-age=3600" }),
-    );
+    app.get(`/docs/${name}`, async (c) => c.body(await assets(name), 200, { "Content-Type": type, ...PUBLIC }));
   }
 }
 

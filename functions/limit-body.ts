@@ -1,7 +1,9 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { Problem } from "../shared/problem.ts";
+import type { CallerEnv } from "./auth.ts";
 
+/** How large a body may be, if it is not said otherwise. */
 export const MAX_BODY_BYTES = 256 * 1024;
 
 /** How much of a body that is too large is read all the same, so that the client gets to read why. */
@@ -17,10 +19,10 @@ async function tooLarge(c: Context): Promise<never> {
       if (seen > DISCARD_BYTES) break;
     }
   }
-  throw new Problem("too-large", `The body is larger than ${MAX_BODY_BYTES} bytes.`, {}, { Connection: "close" });
+  throw new Problem("too-large", `The body is larger than ${limitOf(c)} bytes.`, {}, { Connection: "close" });
 }
 
-const byReading = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge });
+const limitOf = (c: Context): number => (c as Context<CallerEnv>).var.maxBodyBytes;
 
 /**
  * Refuses a body that is too large. A request that says its length is judged by that (the server holds it to it): looking
@@ -28,7 +30,8 @@ const byReading = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge });
  */
 export const limitBody: MiddlewareHandler = async (c, next) => {
   const length = c.req.header("Content-Length");
-  if (length === undefined || c.req.header("Transfer-Encoding") !== undefined) return byReading(c, next);
-  if (Number(length) > MAX_BODY_BYTES) return tooLarge(c);
+  if (length === undefined || c.req.header("Transfer-Encoding") !== undefined)
+    return bodyLimit({ maxSize: limitOf(c), onError: tooLarge })(c, next);
+  if (Number(length) > limitOf(c)) return tooLarge(c);
   await next();
 };

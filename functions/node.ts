@@ -1,8 +1,7 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
+import { getConnInfo } from "@hono/node-server/conninfo";
 import type { Log } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
 import { runProgram } from "../shared/process.ts";
@@ -11,8 +10,10 @@ import { withDeadline } from "../shared/sleep.ts";
 import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
 import { createBackend } from "./backend.ts";
+import { clientAddress } from "./client-address.ts";
 import { type FunctionsConfig, functionsEnv } from "./config.ts";
 import type { DocsAssets } from "./docs.ts";
+import { listen } from "./node-server.ts";
 
 /** How long requests that are being answered may go on once the host stops, ms. */
 const DRAIN_MS = 5000;
@@ -38,6 +39,10 @@ export async function startFunctions(
     assets: fromPackage,
     now: () => new Date(),
     newId: () => crypto.randomUUID(),
+    clientAddress: (c) =>
+      clientAddress(getConnInfo(c).remote.address, c.req.header("X-Forwarded-For"), config.TRUST_PROXY ?? []),
+    corsOrigins: config.CORS_ORIGINS ?? [],
+    maxBodyBytes: config.MAX_BODY_BYTES,
     log,
   });
 
@@ -48,19 +53,14 @@ export async function startFunctions(
     ),
   );
 
-  const server = createAdaptorServer({ fetch: app.fetch });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(config.PORT, config.HOST, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
+  const { server, port } = await listen(app.fetch, config);
   log.info({ host: config.HOST, port }, "the functions have started");
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     backend.endWaits();
-    const cut = setTimeout(() => "closeAllConnections" in server && server.closeAllConnections(), DRAIN_MS);
+    const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
     await closed;
     clearTimeout(cut);
     await backend.close();

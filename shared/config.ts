@@ -22,8 +22,13 @@ const notesOf = (type: z.ZodType): Notes => (type.meta() ?? {}) as Notes;
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const milliseconds = z.coerce.number().int().min(1);
+const bytes = z.coerce
+  .number()
+  .int()
+  .min(1024)
+  .max(16 * 1024 * 1024);
 /** The building blocks of the processes' own schemas. */
-export const env = { port, milliseconds, note };
+export const env = { port, milliseconds, bytes, note };
 
 export const sharedEnv = {
   REDIS_URL: note(

@@ -6,6 +6,11 @@ import type { z } from "zod";
  */
 export const PROBLEMS = {
   "not-json": { status: 400, title: "The body is not JSON", mend: "Send one JSON object, as UTF-8." },
+  "unsafe-json": {
+    status: 400,
+    title: "The body is JSON that readers take differently",
+    mend: "Send I-JSON (RFC 7493); mend every place that is named in errors.",
+  },
   "invalid-header": { status: 400, title: "A header is not valid", mend: "Mend the header that is named." },
   unauthenticated: {
     status: 401,
@@ -23,7 +28,7 @@ export const PROBLEMS = {
     title: "The path does not take this method",
     mend: "Use a method of the Allow header.",
   },
-  "too-large": { status: 413, title: "The body is too large", mend: "Send at most 256 KiB." },
+  "too-large": { status: 413, title: "The body is too large", mend: "Send at most as much as detail says." },
   "not-json-type": {
     status: 415,
     title: "The body is not declared as JSON",
@@ -93,18 +98,25 @@ export class Problem extends Error {
     this.headers = headers;
   }
 
-  toResponse(): Response {
+  toAnswer(): { body: string; status: (typeof PROBLEMS)[ProblemCode]["status"]; headers: Record<string, string> } {
     const { status, title, mend } = PROBLEMS[this.code];
     const type = `urn:problem-type:socket-bridge:${this.code}`;
     const retry = status === 503 ? { "Retry-After": String(RETRY_AFTER_S) } : {};
-    return Response.json(
-      { ...this.more, type, title, status, code: this.code, detail: this.message, mend },
-      { status, headers: { ...retry, ...this.headers, "Content-Type": "application/problem+json" } },
-    );
+    return {
+      body: JSON.stringify({ ...this.more, type, title, status, code: this.code, detail: this.message, mend }),
+      status,
+      headers: { ...retry, ...this.headers, "Content-Type": "application/problem+json" },
+    };
+  }
+
+  toResponse(): Response {
+    const { body, ...init } = this.toAnswer();
+    return new Response(body, init);
   }
 }
 
-const pointer = (path: readonly PropertyKey[]): string =>
+/** A JSON pointer (RFC 6901). */
+export const pointer = (path: readonly PropertyKey[]): string =>
   path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 
 type Issue = z.core.$ZodIssue;

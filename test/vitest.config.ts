@@ -24,7 +24,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "edge",
-          include: ["http", "commands", "redis-faults", "dead-letters", "tls", "cluster", "edge"].map(
+          include: ["http", "commands", "redis-faults", "dead-letters", "tls", "cluster", "hygiene", "edge"].map(
             (n) => `test/integration/${n}.test.ts`,
           ),
           provide: { host: "edge" },

@@ -4,11 +4,14 @@ import { type Config, parseConfig } from "../../shared/config.ts";
 import { functionsEnv } from "../config.ts";
 import type { CadBackend } from "./cad-backend.ts";
 
-const { PORT: _port, HOST: _host, LOG_FILE: _file, ...elsewhere } = functionsEnv.shape;
+const nodeOnly = {
+  ...({ PORT: true, HOST: true, LOG_FILE: true, TRUST_PROXY: true } as const),
+  ...({ HTTP_MAX_HEADER_BYTES: true, HTTP_HEADERS_TIMEOUT_MS: true, HTTP_REQUEST_TIMEOUT_MS: true } as const),
+  ...({ HTTP_MAX_CONNECTIONS: true, HTTP_MAX_CONNECTIONS_PER_ADDRESS: true } as const),
+} as const;
 
-/** The functions' environment at the edge, where there is no port to listen on and no file to write to. */
-export const edgeEnv = z.object({
-  ...elsewhere,
+/** The functions' environment at the edge, where connections are the runtime's affair and there is no file to write to. */
+export const edgeEnv = functionsEnv.omit(nodeOnly).extend({
   EDGE_SHARDS: z.coerce
     .number()
     .int()

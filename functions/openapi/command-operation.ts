@@ -68,7 +68,7 @@ export function commandOperation(command: Command): Json {
           },
         }),
       },
-      ...problems("not-json", "invalid-header", ...GATED, "too-large", "not-json-type", "invalid-body"),
+      ...problems("not-json", "unsafe-json", "invalid-header", ...GATED, "too-large", "not-json-type", "invalid-body"),
       ...problems(
         "idempotency-conflict",
         "invalid-body",

@@ -106,7 +106,7 @@ const ROUTES: readonly Route[] = [
       "200": answer("`dry_run`: which ones they would be.", redriven),
       "202": answer("Accepted as new commands.", redriven),
     },
-    problems: ["not-json", "not-json-type", "invalid-body", "redis-full", ...REDIS],
+    problems: ["not-json", "unsafe-json", "not-json-type", "invalid-body", "redis-full", ...REDIS],
   },
   {
     method: "delete",

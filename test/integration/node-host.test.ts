@@ -1,5 +1,8 @@
-import { expect, test } from "vitest";
-import { startBridge } from "../support/bridge.ts";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { type Bridge, startBridge, tokens } from "../support/bridge.ts";
+import { until } from "../support/until.ts";
 
 // What only the Node host has to see to: at the edge, connections are the runtime's affair.
 
@@ -8,4 +11,103 @@ test("a connection on which a body was not read to its end is closed, so that no
   const answer = await bridge.post("/units/status", "x".repeat(300_000));
   expect(answer).toMatchObject({ status: 413 });
   expect(answer.headers.get("Connection")).toBe("close");
+});
+
+const port = (bridge: Bridge) => Number(new URL(bridge.url).port);
+const HEAD = "POST /api/socket-bridge/units/status HTTP/1.1\r\nHost: x\r\n";
+
+/** Sends the text, and answers all that came back once the server has closed the connection. */
+async function untilClosed(bridge: Bridge, text: string, drip?: string): Promise<{ answer: string; ms: number }> {
+  const began = performance.now();
+  const socket = connect(port(bridge), "127.0.0.1");
+  let answer = "";
+  socket.on("data", (chunk) => (answer += chunk.toString()));
+  socket.on("error", () => undefined);
+  socket.write(text);
+  const dripping = drip === undefined ? undefined : setInterval(() => socket.write(drip), 50);
+  await until("the server has closed the connection", () => socket.closed || socket.readableEnded);
+  clearInterval(dripping);
+  socket.destroy();
+  return { answer, ms: performance.now() - began };
+}
+const open = async (bridge: Bridge): Promise<Socket> => {
+  const socket = connect(port(bridge), "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.on("error", () => undefined);
+  await once(socket, "connect");
+  return socket;
+};
+const isServed = (socket: Socket) =>
+  new Promise<boolean>((resolve) => {
+    socket.once("data", () => resolve(true));
+    socket.once("close", () => resolve(false));
+    if (socket.closed || socket.readableEnded) resolve(false);
+    socket.write("GET /api/socket-bridge/docs/start.js HTTP/1.1\r\nHost: x\r\n\r\n");
+  });
+const withLimits = (functions: Record<string, string>) => startBridge({ worker: false, functions });
+
+describe("connections", () => {
+  test("one that sends its headers drop by drop, or none at all, is cut", async () => {
+    const bridge = await withLimits({ HTTP_HEADERS_TIMEOUT_MS: "500" });
+    for (const [text, drip] of [
+      [HEAD, "X-A: b\r\n"],
+      ["", undefined],
+      ["GET", undefined],
+    ] as const) {
+      const { answer, ms } = await untilClosed(bridge, text, drip);
+      expect(answer).toMatch(/^HTTP\/1.1 408 /);
+      expect(ms).toBeGreaterThan(400);
+      expect(ms).toBeLessThan(5000);
+    }
+    expect((await bridge.get("/health")).status).toBe(503);
+  });
+
+  test("one that sends its body drop by drop is cut, and changes nothing", async () => {
+    const bridge = await withLimits({ HTTP_REQUEST_TIMEOUT_MS: "700" });
+    const head = `${HEAD}Authorization: Bearer ${tokens.crew}\r\nContent-Type: application/json\r\n`;
+    for (const [length, drip] of [
+      ["Content-Length: 10000\r\n\r\n{", " "],
+      ["Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n"],
+    ]) {
+      const { answer, ms } = await untilClosed(bridge, `${head}${length}`, drip);
+      expect(answer).toMatch(/^HTTP\/1.1 408 /);
+      expect(ms).toBeLessThan(5000);
+    }
+    expect((await bridge.get("/status")).body["backlog"]).toMatchObject({ unsettled: 0 });
+    expect(bridge.logs.filter((line) => line.level === "error")).toEqual([]);
+  });
+
+  test("headers that are too large are answered 431", async () => {
+    const bridge = await withLimits({ HTTP_MAX_HEADER_BYTES: "4096" });
+    const { answer } = await untilClosed(bridge, `${HEAD}X-A: ${"x".repeat(5000)}\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1.1 431 /);
+    expect((await bridge.get("/status", { "X-A": "x".repeat(2000) })).status).toBe(200);
+  });
+
+  test("what is no HTTP is answered 400 and cut", async () => {
+    const bridge = await withLimits({});
+    for (const text of [
+      "\u0016\u0003\u0001\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ])
+      expect((await untilClosed(bridge, text)).answer).toMatch(/^HTTP\/1.1 400 /);
+  });
+
+  test("beyond HTTP_MAX_CONNECTIONS, and for each address, further ones are closed, and those that are there go on", async () => {
+    for (const limit of ["HTTP_MAX_CONNECTIONS", "HTTP_MAX_CONNECTIONS_PER_ADDRESS"]) {
+      const bridge = await withLimits({ [limit]: "3" });
+      const sockets = [await open(bridge), await open(bridge), await open(bridge)];
+      expect(await Promise.all(sockets.map(isServed)), limit).toEqual([true, true, true]);
+      expect(await isServed(await open(bridge)), limit).toBe(false);
+      expect(await Promise.all(sockets.map(isServed)), limit).toEqual([true, true, true]);
+      sockets[0]?.destroy();
+      await until("a place is free again", async () => await isServed(await open(bridge)));
+    }
+  });
+
+  test("a request that waits for its command outlives the limits on slow requests", async () => {
+    const bridge = await withLimits({ HTTP_REQUEST_TIMEOUT_MS: "500", HTTP_HEADERS_TIMEOUT_MS: "500" });
+    const answer = await bridge.post("/units/status", { unit_id: "1", status: "enroute" }, { Prefer: "wait=2" });
+    expect(answer.status).toBe(202);
+  });
 });

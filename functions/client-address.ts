@@ -1,0 +1,68 @@
+import ipaddr from "ipaddr.js";
+import { z } from "zod";
+
+type Network = [ipaddr.IPv4 | ipaddr.IPv6, number];
+
+/** Whose X-Forwarded-For is believed: addresses and networks, separated by commas. */
+export const trustedProxies = z
+  .string()
+  .transform((text, context) => {
+    const networks = text.split(",").map((part) => toNetwork(part.trim()));
+    if (networks.includes(undefined)) context.addIssue("must be addresses or networks, such as 10.0.0.0/8,::1");
+    return networks.filter((network) => network !== undefined);
+  })
+  .describe("The proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas.");
+
+function toNetwork(text: string): Network | undefined {
+  if (ipaddr.isValidCIDR(text)) return ipaddr.parseCIDR(text);
+  if (!ipaddr.isValid(text)) return undefined;
+  const address = ipaddr.parse(text);
+  return [address, address.kind() === "ipv4" ? 32 : 128];
+}
+
+/** What stands for an address that is not known: it counts as one client. */
+export const UNKNOWN_ADDRESS = "unknown";
+
+/** An address in its one written form: an IPv4 address that came mapped into IPv6 is one of IPv4. */
+export function normalAddress(text: string | undefined): string {
+  if (text === undefined || !ipaddr.isValid(text)) return UNKNOWN_ADDRESS;
+  return ipaddr.process(text).toString();
+}
+
+/**
+ * The client's address: that of the connection, or, if it is a trusted proxy's, the last one in X-Forwarded-For that is
+ * not. What stands before that one anybody may have written there.
+ */
+export function clientAddress(
+  connection: string | undefined,
+  forwardedFor: string | undefined,
+  trusted: readonly Network[],
+): string {
+  const isTrusted = (address: string) =>
+    address !== UNKNOWN_ADDRESS && trusted.some((network) => isIn(address, network));
+  let address = normalAddress(connection);
+  const hops = forwardedFor?.split(",") ?? [];
+  while (isTrusted(address) && hops.length > 0) {
+    const before = normalAddress(hops.pop()?.trim());
+    if (before === UNKNOWN_ADDRESS) break;
+    address = before;
+  }
+  return address;
+}
+
+function isIn(text: string, [network, bits]: Network): boolean {
+  const address = ipaddr.parse(text);
+  return address.kind() === network.kind() && address.match(network, bits);
+}
+
+/** What limits count as one client: an address of IPv4, or a network of 64 bits of IPv6, which is what one client has. */
+export function limitedAddress(address: string): string {
+  if (!ipaddr.isValid(address)) return address;
+  const parsed = ipaddr.parse(address);
+  return parsed.kind() === "ipv4"
+    ? address
+    : `${(parsed as ipaddr.IPv6).parts
+        .slice(0, 4)
+        .map((p) => p.toString(16))
+        .join(":")}::/64`;
+}
