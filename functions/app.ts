@@ -14,6 +14,7 @@ import { addCommonHeaders, answerProblem } from "./http-headers.ts";
 import { noBody } from "./json-body.ts";
 import { openApi } from "./openapi/document.ts";
 import { reconnect } from "./reconnect.ts";
+import { mayTouch, requireScope } from "./scope.ts";
 
 export const BASE_PATH = "/api/socket-bridge";
 
@@ -48,13 +49,16 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
       `/${command.name}`,
       requireRole(authenticate, command.role),
       parseBody(command),
+      requireScope(command),
       acceptCommand(command, { ...deps, basePath: BASE_PATH }),
     );
   }
 
   app.get("/commands/:id", requireRole(authenticate, "crew"), async (c) => {
     const record = await backend.read(c.req.param("id"));
-    if (!record) throw new Problem("not-found", "No command has this id, or it was settled longer than a day ago.");
+    // To a caller with a scope, a command of another unit is none at all.
+    if (!record || !mayTouch(c.var.caller, record.keys))
+      throw new Problem("not-found", "No command has this id, or it was settled longer than a day ago.");
     return c.json(toReceipt(record));
   });
 

@@ -1,13 +1,19 @@
+import { createHash } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
-import { errors, type JWTPayload, jwtVerify } from "jose";
-import { Problem } from "../shared/problem.ts";
+import { errors, type JWTPayload, type JWTVerifyOptions } from "jose";
+import type { Log } from "../shared/log.ts";
+import { Problem, type ProblemCode } from "../shared/problem.ts";
 import { highest, may, type Role, ROLES } from "../shared/roles.ts";
+import type { FunctionsConfig } from "./config.ts";
+import { remoteKeys, sharedSecrets, type TokenKeys } from "./token-keys.ts";
 
 /** Who asks, as the token says. */
 export interface Caller {
   userId: string;
   role: Role;
   roles: readonly Role[];
+  /** The only units that it may act for; absent: all. See functions/scope.ts. */
+  units?: readonly string[];
 }
 
 export type CallerEnv = { Variables: { caller: Caller } & RequestVariables };
@@ -19,46 +25,68 @@ interface RequestVariables {
   maxBodyBytes: number;
 }
 
-/** Finds out who asks. Throws a Problem: 401 without a valid token, 403 without a role that the bridge knows. */
+/** Finds out who asks. Throws a Problem: 401 without a valid token, 403 for one that may do nothing here, 503 without keys. */
 export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+
+/** What a token must be and say. */
+export type AccessConfig = Pick<
+  FunctionsConfig,
+  "JWT_SECRET" | "JWT_SECRET_PREVIOUS" | "JWKS_URL" | "JWT_ISSUER" | "JWT_AUDIENCE" | "JWT_CLOCK_TOLERANCE_S" | "ORG"
+>;
 
 /** How many verified tokens are remembered. A service sends many requests with one token. */
 const MAX_REMEMBERED = 1000;
 
+/** A verified token's caller, from the moment of verifying until it has to be verified again; ms since 1970. */
+interface Verified {
+  caller: Caller;
+  from: number;
+  until: number;
+}
+type Verify = (token: string) => Promise<Verified>;
+
 /**
- * Remembers whom a verified token names until the token expires: verifying costs as much as all the rest of a request.
- * The oldest gives way to a new one.
+ * Remembers whom a verified token names: verifying costs as much as all the rest of a request. The oldest gives way to a
+ * new one. By their digests, so that no token stays in memory, and none is compared byte by byte.
  */
 function rememberVerified(verify: Verify, now: () => number): Verify {
   const known = new Map<string, Verified>();
   return async (token) => {
-    const before = known.get(token);
-    if (before && now() < before.expiresAt) return before;
-    known.delete(token);
+    const digest = createHash("sha256").update(token).digest("base64");
+    const before = known.get(digest);
+    if (before && before.from <= now() && now() < before.until) return before;
+    known.delete(digest);
     const verified = await verify(token);
     if (known.size >= MAX_REMEMBERED) known.delete(known.keys().next().value ?? "");
-    known.set(token, verified);
+    known.set(digest, verified);
     return verified;
   };
 }
 
-interface Verified {
-  caller: Caller;
-  /** Milliseconds since 1970. */
-  expiresAt: number;
+export interface AuthenticateDeps {
+  log: Log;
+  now?: () => number;
 }
-type Verify = (token: string) => Promise<Verified>;
 
-/** @param secret at least 32 characters; tokens are HS256 and nothing else, with `sub`, `role` or `roles`, and `exp`. */
-export function createAuthenticate(secret: string, now: () => number = Date.now): Authenticate {
-  const key = new TextEncoder().encode(secret);
+/** Tokens are signed with a secret or with a key of the identity provider, with `sub`, `role` or `roles`, and `exp`. */
+export function createAuthenticate(config: AccessConfig, { log, now = Date.now }: AuthenticateDeps): Authenticate {
+  const { JWKS_URL, JWT_SECRET, JWT_SECRET_PREVIOUS, ORG } = config;
+  const secrets = [JWT_SECRET, JWT_SECRET_PREVIOUS].filter((secret) => secret !== undefined);
+  const keys: TokenKeys = JWKS_URL === undefined ? sharedSecrets(secrets) : remoteKeys(JWKS_URL, { now, log });
+  if (JWKS_URL !== undefined && config.JWT_AUDIENCE === undefined)
+    log.warn({ mend: "set JWT_AUDIENCE" }, "tokens that the identity provider gave out for others are taken as well");
+  const toleranceMs = config.JWT_CLOCK_TOLERANCE_S * 1000;
+  const options: JWTVerifyOptions = {
+    requiredClaims: ["sub", "exp"],
+    clockTolerance: config.JWT_CLOCK_TOLERANCE_S,
+    ...(config.JWT_ISSUER !== undefined && { issuer: config.JWT_ISSUER }),
+    ...(config.JWT_AUDIENCE !== undefined && { audience: config.JWT_AUDIENCE }),
+  };
   const verify = rememberVerified(async (token) => {
-    const { payload } = await jwtVerify(token, key, {
-      algorithms: ["HS256"],
-      requiredClaims: ["sub", "exp"],
-      currentDate: new Date(now()),
-    });
-    return { caller: toCaller(payload), expiresAt: (payload.exp ?? 0) * 1000 };
+    const from = now();
+    const payload = await keys.verify(token, { ...options, currentDate: new Date(from) });
+    const until = Math.min((payload.exp ?? 0) * 1000 + toleranceMs, keys.goodUntil());
+    return { caller: toCaller(payload, ORG), from, until };
   }, now);
   return async (authorization) => {
     const [, token] = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization ?? "") ?? [];
@@ -67,27 +95,48 @@ export function createAuthenticate(secret: string, now: () => number = Date.now)
       return (await verify(token)).caller;
     } catch (error) {
       if (!(error instanceof errors.JOSEError)) throw error;
-      throw unauthenticated(
-        error instanceof errors.JWTExpired ? "The token has expired." : "The token is not valid.",
-        "invalid_token",
-      );
+      throw unauthenticated(whyRefused(error), "invalid_token");
     }
   };
 }
 
-function unauthenticated(detail: string, error?: string): Problem {
-  const challenge = error ? `Bearer realm="socket-bridge", error="${error}"` : 'Bearer realm="socket-bridge"';
-  return new Problem("unauthenticated", detail, {}, { "WWW-Authenticate": challenge });
+const WRONG_CLAIMS: Readonly<Record<string, string>> = {
+  nbf: "The token is not valid yet.",
+  iss: "The token is not from this bridge's issuer.",
+  aud: "The token is not for this bridge's audience.",
+};
+
+/** Claims are looked at once the signature is known to be good: to tell of them tells a forger nothing. */
+function whyRefused(error: errors.JOSEError): string {
+  if (error instanceof errors.JWTExpired) return "The token has expired.";
+  const claim = error instanceof errors.JWTClaimValidationFailed ? error.claim : "";
+  return WRONG_CLAIMS[claim] ?? "The token is not valid.";
 }
 
-function toCaller(payload: JWTPayload): Caller {
-  const { sub, role, roles: many } = payload as { sub?: unknown; role?: unknown; roles?: unknown };
+const challenge = (error?: string) => ({
+  "WWW-Authenticate": `Bearer realm="socket-bridge"${error ? `, error="${error}"` : ""}`,
+});
+
+const unauthenticated = (detail: string, error?: string) =>
+  new Problem("unauthenticated", detail, {}, challenge(error));
+
+/** A token that is good, but not for this (RFC 6750, 3.1). */
+export const forbidden = (code: ProblemCode, detail: string, more: Record<string, unknown> = {}): Problem =>
+  new Problem(code, detail, more, challenge("insufficient_scope"));
+
+function toCaller(payload: JWTPayload, org: string | undefined): Caller {
+  const { sub, role, roles: many, units } = payload;
+  if (typeof sub !== "string" || sub === "") throw unauthenticated("The token names no subject.", "invalid_token");
+  if (org !== undefined && payload["org"] !== org)
+    throw forbidden("wrong-org", "The claim org of the token is not that of this CAD.");
   const claimed = [role, many].flat();
   const roles = ROLES.filter((known) => claimed.includes(known));
   const best = highest(roles);
-  if (typeof sub !== "string" || sub === "") throw unauthenticated("The token names no subject.", "invalid_token");
-  if (!best) throw new Problem("forbidden", `The token has none of the roles ${ROLES.join(", ")}.`);
-  return { userId: sub, role: best, roles };
+  if (!best) throw forbidden("forbidden", `The token has none of the roles ${ROLES.join(", ")}.`);
+  if (units === undefined) return { userId: sub, role: best, roles };
+  if (!Array.isArray(units) || !units.every((unit) => typeof unit === "string"))
+    throw unauthenticated("The claim units of the token is not a list of unit ids.", "invalid_token");
+  return { userId: sub, role: best, roles, units };
 }
 
 /** Lets only those pass who have the role, or one above it. */
@@ -95,9 +144,8 @@ export function requireRole(authenticate: Authenticate, takes: Role): Middleware
   return async (c, next) => {
     const caller = await authenticate(c.req.header("Authorization"));
     if (!may(caller.roles, takes)) {
-      throw new Problem("forbidden", `This takes the role ${takes}; the token has ${caller.roles.join(", ")}.`, {
-        required_role: takes,
-      });
+      const has = caller.roles.join(", ");
+      throw forbidden("forbidden", `This takes the role ${takes}; the token has ${has}.`, { required_role: takes });
     }
     c.set("caller", caller);
     await next();

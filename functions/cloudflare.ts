@@ -22,7 +22,7 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
   const { REDIS_PREFIX: prefix, EDGE_SHARDS: shards } = config;
   return createApp({
     backend: remoteBackend({ objects: env.CAD_BACKEND, prefix, shards, random: Math.random, log }),
-    authenticate: createAuthenticate(config.JWT_SECRET),
+    authenticate: createAuthenticate(config, { log }),
     assets: fromAssets,
     now: () => new Date(),
     newId: () => crypto.randomUUID(),

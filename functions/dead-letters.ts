@@ -8,9 +8,10 @@ import { isDead } from "../shared/outbox/states.ts";
 import { Problem, type WrongField, wrongFields } from "../shared/problem.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import { toIso } from "../shared/time.ts";
-import { type Authenticate, type CallerEnv, requireRole } from "./auth.ts";
+import { type Authenticate, type Caller, type CallerEnv, requireRole } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { jsonBody, noBody } from "./json-body.ts";
+import { mayTouch } from "./scope.ts";
 
 /** How many dead letters one request redrives at most. */
 export const MAX_REDRIVE = 1000;
@@ -65,15 +66,15 @@ export interface DeadLetterDeps {
 export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, newId }: DeadLetterDeps): void {
   const admin = requireRole(authenticate, "admin");
 
-  async function readLetter(id: string) {
+  async function readLetter(caller: Caller, id: string) {
     const record = await backend.read(id);
-    if (!record || !isDead(record.state)) throw noSuchLetter();
+    if (!record || !isDead(record.state) || !mayTouch(caller, record.keys)) throw noSuchLetter();
     return record;
   }
 
   /** A new command at the end of its lines. Of a letter that was sent again already, the command that did it. */
-  async function redrive(id: string): Promise<string> {
-    const record = await readLetter(id);
+  async function redrive(caller: Caller, id: string): Promise<string> {
+    const record = await readLetter(caller, id);
     if (record.redrivenAs) return record.redrivenAs;
     const appended = await backend.redrive(id, newId());
     if (!appended) throw noSuchLetter();
@@ -87,7 +88,8 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
   app.get("/dead-letters", admin, query, async (c) => {
     const { limit, cursor, ...given } = c.req.valid("query");
     const page = await backend.listDead({ filter: toFilter(given), limit, first: "newest", after: cursor });
-    return c.json({ dead_letters: page.letters.map(toReceipt), next: page.next?.toString() ?? null });
+    const letters = page.letters.filter((letter) => mayTouch(c.var.caller, letter.keys));
+    return c.json({ dead_letters: letters.map(toReceipt), next: page.next?.toString() ?? null });
   });
 
   app.post("/dead-letters/redrive", admin, jsonBody(redriveBody, badFilter), async (c) => {
@@ -95,23 +97,28 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
     // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
     const { letters, next } = await backend.listDead({ filter: toFilter(given), limit, first: "oldest" });
     const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
-    for (const { id, acceptedAt } of letters) {
-      redriven.push({ command_id: id, redriven_as: dryRun ? null : await redrive(id), accepted_at: toIso(acceptedAt) });
+    for (const { id, acceptedAt, keys } of letters) {
+      if (!mayTouch(c.var.caller, keys)) continue;
+      const again = dryRun ? null : await redrive(c.var.caller, id);
+      redriven.push({ command_id: id, redriven_as: again, accepted_at: toIso(acceptedAt) });
     }
     return c.json({ dry_run: dryRun, count: redriven.length, more: next !== undefined, redriven }, dryRun ? 200 : 202);
   });
 
-  app.get("/dead-letters/:id", admin, async (c) => c.json(toReceipt(await readLetter(c.req.param("id")))));
+  app.get("/dead-letters/:id", admin, async (c) =>
+    c.json(toReceipt(await readLetter(c.var.caller, c.req.param("id")))),
+  );
 
   app.post("/dead-letters/:id/redrive", admin, noBody, async (c) => {
-    const id = await redrive(c.req.param("id"));
+    const id = await redrive(c.var.caller, c.req.param("id"));
     const location = c.req.path.replace(/\/dead-letters\/.*$/, `/commands/${id}`);
     const message = "Accepted as a new command, at the end of its unit's and incident's lines.";
     return c.json({ success: true, message, command_id: id, status: "queued" }, 202, { Location: location });
   });
 
   app.delete("/dead-letters/:id", admin, async (c) => {
-    if (!(await backend.discardDead(c.req.param("id")))) throw noSuchLetter();
+    const { id } = await readLetter(c.var.caller, c.req.param("id"));
+    if (!(await backend.discardDead(id))) throw noSuchLetter();
     return c.body(null, 204);
   });
 }

@@ -35,7 +35,7 @@ export async function startFunctions(
   const backend = createBackend(redis, subscriber, outboxKeys(config.REDIS_PREFIX), config.MAX_BACKLOG, log);
   const app = createApp({
     backend,
-    authenticate: createAuthenticate(config.JWT_SECRET),
+    authenticate: createAuthenticate(config, { log }),
     assets: fromPackage,
     now: () => new Date(),
     newId: () => crypto.randomUUID(),

@@ -22,6 +22,16 @@ export const PROBLEMS = {
     title: "The token's role may not do this",
     mend: "Use a token with the role that is named.",
   },
+  "wrong-org": {
+    status: 403,
+    title: "The token is of another organisation",
+    mend: "Use a token whose claim org is the organisation that this CAD belongs to.",
+  },
+  "outside-units": {
+    status: 403,
+    title: "The token may not act for this unit",
+    mend: "Use a token whose claim units names the units that are named, or one without that claim.",
+  },
   "not-found": { status: 404, title: "There is nothing here", mend: "Look up the path, or the id, in the API docs." },
   "method-not-allowed": {
     status: 405,
@@ -54,6 +64,11 @@ export const PROBLEMS = {
     status: 503,
     title: "The backlog has no room",
     mend: "Send it again after Retry-After, with the same Idempotency-Key.",
+  },
+  "keys-unavailable": {
+    status: 503,
+    title: "The keys that tokens are verified with cannot be reached",
+    mend: "Send it again after Retry-After. Whoever runs the bridge: see to JWKS_URL.",
   },
   "no-worker": { status: 503, title: "No worker is running", mend: "Start the worker, or look into why it stopped." },
   "reconnect-timeout": {

@@ -45,6 +45,7 @@ const problem = {
     },
     receipt: { ...ref("Receipt"), description: "Of a command that was not delivered." },
     required_role: { type: "string" },
+    units: { type: "array", items: { type: "string" }, description: "The units that the token may not act for." },
   },
 };
 
@@ -71,7 +72,7 @@ export function openApi(basePath: string): Json {
           scheme: "bearer",
           bearerFormat: "JWT",
           description:
-            "HS256, with sub, role (or roles) and exp. An admin may do everything, a dispatcher everything of dispatcher and crew.",
+            "HS256, or RS256, ES256 or EdDSA of the identity provider, as the bridge is configured; with `sub`, `role` (or `roles`) and `exp`. An admin may do everything, a dispatcher everything of dispatcher and crew. With the claim `units`, a list of unit ids, the token may only act for those units; where the bridge belongs to an organisation, the claim `org` has to be that.",
         },
       },
       schemas: {

@@ -19,7 +19,9 @@ export function problems(...codes: ProblemCode[]): Json {
       String(status),
       {
         description: these.map((code) => `\`${code}\`: ${PROBLEMS[code].title}. ${PROBLEMS[code].mend}`).join("\n\n"),
-        ...(status === 401 && { headers: { "WWW-Authenticate": header("How to authenticate (RFC 6750).") } }),
+        ...((status === 401 || status === 403) && {
+          headers: { "WWW-Authenticate": header("How to authenticate (RFC 6750).") },
+        }),
         ...(status === 503 && {
           headers: { "Retry-After": header("Seconds to wait before trying again.", "integer") },
         }),
@@ -31,5 +33,5 @@ export function problems(...codes: ProblemCode[]): Json {
 export const header = (description: string, type = "string"): Json => ({ description, schema: { type } });
 
 /** The refusals of every endpoint that asks who calls, and of every one that asks Redis. */
-export const GATED: ProblemCode[] = ["unauthenticated", "forbidden"];
+export const GATED: ProblemCode[] = ["unauthenticated", "forbidden", "wrong-org", "keys-unavailable"];
 export const REDIS: ProblemCode[] = ["redis-unavailable", "internal"];
