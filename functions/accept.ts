@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Context } from "hono";
 import type { Command } from "../shared/commands/command.ts";
 import type { Log } from "../shared/log.ts";
@@ -7,6 +6,7 @@ import { isDead, isFinal, type State } from "../shared/outbox/states.ts";
 import { Problem, type WrongField } from "../shared/problem.ts";
 import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
+import type { Sealer } from "../shared/seal.ts";
 import type { CallerEnv } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { commandTtl, idempotencyKey, preferredWait } from "./headers.ts";
@@ -14,6 +14,8 @@ import { jsonBody } from "./json-body.ts";
 
 export interface AcceptDeps {
   backend: Backend;
+  /** Seals before anything leaves: not even the way to Redis sees a payload in clear. */
+  sealer: Sealer;
   basePath: string;
   now: () => Date;
   newId: () => string;
@@ -48,10 +50,10 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
         id,
         kind: command.name,
         keys: command.keys(body),
-        body: text,
+        body: await deps.sealer.seal("command", id, text),
         user: userId,
         role,
-        fingerprint: sha256(JSON.stringify([command.name, ttlSeconds ?? null, text])),
+        fingerprints: await deps.sealer.fingerprints(JSON.stringify([command.name, ttlSeconds ?? null, text])),
         latestWins: command.latestWins ?? false,
         ttlSeconds,
         idempotencyKey: key,
@@ -137,5 +139,3 @@ const idsOf = (body: unknown): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(body as Record<string, unknown>).filter(([name]) => name.endsWith("_id") || name === "room"),
   );
-
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");

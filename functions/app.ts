@@ -4,6 +4,7 @@ import type { Log } from "../shared/log.ts";
 import { Problem } from "../shared/problem.ts";
 import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
+import type { Sealer } from "../shared/seal.ts";
 import { acceptCommand, parseBody } from "./accept.ts";
 import { type Authenticate, type CallerEnv, requireRole } from "./auth.ts";
 import type { Backend } from "./backend.ts";
@@ -20,6 +21,7 @@ export const BASE_PATH = "/api/socket-bridge";
 
 export interface AppDeps {
   backend: Backend;
+  sealer: Sealer;
   authenticate: Authenticate;
   assets: DocsAssets;
   now: () => Date;

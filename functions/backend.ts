@@ -14,6 +14,7 @@ import { type JobQueue, openJobQueue } from "../shared/outbox/queue.ts";
 import { isFinal } from "../shared/outbox/states.ts";
 import { publish } from "../shared/redis-cluster.ts";
 import { RedisFault } from "../shared/redis.ts";
+import { SealError, type Sealer } from "../shared/seal.ts";
 import { createWaiter } from "./waiter.ts";
 
 /** The worker's last word, and how long ago it was. */
@@ -21,6 +22,9 @@ export interface LastBeat {
   health: WorkerHealth;
   ageSeconds: number;
 }
+
+/** What became of a dead letter that was to be sent again; `unreadable`: its payload cannot be opened, and why. */
+export type Redriven = Appended | { outcome: "unreadable"; reason: string };
 
 /** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
 export interface Backend {
@@ -36,7 +40,7 @@ export interface Backend {
   askReconnect(): Promise<number>;
   listDead(query: DeadQuery): Promise<DeadPage>;
   /** Accepts a dead letter again under a new id, once however often it is asked; undefined if it is no dead letter. */
-  redrive(id: string, newId: string): Promise<Appended | undefined>;
+  redrive(id: string, newId: string): Promise<Redriven | undefined>;
   discardDead(id: string): Promise<boolean>;
   /** Ends every readSettled at once. */
   endWaits(): void;
@@ -52,10 +56,11 @@ export function createBackend(
   subscriber: Redis,
   keys: OutboxKeys,
   maxBacklog: number,
+  sealer: Sealer,
   log: Log,
 ): Backend {
   const outbox = openOutbox(redis, keys, maxBacklog);
-  const deadLetters = openDeadLetters(redis, keys);
+  const deadLetters = openDeadLetters(redis, keys, sealer, "command");
   const waiter = createWaiter(subscriber);
   let queue: JobQueue | undefined;
 
@@ -121,7 +126,11 @@ export function createBackend(
     listDead: deadLetters.list,
 
     async redrive(id, newId) {
-      const message = await deadLetters.again(id, newId);
+      const message = await deadLetters.again(id, newId).catch((error: unknown) => {
+        if (error instanceof SealError) return error;
+        throw error;
+      });
+      if (message instanceof SealError) return { outcome: "unreadable", reason: message.message };
       const appended = message && (await accept(message));
       if (appended && appended.outcome !== "full") await deadLetters.noteRedriven(id, appended.id);
       return appended;

@@ -1,5 +1,6 @@
 import { ConfigError } from "../shared/config.ts";
 import { Problem } from "../shared/problem.ts";
+import { openSealer } from "../shared/sealing.ts";
 import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
 import { normalAddress } from "./client-address.ts";
@@ -22,6 +23,7 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
   const { REDIS_PREFIX: prefix, EDGE_SHARDS: shards } = config;
   return createApp({
     backend: remoteBackend({ objects: env.CAD_BACKEND, prefix, shards, random: Math.random, log }),
+    sealer: openSealer(config, log),
     authenticate: createAuthenticate(config, { log }),
     assets: fromAssets,
     now: () => new Date(),

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Config, env, sharedEnv } from "../shared/config.ts";
+import { sealingEnv } from "../shared/sealing.ts";
 import { corsOrigins } from "./http-headers.ts";
 import { MAX_BODY_BYTES } from "./limit-body.ts";
 import { nodeServerEnv } from "./node-env.ts";
@@ -49,6 +50,7 @@ const accessEnv = {
 /** The functions' environment. */
 export const functionsEnv = z.object({
   ...sharedEnv,
+  ...sealingEnv,
   PORT: env.port.default(8000).describe("Where the HTTP API listens."),
   HOST: z.string().min(1).default("127.0.0.1").describe("The address that it listens on; 0.0.0.0 for all."),
   ...accessEnv,

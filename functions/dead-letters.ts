@@ -72,14 +72,18 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
     return record;
   }
 
-  /** A new command at the end of its lines. Of a letter that was sent again already, the command that did it. */
-  async function redrive(caller: Caller, id: string): Promise<string> {
+  /**
+   * A new command at the end of its lines. Of a letter that was sent again already, the command that did it. A reason if its
+   * payload cannot be opened.
+   */
+  async function redrive(caller: Caller, id: string): Promise<{ as: string } | { reason: string }> {
     const record = await readLetter(caller, id);
-    if (record.redrivenAs) return record.redrivenAs;
+    if (record.redrivenAs) return { as: record.redrivenAs };
     const appended = await backend.redrive(id, newId());
     if (!appended) throw noSuchLetter();
+    if (appended.outcome === "unreadable") return { reason: appended.reason };
     if (appended.outcome === "full") throw new Problem("redis-full", "As many commands are waiting as may wait.");
-    return appended.id;
+    return { as: appended.id };
   }
 
   const query = zValidator("query", listQuery, (result) => {
@@ -97,12 +101,15 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
     // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
     const { letters, next } = await backend.listDead({ filter: toFilter(given), limit, first: "oldest" });
     const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
+    const unreadable: { command_id: string; reason: string }[] = [];
     for (const { id, acceptedAt, keys } of letters) {
       if (!mayTouch(c.var.caller, keys)) continue;
-      const again = dryRun ? null : await redrive(c.var.caller, id);
-      redriven.push({ command_id: id, redriven_as: again, accepted_at: toIso(acceptedAt) });
+      const again = dryRun ? { as: null } : await redrive(c.var.caller, id);
+      if ("reason" in again) unreadable.push({ command_id: id, reason: again.reason });
+      else redriven.push({ command_id: id, redriven_as: again.as, accepted_at: toIso(acceptedAt) });
     }
-    return c.json({ dry_run: dryRun, count: redriven.length, more: next !== undefined, redriven }, dryRun ? 200 : 202);
+    const more = next !== undefined;
+    return c.json({ dry_run: dryRun, count: redriven.length, more, redriven, unreadable }, dryRun ? 200 : 202);
   });
 
   app.get("/dead-letters/:id", admin, async (c) =>
@@ -110,7 +117,9 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
   );
 
   app.post("/dead-letters/:id/redrive", admin, noBody, async (c) => {
-    const id = await redrive(c.var.caller, c.req.param("id"));
+    const again = await redrive(c.var.caller, c.req.param("id"));
+    if ("reason" in again) throw new Problem("unreadable-payload", `It was not sent again: ${again.reason}.`);
+    const id = again.as;
     const location = c.req.path.replace(/\/dead-letters\/.*$/, `/commands/${id}`);
     const message = "Accepted as a new command, at the end of its unit's and incident's lines.";
     return c.json({ success: true, message, command_id: id, status: "queued" }, 202, { Location: location });

@@ -113,6 +113,7 @@ export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: s
     const error = beat.health.last_error ? ` Last error: ${beat.health.last_error}.` : "";
     problems.push(`Commands wait: ${beat.health.waiting_for ?? "the CAD is not ready"}.${error}`);
   }
+  if (!gone && beat.health.payload_problem) problems.push(`Commands wait: ${beat.health.payload_problem}.`);
 
   return {
     status: gone || wedged ? "unhealthy" : problems.length > 0 ? "degraded" : "healthy",

@@ -5,6 +5,7 @@ import { getConnInfo } from "@hono/node-server/conninfo";
 import type { Log } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
 import { runProgram } from "../shared/process.ts";
+import { openSealer } from "../shared/sealing.ts";
 import { closeRedis, connectRedis } from "../shared/redis.ts";
 import { withDeadline } from "../shared/sleep.ts";
 import { createApp } from "./app.ts";
@@ -30,11 +31,13 @@ export async function startFunctions(
   config: FunctionsConfig,
   log: Log,
 ): Promise<{ port: number; stop(): Promise<void> }> {
+  const sealer = openSealer(config, log);
   const redis = connectRedis(config.REDIS_URL, "request", log);
   const subscriber = connectRedis(config.REDIS_URL, "request", log);
-  const backend = createBackend(redis, subscriber, outboxKeys(config.REDIS_PREFIX), config.MAX_BACKLOG, log);
+  const backend = createBackend(redis, subscriber, outboxKeys(config.REDIS_PREFIX), config.MAX_BACKLOG, sealer, log);
   const app = createApp({
     backend,
+    sealer,
     authenticate: createAuthenticate(config, { log }),
     assets: fromPackage,
     now: () => new Date(),

@@ -21,6 +21,8 @@ export const workerHealth = z.object({
   authenticated: z.boolean(),
   /** Why commands wait, in words for whoever is on call; null when they do not. */
   waiting_for: z.string().nullable(),
+  /** Why some commands wait although the CAD is ready: their payloads cannot be opened yet. */
+  payload_problem: z.string().nullable().default(null),
   /** Without credentials. */
   cad_url: z.string(),
   last_connection: z.string().nullable(),

@@ -50,6 +50,11 @@ export const PROBLEMS = {
     title: "The Idempotency-Key stands for another request",
     mend: "Use a new key for a new request.",
   },
+  "unreadable-payload": {
+    status: 409,
+    title: "The stored payload cannot be opened",
+    mend: "Mend what the detail names. One that was changed can only be discarded.",
+  },
   undeliverable: {
     status: 502,
     title: "The command was not delivered",

@@ -31,13 +31,17 @@ interface LogSettings {
  */
 export async function runProgram<Schema extends EnvSchema>(program: Program<Schema>): Promise<void> {
   if (process.argv.includes("--help")) return void process.stdout.write(helpText(program.what, program.env));
+  const refuse = (error: unknown): void => {
+    if (!(error instanceof ConfigError)) return;
+    process.stderr.write(`${program.name}: ${error.message}\n`);
+    process.exit(EX_CONFIG);
+  };
   let config: Config<Schema>;
   try {
     config = parseConfig(program.env, process.env, fromDisk);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`${program.name}: ${error.message}\n`);
-    process.exit(EX_CONFIG);
+    refuse(error);
+    throw error;
   }
   const { LOG_LEVEL: level = "info", LOG_FILE: file } = config as LogSettings;
   const { log, flush } = createLog({ name: program.name, level, file });
@@ -57,6 +61,8 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
   });
   const running = await program.start(config, log).catch((error: unknown) => {
+    // What only shows when two variables are seen together.
+    refuse(error);
     const { code } = error as { code?: string };
     const reason =
       code === "EADDRINUSE"

@@ -24,9 +24,17 @@ export default defineConfig({
         extends: true,
         test: {
           name: "edge",
-          include: ["http", "commands", "redis-faults", "dead-letters", "tls", "cluster", "hygiene", "edge"].map(
-            (n) => `test/integration/${n}.test.ts`,
-          ),
+          include: [
+            "http",
+            "commands",
+            "redis-faults",
+            "dead-letters",
+            "sealed",
+            "tls",
+            "cluster",
+            "hygiene",
+            "edge",
+          ].map((n) => `test/integration/${n}.test.ts`),
           provide: { host: "edge" },
           // The first test of a file waits for workerd: a second or two, and many more on a machine that is busy.
           testTimeout: 60_000,

@@ -1,11 +1,13 @@
 import { z } from "zod";
 import { type Config, env, sharedEnv } from "../shared/config.ts";
 import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
+import { sealingEnv } from "../shared/sealing.ts";
 import { CONFIRM_MODES } from "./cad/confirm.ts";
 
 /** The worker's environment. */
 export const workerEnv = z.object({
   ...sharedEnv,
+  ...sealingEnv,
   CAD_BACKEND_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .describe("The CAD's Socket.io server. A path is taken as the namespace."),

@@ -8,6 +8,7 @@ import { sleep } from "../shared/sleep.ts";
 import { toIso } from "../shared/time.ts";
 import type { Delivery, Outcome } from "./cad/confirm.ts";
 import type { Gate, Heard } from "./gate.ts";
+import type { Payloads } from "./payloads.ts";
 import { type Place, POISON_TRIES, type Quarantine } from "./quarantine.ts";
 
 /** How often a command that the CAD refuses for now is sent; with the waits between, about a minute. */
@@ -19,6 +20,9 @@ const MAX_SENDS = 50;
 /** If so long passed between asking and emitting, this process was frozen: it asks again, ms. */
 const STALE_MS = 1000;
 
+/** When a command whose payload cannot be opened yet is looked at again, ms. */
+const KEY_REST_MS = 5000;
+
 /** What is to happen after one command was worked on. */
 export type Delivered = { runnable: string[] } | { retryInMs: number };
 
@@ -26,6 +30,7 @@ export interface DeliverOptions {
   outbox: OwnedOutbox;
   gate: Gate;
   quarantine: Quarantine;
+  payloads: Payloads;
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
   /** Resolves once the CAD's process surely has what was sent so far; never, if the connection ends first. */
   proof(): Promise<void>;
@@ -66,12 +71,18 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     if (begun.answer === "not-owner") throw new NotOwner();
     if (begun.answer !== "send") {
       place.answered();
+      options.payloads.forget(id);
       return { heard: "nothing", next: { follow: "done", runnable: begun.answer === "settled" ? begun.runnable : [] } };
+    }
+    const opened = await options.payloads.open(id, begun.body);
+    if ("wait" in opened) {
+      await outbox.putBack(id);
+      return { heard: "nothing", next: { follow: "retry", inMs: KEY_REST_MS } };
     }
     if (!options.mayEmit()) throw new NotOwner();
     if (performance.now() - asked > STALE_MS) return { heard: "nothing", next: { follow: "again" } };
 
-    const prepared = prepare(id, begun);
+    const prepared = "spoilt" in opened ? { reason: opened.spoilt } : prepare(id, begun, opened.text);
     if ("reason" in prepared) {
       const as = { state: "failed", by: "", reason: prepared.reason } as const;
       return { heard: "nothing", next: { follow: "settle", as }, message: begun };
@@ -133,6 +144,7 @@ const HEARD = {
 function prepare(
   id: string,
   message: ToSend,
+  text: string,
 ): { delivery: Delivery; needsRoom: Room | undefined } | { reason: string } {
   const command = commandNamed(message.kind);
   if (!command) return { reason: `this version of the worker does not know the command ${message.kind}` };
@@ -143,7 +155,7 @@ function prepare(
     issuedAt: toIso(message.acceptedAt),
   };
   try {
-    const body: unknown = JSON.parse(message.body);
+    const body: unknown = JSON.parse(text);
     const { event, payload } = withContext(command.wire(body, context), context);
     return { delivery: { commandId: id, event, payload, echo: command.echo }, needsRoom: command.needsRoom?.(body) };
   } catch {

@@ -42,7 +42,7 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
     redis.zcard(keys.dead),
   ]);
   const beat = workerHealth.safeParse(text === null ? null : JSON.parse(text));
-  const waits = beat.success ? beat.data.waiting_for : null;
+  const waits = beat.success ? (beat.data.waiting_for ?? beat.data.payload_problem) : null;
   return [
     owner === null
       ? { ok: false, what: "no worker owns the CAD", mend: "start a worker" }

@@ -12,7 +12,7 @@ export interface OwnState {
 
 /**
  * The worker's own GET /health: 200 while the process does what it is there for (it owns the CAD, or stands by), 503
- * when it cannot reach Redis. It says `degraded`, with 200, while the CAD is not ready.
+ * when it cannot reach Redis. It says `degraded`, with 200, while the CAD is not ready, or a payload cannot be opened.
  */
 export async function startHealthServer(
   host: string,
@@ -22,7 +22,7 @@ export async function startHealthServer(
   const server = createServer((request, response) => {
     const found = request.method === "GET" && request.url === "/health";
     const { redis, health, ...own } = state();
-    const status = !redis ? "unhealthy" : health && !health.ready ? "degraded" : "healthy";
+    const status = !redis ? "unhealthy" : health && (!health.ready || health.payload_problem) ? "degraded" : "healthy";
     const body = found ? { status, redis, ...own, bridge: health ?? null } : { error: "only GET /health is here" };
     response.writeHead(!found ? 404 : redis ? 200 : 503, { "content-type": "application/json" });
     response.end(JSON.stringify(body));

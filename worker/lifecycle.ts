@@ -1,10 +1,10 @@
 import type { Redis } from "ioredis";
 import { checkRedis } from "../shared/redis-check.ts";
-import { createSealer } from "../shared/seal.ts";
 import { sleep } from "../shared/sleep.ts";
 import { closeRedis, connectRedis } from "../shared/redis.ts";
 import type { Log } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
+import { openSealer } from "../shared/sealing.ts";
 import type { WorkerConfig } from "./config.ts";
 import { startHealthServer } from "./health-server.ts";
 import { acquireLease } from "./lease.ts";
@@ -34,10 +34,10 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
   const keys = outboxKeys(config.REDIS_PREFIX);
   const startedAt = performance.now();
   const instance = config.WORKER_INSTANCE ?? `worker-${Math.floor(random() * 36 ** 8).toString(36)}`;
+  const sealer = openSealer(config, log);
   const redis = connectRedis(config.REDIS_URL, "worker", log);
   const connectQueue = () => connectRedis(config.REDIS_URL, "queue", log);
   const control = connectRedis(config.REDIS_URL, "worker", log);
-  const sealer = createSealer([]);
   const stopping = new AbortController();
   const failed = Promise.withResolvers<never>();
   const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));

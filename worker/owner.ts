@@ -17,6 +17,7 @@ import { createGate } from "./gate.ts";
 import { createCadEvents } from "./events.ts";
 import { startJobs } from "./jobs.ts";
 import type { Lease } from "./lease.ts";
+import { createPayloads } from "./payloads.ts";
 import { createQuarantine } from "./quarantine.ts";
 import { createReporter } from "./report.ts";
 
@@ -97,10 +98,12 @@ export function startOwner(options: OwnerOptions): Owner {
     signal,
     random,
   });
+  const payloads = createPayloads(sealer, log);
   const deliver = createDeliver({
     outbox,
     gate,
     quarantine: createQuarantine(),
+    payloads,
     send: connection.send,
     proof: connection.proof,
     mayEmit: lease.held,
@@ -148,6 +151,7 @@ export function startOwner(options: OwnerOptions): Owner {
       connected: cad.connected,
       authenticated: cad.authenticated,
       waiting_for: gate.shut() ?? null,
+      payload_problem: payloads.problem() ?? null,
       cad_url: withoutCredentials(config.CAD_BACKEND_URL),
       last_connection: cad.lastConnection?.toISOString() ?? null,
       connection_attempts: cad.attempts,

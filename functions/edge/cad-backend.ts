@@ -3,6 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { Log } from "../../shared/log.ts";
 import { outboxKeys } from "../../shared/outbox/keys.ts";
 import { connectRedis, redisFault } from "../../shared/redis.ts";
+import { openSealer } from "../../shared/sealing.ts";
 import { withDeadline } from "../../shared/sleep.ts";
 import { type Backend, createBackend } from "../backend.ts";
 import { type Answer, type Arguments, type Call, CALL_MS, type Outcome } from "./calls.ts";
@@ -30,7 +31,8 @@ export class CadBackend extends DurableObject<Bindings> {
     const redis = connectRedis(config.REDIS_URL, "request", this.#log);
     const subscriber = connectRedis(config.REDIS_URL, "request", this.#log);
     const keys = outboxKeys(config.REDIS_PREFIX);
-    this.#backend = createBackend(redis, subscriber, keys, config.MAX_BACKLOG, this.#log);
+    const sealer = openSealer(config, this.#log);
+    this.#backend = createBackend(redis, subscriber, keys, config.MAX_BACKLOG, sealer, this.#log);
     this.#connected = Promise.all(
       [redis, subscriber].map((r) =>
         withDeadline(once(r, "ready"), FIRST_CONNECT_MS, "connecting").catch(() => undefined),

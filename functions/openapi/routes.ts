@@ -32,7 +32,7 @@ const letters = {
 };
 const redriven = {
   type: "object",
-  required: ["dry_run", "count", "more", "redriven"],
+  required: ["dry_run", "count", "more", "redriven", "unreadable"],
   properties: {
     dry_run: { type: "boolean" },
     count: { type: "integer" },
@@ -43,6 +43,11 @@ const redriven = {
         type: "object",
         properties: { ...id, redriven_as: { type: ["string", "null"] }, accepted_at: { type: "string" } },
       },
+    },
+    unreadable: {
+      type: "array",
+      description: "Those that were not sent again, because their payload cannot be opened, and why.",
+      items: { type: "object", properties: { ...id, reason: { type: "string" } } },
     },
   },
 };
@@ -91,7 +96,7 @@ const ROUTES: readonly Route[] = [
     description:
       "As a new command at the end of its unit's and incident's lines, linked both ways. Asked again, it is the same new command.",
     answers: { "202": answer("Accepted as a new command.", ref("Accepted")) },
-    problems: ["not-found", "redis-full", ...REDIS],
+    problems: ["not-found", "unreadable-payload", "redis-full", ...REDIS],
   },
   {
     method: "post",

@@ -1,19 +1,24 @@
 import { STORING_PRELUDE } from "./lua.ts";
 
 /**
- * ARGV: id, kind, keys (JSON), body, user, role, fingerprint, latest ('1' or ''), ttl (us or ''), idempotency scope
+ * ARGV: id, kind, keys (JSON), body, user, role, fingerprints (JSON), latest ('1' or ''), ttl (us or ''), idempotency scope
  * and key ('' or JSON), idempotency key as given, its ttl (ms), backlog limit, kept_ms of a superseded one, the id of
  * the dead letter that this one sends again ('' if none).
  * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id} or {'full'}.
  */
 export const APPEND = `${STORING_PRELUDE}
-local id, kind, keys_json, body, user, role, fingerprint, latest, ttl, idem, given, idem_ttl, limit, kept_ms, redrive_of =
+local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, limit, kept_ms, redrive_of =
   unpack(ARGV)
+local fingerprints = cjson.decode(fingerprints_json)
+local function is_same(fingerprint)
+  for _, mine in ipairs(fingerprints) do if mine == fingerprint then return true end end
+  return false
+end
 
 local function replay(prior)
   local was = redis.call('HMGET', record(prior), 'fingerprint', 'state', 'accepted_at', 'user')
   if not was[1] then return nil end
-  if was[4] ~= user or was[1] ~= fingerprint then return {'conflict', prior} end
+  if was[4] ~= user or not is_same(was[1]) then return {'conflict', prior} end
   return {'replayed', prior, was[2], was[3]}
 end
 if idem ~= '' then
@@ -28,7 +33,7 @@ local last = tonumber(redis.call('GET', base .. ':last') or 0)
 local at = math.max(now, last + 1)
 redis.call('SET', base .. ':last', whole(at))
 redis.call('HSET', record(id), 'kind', kind, 'keys', keys_json, 'body', body, 'user', user, 'role', role,
-  'fingerprint', fingerprint, 'latest', latest, 'state', 'queued', 'sends', 0, 'accepted_at', whole(at))
+  'fingerprint', fingerprints[1], 'latest', latest, 'state', 'queued', 'sends', 0, 'accepted_at', whole(at))
 redis.call('ZADD', OPEN, at, id)
 if ttl ~= '' then
   local expires = at + tonumber(ttl)

@@ -54,3 +54,17 @@ local answers = {}
 for i = 4, #ARGV do answers[#answers + 1] = begin(ARGV[i]) end
 return answers
 `;
+
+/**
+ * Takes back a begin after which nothing was sent: the message waits in its place, as if it had not been begun.
+ * ARGV: lease token, id.
+ */
+export const PUT_BACK = `${PRELUDE}
+local token, id = ARGV[1], ARGV[2]
+if redis.call('GET', LEASE) ~= token or redis.call('HGET', record(id), 'state') ~= 'sent' then return 0 end
+if redis.call('HINCRBY', record(id), 'sends', -1) < 1 then
+  redis.call('HSET', record(id), 'state', 'queued', 'sends', 0)
+  redis.call('HDEL', record(id), 'sent_at')
+end
+return 1
+`;

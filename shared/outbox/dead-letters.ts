@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import type { OrderingKey } from "../ordering-key.ts";
 import type { Role } from "../roles.ts";
+import type { SealedKind, Sealer } from "../seal.ts";
 import type { Micros } from "../time.ts";
 import type { OutboxKeys } from "./keys.ts";
 import { type MessageRecord, type NewMessage, parseRecord, RECORD_FIELDS } from "./outbox.ts";
@@ -37,7 +38,7 @@ export interface DeadQuery {
 /** What could not be delivered, and was kept with the reason. */
 export interface DeadLetters {
   list(query: DeadQuery): Promise<DeadPage>;
-  /** The message that would send this dead letter again, under a new id; undefined if it is none. */
+  /** The message that would send this dead letter again, under a new id; undefined if it is none. Throws SealError. */
   again(id: string, newId: string): Promise<NewMessage | undefined>;
   /** Notes that a dead letter was sent again. Safe to repeat. */
   noteRedriven(id: string, newId: string): Promise<void>;
@@ -49,7 +50,8 @@ const CHUNK = 200;
 /** How many letters one request looks at, at most. */
 const LOOK_AT = 5000;
 
-export function openDeadLetters(redis: Redis, keys: OutboxKeys): DeadLetters {
+/** @param kind what the bodies are sealed as: each is bound to its id, and so sealed anew for a new one. */
+export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, kind: SealedKind): DeadLetters {
   /** Ids in chunks, in the order of the query, from where the page before ended. */
   async function* idsOf({ filter, first, after }: DeadQuery): AsyncGenerator<string[]> {
     const since = filter.since ?? 0;
@@ -97,10 +99,10 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys): DeadLetters {
         id: newId,
         kind: record.kind,
         keys: record.keys,
-        body,
+        body: await sealer.seal(kind, newId, await sealer.open(kind, id, body)),
         user: record.user,
         role: role as Role,
-        fingerprint: fingerprint ?? "",
+        fingerprints: [fingerprint ?? ""],
         latestWins: latest === "1",
         ttlSeconds: ttl,
         // No client can send this key. It makes a redrive that is repeated the same command.

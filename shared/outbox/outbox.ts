@@ -19,11 +19,12 @@ export interface NewMessage {
   id: string;
   kind: string;
   keys: readonly OrderingKey[];
+  /** As it is stored: sealed, if there are keys. */
   body: string;
   user: string;
   role: Role;
-  /** The same for what counts as the same request; see `idempotencyKey`. */
-  fingerprint: string;
+  /** What is the same for the same request, see `idempotencyKey`. The first is stored; any that was stored before counts. */
+  fingerprints: readonly string[];
   latestWins: boolean;
   ttlSeconds: number | undefined;
   idempotencyKey: string | undefined;
@@ -85,7 +86,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): 
       const idem = m.idempotencyKey === undefined ? "" : JSON.stringify([m.user, m.idempotencyKey]);
       const ttl = m.ttlSeconds === undefined ? "" : m.ttlSeconds * 1_000_000;
       const reply = await append(
-        ...[m.id, m.kind, JSON.stringify(m.keys), m.body, m.user, m.role, m.fingerprint],
+        ...[m.id, m.kind, JSON.stringify(m.keys), m.body, m.user, m.role, JSON.stringify(m.fingerprints)],
         ...[
           m.latestWins ? "1" : "",
           ttl,

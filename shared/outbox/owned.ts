@@ -3,7 +3,7 @@ import { batched } from "../batch.ts";
 import { script, type ScriptReply } from "../redis.ts";
 import type { Role } from "../roles.ts";
 import type { Micros } from "../time.ts";
-import { BEGIN } from "./begin.ts";
+import { BEGIN, PUT_BACK } from "./begin.ts";
 import type { OutboxKeys } from "./keys.ts";
 import { KEPT_MS } from "./outbox.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
@@ -52,6 +52,8 @@ export class NotOwner extends Error {
 export interface OwnedOutbox {
   /** Marks it sent, if it may be sent now. Asked right before every send and after every wait. */
   begin(id: string): Promise<Begun>;
+  /** Takes back a begin after which nothing was sent: it waits in its place, and the attempt does not count. */
+  putBack(id: string): Promise<void>;
   /** Notes that the receiver refused it for now; answers how often it has. */
   refused(id: string): Promise<number>;
   /** Records a final state, and answers with those that have become runnable. Throws NotOwner. */
@@ -70,6 +72,7 @@ const PAGE = 500;
  */
 export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, deadKeptMs: number): OwnedOutbox {
   const beginScript = script(redis, "outboxBegin", BEGIN, [keys.base, keys.cad]);
+  const putBackScript = script(redis, "outboxPutBack", PUT_BACK, [keys.base, keys.cad]);
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
 
@@ -82,6 +85,8 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, d
     begin: batched(async (ids: string[]) =>
       rows(await beginScript(token, KEPT_MS, deadKeptMs, ...ids)).map(parseBegun),
     ),
+
+    putBack: async (id) => void (await putBackScript(token, id)),
 
     refused: (id) => redis.hincrby(keys.record(id), "refusals", 1),
 

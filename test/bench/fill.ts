@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { createBackend } from "../../functions/backend.ts";
 import { unitsStatus } from "../../shared/commands/units-status.ts";
 import { createLog } from "../../shared/log.ts";
 import { outboxKeys } from "../../shared/outbox/keys.ts";
+import { createSealer } from "../../shared/seal.ts";
 import { BenchError } from "./bench-error.ts";
 import { FLEET, statusBody } from "./fleet.ts";
 import type { Rig } from "./rig.ts";
@@ -17,7 +18,8 @@ const MAX_BACKLOG = 1_000_000;
 export async function fill(rig: Rig, commands: number, keys: 1 | 2, fleet = FLEET): Promise<string[]> {
   const { log } = createLog({ name: "fill", level: "warn" });
   const subscriber = rig.client.duplicate({ lazyConnect: true });
-  const backend = createBackend(rig.client, subscriber, outboxKeys("socket-bridge"), MAX_BACKLOG, log);
+  const sealer = createSealer([]);
+  const backend = createBackend(rig.client, subscriber, outboxKeys("socket-bridge"), MAX_BACKLOG, sealer, log);
   const ids: string[] = [];
   let n = 0;
   const producer = async () => {
@@ -32,7 +34,7 @@ export async function fill(rig: Rig, commands: number, keys: 1 | 2, fleet = FLEE
         body: text,
         user: "bench",
         role: "crew",
-        fingerprint: createHash("sha256").update(text).digest("hex"),
+        fingerprints: await sealer.fingerprints(text),
         latestWins: false,
         ttlSeconds: undefined,
         idempotencyKey: `fill-${mine}`,

@@ -51,6 +51,16 @@ describe.each(Object.keys(PROGRAMS) as Name[])("%s", (name) => {
       expect(stdout).toContain(variable);
   });
 
+  test("in production it does not start without keys for the payloads, with exit code 78", () => {
+    const { code, stderr } = run(name, {
+      REDIS_URL: inject("redisUrl"),
+      ...PROGRAMS[name].env,
+      NODE_ENV: "production",
+    });
+    expect(code).toBe(78);
+    expect(stderr).toContain("PAYLOAD_KEYS: is not set");
+  });
+
   test("every wrong or missing variable is listed in one message, without its value, with exit code 78", () => {
     const wrong = {
       LOG_LEVEL: "canary-1",

@@ -4,11 +4,13 @@ import { forgetPrefix } from "../setup/redis-probe.ts";
 import { freshPrefix } from "./redis.ts";
 
 /** The functions in the real workerd, with wrangler.toml; what is given takes the place of its variables and secrets. */
-async function startHarness({ REDIS_URL = "", JWT_SECRET = "", ...vars }: Record<string, string>) {
+async function startHarness({ REDIS_URL = "", JWT_SECRET = "", PAYLOAD_KEYS = "", ...vars }: Record<string, string>) {
   process.env["WRANGLER_SEND_METRICS"] = "false";
   process.env["CLOUDFLARE_CF_FETCH_ENABLED"] = "false";
   const configPath = new URL("../../wrangler.toml", import.meta.url);
-  const harness = createTestHarness({ workers: [{ configPath, vars, secrets: { REDIS_URL, JWT_SECRET } }] });
+  const harness = createTestHarness({
+    workers: [{ configPath, vars, secrets: { REDIS_URL, JWT_SECRET, PAYLOAD_KEYS } }],
+  });
   const { url } = await harness.listen();
   return { harness, origin: url.origin };
 }

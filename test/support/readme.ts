@@ -1,6 +1,7 @@
 import { functionsEnv } from "../../functions/config.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { describeConfig, sharedEnv } from "../../shared/config.ts";
+import { sealingEnv } from "../../shared/sealing.ts";
 import { workerEnv } from "../../worker/config.ts";
 
 /** The tables of the README that the code knows better than any text: they are compared with it, row by row. */
@@ -26,7 +27,7 @@ export function endpointTable(): string[] {
 }
 
 export function configTable(): string[] {
-  const both = new Set(Object.keys(sharedEnv));
+  const both = new Set(Object.keys({ ...sharedEnv, ...sealingEnv }));
   const rows = [
     ...describeConfig(functionsEnv).map((v) => ({ ...v, who: both.has(v.name) ? "both" : "functions" })),
     ...describeConfig(workerEnv).flatMap((v) => (both.has(v.name) ? [] : [{ ...v, who: "worker" }])),

@@ -13,6 +13,7 @@ const WORKER: WorkerHealth = {
   connected: true,
   authenticated: true,
   waiting_for: null,
+  payload_problem: null,
   cad_url: "http://cad",
   last_connection: null,
   connection_attempts: 1,
@@ -55,6 +56,13 @@ test.each<[string, LastBeat | undefined, Partial<Backlog>, string, RegExp | unde
     {},
     "degraded",
     /the CAD is not connected/,
+  ],
+  [
+    "a command that waits for the key of its payload",
+    beat({ payload_problem: 'a payload is sealed with the key "old"' }),
+    {},
+    "degraded",
+    /the key "old"/,
   ],
   [
     "commands that wait for a CAD that is not ready",

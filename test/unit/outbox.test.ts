@@ -20,7 +20,7 @@ async function fresh(maxBacklog = 1000) {
       body: `{"n":"${id}"}`,
       user: "u",
       role: "crew",
-      fingerprint: id,
+      fingerprints: [id],
       latestWins: false,
       ttlSeconds: undefined,
       idempotencyKey: undefined,
@@ -148,8 +148,8 @@ describe("idempotency keys", () => {
 
   test("the same key and request again is the same command", async () => {
     const { append, outbox } = await fresh();
-    await append("a", ["unit:1"], { ...keyed, fingerprint: "f" });
-    expect(await append("b", ["unit:1"], { ...keyed, fingerprint: "f" })).toMatchObject({
+    await append("a", ["unit:1"], { ...keyed, fingerprints: ["f"] });
+    expect(await append("b", ["unit:1"], { ...keyed, fingerprints: ["f"] })).toMatchObject({
       outcome: "replayed",
       id: "a",
     });
@@ -159,8 +159,8 @@ describe("idempotency keys", () => {
 
   test("the same key with another request is refused", async () => {
     const { append } = await fresh();
-    await append("a", ["unit:1"], { ...keyed, fingerprint: "f" });
-    expect(await append("b", ["unit:1"], { ...keyed, fingerprint: "g" })).toEqual({ outcome: "conflict", id: "a" });
+    await append("a", ["unit:1"], { ...keyed, fingerprints: ["f"] });
+    expect(await append("b", ["unit:1"], { ...keyed, fingerprints: ["g"] })).toEqual({ outcome: "conflict", id: "a" });
   });
 
   test("two users may use the same key", async () => {
@@ -171,15 +171,15 @@ describe("idempotency keys", () => {
 
   test("a command's own id is a key for it, for whoever was told nothing else", async () => {
     const { append } = await fresh();
-    await append("a", ["unit:1"], { fingerprint: "f" });
-    const again = { idempotencyKey: "a", fingerprint: "f" };
+    await append("a", ["unit:1"], { fingerprints: ["f"] });
+    const again = { idempotencyKey: "a", fingerprints: ["f"] };
     expect(await append("b", ["unit:1"], again)).toMatchObject({ outcome: "replayed", id: "a" });
   });
 
   test("of many at once exactly one is accepted", async () => {
     const { append } = await fresh();
     const many = await Promise.all(
-      Array.from({ length: 20 }, (_, i) => append(`m${i}`, ["unit:1"], { ...keyed, fingerprint: "f" })),
+      Array.from({ length: 20 }, (_, i) => append(`m${i}`, ["unit:1"], { ...keyed, fingerprints: ["f"] })),
     );
     expect(many.filter((a) => a.outcome === "accepted")).toHaveLength(1);
     expect(many.filter((a) => a.outcome === "replayed")).toHaveLength(19);

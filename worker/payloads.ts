@@ -1,0 +1,45 @@
+import type { Log } from "../shared/log.ts";
+import { SealError, type Sealer } from "../shared/seal.ts";
+
+/** `wait`: it can be opened once the configuration is mended. `spoilt`: never. */
+export type Opened = { text: string } | { wait: string } | { spoilt: string };
+
+/** Opens the payloads of commands, and knows which of them wait for a key. */
+export interface Payloads {
+  open(id: string, stored: string): Promise<Opened>;
+  /** It does not wait for a key any more, whatever became of it. */
+  forget(id: string): void;
+  /** Why commands wait for a key, in words for people; undefined if none does. */
+  problem(): string | undefined;
+}
+
+export function createPayloads(sealer: Sealer, log: Log): Payloads {
+  /** At most one for each line: only the first of a line is ever opened. */
+  const waiting = new Map<string, string>();
+
+  function waitFor(id: string, reason: string): Opened {
+    if (waiting.get(id) !== reason) log.error({ command_id: id, reason }, "a command waits for the key of its payload");
+    waiting.set(id, reason);
+    return { wait: reason };
+  }
+
+  return {
+    async open(id, stored) {
+      try {
+        const text = await sealer.open("command", id, stored);
+        waiting.delete(id);
+        return { text };
+      } catch (error) {
+        if (!(error instanceof SealError)) throw error;
+        if (error.code !== "tampered") return waitFor(id, error.message);
+        waiting.delete(id);
+        return { spoilt: error.message };
+      }
+    },
+    forget: (id) => void waiting.delete(id),
+    problem() {
+      const [reason] = waiting.values();
+      return reason === undefined ? undefined : `${reason} (${waiting.size} wait for it)`;
+    },
+  };
+}
