@@ -6,7 +6,7 @@ import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import type { Sealer } from "../shared/seal.ts";
 import { acceptCommand, parseBody } from "./accept.ts";
-import { type Authenticate, type CallerEnv, requireRole } from "./auth.ts";
+import { type Authenticate, type CallerEnv, requireAccess, requireRole } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { serveDeadLetters } from "./dead-letters.ts";
 import { type DocsAssets, PUBLIC, serveDocs } from "./docs.ts";
@@ -56,7 +56,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     );
   }
 
-  app.get("/commands/:id", requireRole(authenticate, "crew"), async (c) => {
+  app.get("/commands/:id", requireAccess(authenticate, "GET /commands/{id}"), async (c) => {
     const record = await backend.read(c.req.param("id"));
     // To a caller with a scope, a command of another unit is none at all.
     if (!record || !mayTouch(c.var.caller, record.keys))
@@ -69,7 +69,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     return c.json(health, health.status === "unhealthy" ? 503 : 200);
   });
 
-  app.get("/status", requireRole(authenticate, "admin"), async (c) => {
+  app.get("/status", requireAccess(authenticate, "GET /status"), async (c) => {
     const [health, backlog, queued, beat] = await Promise.all([
       lookAtHealth(backend, deps.now),
       backend.backlog(),
@@ -79,7 +79,9 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     return c.json({ ...health, settled: backlog.counts, queue: queued, worker_report: beat?.health ?? null });
   });
 
-  app.post("/reconnect", requireRole(authenticate, "admin"), noBody, async (c) => c.json(await reconnect(backend)));
+  app.post("/reconnect", requireAccess(authenticate, "POST /reconnect"), noBody, async (c) =>
+    c.json(await reconnect(backend)),
+  );
 
   serveDeadLetters(app, deps);
 

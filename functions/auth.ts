@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from "hono";
 import { errors, type JWTPayload, type JWTVerifyOptions } from "jose";
 import type { Log } from "../shared/log.ts";
 import { Problem, type ProblemCode } from "../shared/problem.ts";
-import { highest, may, type Role, ROLES } from "../shared/roles.ts";
+import { ENDPOINTS, type GatedEndpoint, highest, may, type Role, ROLES } from "../shared/roles.ts";
 import type { FunctionsConfig } from "./config.ts";
 import { remoteKeys, sharedSecrets, type TokenKeys } from "./token-keys.ts";
 
@@ -151,3 +151,7 @@ export function requireRole(authenticate: Authenticate, takes: Role): Middleware
     await next();
   };
 }
+
+/** The same, with the role that the endpoint takes. */
+export const requireAccess = (authenticate: Authenticate, endpoint: GatedEndpoint): MiddlewareHandler<CallerEnv> =>
+  requireRole(authenticate, ENDPOINTS[endpoint]);

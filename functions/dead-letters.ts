@@ -6,9 +6,10 @@ import { instant } from "../shared/fields.ts";
 import type { DeadFilter } from "../shared/outbox/dead-letters.ts";
 import { isDead } from "../shared/outbox/states.ts";
 import { Problem, type WrongField, wrongFields } from "../shared/problem.ts";
+import type { GatedEndpoint } from "../shared/roles.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import { toIso } from "../shared/time.ts";
-import { type Authenticate, type Caller, type CallerEnv, requireRole } from "./auth.ts";
+import { type Authenticate, type Caller, type CallerEnv, requireAccess } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { jsonBody, noBody } from "./json-body.ts";
 import { mayTouch } from "./scope.ts";
@@ -64,7 +65,7 @@ export interface DeadLetterDeps {
 
 /** What was not delivered: to look at, to send again, or to discard. All of it takes the role admin. */
 export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, newId }: DeadLetterDeps): void {
-  const admin = requireRole(authenticate, "admin");
+  const allow = (endpoint: GatedEndpoint) => requireAccess(authenticate, endpoint);
 
   async function readLetter(caller: Caller, id: string) {
     const record = await backend.read(id);
@@ -89,34 +90,39 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
   const query = zValidator("query", listQuery, (result) => {
     if (!result.success) throw badFilter(wrongFields(result.error.issues));
   });
-  app.get("/dead-letters", admin, query, async (c) => {
+  app.get("/dead-letters", allow("GET /dead-letters"), query, async (c) => {
     const { limit, cursor, ...given } = c.req.valid("query");
     const page = await backend.listDead({ filter: toFilter(given), limit, first: "newest", after: cursor });
     const letters = page.letters.filter((letter) => mayTouch(c.var.caller, letter.keys));
     return c.json({ dead_letters: letters.map(toReceipt), next: page.next?.toString() ?? null });
   });
 
-  app.post("/dead-letters/redrive", admin, jsonBody(redriveBody, badFilter), async (c) => {
-    const { limit, dry_run: dryRun, ...given } = c.req.valid("json");
-    // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
-    const { letters, next } = await backend.listDead({ filter: toFilter(given), limit, first: "oldest" });
-    const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
-    const unreadable: { command_id: string; reason: string }[] = [];
-    for (const { id, acceptedAt, keys } of letters) {
-      if (!mayTouch(c.var.caller, keys)) continue;
-      const again = dryRun ? { as: null } : await redrive(c.var.caller, id);
-      if ("reason" in again) unreadable.push({ command_id: id, reason: again.reason });
-      else redriven.push({ command_id: id, redriven_as: again.as, accepted_at: toIso(acceptedAt) });
-    }
-    const more = next !== undefined;
-    return c.json({ dry_run: dryRun, count: redriven.length, more, redriven, unreadable }, dryRun ? 200 : 202);
-  });
+  app.post(
+    "/dead-letters/redrive",
+    allow("POST /dead-letters/redrive"),
+    jsonBody(redriveBody, badFilter),
+    async (c) => {
+      const { limit, dry_run: dryRun, ...given } = c.req.valid("json");
+      // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
+      const { letters, next } = await backend.listDead({ filter: toFilter(given), limit, first: "oldest" });
+      const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
+      const unreadable: { command_id: string; reason: string }[] = [];
+      for (const { id, acceptedAt, keys } of letters) {
+        if (!mayTouch(c.var.caller, keys)) continue;
+        const again = dryRun ? { as: null } : await redrive(c.var.caller, id);
+        if ("reason" in again) unreadable.push({ command_id: id, reason: again.reason });
+        else redriven.push({ command_id: id, redriven_as: again.as, accepted_at: toIso(acceptedAt) });
+      }
+      const more = next !== undefined;
+      return c.json({ dry_run: dryRun, count: redriven.length, more, redriven, unreadable }, dryRun ? 200 : 202);
+    },
+  );
 
-  app.get("/dead-letters/:id", admin, async (c) =>
+  app.get("/dead-letters/:id", allow("GET /dead-letters/{id}"), async (c) =>
     c.json(toReceipt(await readLetter(c.var.caller, c.req.param("id")))),
   );
 
-  app.post("/dead-letters/:id/redrive", admin, noBody, async (c) => {
+  app.post("/dead-letters/:id/redrive", allow("POST /dead-letters/{id}/redrive"), noBody, async (c) => {
     const again = await redrive(c.var.caller, c.req.param("id"));
     if ("reason" in again) throw new Problem("unreadable-payload", `It was not sent again: ${again.reason}.`);
     const id = again.as;
@@ -125,7 +131,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
     return c.json({ success: true, message, command_id: id, status: "queued" }, 202, { Location: location });
   });
 
-  app.delete("/dead-letters/:id", admin, async (c) => {
+  app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), async (c) => {
     const { id } = await readLetter(c.var.caller, c.req.param("id"));
     if (!(await backend.discardDead(id))) throw noSuchLetter();
     return c.body(null, 204);

@@ -2,6 +2,33 @@
 export const ROLES = ["admin", "dispatcher", "crew"] as const;
 export type Role = (typeof ROLES)[number];
 
+/** The role that everybody has who has one. */
+const ANY = "crew" satisfies Role;
+
+/**
+ * Who may use the endpoints that are no commands (a command says it for itself): routes and API docs take it from here,
+ * and a test asks every route of the app with every role.
+ */
+export const ENDPOINTS = {
+  "GET /commands/{id}": ANY,
+  "GET /dead-letters": "admin",
+  "GET /dead-letters/{id}": "admin",
+  "POST /dead-letters/{id}/redrive": "admin",
+  "POST /dead-letters/redrive": "admin",
+  "DELETE /dead-letters/{id}": "admin",
+  "GET /health": "public",
+  "GET /status": "admin",
+  "POST /reconnect": "admin",
+  "GET /openapi.json": "public",
+  "GET /docs": "public",
+} as const satisfies Record<`${"GET" | "POST" | "DELETE"} /${string}`, Role | "public">;
+export type Endpoint = keyof typeof ENDPOINTS;
+
+/** The endpoints that take a token. */
+export type GatedEndpoint = {
+  [E in Endpoint]: (typeof ENDPOINTS)[E] extends Role ? E : never;
+}[Endpoint];
+
 /** True if one of the caller's roles is the role that an endpoint takes, or stands above it. */
 export function may(caller: readonly Role[], takes: Role): boolean {
   return caller.some((role) => ROLES.indexOf(role) <= ROLES.indexOf(takes));

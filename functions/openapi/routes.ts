@@ -1,18 +1,15 @@
 import type { ProblemCode } from "../../shared/problem.ts";
-import type { Role } from "../../shared/roles.ts";
+import { type Endpoint, ENDPOINTS, ROLES } from "../../shared/roles.ts";
 import { listQuery, redriveBody } from "../dead-letters.ts";
 import { GATED, json, type Json, problems, REDIS, ref, schemaOf } from "./parts.ts";
 
 /** A route that is no command, as the docs tell it. */
 interface Route {
-  method: "get" | "post" | "delete";
-  path: string;
+  endpoint: Endpoint;
   id: string;
   tag: string;
   summary: string;
   description?: string;
-  /** Absent: public. `any`: any of the roles. */
-  role?: Role | "any";
   answers: Json;
   problems?: ProblemCode[];
   query?: Json;
@@ -54,22 +51,18 @@ const redriven = {
 
 const ROUTES: readonly Route[] = [
   {
-    method: "get",
-    path: "/commands/{id}",
+    endpoint: "GET /commands/{id}",
     id: "getCommand",
     tag: "receipts",
-    role: "any",
     summary: "What became of a command",
     description: "A receipt is kept for a day after the command was settled, a dead letter for 30 days.",
     answers: { "200": answer("Its receipt.", ref("Receipt")) },
     problems: ["not-found", ...REDIS],
   },
   {
-    method: "get",
-    path: "/dead-letters",
+    endpoint: "GET /dead-letters",
     id: "listDeadLetters",
     tag: "dead letters",
-    role: "admin",
     summary: "What could not be delivered",
     description: "Rejected, failed and expired commands that were not sent again or discarded, the newest first.",
     query: schemaOf(listQuery, "input"),
@@ -77,21 +70,17 @@ const ROUTES: readonly Route[] = [
     problems: ["invalid-body", ...REDIS],
   },
   {
-    method: "get",
-    path: "/dead-letters/{id}",
+    endpoint: "GET /dead-letters/{id}",
     id: "getDeadLetter",
     tag: "dead letters",
-    role: "admin",
     summary: "One dead letter",
     answers: { "200": answer("Its receipt, with the reason.", ref("Receipt")) },
     problems: ["not-found", ...REDIS],
   },
   {
-    method: "post",
-    path: "/dead-letters/{id}/redrive",
+    endpoint: "POST /dead-letters/{id}/redrive",
     id: "redriveDeadLetter",
     tag: "dead letters",
-    role: "admin",
     summary: "Send a dead letter again",
     description:
       "As a new command at the end of its unit's and incident's lines, linked both ways. Asked again, it is the same new command.",
@@ -99,11 +88,9 @@ const ROUTES: readonly Route[] = [
     problems: ["not-found", "unreadable-payload", "redis-full", ...REDIS],
   },
   {
-    method: "post",
-    path: "/dead-letters/redrive",
+    endpoint: "POST /dead-letters/redrive",
     id: "redriveDeadLetters",
     tag: "dead letters",
-    role: "admin",
     summary: "Send many dead letters again",
     description: "Those that fit the filter, in the order in which they were accepted.",
     body: schemaOf(redriveBody, "input"),
@@ -114,19 +101,16 @@ const ROUTES: readonly Route[] = [
     problems: ["not-json", "unsafe-json", "not-json-type", "invalid-body", "redis-full", ...REDIS],
   },
   {
-    method: "delete",
-    path: "/dead-letters/{id}",
+    endpoint: "DELETE /dead-letters/{id}",
     id: "discardDeadLetter",
     tag: "dead letters",
-    role: "admin",
     summary: "Discard a dead letter",
     description: "Its receipt stays; what it carried is forgotten.",
     answers: { "204": { description: "Discarded." } },
     problems: ["not-found", ...REDIS],
   },
   {
-    method: "get",
-    path: "/health",
+    endpoint: "GET /health",
     id: "getHealth",
     tag: "operation",
     summary: "Whether commands are delivered",
@@ -137,37 +121,31 @@ const ROUTES: readonly Route[] = [
     },
   },
   {
-    method: "get",
-    path: "/status",
+    endpoint: "GET /status",
     id: "getStatus",
     tag: "operation",
-    role: "admin",
     summary: "Everything that is known of the bridge",
     answers: { "200": answer("Health, with counts.", ref("Status")) },
     problems: REDIS,
   },
   {
-    method: "post",
-    path: "/reconnect",
+    endpoint: "POST /reconnect",
     id: "reconnect",
     tag: "operation",
-    role: "admin",
     summary: "Have the worker make a new connection",
     description: "Answers 200 only once the bridge is ready again.",
     answers: { "200": answer("Ready on a new connection.", ref("Reconnected")) },
     problems: ["no-worker", "redis-unavailable", "reconnect-timeout", "internal"],
   },
   {
-    method: "get",
-    path: "/openapi.json",
+    endpoint: "GET /openapi.json",
     id: "getOpenApi",
     tag: "docs",
     summary: "This document",
     answers: { "200": answer("OpenAPI 3.1.", { type: "object" }) },
   },
   {
-    method: "get",
-    path: "/docs",
+    endpoint: "GET /docs",
     id: "getDocs",
     tag: "docs",
     summary: "This document as a page",
@@ -177,22 +155,32 @@ const ROUTES: readonly Route[] = [
 
 /** The paths of the routes that are no commands. */
 export function routePaths(): Json {
-  const byPath = Map.groupBy(ROUTES, (route) => route.path);
+  const byPath = Map.groupBy(ROUTES, (route) => partsOf(route).path);
   return Object.fromEntries(
-    [...byPath].map(([path, routes]) => [path, Object.fromEntries(routes.map((r) => [r.method, operation(r)]))]),
+    [...byPath].map(([path, routes]) => [
+      path,
+      Object.fromEntries(routes.map((r) => [partsOf(r).method, operation(r)])),
+    ]),
   );
 }
 
+function partsOf({ endpoint }: Route): { method: string; path: string } {
+  const [method = "", path = ""] = endpoint.split(" ");
+  return { method: method.toLowerCase(), path };
+}
+
 function operation(route: Route): Json {
-  const who = route.role === "any" ? "Takes any role." : route.role ? `Takes the role \`${route.role}\`.` : "Public.";
-  const gate = route.role ? GATED : [];
+  const role = ENDPOINTS[route.endpoint];
+  const any = role === ROLES.at(-1);
+  const who = role === "public" ? "Public." : any ? "Takes any role." : `Takes the role \`${role}\`.`;
+  const gate = role === "public" ? [] : GATED;
   return {
     operationId: route.id,
     tags: [route.tag],
     summary: route.summary,
     description: [route.description, who].filter(Boolean).join(" "),
-    ...(route.role && { security: [{ bearer: [] }] }),
-    parameters: [...pathParameters(route.path), ...queryParameters(route.query)],
+    ...(role !== "public" && { security: [{ bearer: [] }] }),
+    parameters: [...pathParameters(partsOf(route).path), ...queryParameters(route.query)],
     ...(route.body && { requestBody: { required: true, content: json(route.body) } }),
     responses: { ...route.answers, ...problems(...gate, ...(route.problems ?? [])) },
   };
