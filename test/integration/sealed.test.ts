@@ -30,17 +30,17 @@ const receiptOf = async (bridge: Bridge, id: string) =>
 
 /** A patient, in every field that may speak of one. */
 const PATIENT: Record<string, unknown> = {
-  patient_name: "Wilhelmina Canary-Østergård",
-  address: "4711 Canary Row, Apartment 12",
-  incident_type: "Canary Poisoning",
-  details: { complaint: "chest pain of the canary", insurance: "CANARY-INS-0815-4711" },
-  destination: { name: "Canary General Hospital", bed: "canary-bed-12" },
-  billing_data: { insurance_number: "CANARY-INS-2342-9999", procedures: ["canary intubation"] },
+  patient_name: "Wilhelmina Kanarienvogel-Østergård",
+  address: "4711 Kanarienvogel Row, Apartment 12",
+  incident_type: "Kanarienvogel Poisoning",
+  details: { complaint: "chest pain of the Kanarienvogel", insurance: "KANARIENVOGEL-INS-0815-4711" },
+  destination: { name: "Kanarienvogel General Hospital", bed: "kanarienvogel-12" },
+  billing_data: { insurance_number: "KANARIENVOGEL-2342-9999", procedures: ["Kanarienvogel intubation"] },
   location: { lat: 37.71234567, lng: -122.47654321 },
-  metrics: { note: "canary metrics 5150" },
+  metrics: { note: "Kanarienvogel metrics 5150" },
 };
-/** What must not be found: every text and every coordinate of it. */
-const TELLTALES = leaves(PATIENT).map(String);
+/** What must not be found: every text and every coordinate of it, and the word that all its texts have. */
+const TELLTALES = ["Kanarienvogel", ...leaves(PATIENT).map(String)];
 
 function leaves(value: unknown): unknown[] {
   return typeof value === "object" && value !== null ? Object.values(value).flatMap(leaves) : [value];
@@ -73,7 +73,8 @@ test("nothing in Redis tells what a command carries: while it waits, as a dead l
 
   bridge.cad.switches.reject = 1;
   await bridge.startWorker({ PAYLOAD_KEYS: A });
-  for (const id of ids) await bridge.settled(id);
+  const receipts = await Promise.all(ids.map((id) => bridge.settled(id)));
+  expect(found(JSON.stringify(receipts))).toEqual([]);
   expect(found(await dump())).toEqual([]);
 
   bridge.cad.switches.reject = 0;
@@ -87,6 +88,7 @@ test("nothing in Redis tells what a command carries: while it waits, as a dead l
   for (const { path, body } of BODIES) await bridge.deliver(path, body);
   expect(found(await dump())).toEqual([]);
   expect(found(JSON.stringify(bridge.cad.ledger.entries()))).toEqual(TELLTALES);
+  expect(found(JSON.stringify(bridge.logs))).toEqual([]);
 });
 
 test("a job in the queue is an id and nothing else, sealed or not", async () => {

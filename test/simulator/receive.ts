@@ -85,7 +85,7 @@ export function createReceiver(deps: ReceiverDeps): Receive {
       if (waiting) return void waiting.push(repeat);
       inProgress.set(id, []);
     }
-    const refusal = refuse();
+    const refusal = refuse(payload);
     const { min, max } = switches.delayMs;
     deps.later(min + random() * (max - min), () => {
       const [outcome, text] = refusal ?? apply(row, event, payload);
@@ -99,11 +99,12 @@ export function createReceiver(deps: ReceiverDeps): Receive {
     });
   }
 
-  /** Decided on arrival, so that "the next three" are the next three to come. */
-  function refuse(): Handled | undefined {
+  /** Decided on arrival, so that "the next three" are the next three to come. Quotes what it rejects, as many a server does. */
+  function refuse(payload: unknown): Handled | undefined {
     if (take(switches, "refuse", random))
       return ["refused", { success: false, error: "Temporarily unavailable", retryable: true }];
-    if (take(switches, "reject", random)) return ["rejected", { success: false, error: "Rejected" }];
+    if (take(switches, "reject", random))
+      return ["rejected", { success: false, error: `Rejected: ${JSON.stringify(payload)}` }];
     return undefined;
   }
 

@@ -140,7 +140,7 @@ describe("what an ack says", () => {
     { ok: true },
     { status: "ok" },
     { id: 7, error: null },
-  ])("%j is a yes", (answer) => expect(readAnswer(answer)).toEqual({ verdict: "yes" }));
+  ])("%j is a yes", (answer) => expect(readAnswer(answer, {})).toEqual({ verdict: "yes" }));
   test.each([
     false,
     { success: false },
@@ -148,13 +148,26 @@ describe("what an ack says", () => {
     { status: "error" },
     { error: "x" },
     { error: { message: "x" } },
-  ])("%j is a no for good", (answer) => expect(readAnswer(answer)).toMatchObject({ verdict: "no", again: false }));
+  ])("%j is a no for good", (answer) => expect(readAnswer(answer, {})).toMatchObject({ verdict: "no", again: false }));
   test("retryable: true is a no for now", () => {
-    const answer = readAnswer({ success: false, error: "busy", retryable: true });
+    const answer = readAnswer({ success: false, error: "busy", retryable: true }, {});
     expect(answer).toEqual({ verdict: "no", again: true, reason: "the CAD said: busy" });
   });
+  test.each([
+    ['no such patient: "Zoë Ångström"', 'no such patient: "… …"'],
+    ['{"name": "zo\\u00eb \\u00c5NGSTR\\u00d6M", "at": [-122.47654321, 37.7]}', '{"name": "… …", "at": [-….…, 37.7]}'],
+    ["unit M12 does not exist at 4711 Canary-Row", "unit M12 does not exist at … …-…"],
+  ])("what it quotes of the payload is left out of its reason: %s", (error, told) => {
+    const sent = {
+      unitId: "M12",
+      patientName: "Zoë Ångström",
+      location: { type: "Point", coordinates: [-122.47654321, 37.7] },
+      billing: [{ street: "4711 Canary Row" }],
+    };
+    expect(readAnswer({ error }, sent)).toMatchObject({ reason: `the CAD said: ${told}` });
+  });
   test("its reason is cut short and kept on one line", () => {
-    const answer = readAnswer({ success: false, error: `a\nb${"x".repeat(1000)}` });
+    const answer = readAnswer({ success: false, error: `a\nb${"x".repeat(1000)}` }, {});
     expect(answer.verdict === "no" && answer.reason).toMatch(/^the CAD said: a bx{197}$/);
   });
 });

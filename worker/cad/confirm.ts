@@ -73,7 +73,7 @@ export function createConfirmations(options: {
       return;
     }
     habits.set(send.event, "acks");
-    const said = readAnswer(answer);
+    const said = readAnswer(answer, send.payload);
     if (said.verdict === "yes") send.settle({ result: "confirmed", by: "ack" });
     else send.settle({ result: said.again ? "refused" : "rejected", reason: said.reason });
   }
