@@ -130,13 +130,16 @@ function openKey({ id, secret }: PayloadKey) {
   };
 }
 
-/** `ID:KEY,ID:KEY`. Says what is wrong by the place in the list, without the value. */
+/** `ID:KEY,ID:KEY`, or one a line. Says what is wrong by the place in the list, without the value. */
 export const payloadKeys = z.string().transform((text, context): PayloadKey[] => {
   const wrong = (index: number, what: string) =>
     context.addIssue({ code: "custom", message: `entry ${index + 1} ${what}` });
   const keys: PayloadKey[] = [];
-  for (const [index, entry] of text.split(",").entries()) {
-    const [, id, secret] = /^([^:]*):(.*)$/s.exec(entry.trim()) ?? [];
+  for (const [index, entry] of text
+    .trim()
+    .split(/[\s,]+/)
+    .entries()) {
+    const [, id, secret] = /^([^:]*):(.*)$/s.exec(entry) ?? [];
     if (id === undefined || secret === undefined) wrong(index, "is not ID:KEY");
     else if (!/^[\w.-]{1,32}$/.test(id))
       wrong(index, "has an id that is not 1 to 32 letters, digits, dots, dashes or underscores");

@@ -13,6 +13,9 @@ export interface Payloads {
   problem(): string | undefined;
 }
 
+/** How many reasons are told at once. */
+const MOST_REASONS = 3;
+
 export function createPayloads(sealer: Sealer, log: Log): Payloads {
   /** At most one for each line: only the first of a line is ever opened. */
   const waiting = new Map<string, string>();
@@ -38,8 +41,9 @@ export function createPayloads(sealer: Sealer, log: Log): Payloads {
     },
     forget: (id) => void waiting.delete(id),
     problem() {
-      const [reason] = waiting.values();
-      return reason === undefined ? undefined : `${reason} (${waiting.size} wait for it)`;
+      if (waiting.size === 0) return undefined;
+      const reasons = [...new Set(waiting.values())].slice(0, MOST_REASONS);
+      return `${reasons.join("; ")} (${waiting.size} wait)`;
     },
   };
 }

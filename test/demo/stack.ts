@@ -7,6 +7,7 @@ import { ensureRedis } from "../setup/redis.ts";
 import { SetupError } from "../setup/setup-error.ts";
 import { WRANGLER, wranglerDev } from "../setup/wrangler.ts";
 import { asRecord, ask, BASE_PATH, text } from "./api.ts";
+import { payloadKeys } from "./payload-keys.ts";
 import { createParts, type Parts } from "./parts.ts";
 
 export interface StackOptions {
@@ -47,7 +48,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   const parts = createParts(join(options.dir, "logs"), options.onStarted);
   try {
-    const redis = await redisPart(parts, options);
+    const redis = { ...(await redisPart(parts, options)), ...payloadKeys(options.dir) };
     const cadToken = randomBytes(24).toString("base64url");
     const simulatorUrl = await simulatorPart(parts, cadToken, options.cad);
     log(`simulator  ${simulatorUrl}  (${options.cad} CAD)`);

@@ -105,8 +105,8 @@ describe("PAYLOAD_KEYS", () => {
   const good = Buffer.alloc(32, 1).toString("base64");
 
   test("is a list of ids and keys", () => {
-    const keys = payloadKeys.parse(`2026-11:${good}, old.1:${good}`);
-    expect(keys.map(({ id }) => id)).toEqual(["2026-11", "old.1"]);
+    const keys = payloadKeys.parse(`2026-11:${good}, old.1:${good}\nolder:${good}\n`);
+    expect(keys.map(({ id }) => id)).toEqual(["2026-11", "old.1", "older"]);
     expect(keys[0]?.secret).toEqual(new Uint8Array(32).fill(1));
   });
 
@@ -114,7 +114,7 @@ describe("PAYLOAD_KEYS", () => {
     [good, "entry 1 is not ID:KEY"],
     [`a:${good},`, "entry 2 is not ID:KEY"],
     [`a:${good},a:${good}`, "entry 2 has the id of one before it"],
-    [`a b:${good}`, "entry 1 has an id that is not"],
+    [`a/b:${good}`, "entry 1 has an id that is not"],
     [`:${good}`, "entry 1 has an id that is not"],
     [`a:${good.slice(1)}`, "entry 1 has a key that is not 32 bytes in base64"],
     [`a:b:${good}`, "entry 1 has a key that is not 32 bytes in base64"],
