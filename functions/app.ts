@@ -6,6 +6,7 @@ import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import type { Sealer } from "../shared/seal.ts";
 import { acceptCommand, parseBody } from "./accept.ts";
+import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, type CallerEnv, requireAccess, requireRole } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { serveDeadLetters } from "./dead-letters.ts";
@@ -85,14 +86,21 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   serveDeadLetters(app, deps);
 
-  const document = openApi(BASE_PATH);
-  app.get("/openapi.json", (c) => c.json(document, 200, PUBLIC));
+  const documents = { openapi: once(() => openApi(BASE_PATH)), asyncapi: once(() => asyncApi(BASE_PATH)) };
+  app.get("/openapi.json", (c) => c.json(documents.openapi(), 200, PUBLIC));
+  app.get("/asyncapi.json", (c) => c.json(documents.asyncapi(), 200, PUBLIC));
   serveDocs(app, BASE_PATH, deps.assets);
 
   refuseOtherMethods(app);
   everything.notFound((c) => answerProblem(c, new Problem("not-found", "The API has no such path.")));
   everything.onError((error, c) => answerProblem(c, toProblem(error, log)));
   return everything;
+}
+
+/** Made when it is first asked for: a host that starts often need not make what nobody reads. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }
 
 /** A path that exists, asked with a method that it does not take. */

@@ -3,12 +3,14 @@ import { INCIDENT_STATUSES, TIMESTAMP_FIELD_NAMES, UNIT_STATUSES } from "./vocab
 
 /** The request fields that several commands share, each with its bounds and its words for the API docs. */
 
+// oxlint-disable-next-line no-control-regex -- spelled out, since who reads the documents may not know \p{Cc}
+const ID = /^(?!\s)[^\u0000-\u001f\u007f-\u009f]*(?<!\s)$/u;
 const id = (what: string) =>
   z
     .string()
     .min(1)
     .max(200)
-    .regex(/^(?!\s)[^\p{Cc}]*(?<!\s)$/u, "must not start or end with white space or hold control characters")
+    .regex(ID, "must not start or end with white space or hold control characters")
     .meta({ description: what });
 
 export const unitId = id("The unit, as the CAD names it.");
@@ -48,6 +50,11 @@ export interface Point {
   coordinates: [longitude: number, latitude: number];
 }
 export const point = (lng: number, lat: number): Point => ({ type: "Point", coordinates: [lng, lat] });
+
+/** A place as the CAD gets it. */
+export const wirePoint = z
+  .object({ type: z.literal("Point"), coordinates: z.tuple([longitude, latitude]) })
+  .meta({ description: "GeoJSON Point: longitude first." });
 
 /** A place in any of the three forms that clients write; always a GeoJSON Point afterwards. */
 export const location = z

@@ -1,5 +1,5 @@
-import type { z } from "zod";
-import { address, details, incidentId, incidentType, location, priority } from "./fields.ts";
+import { z } from "zod";
+import { address, details, incidentId, incidentType, location, priority, wirePoint } from "./fields.ts";
 
 /** What describes an incident in a request; an assignment describes the one that it is for. */
 export const incidentFields = {
@@ -14,7 +14,16 @@ export const incidentFields = {
 type Incident = z.infer<z.ZodObject<typeof incidentFields>>;
 
 /** The same on the CAD's wire. */
-export const toWireIncident = (incident: Incident) => ({
+export const wireIncident = z.object({
+  incidentId,
+  type: incidentType,
+  address,
+  priority,
+  details: details.optional(),
+  location: wirePoint.optional(),
+});
+
+export const toWireIncident = (incident: Incident): z.infer<typeof wireIncident> => ({
   incidentId: incident.incident_id,
   type: incident.incident_type,
   address: incident.address,

@@ -20,6 +20,7 @@ export const ENDPOINTS = {
   "GET /status": "admin",
   "POST /reconnect": "admin",
   "GET /openapi.json": "public",
+  "GET /asyncapi.json": "public",
   "GET /docs": "public",
 } as const satisfies Record<`${"GET" | "POST" | "DELETE"} /${string}`, Role | "public">;
 export type Endpoint = keyof typeof ENDPOINTS;

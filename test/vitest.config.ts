@@ -32,6 +32,7 @@ export default defineConfig({
             "sealed",
             "tls",
             "cluster",
+            "asyncapi",
             "hygiene",
             "edge",
           ].map((n) => `test/integration/${n}.test.ts`),

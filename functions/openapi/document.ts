@@ -60,7 +60,7 @@ export function openApi(basePath: string): Json {
       title: "Socket Bridge",
       version: "0.1.0",
       description:
-        "Tells the CAD what the services have to say. What is accepted (202) is delivered, in order within each unit and incident, and its receipt shows what became of it.",
+        "Tells the CAD what the services have to say. What is accepted (202) is delivered, in order within each unit and incident, and its receipt shows what became of it. What goes over the CAD's wire, commands and events, is in asyncapi.json.",
     },
     servers: [{ url: basePath }],
     paths: { ...paths, ...routePaths() },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { OrderingKey } from "../../shared/ordering-key.ts";
 import { PROBLEMS, type ProblemCode } from "../../shared/problem.ts";
 
 export type Json = Record<string, unknown>;
@@ -8,6 +9,8 @@ export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): 
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json;
   return rest;
 };
+/** What orders a message, without the ids: its unit, its incident, or both. */
+export const keyKinds = (keys: readonly OrderingKey[]): string[] => keys.map((key) => key.split(":", 1)[0] ?? key);
 export const json = (schema: Json, more: Json = {}): Json => ({ "application/json": { schema, ...more } });
 export const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
 

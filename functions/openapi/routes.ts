@@ -145,6 +145,14 @@ const ROUTES: readonly Route[] = [
     answers: { "200": answer("OpenAPI 3.1.", { type: "object" }) },
   },
   {
+    endpoint: "GET /asyncapi.json",
+    id: "getAsyncApi",
+    tag: "docs",
+    summary: "What the bridge and the CAD say to each other",
+    description: "Every command and every event on the CAD's wire.",
+    answers: { "200": answer("AsyncAPI 3.", { type: "object" }) },
+  },
+  {
     endpoint: "GET /docs",
     id: "getDocs",
     tag: "docs",

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { unitId } from "../fields.ts";
-import { incidentFields, toWireIncident } from "../incident.ts";
+import { incidentFields, toWireIncident, wireIncident } from "../incident.ts";
 import { incidentKey, unitKey } from "../ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
@@ -21,6 +21,7 @@ export const assignmentsSend = defineCommand({
       timestamp: issuedAt,
     },
   }),
+  payload: z.object({ unitId, incident: wireIncident, timestamp: z.iso.datetime() }),
   echo: { event: "assignment:received", fields: ["unitId", "incident.incidentId"] },
   needsRoom: (b) => `unit:${b.unit_id}`,
   ttlSeconds: 3600,

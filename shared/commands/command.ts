@@ -1,15 +1,17 @@
-import type { z } from "zod";
+import { z } from "zod";
 import type { OrderingKey, Room } from "../ordering-key.ts";
-import type { Role } from "../roles.ts";
+import { type Role, ROLES } from "../roles.ts";
 
 /** The audit trail that goes with every object payload. */
-export interface Context {
-  commandId: string;
-  userId: string;
-  role: Role;
-  /** When Redis accepted the command: UTC with microseconds, strictly increasing within a CAD backend. */
-  issuedAt: string;
-}
+export const context = z.object({
+  commandId: z.string().meta({ description: "The same if the command is sent again." }),
+  userId: z.string().meta({ description: "Who asked for it: the token's `sub`." }),
+  role: z.enum(ROLES),
+  issuedAt: z.iso.datetime().meta({
+    description: "When Redis accepted the command: UTC with microseconds, strictly increasing within a CAD backend.",
+  }),
+});
+export type Context = z.infer<typeof context>;
 
 /** What goes over the wire: an event and its one argument. */
 export interface Emit {
@@ -50,6 +52,8 @@ export interface Command<Body = unknown> {
   /** The events it may emit, for the docs; `wire` says which, and with what. */
   emits: readonly [string, ...string[]];
   wire(body: Body, context: Context): Emit;
+  /** What `wire` gives the CAD: its contract. The context comes on top of an object. */
+  payload: z.ZodType<Emit["payload"]>;
   /** Absent where no CAD broadcasts anything for it. */
   echo?: Echo;
   /** The room that the bridge must be in for the echo to reach it: joined before the emit. */
@@ -67,7 +71,15 @@ export interface Example {
   body: Record<string, unknown>;
 }
 
-/** Declares a command; the body's type follows from its schema. */
-export function defineCommand<const Name extends string, Body>(command: Command<Body> & { name: Name }) {
+/** What `wire` gives must be what `payload` says. */
+interface Declared<Body, Payload extends Emit["payload"]> extends Command<Body> {
+  payload: z.ZodType<Payload>;
+  wire(body: Body, context: Context): { event: string; payload: NoInfer<Payload> };
+}
+
+/** Declares a command; the types of body and payload follow from their schemas. */
+export function defineCommand<const Name extends string, Body, Payload extends Emit["payload"]>(
+  command: Declared<Body, Payload> & { name: Name },
+) {
   return command;
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { incidentFields, toWireIncident } from "../incident.ts";
+import { incidentFields, toWireIncident, wireIncident } from "../incident.ts";
 import { incidentKey } from "../ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
@@ -12,6 +12,7 @@ export const incidentsCreate = defineCommand({
   keys: (b) => [incidentKey(b.incident_id)],
   emits: ["incident:created"],
   wire: (b) => ({ event: "incident:created", payload: toWireIncident(b) }),
+  payload: wireIncident,
   echo: { event: "incident:new", fields: ["incidentId"] },
   examples: [
     {

@@ -15,6 +15,7 @@ export const incidentsStatus = defineCommand({
     event: "incident:status",
     payload: { incidentId: b.incident_id, status: b.status, userId: b.user_id },
   }),
+  payload: z.object({ incidentId, status: incidentStatus, userId }),
   echo: { event: "incident:status:updated", fields: ["incidentId", "status"] },
   examples: [
     {

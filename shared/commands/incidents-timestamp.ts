@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { incidentId, instant, location, MAX_FUTURE_MS, timestampField } from "../fields.ts";
+import { incidentId, instant, location, MAX_FUTURE_MS, timestampField, wirePoint } from "../fields.ts";
 import { incidentKey } from "../ordering-key.ts";
-import { toCadColumn } from "../vocabulary.ts";
+import { CAD_TIME_COLUMNS, toCadColumn } from "../vocabulary.ts";
 import { defineCommand } from "./command.ts";
 
 export const incidentsTimestamp = defineCommand({
@@ -32,6 +32,13 @@ export const incidentsTimestamp = defineCommand({
       location: b.location,
       source: b.source,
     },
+  }),
+  payload: z.object({
+    incidentId,
+    field: z.enum(CAD_TIME_COLUMNS).meta({ description: "The CAD's own column." }),
+    timestamp: instant,
+    location: wirePoint.optional(),
+    source: z.enum(["manual", "auto"]),
   }),
   echo: { event: "incident:timestamp:updated", fields: ["incidentId", "field", "timestamp", "location"] },
   examples: [

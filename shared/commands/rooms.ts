@@ -6,11 +6,17 @@ const body = z.strictObject({
   room: z
     .string()
     .max(209)
-    .regex(/^(unit|incident):(?!\s)[^\p{Cc}]+(?<!\s)$/u, 'must be "unit:ID" or "incident:ID"')
+    // oxlint-disable-next-line no-control-regex -- as for the ids of fields.ts
+    .regex(/^(unit|incident):(?!\s)[^\u0000-\u001f\u007f-\u009f]+(?<!\s)$/u, 'must be "unit:ID" or "incident:ID"')
     .transform((room) => room as Room)
     .meta({ description: '"unit:ID" or "incident:ID".' }),
 });
-const examples = [{ summary: "A unit's room", body: { room: "unit:M12" } }] as const;
+/** No object, so no context goes along. */
+const payload = z.string().meta({ description: "The id of the unit or incident." });
+const examples = [
+  { summary: "A unit's room", body: { room: "unit:M12" } },
+  { summary: "An incident's room", body: { room: "incident:INC-2026-004711" } },
+] as const;
 
 /** The room's own messages are ordered with those of its unit or incident. */
 const room = (action: "join" | "leave") => ({
@@ -22,6 +28,7 @@ const room = (action: "join" | "leave") => ({
     const { kind, id } = parseRoom(b.room);
     return { event: `${action}:${kind}`, payload: id };
   },
+  payload,
   examples,
 });
 

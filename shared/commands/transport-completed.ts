@@ -36,6 +36,15 @@ export const transportCompleted = defineCommand({
       timestamp: issuedAt,
     },
   }),
+  payload: z.object({
+    incidentId,
+    epcrId,
+    transportType: z.string(),
+    patientName: z.string().optional(),
+    destination: z.union([z.string(), object]).optional(),
+    billingData: object.optional(),
+    timestamp: z.iso.datetime(),
+  }),
   examples: [
     {
       summary: "Brought to a hospital",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { heading, latitude, longitude, point, speed, unitId } from "../fields.ts";
+import { heading, latitude, longitude, point, speed, unitId, wirePoint } from "../fields.ts";
 import { unitKey } from "../ordering-key.ts";
 import { toMetresPerSecond } from "../vocabulary.ts";
 import { defineCommand } from "./command.ts";
@@ -27,6 +27,12 @@ export const unitsLocation = defineCommand({
       heading: b.heading,
       speed: b.speed === undefined ? undefined : toMetresPerSecond(b.speed),
     },
+  }),
+  payload: z.object({
+    unitId,
+    location: wirePoint,
+    heading: heading.optional(),
+    speed: z.number().min(0).optional().meta({ description: "m/s" }),
   }),
   echo: { event: "unit:location:updated", fields: ["unitId", "location", "heading", "speed"] },
   latestWins: true,

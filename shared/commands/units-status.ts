@@ -15,6 +15,7 @@ export const unitsStatus = defineCommand({
     event: "unit:status",
     payload: { unitId: b.unit_id, status: b.status, incidentId: b.incident_id },
   }),
+  payload: z.object({ unitId, status: unitStatus, incidentId: incidentId.optional() }),
   echo: { event: "unit:status:updated", fields: ["unitId", "status", "incidentId"] },
   examples: [
     {

@@ -174,7 +174,7 @@ describe("headers of the answers", () => {
 
   test("the docs may be kept by a cache, and say for themselves what they load", async () => {
     const bridge = await functionsOnly();
-    for (const path of ["/docs", "/docs/start.js", "/docs/swagger-ui.css", "/openapi.json"]) {
+    for (const path of ["/docs", "/docs/start.js", "/docs/swagger-ui.css", "/openapi.json", "/asyncapi.json"]) {
       const { headers } = await fetch(`${bridge.url}${path}`);
       expect(headers.get("cache-control"), path).toBe("public, max-age=3600");
       expect(headers.get("x-content-type-options"), path).toBe("nosniff");

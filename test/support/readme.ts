@@ -1,4 +1,5 @@
 import { functionsEnv } from "../../functions/config.ts";
+import { keyKinds } from "../../functions/openapi/parts.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { describeConfig, sharedEnv } from "../../shared/config.ts";
 import { sealingEnv } from "../../shared/sealing.ts";
@@ -15,7 +16,7 @@ export function endpointTable(): string[] {
       c.ttlSeconds === undefined ? "" : `expires after ${c.ttlSeconds} s`,
       c.echo ? "" : "no echo",
     ];
-    const keys = c.keys(c.body.parse(c.examples[0].body)).map((key) => key.split(":", 1)[0]);
+    const keys = keyKinds(c.keys(c.body.parse(c.examples[0].body)));
     return row(
       `POST /${c.name}`,
       c.role,

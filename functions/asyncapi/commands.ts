@@ -1,0 +1,79 @@
+import { type Command, context, type Context } from "../../shared/commands/command.ts";
+import { parseRoom } from "../../shared/ordering-key.ts";
+import { type Json, keyKinds } from "../openapi/parts.ts";
+import { channelRef, messageRef, part, type Part, pascal, payloadOf } from "./parts.ts";
+
+const CONTEXT: Context = {
+  commandId: "6f1c1f6e-1f0e-4b5e-9d0a-0d4f5c1f2a3b",
+  userId: "dispatcher-7",
+  role: "dispatcher",
+  issuedAt: "2026-01-31T22:00:12.000000Z",
+};
+
+/** Everything that the bridge emits for a command: one message for each of its events. */
+export function commandParts(command: Command): Part[] {
+  const [first] = command.examples;
+  const keys = keyKinds(command.keys(command.body.parse(first.body)));
+  return command.emits.map((event) =>
+    part({
+      action: "send",
+      channel: "cad",
+      event,
+      summary: command.summary,
+      description: describe(command),
+      payload: withContext(payloadOf(command.payload, "output")),
+      examples: examplesOf(command, event),
+      tag: "commands",
+      more: {
+        ...(command.echo && { reply: replyOf(command, command.echo.event) }),
+        "x-command": `POST /${command.name}`,
+        "x-ordering-keys": keys,
+        "x-latest-wins": command.latestWins ?? false,
+        ...(command.ttlSeconds !== undefined && { "x-ttl-seconds": command.ttlSeconds }),
+      },
+    }),
+  );
+}
+
+/** The room that an event goes to, where it does not go to everybody: the one that a command joins for its echo. */
+export function roomOf(event: string, commands: readonly Command[]): "unit" | "incident" | undefined {
+  const command = commands.find(({ echo, needsRoom }) => needsRoom && echo?.event === event);
+  return command?.needsRoom && parseRoom(command.needsRoom(command.body.parse(command.examples[0].body))).kind;
+}
+
+const describe = ({ description, echo, needsRoom, latestWins, ttlSeconds }: Command): string =>
+  [
+    description,
+    echo
+      ? `The CAD acks it, or broadcasts \`${echo.event}\` with the same ${echo.fields.map((f) => `\`${f}\``).join(", ")}.`
+      : "The CAD may ack it; no broadcast is to be expected.",
+    needsRoom && "The bridge joins the room that the broadcast goes to before it sends.",
+    latestWins && "A newer one takes the place of one that waits.",
+    ttlSeconds !== undefined && `Not sent any more after ${ttlSeconds} s.`,
+  ]
+    .filter(Boolean)
+    .join(" ");
+
+function replyOf({ needsRoom }: Command, event: string): Json {
+  const channel = needsRoom ? "unitRoom" : "cad";
+  return { channel: channelRef(channel), messages: [messageRef(channel, `receive${pascal(event)}`)] };
+}
+
+/** Every object carries the audit trail. */
+const withContext = (payload: Json): Json =>
+  payload["type"] === "object"
+    ? {
+        ...payload,
+        properties: { ...(payload["properties"] as Json), context: payloadOf(context, "output") },
+        required: [...((payload["required"] as string[] | undefined) ?? []), "context"],
+      }
+    : payload;
+
+/** The examples of the HTTP API as the CAD gets them: those that emit this event. */
+const examplesOf = (command: Command, event: string) =>
+  command.examples.flatMap(({ summary, body }) => {
+    const emit = command.wire(command.body.parse(body), CONTEXT);
+    if (emit.event !== event) return [];
+    const payload = typeof emit.payload === "string" ? emit.payload : { ...emit.payload, context: CONTEXT };
+    return [{ summary, payload: JSON.parse(JSON.stringify(payload)) as unknown }];
+  });

@@ -1,0 +1,44 @@
+import { commands } from "../../shared/commands/table.ts";
+import type { CadEvent } from "../../shared/events/event.ts";
+import { bridgeEvents } from "../../shared/journal/bridge-events.ts";
+import { keyKinds } from "../openapi/parts.ts";
+import { roomOf } from "./commands.ts";
+import { part, type Part, payloadOf } from "./parts.ts";
+
+/** An event of the CAD, as the bridge takes it. */
+export function eventPart(event: CadEvent): Part {
+  const [first] = event.examples;
+  const room = roomOf(event.name, commands);
+  const own = commands.filter(({ echo }) => echo?.event === event.name).map(({ name }) => `\`POST /${name}\``);
+  return part({
+    action: "receive",
+    channel: room ? "unitRoom" : "cad",
+    event: event.name,
+    summary: event.summary,
+    description: [
+      "Extra keys are kept. What does not have this form is kept too, as malformed.",
+      own.length > 0 && `Also the echo by which the CAD confirms ${own.join(" or ")}.`,
+    ]
+      .filter(Boolean)
+      .join(" "),
+    payload: payloadOf(event.payload, "input"),
+    examples: event.examples.map((payload) => ({ payload })),
+    tag: "events",
+    more: { "x-ordering-keys": keyKinds(event.keys(event.payload.parse(first))) },
+  });
+}
+
+/** What the bridge itself adds to the journal, and so tells its readers. */
+export const bridgeParts = (): Part[] =>
+  Object.values(bridgeEvents).map(({ name, summary, payload, examples }) =>
+    part({
+      action: "send",
+      channel: "journal",
+      event: name,
+      summary,
+      description: "Written by the bridge itself, between the CAD's events, where it came about.",
+      payload: payloadOf(payload, "output"),
+      examples: examples.map((example) => ({ payload: example })),
+      tag: "bridge",
+    }),
+  );
