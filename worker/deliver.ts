@@ -3,7 +3,7 @@ import type { Context, Emit } from "../shared/commands/command.ts";
 import { commandNamed } from "../shared/commands/table.ts";
 import type { Log } from "../shared/log.ts";
 import type { Room } from "../shared/ordering-key.ts";
-import { NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../shared/outbox/owned.ts";
+import { type Begun, NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../shared/outbox/owned.ts";
 import { sleep } from "../shared/sleep.ts";
 import { toIso } from "../shared/time.ts";
 import type { Delivery, Outcome } from "./cad/confirm.ts";
@@ -64,6 +64,14 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     }
   }
 
+  /** What may go on now that this one is not to be sent. */
+  async function behind(id: string, begun: Exclude<Begun, ToSend>): Promise<string[]> {
+    if (begun.answer === "settled") return begun.runnable;
+    if (begun.answer !== "gone") return [];
+    log.error({ command_id: id }, "a command's record is gone from Redis: it cannot be sent, and gives way");
+    return outbox.giveWay(id);
+  }
+
   /** One try: asks whether it may go, sends it, and decides what follows. */
   async function sendOnce(id: string, place: Place): Promise<Tried> {
     const asked = performance.now();
@@ -72,7 +80,7 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     if (begun.answer !== "send") {
       place.answered();
       options.payloads.forget(id);
-      return { heard: "nothing", next: { follow: "done", runnable: begun.answer === "settled" ? begun.runnable : [] } };
+      return { heard: "nothing", next: { follow: "done", runnable: await behind(id, begun) } };
     }
     const opened = await options.payloads.open(id, begun.body);
     if ("wait" in opened) {

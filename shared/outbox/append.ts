@@ -2,8 +2,8 @@ import { STORING_PRELUDE } from "./lua.ts";
 
 /**
  * ARGV: id, kind, keys (JSON), body, user, role, fingerprints (JSON), latest ('1' or ''), ttl (us or ''), idempotency scope
- * and key ('' or JSON), idempotency key as given, its ttl (ms), backlog limit, kept_ms of a superseded one, the id of
- * the dead letter that this one sends again ('' if none).
+ * and key (JSON), idempotency key (the id itself if none was given), its ttl (ms), backlog limit, kept_ms of a
+ * superseded one, the id of the dead letter that this one sends again ('' if none).
  * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id} or {'full'}.
  */
 export const APPEND = `${STORING_PRELUDE}
@@ -21,12 +21,10 @@ local function replay(prior)
   if was[4] ~= user or not is_same(was[1]) then return {'conflict', prior} end
   return {'replayed', prior, was[2], was[3]}
 end
-if idem ~= '' then
-  -- The id of a command is a key for it too: whoever was told the id and nothing more can repeat it harmlessly.
-  local prior = redis.call('GET', base .. ':idem:' .. idem) or given
-  local answer = replay(prior)
-  if answer then return answer end
-end
+-- The id of a command is a key for it too: whoever was told the id and nothing more can repeat it harmlessly, even if
+-- the repeat arrives first.
+local answer = replay(redis.call('GET', base .. ':idem:' .. idem) or given)
+if answer then return answer end
 if redis.call('ZCARD', OPEN) >= tonumber(limit) then return {'full'} end
 
 local last = tonumber(redis.call('GET', base .. ':last') or 0)
@@ -40,7 +38,7 @@ if ttl ~= '' then
   redis.call('HSET', record(id), 'expires_at', whole(expires))
   redis.call('ZADD', EXPIRING, expires, id)
 end
-if idem ~= '' then redis.call('SET', base .. ':idem:' .. idem, id, 'PX', idem_ttl) end
+if given ~= id then redis.call('SET', base .. ':idem:' .. idem, id, 'PX', idem_ttl) end
 if redrive_of ~= '' then redis.call('HSET', record(id), 'redrive_of', redrive_of) end
 
 local keys = cjson.decode(keys_json)

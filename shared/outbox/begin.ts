@@ -23,10 +23,7 @@ local function begin(id)
   local r = redis.call('HMGET', record(id), 'kind', 'keys', 'body', 'user', 'role', 'accepted_at', 'expires_at',
     'latest', 'state', 'sends')
   local kind, keys_json, state, sends = r[1], r[2], r[9], tonumber(r[10])
-  if not kind then
-    redis.call('ZREM', RUNNABLE, id)
-    return {'gone'}
-  end
+  if not kind then return {'gone'} end
   local keys = cjson.decode(keys_json)
   if is_final(state) then return {'settled', unpack(runnable_heads(keys))} end
   if not first_everywhere(id, keys) then return {'waiting'} end

@@ -27,20 +27,15 @@ local function first_everywhere(id, keys)
 end
 
 -- Those that are first in all their lines, of the lines named: marked runnable, and returned on every call, so
--- that a reply that was lost costs nothing. An entry without a record (it cannot be sent) gives way.
+-- that a reply that was lost costs nothing. One without a record counts too: begin will find it gone.
 local function runnable_heads(keys)
   local heads, seen = {}, {}
   for _, key in ipairs(keys) do
     local head = redis.call('LINDEX', line(key), 0)
     local theirs = head and redis.call('HGET', record(head), 'keys')
-    while head and not theirs do
-      redis.call('LPOP', line(key))
-      head = redis.call('LINDEX', line(key), 0)
-      theirs = head and redis.call('HGET', record(head), 'keys')
-    end
     if head and not seen[head] then
       seen[head] = true
-      if first_everywhere(head, cjson.decode(theirs)) then
+      if not theirs or first_everywhere(head, cjson.decode(theirs)) then
         redis.call('ZADD', RUNNABLE, 'NX', now, head)
         heads[#heads + 1] = head
       end

@@ -83,15 +83,15 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): 
   const append = script(redis, "outboxAppend", APPEND, [keys.base, keys.cad]);
   return {
     async append(m) {
-      const idem = m.idempotencyKey === undefined ? "" : JSON.stringify([m.user, m.idempotencyKey]);
+      const key = m.idempotencyKey ?? m.id;
       const ttl = m.ttlSeconds === undefined ? "" : m.ttlSeconds * 1_000_000;
       const reply = await append(
         ...[m.id, m.kind, JSON.stringify(m.keys), m.body, m.user, m.role, JSON.stringify(m.fingerprints)],
         ...[
           m.latestWins ? "1" : "",
           ttl,
-          idem,
-          m.idempotencyKey ?? "",
+          JSON.stringify([m.user, key]),
+          key,
           IDEMPOTENCY_MS,
           maxBacklog,
           KEPT_MS,

@@ -4,6 +4,7 @@ import { script, type ScriptReply } from "../redis.ts";
 import type { Role } from "../roles.ts";
 import type { Micros } from "../time.ts";
 import { BEGIN, PUT_BACK } from "./begin.ts";
+import { GIVE_WAY } from "./give-way.ts";
 import type { OutboxKeys } from "./keys.ts";
 import { KEPT_MS } from "./outbox.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
@@ -27,6 +28,7 @@ export type Begun =
   | { answer: "settled"; runnable: string[] }
   /** Another one is before it in one of its lines. */
   | { answer: "waiting" }
+  /** It has no record, and cannot be sent: it is to give way. */
   | { answer: "gone" }
   /** The lease is not this worker's: nothing may be sent. */
   | { answer: "not-owner" };
@@ -54,6 +56,8 @@ export interface OwnedOutbox {
   begin(id: string): Promise<Begun>;
   /** Takes back a begin after which nothing was sent: it waits in its place, and the attempt does not count. */
   putBack(id: string): Promise<void>;
+  /** Takes one whose record is gone out of its lines; answers with those that have become runnable. */
+  giveWay(id: string): Promise<string[]>;
   /** Notes that the receiver refused it for now; answers how often it has. */
   refused(id: string): Promise<number>;
   /** Records a final state, and answers with those that have become runnable. Throws NotOwner. */
@@ -75,6 +79,7 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, d
   const putBackScript = script(redis, "outboxPutBack", PUT_BACK, [keys.base, keys.cad]);
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
+  const giveWayScript = script(redis, "outboxGiveWay", GIVE_WAY, [keys.base, keys.cad]);
 
   const settleBatch = batched(async (batch: Settlement[]) => {
     const args = batch.flatMap((s) => [s.id, s.state, s.reason, s.by]);
@@ -87,6 +92,18 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, d
     ),
 
     putBack: async (id) => void (await putBackScript(token, id)),
+
+    // One look through the lines at a time, for all that are asked about meanwhile.
+    giveWay: batched(async (ids: string[]) => {
+      const runnable: string[] = [];
+      for (let cursor = "0"; ;) {
+        const reply = await giveWayScript(cursor, ...ids);
+        const [next, ...heads] = Array.isArray(reply) ? reply.map(String) : [];
+        runnable.push(...heads);
+        if (next === undefined || next === "0") return ids.map((_, i) => (i === 0 ? runnable : []));
+        cursor = next;
+      }
+    }),
 
     refused: (id) => redis.hincrby(keys.record(id), "refusals", 1),
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
+import { outboxKeys } from "../../shared/outbox/keys.ts";
 import { type OwnRedis, startRedis } from "../setup/redis.ts";
 import { startBridge } from "../support/bridge.ts";
 import { until } from "../support/until.ts";
@@ -102,4 +103,18 @@ test("Redis full: 503 with nothing accepted, and what it holds is delivered all 
   await bridge.startWorker();
   for (const id of ids) expect(await bridge.settled(id)).toMatchObject({ status: "confirmed" });
   expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 20, violations: 0 });
+});
+
+test("a command that Redis lost holds up none behind it, and the log says so", async () => {
+  const redis = await ownRedis();
+  const bridge = await startBridge({ redisUrl: redis.url, cad: { character: "modern" }, worker: false });
+  const lost = String((await bridge.post("/units/status", STATUS)).body["command_id"]);
+  const behind = (await bridge.post("/units/status", STATUS)).body["command_id"];
+  const admin = new Redis(redis.url);
+  onTestFinished(() => admin.disconnect());
+  expect(await admin.del(outboxKeys(bridge.prefix).record(lost))).toBe(1);
+  await bridge.startWorker();
+  expect(await bridge.settled(behind)).toMatchObject({ status: "confirmed" });
+  expect(bridge.logs.filter((l) => l.fields["command_id"] === lost && l.level === "error")).toHaveLength(1);
+  expect((await bridge.get("/health")).body["backlog"]).toMatchObject({ unsettled: 0 });
 });

@@ -176,6 +176,14 @@ describe("idempotency keys", () => {
     expect(await append("b", ["unit:1"], again)).toMatchObject({ outcome: "replayed", id: "a" });
   });
 
+  test("a repeat by the command's id that overtakes the command itself is the same command", async () => {
+    const { append, outbox } = await fresh();
+    const repeat = { idempotencyKey: "a", fingerprint: "f" };
+    expect(await append("b", ["unit:1"], repeat)).toMatchObject({ outcome: "accepted" });
+    expect(await append("a", ["unit:1"], { fingerprint: "f" })).toMatchObject({ outcome: "replayed", id: "b" });
+    expect((await outbox.backlog()).unsettled).toBe(1);
+  });
+
   test("of many at once exactly one is accepted", async () => {
     const { append } = await fresh();
     const many = await Promise.all(
@@ -254,6 +262,37 @@ describe("ownership", () => {
     expect(await owned.begin("a")).toEqual({ answer: "not-owner" });
     await confirm(owned, "a");
     expect(await stateOf("a")).toBe("confirmed");
+  });
+});
+
+describe("an entry whose record is gone", () => {
+  test("gives way in all its lines, and what stood behind it is runnable", async () => {
+    const { append, owned, redis, keys, outbox } = await fresh();
+    await append("a", ["unit:1", "incident:1"], { ttlSeconds: 60 });
+    for (const [id, key] of [
+      ["b", "unit:1"],
+      ["c", "incident:1"],
+    ] as const)
+      await append(id, [key]);
+    await redis.del(keys.record("a"));
+    expect(await owned.begin("a")).toEqual({ answer: "gone" });
+    expect((await owned.giveWay("a")).toSorted()).toEqual(["b", "c"]);
+    expect(await confirm(owned, "b")).toEqual([]);
+    expect(await confirm(owned, "c")).toEqual([]);
+    expect(await outbox.backlog()).toMatchObject({ unsettled: 0, oldestRunnable: undefined });
+    expect(await redis.zcard(`${keys.base}:expiring`)).toBe(0);
+    expect(await redis.keys(`${keys.base}:line:*`)).toEqual([]);
+  });
+
+  test("is found where it was first in one line only, once it is first in another", async () => {
+    const { append, owned, redis, keys } = await fresh();
+    await append("z", ["incident:1"]);
+    await append("x", ["unit:1", "incident:1"]);
+    await append("y", ["unit:1"]);
+    await redis.del(keys.record("x"));
+    expect(await confirm(owned, "z")).toEqual(["x"]);
+    expect(await owned.begin("x")).toEqual({ answer: "gone" });
+    expect(await owned.giveWay("x")).toEqual(["y"]);
   });
 });
 
