@@ -7,16 +7,14 @@ import { type Begun, NotOwner, type OwnedOutbox, type Settlement, type ToSend } 
 import { sleep } from "../shared/sleep.ts";
 import { toIso } from "../shared/time.ts";
 import type { Delivery, Outcome } from "./cad/confirm.ts";
-import type { Gate, Heard } from "./gate.ts";
+import type { Gate, Heard, Pass } from "./gate.ts";
 import type { Payloads } from "./payloads.ts";
-import { type Place, POISON_TRIES, type Quarantine } from "./quarantine.ts";
+import type { Place, Quarantine } from "./quarantine.ts";
 
 /** How often a command that the CAD refuses for now is sent; with the waits between, about a minute. */
 export const MAX_REFUSALS = 10;
 const REFUSAL_FROM_MS = 250;
 const REFUSAL_TO_MS = 15_000;
-/** How often a command is sent at most, whatever happens in between. */
-const MAX_SENDS = 50;
 /** If so long passed between asking and emitting, this process was frozen: it asks again, ms. */
 const STALE_MS = 1000;
 
@@ -32,8 +30,6 @@ export interface DeliverOptions {
   quarantine: Quarantine;
   payloads: Payloads;
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
-  /** Resolves once the CAD's process surely has what was sent so far; never, if the connection ends first. */
-  proof(): Promise<void>;
   /** True as long as this worker surely owns the CAD. */
   mayEmit(): boolean;
   /** Aborted when this worker stops or loses the CAD. */
@@ -73,12 +69,11 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
   }
 
   /** One try: asks whether it may go, sends it, and decides what follows. */
-  async function sendOnce(id: string, place: Place): Promise<Tried> {
+  async function sendOnce(id: string, place: Place, pass: Pass): Promise<Tried> {
     const asked = performance.now();
     const begun = await outbox.begin(id);
     if (begun.answer === "not-owner") throw new NotOwner();
     if (begun.answer !== "send") {
-      place.answered();
       options.payloads.forget(id);
       return { heard: "nothing", next: { follow: "done", runnable: await behind(id, begun) } };
     }
@@ -95,25 +90,24 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
       const as = { state: "failed", by: "", reason: prepared.reason } as const;
       return { heard: "nothing", next: { follow: "settle", as }, message: begun };
     }
-    const sent = options.send(prepared.delivery, prepared.needsRoom);
-    if (place.suspect) void options.proof().then(() => place.clear());
-    const outcome = await sent;
-    const breaks = outcome.result === "disconnected" ? place.broke() : 0;
-    if (breaks === 0) place.answered();
+    const outcome = await options.send(prepared.delivery, prepared.needsRoom);
+    const poison = outcome.result === "disconnected" && !pass.probe ? place.broke() : undefined;
     const refusals = outcome.result === "refused" ? await outbox.refused(id) : 0;
-    const next = decide(outcome, { sends: begun.sends, refusals, breaks }, options.random);
-    return { heard: HEARD[outcome.result], next, message: begun };
+    const next = decide(outcome, { refusals, poison }, options.random);
+    const heard = poison === undefined ? HEARD[outcome.result] : "poison";
+    return { heard, next, message: begun };
   }
 
   /** One try, in its place and through the gate; undefined if the worker stops. */
   async function tryOnce(id: string): Promise<Tried | undefined> {
     const place = await options.quarantine.enter(id);
-    const pass = await gate.enter();
+    const pass = await gate.enter(id);
     let tried: Tried | undefined;
     try {
-      if (pass) tried = await sendOnce(id, place);
+      if (pass) tried = await sendOnce(id, place, pass);
       return tried;
     } finally {
+      if (tried && tried.next.follow !== "again") place.acquit();
       pass?.done(tried?.heard ?? "nothing", tried?.message?.keys);
       place.leave();
     }
@@ -143,8 +137,8 @@ const HEARD = {
   confirmed: "answered",
   rejected: "answered",
   refused: "answered",
-  received: "nothing",
-  disconnected: "nothing",
+  received: "received",
+  disconnected: "disconnected",
   unconfirmed: "unconfirmed",
 } as const satisfies Record<Outcome["result"], Heard>;
 
@@ -179,15 +173,14 @@ const withContext = ({ event, payload }: Emit, context: Context): Emit => ({
 
 type Next = { follow: "settle"; as: Omit<Settlement, "id"> } | { follow: "retry"; inMs: number } | { follow: "again" };
 
-/** How often it was sent, was refused for now, and had the connection break over it. */
+/** How often it was refused for now; how often the connection broke over it, if it is known to be what breaks it. */
 export interface Attempts {
-  sends: number;
   refusals: number;
-  breaks: number;
+  poison: number | undefined;
 }
 
 /** What follows from one send. */
-export function decide(outcome: Outcome, { sends, refusals, breaks }: Attempts, random: () => number): Next {
+export function decide(outcome: Outcome, { refusals, poison }: Attempts, random: () => number): Next {
   switch (outcome.result) {
     case "confirmed":
     case "received":
@@ -206,9 +199,8 @@ export function decide(outcome: Outcome, { sends, refusals, breaks }: Attempts, 
       }
       return { follow: "retry", inMs: backoffMs(refusals, REFUSAL_FROM_MS, REFUSAL_TO_MS, random) };
     case "disconnected":
-      if (breaks >= POISON_TRIES || sends >= MAX_SENDS) {
-        const times = breaks >= POISON_TRIES ? breaks : sends;
-        const reason = `poison: the connection to the CAD broke each of the ${times} times that it was sent`;
+      if (poison !== undefined) {
+        const reason = `poison: the connection to the CAD broke over it ${poison} times`;
         return { follow: "settle", as: { state: "failed", reason, by: "" } };
       }
       return { follow: "again" };

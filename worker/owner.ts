@@ -95,6 +95,8 @@ export function startOwner(options: OwnerOptions): Owner {
   });
   const gate = createGate({
     notReady: () => (connection.status().ready ? undefined : "the CAD is not connected, or not ready yet"),
+    connection: () => connection.status().connections,
+    keysOf: outbox.keysOf,
     signal,
     random,
   });
@@ -105,7 +107,6 @@ export function startOwner(options: OwnerOptions): Owner {
     quarantine: createQuarantine(),
     payloads,
     send: connection.send,
-    proof: connection.proof,
     mayEmit: lease.held,
     signal,
     random,

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { batched } from "../batch.ts";
+import type { OrderingKey } from "../ordering-key.ts";
 import { script, type ScriptReply } from "../redis.ts";
 import type { Role } from "../roles.ts";
 import type { Micros } from "../time.ts";
@@ -13,7 +14,7 @@ import type { FinalState } from "./states.ts";
 export interface ToSend {
   answer: "send";
   kind: string;
-  keys: string;
+  keys: OrderingKey[];
   body: string;
   user: string;
   role: Role;
@@ -56,6 +57,8 @@ export interface OwnedOutbox {
   begin(id: string): Promise<Begun>;
   /** Takes back a begin after which nothing was sent: it waits in its place, and the attempt does not count. */
   putBack(id: string): Promise<void>;
+  /** What it is about; nothing if its record is gone. */
+  keysOf(id: string): Promise<OrderingKey[]>;
   /** Takes one whose record is gone out of its lines; answers with those that have become runnable. */
   giveWay(id: string): Promise<string[]>;
   /** Notes that the receiver refused it for now; answers how often it has. */
@@ -92,6 +95,10 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, d
     ),
 
     putBack: async (id) => void (await putBackScript(token, id)),
+
+    async keysOf(id) {
+      return parseKeys(await redis.hget(keys.record(id), "keys"));
+    },
 
     // One look through the lines at a time, for all that are asked about meanwhile.
     giveWay: batched(async (ids: string[]) => {
@@ -139,6 +146,8 @@ function rows(reply: ScriptReply): ScriptReply[][] {
   return Array.isArray(reply) ? reply.filter((row) => Array.isArray(row)) : [];
 }
 
+const parseKeys = (json: string | null | undefined) => JSON.parse(json ?? "[]") as OrderingKey[];
+
 function parseBegun([answer, ...rest]: ScriptReply[]): Begun {
   switch (answer) {
     case "send": {
@@ -146,7 +155,7 @@ function parseBegun([answer, ...rest]: ScriptReply[]): Begun {
       return {
         answer,
         kind: kind ?? "",
-        keys: keys ?? "[]",
+        keys: parseKeys(keys),
         body: body ?? "null",
         user: user ?? "",
         role: role as Role,

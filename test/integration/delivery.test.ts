@@ -219,6 +219,45 @@ describe("the connection", () => {
     expect(bridge.cad.ledger.summary()).toMatchObject({ violations: 0, lateRepeats: 0 });
   });
 
+  test("what makes the CAD die some time after it received it is found among many, and no other is blamed", async () => {
+    const bridge = await startBridge({ cad: { character: "legacy", switches: { delayMs: { min: 60, max: 61 } } } });
+    const ofPoison = () => bridge.cad.ledger.entries().filter((e) => e.keys.includes("unit:P")).length;
+    let seen = 0;
+    const dying = setInterval(() => {
+      if (ofPoison() === seen) return;
+      seen = ofPoison();
+      setTimeout(() => bridge.cad.dropConnections(), 30);
+    }, 1);
+    onTestFinished(() => clearInterval(dying));
+    const poison = await post(bridge, "/units/status", status("P"));
+    const others: unknown[] = [];
+    for (let i = 0; i < 60; i += 1) others.push(await post(bridge, "/units/status", status(`u${i}`)));
+    expect(await bridge.settled(poison)).toMatchObject({ status: "failed", sends: 3 });
+    for (const id of others) expect(await bridge.settled(id)).toMatchObject({ status: "confirmed" });
+  });
+
+  test("a CAD that closes the connection on every command does not turn the backlog into dead letters", async () => {
+    const bridge = await startBridge({ cad: { character: "legacy", switches: { delayMs: { min: 50, max: 51 } } } });
+    const received = () => bridge.cad.ledger.summary().byEvent["unit:status"] ?? 0;
+    let seen = 0;
+    const closing = setInterval(() => {
+      if (received() === seen) return;
+      seen = received();
+      bridge.cad.dropConnections();
+    }, 1);
+    onTestFinished(() => clearInterval(closing));
+    const ids: unknown[] = [];
+    for (let i = 0; i < 40; i += 1) ids.push(await post(bridge, "/units/status", status(`u${i}`)));
+    await degraded(bridge, "breaks the connection");
+    const then = received();
+    await until("it was tried some more times", () => received() > then + 1, 15_000);
+    clearInterval(closing);
+    const receipts = await Promise.all(ids.map((id) => bridge.settled(id, 15_000)));
+    expect(receipts.filter((r) => r.status === "failed").length).toBeLessThanOrEqual(3);
+    expect(receipts.filter((r) => r.status === "confirmed").length).toBeGreaterThanOrEqual(37);
+    await bridge.healthy();
+  }, 60_000);
+
   test("a CAD that hangs is noticed within 10 s, and what it had is sent again with the same id", async () => {
     const bridge = await startBridge({ cad: { character: "modern" } });
     bridge.cad.switches.hang = true;

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Attempts, decide, MAX_REFUSALS } from "../../worker/deliver.ts";
-import { POISON_TRIES } from "../../worker/quarantine.ts";
 
-const once: Attempts = { sends: 1, refusals: 0, breaks: 0 };
+const once: Attempts = { refusals: 0, poison: undefined };
 const half = () => 0.5;
 
 describe("what follows from one send", () => {
@@ -24,15 +23,10 @@ describe("what follows from one send", () => {
     expect(last).toMatchObject({ follow: "settle", as: { state: "failed", reason: "refused 10 times; busy" } });
   });
 
-  test("broken connections are no refusals: one refusal after many of them is not the last", () => {
-    const refused = { result: "refused", reason: "busy" } as const;
-    expect(decide(refused, { sends: 30, refusals: 1, breaks: 0 }, half)).toMatchObject({ follow: "retry" });
-  });
-
   test("a broken connection sends it again at once, until it is known to be what breaks it", () => {
     const broken = { result: "disconnected" } as const;
-    expect(decide(broken, { ...once, breaks: POISON_TRIES - 1 }, half)).toEqual({ follow: "again" });
-    const poison = decide(broken, { ...once, breaks: POISON_TRIES }, half);
+    expect(decide(broken, once, half)).toEqual({ follow: "again" });
+    const poison = decide(broken, { ...once, poison: 3 }, half);
     expect(poison).toMatchObject({
       follow: "settle",
       as: { state: "failed", reason: expect.stringMatching(/^poison/) },

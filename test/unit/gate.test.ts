@@ -1,30 +1,40 @@
-import { expect, test } from "vitest";
-import { createGate, type Pass } from "../../worker/gate.ts";
+import { describe, expect, test } from "vitest";
+import { createGate, type Heard, type Pass } from "../../worker/gate.ts";
 import { until } from "../support/until.ts";
 
 function fresh() {
   const stopping = new AbortController();
-  const state = { waitsFor: undefined as string | undefined };
-  const gate = createGate({ notReady: () => state.waitsFor, signal: stopping.signal, random: () => 0 });
+  const state = { waitsFor: undefined as string | undefined, connection: 1 };
+  const gate = createGate({
+    notReady: () => state.waitsFor,
+    connection: () => state.connection,
+    keysOf: async (id) => [`unit:${id}`],
+    signal: stopping.signal,
+    random: () => 0,
+  });
   /** Who entered so far, in order. */
-  const entered: Pass[] = [];
-  const knock = () => void gate.enter().then((pass) => pass && entered.push(pass));
-  const enterNow = async () => {
-    const pass = await gate.enter();
-    if (!pass) throw new Error("stopped");
-    return pass;
+  const entered: { id: string; pass: Pass; end(heard: Heard): void }[] = [];
+  const knockAlone = async (id: string) => {
+    const pass = await gate.enter(id);
+    if (pass) entered.push({ id, pass, end: (heard) => pass.done(heard, [`unit:${id}`]) });
   };
-  const failThrice = async () => {
-    for (const unit of ["1", "2", "3"]) (await enterNow()).done("unconfirmed", unit);
+  const knock = (...ids: string[]) => void Promise.all(ids.map(knockAlone));
+  const enterNow = async (id: string) => {
+    const pass = await gate.enter(id);
+    if (!pass) throw new Error("stopped");
+    return { pass, end: (heard: Heard) => pass.done(heard, [`unit:${id}`]) };
+  };
+  const failThrice = async (heard: Heard = "unconfirmed") => {
+    for (const id of ["1", "2", "3"]) (await enterNow(id)).end(heard);
   };
   return { gate, state, stopping, entered, knock, enterNow, failThrice };
 }
+const idsOf = (all: { id: string }[]) => all.map(({ id }) => id);
 
 test("commands wait while the CAD is not ready, and go on as soon as it is", async () => {
   const { gate, state, entered, knock } = fresh();
   state.waitsFor = "the CAD";
-  knock();
-  knock();
+  knock("1", "2");
   expect(gate.shut()).toBe("the CAD");
   state.waitsFor = undefined;
   gate.changed();
@@ -37,57 +47,118 @@ test("it shuts after three different units in a row got no confirmation", async 
   expect(gate.shut()).toMatch(/confirms none/);
 });
 
-test("one unit that is never confirmed does not shut it for the others", async () => {
-  const { gate, enterNow } = fresh();
-  for (let i = 0; i < 20; i += 1) (await enterNow()).done("unconfirmed", "1");
+test.each([
+  ["one unit", () => ["unit:1"]],
+  ["one incident, whatever its units", (i: number) => [`unit:${i}`, "incident:1"]],
+])("%s that is never confirmed does not shut it for the others", async (_what, keys) => {
+  const { gate } = fresh();
+  for (let i = 0; i < 20; i += 1) (await gate.enter("x"))?.done("unconfirmed", keys(i));
   expect(gate.shut()).toBeUndefined();
 });
 
 test("a confirmation between the missing ones keeps it open", async () => {
   const { gate, enterNow } = fresh();
-  for (const unit of ["1", "2"]) (await enterNow()).done("unconfirmed", unit);
-  (await enterNow()).done("answered", "3");
-  for (const unit of ["4", "5"]) (await enterNow()).done("unconfirmed", unit);
+  for (const id of ["1", "2"]) (await enterNow(id)).end("unconfirmed");
+  (await enterNow("3")).end("answered");
+  for (const id of ["4", "5"]) (await enterNow(id)).end("unconfirmed");
   expect(gate.shut()).toBeUndefined();
 });
 
-test("once shut it lets single commands through, and opens for all when one is confirmed", async () => {
-  const { gate, entered, knock, failThrice } = fresh();
-  await failThrice();
-  for (let i = 0; i < 5; i += 1) knock();
-  await until("the first probe enters", () => entered.length > 0);
-  expect(entered).toHaveLength(1);
-  entered[0]?.done("unconfirmed", "4");
-  await until("the second probe enters", () => entered.length > 1);
-  expect(entered).toHaveLength(2);
-  entered[1]?.done("answered", "5");
-  await until("all have entered", () => entered.length === 5);
+test("missing confirmations of units whose neighbours are answered meanwhile do not shut it", async () => {
+  const { gate, enterNow } = fresh();
+  const bad = await Promise.all(["1", "2", "3", "4"].map(enterNow));
+  (await enterNow("good")).end("answered");
+  for (const one of bad) one.end("unconfirmed");
   expect(gate.shut()).toBeUndefined();
 });
 
-test("a probe whose connection broke gives its place to the next", async () => {
-  const { entered, knock, failThrice } = fresh();
-  await failThrice();
-  knock();
-  knock();
-  await until("the first probe enters", () => entered.length === 1);
-  entered[0]?.done("nothing");
-  await until("the second probe enters", () => entered.length === 2);
+describe("once shut", () => {
+  test("it lets a few through, and opens for all when one is confirmed", async () => {
+    const { gate, entered, knock, failThrice } = fresh();
+    await failThrice();
+    knock("a", "b", "c", "d", "e", "f", "g");
+    await until("the first probes enter", () => entered.length > 0);
+    expect(idsOf(entered)).toEqual(["a", "b", "c"]);
+    expect(entered[0]?.pass.probe).toBe(true);
+    for (const one of entered) one.end("unconfirmed");
+    await until("the next probes enter", () => entered.length > 3);
+    expect(idsOf(entered)).toEqual(["a", "b", "c", "d", "e", "f"]);
+    entered[3]?.end("answered");
+    await until("all have entered", () => entered.length === 7);
+    expect(gate.shut()).toBeUndefined();
+  });
+
+  test("those that got no answer before hold up none of which nothing bad is known", async () => {
+    const { entered, knock, failThrice } = fresh();
+    await failThrice();
+    knock("1", "2", "3", "good");
+    await until("the first probes enter", () => entered.length > 0);
+    expect(idsOf(entered)).toEqual(["good", "1"]);
+    knock("also good");
+    await until("it need not wait for the bad one", () => entered.length > 2);
+    expect(idsOf(entered).at(-1)).toBe("also good");
+  });
+
+  test("one whose connection broke gives its place to the next, after a while", async () => {
+    const { entered, knock, failThrice } = fresh();
+    await failThrice("poison");
+    knock("1", "2");
+    await until("the first probe enters", () => entered.length === 1);
+    entered[0]?.end("disconnected");
+    expect(entered).toHaveLength(1);
+    await until("the second probe enters", () => entered.length === 2);
+  });
+
+  test("it is not told as shut for good when nobody comes to try", async () => {
+    const { gate, failThrice } = fresh();
+    await failThrice();
+    expect(gate.shut()).toMatch(/confirms none/);
+    await until("a command that came now would be sent", () => gate.shut() === undefined);
+  });
+
+  test("a new connection opens it", async () => {
+    const { gate, state, entered, knock, failThrice } = fresh();
+    await failThrice();
+    knock("1", "2", "3", "4");
+    state.connection += 1;
+    expect(gate.shut()).toBeUndefined();
+    gate.changed();
+    await until("all have entered", () => entered.length === 4);
+  });
+});
+
+describe("commands that are given up as what breaks the connection", () => {
+  test("of three units in a row shut it, and a new connection does not open it: each of them made one", async () => {
+    const { gate, state, failThrice } = fresh();
+    await failThrice("poison");
+    state.connection += 1;
+    expect(gate.shut()).toMatch(/breaks the connection/);
+  });
+
+  test.each(["answered", "received"] as const)("it opens when one is %s", async (heard) => {
+    const { gate, entered, knock, failThrice } = fresh();
+    await failThrice("poison");
+    knock("a", "b", "c", "d", "e");
+    await until("the first probes enter", () => entered.length === 3);
+    entered[0]?.end(heard);
+    await until("all have entered", () => entered.length === 5);
+    expect(gate.shut()).toBeUndefined();
+  });
+
+  test("with something that was received in between they do not shut it", async () => {
+    const { gate, enterNow } = fresh();
+    for (const id of ["1", "2"]) (await enterNow(id)).end("poison");
+    (await enterNow("3")).end("received");
+    for (const id of ["4", "5"]) (await enterNow(id)).end("poison");
+    expect(gate.shut()).toBeUndefined();
+  });
 });
 
 test("a stop lets nobody in any more", async () => {
   const { gate, state, stopping } = fresh();
   state.waitsFor = "the CAD";
-  const waiting = gate.enter();
+  const waiting = gate.enter("1");
   stopping.abort();
   expect(await waiting).toBeUndefined();
-  expect(await gate.enter()).toBeUndefined();
-});
-
-test("missing confirmations of units whose neighbours are answered meanwhile do not shut it", async () => {
-  const { gate, enterNow } = fresh();
-  const bad = await Promise.all(["1", "2", "3", "4"].map(() => enterNow()));
-  (await enterNow()).done("answered", "good");
-  for (const [i, pass] of bad.entries()) pass.done("unconfirmed", `bad ${i}`);
-  expect(gate.shut()).toBeUndefined();
+  expect(await gate.enter("2")).toBeUndefined();
 });

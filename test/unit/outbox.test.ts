@@ -178,9 +178,9 @@ describe("idempotency keys", () => {
 
   test("a repeat by the command's id that overtakes the command itself is the same command", async () => {
     const { append, outbox } = await fresh();
-    const repeat = { idempotencyKey: "a", fingerprint: "f" };
+    const repeat = { idempotencyKey: "a", fingerprints: ["f"] };
     expect(await append("b", ["unit:1"], repeat)).toMatchObject({ outcome: "accepted" });
-    expect(await append("a", ["unit:1"], { fingerprint: "f" })).toMatchObject({ outcome: "replayed", id: "b" });
+    expect(await append("a", ["unit:1"], { fingerprints: ["f"] })).toMatchObject({ outcome: "replayed", id: "b" });
     expect((await outbox.backlog()).unsettled).toBe(1);
   });
 

@@ -1,60 +1,78 @@
 import { expect, test } from "vitest";
 import { createQuarantine, type Place } from "../../worker/quarantine.ts";
 
-/** Sends it once, with the connection breaking over it. */
-async function breakOnce(quarantine: ReturnType<typeof createQuarantine>, id: string): Promise<number> {
-  const place = await quarantine.enter(id);
-  const count = place.broke();
-  place.leave();
-  return count;
-}
+type Quarantine = ReturnType<typeof createQuarantine>;
+
 const settled = async (promise: Promise<unknown>) => {
   const marker = Symbol("pending");
   await new Promise((resolve) => setImmediate(resolve));
   return (await Promise.race([promise, Promise.resolve(marker)])) !== marker;
 };
+/** The connection breaks over all that are in flight; answers the verdict on each. */
+function breakOver(places: Place[]): (number | undefined)[] {
+  const verdicts = places.map((place) => place.broke());
+  for (const place of places) place.leave();
+  return verdicts;
+}
+const enterAll = (quarantine: Quarantine, ids: string[]) => Promise.all(ids.map((id) => quarantine.enter(id)));
 
 test("commands above suspicion do not wait for each other", async () => {
-  const quarantine = createQuarantine();
-  const places = await Promise.all(["a", "b", "c"].map((id) => quarantine.enter(id)));
-  expect(places.map((p) => p.suspect)).toEqual([false, false, false]);
+  expect(await settled(enterAll(createQuarantine(), ["a", "b", "c"]))).toBe(true);
 });
 
-test("suspects are sent one at a time, while others go on", async () => {
+test("suspects are sent one at a time, each until its outcome is known, while others go on", async () => {
   const quarantine = createQuarantine();
-  for (const id of ["a", "b"]) expect(await breakOnce(quarantine, id)).toBe(1);
+  expect(breakOver(await enterAll(quarantine, ["a", "b"]))).toEqual([undefined, undefined]);
   const a = await quarantine.enter("a");
   const b = quarantine.enter("b");
-  expect(a.suspect).toBe(true);
   expect(await settled(b)).toBe(false);
   expect(await settled(quarantine.enter("other"))).toBe(true);
-  a.answered();
+  a.acquit();
+  expect(await settled(b)).toBe(false);
   a.leave();
-  expect((await b).suspect).toBe(true);
-});
-
-test("a suspect that the CAD surely received lets the next one go, and is not blamed for a later break", async () => {
-  const quarantine = createQuarantine();
-  for (const id of ["a", "b"]) await breakOnce(quarantine, id);
-  const a = await quarantine.enter("a");
-  const b = quarantine.enter("b");
-  a.clear();
   expect(await settled(b)).toBe(true);
-  expect(a.broke()).toBe(1);
 });
 
-test("what breaks the connection each time is counted, what was only there is not", async () => {
+test("what breaks the connection each time is given up at the third, what waited or was answered is not blamed", async () => {
   const quarantine = createQuarantine();
-  const crowd: Place[] = [];
-  for (const id of ["poison", "innocent"]) crowd.push(await quarantine.enter(id));
-  for (const place of crowd) {
-    expect(place.broke()).toBe(1);
-    place.leave();
+  breakOver(await enterAll(quarantine, ["poison", "innocent"]));
+  const poison = await quarantine.enter("poison");
+  const innocent = quarantine.enter("innocent");
+  expect(breakOver([poison])).toEqual([undefined]);
+  const again = quarantine.enter("poison");
+  (await innocent).acquit();
+  (await innocent).leave();
+  expect(breakOver([await again])).toEqual([3]);
+  expect(breakOver([await quarantine.enter("innocent")])).toEqual([undefined]);
+});
+
+test("a CAD that restarts three times in a row has nobody blamed: each time it meets another suspect", async () => {
+  const quarantine = createQuarantine();
+  const ids = Array.from({ length: 20 }, (_, i) => `c${i}`);
+  breakOver(await enterAll(quarantine, ids));
+  const queue = ids.map((id) => quarantine.enter(id));
+  for (let i = 0; i < 10; i += 1) {
+    const first = await queue.shift();
+    expect(breakOver(first ? [first] : [])).toEqual([undefined]);
+    queue.push(quarantine.enter(ids[i] ?? ""));
   }
-  expect(await breakOnce(quarantine, "poison")).toBe(2);
-  const innocent = await quarantine.enter("innocent");
-  innocent.answered();
-  innocent.leave();
-  expect(await breakOnce(quarantine, "poison")).toBe(3);
-  expect((await quarantine.enter("innocent")).suspect).toBe(false);
+});
+
+test("many are sent together once more, and only those over which it breaks again go alone", async () => {
+  const quarantine = createQuarantine();
+  const ids = Array.from({ length: 250 }, (_, i) => `c${i}`);
+  breakOver(await enterAll(quarantine, ids));
+  const all = enterAll(quarantine, ids);
+  expect(await settled(all)).toBe(true);
+  expect(breakOver(await all)).toEqual(ids.map(() => undefined));
+  expect(await settled(quarantine.enter("c0"))).toBe(true);
+  expect(await settled(quarantine.enter("c1"))).toBe(false);
+});
+
+test("of many, too, nobody is given up who did not break the connection twice alone", async () => {
+  const quarantine = createQuarantine();
+  const ids = Array.from({ length: 250 }, (_, i) => `c${i}`);
+  for (let i = 0; i < 2; i += 1) breakOver(await enterAll(quarantine, ids));
+  expect(breakOver([await quarantine.enter("c0")])).toEqual([undefined]);
+  expect(breakOver([await quarantine.enter("c0")])).toEqual([4]);
 });

@@ -32,8 +32,6 @@ export interface CadConnection {
   status(): ConnectionStatus;
   /** Sends on the present connection. `disconnected` if there is none, or if it ends before an answer came. */
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
-  /** Resolves once the CAD's process surely has what was sent so far; never, if the connection ends first. */
-  proof(): Promise<void>;
   /** Lets what is in flight be confirmed, then makes a new connection at once. */
   reconnect(): void;
   stop(): Promise<void>;
@@ -122,7 +120,6 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     send(delivery, needsRoom) {
       return session?.send(delivery, needsRoom) ?? Promise.resolve({ result: "disconnected" });
     },
-    proof: () => session?.proof() ?? new Promise(() => undefined),
     reconnect() {
       log.info({}, "a reconnect was requested");
       if (!session) return wake.abort();

@@ -46,8 +46,6 @@ export interface Session {
   end(reason: string): void;
   state(): { ready: boolean; connected: boolean; authenticated: boolean; inFlight: number; rooms: number };
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
-  /** See Fences. */
-  proof(): Promise<void>;
 }
 
 export function createSession(options: SessionOptions): Session {
@@ -153,8 +151,6 @@ export function createSession(options: SessionOptions): Session {
       inFlight: confirmations?.inFlight() ?? 0,
       rooms: joined.size,
     }),
-
-    proof: () => fences?.proof() ?? new Promise(() => undefined),
 
     send(delivery, needsRoom) {
       if (!confirmations || !isReady) return Promise.resolve({ result: "disconnected" });
