@@ -25,6 +25,7 @@ export default defineConfig({
         test: {
           name: "edge",
           include: [
+            "access",
             "http",
             "commands",
             "redis-faults",

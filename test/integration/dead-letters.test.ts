@@ -1,6 +1,7 @@
+import { SignJWT } from "jose";
 import { expect, test } from "vitest";
 import type { Receipt } from "../../shared/receipt.ts";
-import { type Bridge, startBridge, tokens } from "../support/bridge.ts";
+import { type Bridge, JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";
 
 const list = async (bridge: Bridge, query = "") => {
   const { status, body } = await bridge.get(`/dead-letters${query}`);
@@ -41,6 +42,23 @@ test("what was not delivered is listed with its reason, the newest first, in pag
     cursor = `&cursor=${page.next}`;
   }
   expect(seen).toEqual(dead.toReversed());
+});
+
+test("a token with units sees, sends again and discards the letters of its units alone", async () => {
+  const { bridge, dead } = await withDeadLetters();
+  const token = new SignJWT({ sub: "chief", role: "admin", units: ["A"] }).setProtectedHeader({ alg: "HS256" });
+  const key = new TextEncoder().encode(JWT_SECRET);
+  const headers = { Authorization: `Bearer ${await token.setExpirationTime("1h").sign(key)}` };
+  const [ofA = "", ofB = ""] = dead;
+  const { body } = await bridge.get("/dead-letters", headers);
+  expect(ids(body as unknown as { dead_letters: Receipt[] })).toEqual([dead[4], dead[2], ofA]);
+  expect((await bridge.get(`/dead-letters/${ofA}`, headers)).status).toBe(200);
+  expect((await bridge.get(`/dead-letters/${ofB}`, headers)).status).toBe(404);
+  expect((await bridge.post(`/dead-letters/${ofB}/redrive`, {}, headers)).status).toBe(404);
+  const discarded = await fetch(`${bridge.url}/dead-letters/${ofB}`, { method: "DELETE", headers });
+  expect(discarded.status).toBe(404);
+  expect((await bridge.post("/dead-letters/redrive", {}, headers)).body).toMatchObject({ count: 3 });
+  expect(ids(await list(bridge))).toEqual([dead[5], dead[3], ofB]);
 });
 
 test("the list can be narrowed by command, unit, incident, reason and time", async () => {

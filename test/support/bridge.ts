@@ -10,7 +10,7 @@ import { workerEnv } from "../../worker/config.ts";
 import { startWorker, type Worker } from "../../worker/lifecycle.ts";
 import { signTokens } from "../demo/tokens.ts";
 import { type Cad, type CadOptions, startCad } from "../simulator/cad.ts";
-import { startOnEdge } from "./edge.ts";
+import { type AtEnd, startOnEdge } from "./edge.ts";
 import { keptLog, type LogLine } from "./log.ts";
 import { freshPrefix } from "./redis.ts";
 import { until } from "./until.ts";
@@ -47,25 +47,28 @@ export interface BridgeOptions {
   worker?: Record<string, string> | false;
   functions?: Record<string, string>;
   redisUrl?: string;
+  /** For a bridge that several tests share: when it ends. By default with the test. */
+  atEnd?: AtEnd;
 }
 
 /** Starts the functions on the host that the test is run for: Node, or the real workerd. */
-async function startHost(options: BridgeOptions, log: Log): Promise<{ origin: string; prefix: string }> {
+async function startHost(options: BridgeOptions, log: Log, atEnd: AtEnd): Promise<{ origin: string; prefix: string }> {
   const REDIS_URL = options.redisUrl ?? inject("redisUrl");
   const env = { REDIS_URL, REDIS_PREFIX: freshPrefix(), JWT_SECRET, ...options.functions };
-  if (inject("host") === "edge") return await startOnEdge(env, Boolean(options.redisUrl ?? options.functions));
+  if (inject("host") === "edge") return await startOnEdge(env, Boolean(options.redisUrl ?? options.functions), atEnd);
   const functions = await startFunctions(parseConfig(functionsEnv, { ...env, PORT: "0" }), log);
-  onTestFinished(() => functions.stop());
+  atEnd(() => functions.stop());
   return { origin: `http://127.0.0.1:${functions.port}`, prefix: env.REDIS_PREFIX };
 }
 
 /** A bridge of its own for one test: a CAD, the functions and a worker, on real Redis and sockets. */
 export async function startBridge(options: BridgeOptions = {}): Promise<Bridge> {
   const { log, lines } = keptLog();
+  const { atEnd = onTestFinished } = options;
   const cad = await startCad({ token: CAD_TOKEN, ...options.cad });
-  onTestFinished(() => cad.stop());
+  atEnd(() => cad.stop());
 
-  const { origin, prefix } = await startHost(options, log);
+  const { origin, prefix } = await startHost(options, log, atEnd);
   const url = `${origin}/api/socket-bridge`;
   const shared = { REDIS_URL: options.redisUrl ?? inject("redisUrl"), REDIS_PREFIX: prefix };
 
@@ -74,7 +77,7 @@ export async function startBridge(options: BridgeOptions = {}): Promise<Bridge> 
     const cadEnv = { CAD_BACKEND_URL: cad.url, CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN, WORKER_PORT: "0" };
     const config = parseConfig(workerEnv, { ...shared, ...cadEnv, ...env }, fromDisk);
     const started = await startWorker({ config, random: Math.random, log });
-    onTestFinished(() => started.stop());
+    atEnd(() => started.stop());
     worker = started;
     return started;
   }

@@ -20,6 +20,9 @@ const prefix = freshPrefix();
 let shared: ReturnType<typeof startHarness> | undefined;
 afterAll(async () => await (await shared)?.harness.close());
 
+/** Keeps what is to be done once the test that started something, or the file, is over. */
+export type AtEnd = (end: () => Promise<void>) => void;
+
 /** What the runtime logged, beside a test that failed. */
 const debugIfFailed = (harness: TestHarness) => onTestFailed(() => harness.debug());
 
@@ -27,11 +30,12 @@ const debugIfFailed = (harness: TestHarness) => onTestFailed(() => harness.debug
 export async function startOnEdge(
   env: Record<string, string>,
   own: boolean,
+  atEnd: AtEnd = onTestFinished,
 ): Promise<{ origin: string; prefix: string }> {
   if (own) {
     const started = await startHarness(env);
-    onTestFinished(() => started.harness.close());
-    debugIfFailed(started.harness);
+    atEnd(() => started.harness.close());
+    if (atEnd === onTestFinished) debugIfFailed(started.harness);
     return { origin: started.origin, prefix: env["REDIS_PREFIX"] ?? "" };
   }
   await forgetPrefix(inject("redisUrl"), prefix);

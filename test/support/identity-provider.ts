@@ -2,14 +2,17 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK, SignJWT } from "jose";
 
-export type PublicAlgorithm = "RS256" | "ES256" | "EdDSA";
+/** The last two are not taken by the bridge. */
+export type PublicAlgorithm = "RS256" | "ES256" | "EdDSA" | "PS256" | "ES384";
 
 export interface SigningKey {
   kid: string;
   alg: PublicAlgorithm;
   /** The public key as anybody knows it. */
   pem: string;
-  sign(claims: Record<string, unknown>, expires?: string | number): Promise<string>;
+  key: CryptoKey;
+  /** Expires when the claims say, or after `expires`. */
+  sign(claims: Record<string, unknown>, expires?: string): Promise<string>;
 }
 
 /** An identity provider: serves its key set over HTTP, and counts who asks. */
@@ -45,7 +48,7 @@ export async function startIdentityProvider(): Promise<IdentityProvider> {
       const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
       const kid = `key-${++made}`;
       if (publish) published.set(kid, { ...(await exportJWK(publicKey)), kid, alg, use: "sig" });
-      return { kid, alg, pem: await exportSPKI(publicKey), sign: signer(privateKey, alg, kid) };
+      return { kid, alg, pem: await exportSPKI(publicKey), key: privateKey, sign: signer(privateKey, alg, kid) };
     },
     removeKey: ({ kid }) => void published.delete(kid),
     answer: (next) => void (how = next),
@@ -58,5 +61,7 @@ export async function startIdentityProvider(): Promise<IdentityProvider> {
 
 const signer =
   (key: CryptoKey, alg: string, kid: string): SigningKey["sign"] =>
-  (claims, expires = "1h") =>
-    new SignJWT(claims).setProtectedHeader({ alg, kid }).setExpirationTime(expires).sign(key);
+  (claims, expires) => {
+    const token = new SignJWT(claims).setProtectedHeader({ alg, kid });
+    return (expires === undefined ? token : token.setExpirationTime(expires)).sign(key);
+  };

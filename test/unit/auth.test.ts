@@ -62,6 +62,26 @@ describe("a token that is remembered", () => {
 });
 
 describe("what a token has to be", () => {
+  test("one comes as a bearer token, in whatever case and with whatever spaces, and as nothing else", async () => {
+    const authenticate = createAuthenticate({ JWT_SECRET: SECRET, JWT_CLOCK_TOLERANCE_S: 0 }, { log: keptLog().log });
+    const token = await sign();
+    for (const good of [`Bearer ${token}`, `bearer   ${token}`]) expect((await authenticate(good)).userId).toBe("u");
+    for (const bad of [
+      undefined,
+      "",
+      "Bearer",
+      `Basic ${token}`,
+      token,
+      `Bearer ${token} x`,
+      `Bearer ${token},`,
+      "Bearer é",
+    ])
+      await expect(authenticate(bad)).rejects.toMatchObject({
+        code: "unauthenticated",
+        headers: { "WWW-Authenticate": 'Bearer realm="socket-bridge"' },
+      });
+  });
+
   test("while a secret rotates, both the new one and the one before are good; afterwards the new one alone", async () => {
     const [before, after] = await Promise.all([sign(CLAIMS, {}, OTHER), sign()]);
     const rotating = authenticator({ JWT_SECRET_PREVIOUS: OTHER });

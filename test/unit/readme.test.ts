@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { ENDPOINTS, ROLES } from "../../shared/roles.ts";
 import { configTable, endpointTable } from "../support/readme.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
@@ -9,6 +10,17 @@ test.each([
   ["configuration", configTable()],
 ])("the README's table of %s says what the code says", (_what, rows) => {
   expect(readme).toContain(rows.join("\n"));
+});
+
+test("the README's table of endpoints names every one that is no command, with the role that it takes", () => {
+  const told = new Map(
+    [...readme.matchAll(/^\| (GET|POST|DELETE) ([^|]+) \| (\w+) \|/gm)].flatMap(
+      ([, method = "", paths = "", who = ""]): [string, string][] =>
+        paths.split(", ").map((path) => [`${method} ${path.trim()}`, who]),
+    ),
+  );
+  for (const [endpoint, role] of Object.entries(ENDPOINTS))
+    expect(told.get(endpoint), endpoint).toBe(role === ROLES.at(-1) ? "any" : role);
 });
 
 test("the README names no variable or command that does not exist", () => {

@@ -5,7 +5,7 @@ import { KEY_SET_TIMES } from "../../functions/token-keys.ts";
 import { type PublicAlgorithm, startIdentityProvider } from "../support/identity-provider.ts";
 import { keptLog } from "../support/log.ts";
 
-const CLAIMS = { sub: "u", role: "crew" };
+const CLAIMS = { sub: "u", role: "crew", exp: Math.floor(Date.now() / 1000) + 3600 };
 const REFUSED = { code: "unauthenticated" };
 const AWAY = { code: "keys-unavailable" };
 
