@@ -81,7 +81,9 @@ export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refus
       const secret = await key.forSeals();
       try {
         const parameters = gcm(bytes.subarray(0, IV_BYTES), keyId, kind, id);
-        return new TextDecoder().decode(await crypto.subtle.decrypt(parameters, secret, bytes.subarray(IV_BYTES)));
+        return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
+          await crypto.subtle.decrypt(parameters, secret, bytes.subarray(IV_BYTES)),
+        );
       } catch {
         throw tampered(kind);
       }

@@ -56,6 +56,13 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
   ];
 }
 
+/** Whether what is in Redis can be read by whoever gets at it. */
+function lookAtSealing({ PAYLOAD_KEYS: [key], ALLOW_UNSEALED_PAYLOADS }: WorkerConfig): Finding {
+  if (key) return { ok: true, what: `payloads are sealed with the key "${key.id}"` };
+  const mend = "set PAYLOAD_KEYS on the functions and the worker, or ALLOW_UNSEALED_PAYLOADS=true if it is meant so";
+  return { ok: ALLOW_UNSEALED_PAYLOADS === true, what: "payloads are stored in clear", mend };
+}
+
 async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
   const where = withoutCredentials(config.CAD_BACKEND_URL);
   try {
@@ -137,7 +144,8 @@ async function main(): Promise<number> {
     return EX_CONFIG;
   }
   const redis = connectRedis(config.REDIS_URL, "worker", noLog);
-  const findings = (await Promise.all([lookAtRedis(redis, config), lookAtCad(config)])).flat();
+  const [ofRedis, ofCad] = await Promise.all([lookAtRedis(redis, config), lookAtCad(config)]);
+  const findings = [...ofRedis, lookAtSealing(config), ...ofCad];
   await closeRedis(redis);
   for (const { ok, what: text, mend } of findings) {
     process.stdout.write(`${ok ? "ok   " : "WRONG"}  ${text}${mend ? `\n       to mend it: ${mend}` : ""}\n`);

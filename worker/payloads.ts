@@ -17,12 +17,17 @@ export interface Payloads {
 const MOST_REASONS = 3;
 
 export function createPayloads(sealer: Sealer, log: Log): Payloads {
-  /** At most one for each line: only the first of a line is ever opened. */
-  const waiting = new Map<string, string>();
+  /** The ids that wait, by the reason. At most one for each line: only the first of a line is ever opened. */
+  const waiting = new Map<string, Set<string>>();
+
+  function forget(id: string): void {
+    for (const [reason, ids] of waiting) if (ids.delete(id) && ids.size === 0) waiting.delete(reason);
+  }
 
   function waitFor(id: string, reason: string): Opened {
-    if (waiting.get(id) !== reason) log.error({ command_id: id, reason }, "a command waits for the key of its payload");
-    waiting.set(id, reason);
+    const others = waiting.get(reason);
+    if (!others) log.error({ command_id: id, reason }, "a command waits for the key of its payload");
+    waiting.set(reason, (others ?? new Set()).add(id));
     return { wait: reason };
   }
 
@@ -30,20 +35,20 @@ export function createPayloads(sealer: Sealer, log: Log): Payloads {
     async open(id, stored) {
       try {
         const text = await sealer.open("command", id, stored);
-        waiting.delete(id);
+        forget(id);
         return { text };
       } catch (error) {
         if (!(error instanceof SealError)) throw error;
         if (error.code !== "tampered") return waitFor(id, error.message);
-        waiting.delete(id);
+        forget(id);
         return { spoilt: error.message };
       }
     },
-    forget: (id) => void waiting.delete(id),
+    forget,
     problem() {
       if (waiting.size === 0) return undefined;
-      const reasons = [...new Set(waiting.values())].slice(0, MOST_REASONS);
-      return `${reasons.join("; ")} (${waiting.size} wait)`;
+      const count = [...waiting.values()].reduce((sum, ids) => sum + ids.size, 0);
+      return `${[...waiting.keys()].slice(0, MOST_REASONS).join("; ")} (${count} wait)`;
     },
   };
 }

@@ -27,8 +27,15 @@ async function startCadProcess() {
   return `http://127.0.0.1:${port}`;
 }
 
+const PAYLOAD_KEYS = `a:${Buffer.alloc(32, 1).toString("base64")}`;
+
 function runDoctor(env: Record<string, string>) {
-  const base = { PATH: process.env["PATH"] ?? "", REDIS_PREFIX: freshPrefix(), CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN };
+  const base = {
+    PATH: process.env["PATH"] ?? "",
+    REDIS_PREFIX: freshPrefix(),
+    CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN,
+    PAYLOAD_KEYS,
+  };
   const options = { env: { ...base, ...env }, encoding: "utf8", timeout: 30_000 } as const;
   const { status, stdout, stderr } = spawnSync(process.execPath, ["worker/doctor.ts"], options);
   return { code: status, stdout, stderr };
@@ -43,8 +50,12 @@ test("tells a healthy bridge from one without a worker", async () => {
   const healthy = runDoctor({ ...redis, REDIS_PREFIX: bridge.prefix });
   expect(healthy.stdout).toContain("the CAD accepts the token, and answers");
   expect(healthy.stdout).toMatch(/the clock of the CAD is \d+ ms/);
+  expect(healthy.stdout).toContain('sealed with the key "a"');
   expect(healthy.stdout).toContain("All is well.");
   expect(healthy.code).toBe(0);
+
+  const unsealed = runDoctor({ ...redis, REDIS_PREFIX: bridge.prefix, PAYLOAD_KEYS: "" });
+  expect(unsealed).toMatchObject({ code: 1, stdout: expect.stringContaining("payloads are stored in clear") });
 
   const alone = runDoctor(redis);
   expect(alone).toMatchObject({ code: 1, stdout: expect.stringContaining("no worker owns the CAD") });

@@ -101,3 +101,8 @@ test("npm run edge without what it needs says so, with exit code 78", async () =
   expect(code).toBe(78);
   expect(output).toMatch(/JWT_SECRET: is not set/);
 });
+
+test("in production without keys for the payloads nothing is accepted", async () => {
+  const bridge = await startBridge({ worker: false, functions: { NODE_ENV: "production" } });
+  expect(await bridge.post("/units/status", STATUS)).toMatchObject({ status: 500, body: { code: "internal" } });
+});

@@ -15,6 +15,7 @@ describe("a sealed text", () => {
     ["is JSON", '{"patient":"Ada Lovelace"}'],
     ["is not ASCII", JSON.stringify({ name: "Zoë Ångström 李小龍 🚑 \u0000 \u2028" })],
     ["is empty", ""],
+    ["begins with a byte order mark", "\uFEFF{}, and more than that"],
     ["is large", JSON.stringify("é".repeat(1_000_000))],
   ])("opens again, and shows nothing of itself, if it %s", async (_what, text) => {
     const sealer = createSealer([a]);
