@@ -52,9 +52,9 @@ export const KEY_SET_TIMES = {
   /** While the provider is away, the keys that are known go on for so long. */
   kept: 24 * 3_600_000,
   /** How soon an unknown key id may have the set fetched once more. */
-  cooldown: 10_000,
+  cooldown: 5000,
   /** How soon a provider that did not answer is asked again. */
-  retry: 10_000,
+  retry: 5000,
   deadline: 3000,
 };
 

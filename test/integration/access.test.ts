@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { KEY_SET_TIMES } from "../../functions/token-keys.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { may, ROLES, type Role } from "../../shared/roles.ts";
 import { AUDIENCE, ISSUER, ORG, providerTokens, secretTokens, type TokenKind } from "../support/bad-tokens.ts";
@@ -6,6 +7,7 @@ import { type Bridge, startBridge } from "../support/bridge.ts";
 import type { AtEnd } from "../support/edge.ts";
 import { startIdentityProvider } from "../support/identity-provider.ts";
 import { type AppRoute, appRoutes } from "../support/routes.ts";
+import { until } from "../support/until.ts";
 
 /** Every endpoint of the app, every role, and every kind of token, good or bad, on one bridge for each way to sign them. */
 
@@ -178,4 +180,31 @@ describe.each(Object.keys(WAYS))("tokens of %s", (way) => {
       expect(answer.body).toEqual(nothing.body);
     }
   });
+});
+
+test("while the identity provider is away its tokens are answered 503 in time, and 202 once it is back or was there", async () => {
+  const provider = await startIdentityProvider();
+  onTestFinished(() => provider.stop());
+  provider.answer("nothing");
+  const bridge = await startBridge({ worker: false, functions: { JWT_SECRET: "", JWKS_URL: provider.url } });
+  const tokens = await providerTokens(provider);
+  const body = { unit_id: "M1", status: "enroute" };
+  const post = async () =>
+    bridge.post("/units/status", body, {
+      Authorization: `Bearer ${await tokens.good("crew", { jti: crypto.randomUUID() })}`,
+    });
+  const asked = performance.now();
+  for (const answer of await Promise.all([post(), post(), post(), post()])) {
+    expect(answer).toMatchObject({ status: 503, body: { code: "keys-unavailable" } });
+    expect(answer.headers.get("Retry-After")).toBe("2");
+    expect(answer.headers.get("WWW-Authenticate")).toBeNull();
+  }
+  expect(performance.now() - asked).toBeLessThan(KEY_SET_TIMES.deadline + 2000);
+  const requests = provider.requests();
+  expect((await post()).status).toBe(503);
+  expect(provider.requests()).toBe(requests);
+  provider.answer("keys");
+  await until("the keys are there", async () => (await post()).status === 202);
+  await provider.stop();
+  expect((await post()).status).toBe(202);
 });
