@@ -15,6 +15,7 @@ import { until } from "../support/until.ts";
 const PUBLIC = [
   "GET /health",
   "GET /openapi.json",
+  "GET /asyncapi.json",
   "GET /docs",
   "GET /docs/start.js",
   "GET /docs/swagger-ui.css",
