@@ -103,11 +103,11 @@ export function createBackend(
     read: outbox.read,
 
     async readSettled(id, ms) {
-      return waiter.during(keys.settledChannel(id), ms, async (heard) => {
-        const record = await outbox.read(id);
-        if (!record || isFinal(record.state)) return record;
-        await heard;
-        return outbox.read(id);
+      return waiter.during(keys.settledChannel(id), ms, async (news) => {
+        for (let more = true; ; more = await news()) {
+          const record = await outbox.read(id);
+          if (!more || !record || isFinal(record.state)) return record;
+        }
       });
     },
 

@@ -5,8 +5,8 @@ import { secondsBetween } from "../shared/time.ts";
 import type { Backend, LastBeat } from "./backend.ts";
 
 /**
- * A runnable command that nobody touched for so long, while the CAD is ready, means that the worker does not consume.
- * Longer than the longest wait between two tries of a command (15 s).
+ * A runnable command that nobody touched for so long, and for as long as a confirmation may take, while the CAD was ready,
+ * means that the worker does not consume. Longer than the longest wait between two tries of a command (15 s).
  */
 const NEGLECT_LIMIT_S = 30;
 
@@ -89,9 +89,13 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
   }
 }
 
-const wedge = (consuming: boolean, neglected: number | null): string =>
+/** For how long the worker left a command lying that it could have sent, s: before the CAD was ready it could not. */
+const leftLying = (beat: LastBeat, neglected: number | null) =>
+  Math.min(neglected ?? 0, beat.health.ready_seconds + beat.ageSeconds);
+
+const wedge = (consuming: boolean, left: number): string =>
   consuming
-    ? `A command that could be sent was not worked on for ${neglected} s: the worker does not consume.`
+    ? `A command that could be sent was not worked on for ${Math.round(left)} s: the worker does not consume.`
     : "No job comes out of the queue: the worker does not consume.";
 
 /** A pure function of what Redis holds. */
@@ -100,7 +104,9 @@ export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: s
   const neglected = age(backlog.oldestRunnable);
   const worker = beat?.health;
   const gone = !beat || beat.health.stopped || beat.ageSeconds > HEARTBEAT_LIMIT_S;
-  const wedged = !gone && beat.health.ready && (!beat.health.consuming || (neglected ?? 0) > NEGLECT_LIMIT_S);
+  const left = beat ? leftLying(beat, neglected) : 0;
+  const limit = NEGLECT_LIMIT_S + (worker?.confirm_seconds ?? 0);
+  const wedged = !gone && beat.health.ready && (!beat.health.consuming || left > limit);
 
   const problems: string[] = [];
   if (!beat) problems.push("No worker was heard of for a minute: commands are accepted and wait.");
@@ -108,7 +114,7 @@ export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: s
     problems.push("The worker was stopped and none took over: commands are accepted and wait.");
   else if (gone)
     problems.push(`The worker was last heard of ${Math.round(beat.ageSeconds)} s ago: commands are accepted and wait.`);
-  else if (wedged) problems.push(wedge(beat.health.consuming, neglected));
+  else if (wedged) problems.push(wedge(beat.health.consuming, left));
   else if (!beat.health.ready) {
     const error = beat.health.last_error ? ` Last error: ${beat.health.last_error}.` : "";
     problems.push(`Commands wait: ${beat.health.waiting_for ?? "the CAD is not ready"}.${error}`);

@@ -4,10 +4,11 @@ import { sleep, withDeadline } from "../shared/sleep.ts";
 /** Waits for a word on a channel of Redis, for as many callers as there are, over one connection. */
 export interface Waiter {
   /**
-   * Listens to the channel while `look` runs; `heard` resolves at the first word on it, or after `ms`. Listening begins
-   * before `look`, so that nothing falls between what it reads and what it hears.
+   * Listens to the channel while `look` runs. `news` resolves with true when there was a word on it since it was last asked,
+   * or might have been (the connection was cut), and with false once `ms` have passed. Listening begins before `look`, so
+   * that nothing falls between what it reads and what it hears.
    */
-  during<T>(channel: string, ms: number, look: (heard: Promise<void>) => Promise<T>): Promise<T>;
+  during<T>(channel: string, ms: number, look: (news: () => Promise<boolean>) => Promise<T>): Promise<T>;
   /** Ends every wait at once. */
   stop(): void;
 }
@@ -17,8 +18,19 @@ const SUBSCRIBE_MS = 1000;
 export function createWaiter(subscriber: Redis): Waiter {
   const listeners = new Map<string, { wakes: Set<() => void>; subscribed: Promise<unknown> }>();
   const stopped = new AbortController();
-  subscriber.on("message", (channel: string) => {
+  const wakeAll = (channel: string) => {
     for (const wake of listeners.get(channel)?.wakes ?? []) wake();
+  };
+  subscriber.on("message", wakeAll);
+  // What was said while the connection was cut was said to nobody.
+  subscriber.on("ready", () => {
+    for (const [channel, listener] of listeners) {
+      listener.subscribed = subscriber.subscribe(channel);
+      listener.subscribed.then(
+        () => wakeAll(channel),
+        () => undefined,
+      );
+    }
   });
 
   async function listen(channel: string, wake: () => void): Promise<void> {
@@ -39,13 +51,19 @@ export function createWaiter(subscriber: Redis): Waiter {
 
   return {
     async during(channel, ms, look) {
-      const woken = new AbortController();
+      const until = performance.now() + ms;
+      let woken = new AbortController();
       const wake = () => woken.abort();
+      const news = async () => {
+        await sleep(Math.max(0, until - performance.now()), AbortSignal.any([woken.signal, stopped.signal]));
+        const heard = woken.signal.aborted && !stopped.signal.aborted;
+        woken = new AbortController();
+        return heard;
+      };
       try {
         await listen(channel, wake);
-        return await look(sleep(ms, AbortSignal.any([woken.signal, stopped.signal])));
+        return await look(news);
       } finally {
-        woken.abort();
         leave(channel, wake);
       }
     },

@@ -15,6 +15,10 @@ export const workerHealth = z.object({
   stopped: z.boolean(),
   /** Connected, authenticated, rooms joined, answering. */
   ready: z.boolean(),
+  /** For how long it has been, s; 0 if it is not. */
+  ready_seconds: z.number(),
+  /** How long the CAD may take to confirm a command, s. */
+  confirm_seconds: z.number(),
   /** Jobs come out of the queue. */
   consuming: z.boolean(),
   connected: z.boolean(),

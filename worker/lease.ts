@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import type { Log } from "../shared/log.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
-import { script } from "../shared/redis.ts";
+import { script, type ScriptReply } from "../shared/redis.ts";
 import { sleep, withDeadline } from "../shared/sleep.ts";
 
 /** How long the lease lasts in Redis without being renewed, ms. */
@@ -48,29 +48,48 @@ export interface Lease {
   release(): Promise<void>;
 }
 
-/**
- * Waits until this worker owns the CAD; undefined if the signal aborts first.
- * @param instance this worker's name: a process that is started again under the same name takes its lease back
- */
-export async function acquireLease(
-  redis: Redis,
-  keys: OutboxKeys,
-  instance: string,
-  signal: AbortSignal,
-  log: Log,
-): Promise<Lease | undefined> {
+export interface LeaseOptions {
+  redis: Redis;
+  keys: OutboxKeys;
+  /** This worker's name: a process that is started again under the same name takes its lease back. */
+  instance: string;
+  signal: AbortSignal;
+  /** Called whenever Redis answered a question about the lease: then it is surely there. */
+  onAnswer(): void;
+  log: Log;
+}
+
+/** What Redis answered; undefined if it did not in time. */
+async function ask(
+  options: LeaseOptions,
+  question: Promise<ScriptReply>,
+  what: string,
+): Promise<ScriptReply | undefined> {
+  try {
+    const reply = await withDeadline(question, COMMAND_MS, what);
+    options.onAnswer();
+    return reply;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Waits until this worker owns the CAD; undefined if the signal aborts first. */
+export async function acquireLease(options: LeaseOptions): Promise<Lease | undefined> {
+  const { redis, keys, instance, signal, log } = options;
   const acquire = script(redis, "leaseAcquire", ACQUIRE, [keys.base]);
   for (let asked = 0; !signal.aborted; asked += 1) {
     const sent = performance.now();
-    const token = await withDeadline(acquire(instance, LEASE_MS), COMMAND_MS, "asking for the lease").catch(() => null);
-    if (typeof token === "string") return keepLease(redis, keys, token, sent, log);
+    const token = await ask(options, acquire(instance, LEASE_MS), "asking for the lease");
+    if (typeof token === "string") return keepLease(options, token, sent);
     if (asked === 0) log.info({ instance }, "another worker owns the CAD, or Redis is away: standing by");
     await sleep(ASK_MS, signal);
   }
   return undefined;
 }
 
-function keepLease(redis: Redis, keys: OutboxKeys, token: string, acquired: number, log: Log): Lease {
+function keepLease(options: LeaseOptions, token: string, acquired: number): Lease {
+  const { redis, keys, log } = options;
   const renew = script(redis, "leaseRenew", RENEW, [keys.base]);
   const release = script(redis, "leaseRelease", RELEASE, [keys.base]);
   const lost = new AbortController();
@@ -82,7 +101,7 @@ function keepLease(redis: Redis, keys: OutboxKeys, token: string, acquired: numb
       await sleep(RENEW_MS, over.signal);
       if (over.signal.aborted) return;
       const sent = performance.now();
-      const reply = await withDeadline(renew(token, LEASE_MS), COMMAND_MS, "renewing the lease").catch(() => null);
+      const reply = await ask(options, renew(token, LEASE_MS), "renewing the lease");
       if (reply === 1) trustedUntil = sent + TRUSTED_MS;
       if (reply === 0 || performance.now() >= trustedUntil) {
         log.error({ token, taken: reply === 0 }, "the lease is lost: this worker stops sending and stands by");
@@ -102,7 +121,7 @@ function keepLease(redis: Redis, keys: OutboxKeys, token: string, acquired: numb
       over.abort();
       await keeping;
       // A lease that cannot be given up lapses by itself.
-      await withDeadline(release(token), COMMAND_MS, "giving up the lease").catch(() => undefined);
+      await ask(options, release(token), "giving up the lease");
     },
   };
 }

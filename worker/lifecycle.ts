@@ -13,6 +13,8 @@ import { type Owner, startOwner } from "./owner.ts";
 /** How soon Redis is looked at again if it did not answer, ms. */
 const CHECK_AGAIN_MS = 5000;
 const PING_MS = 5000;
+/** Redis is asked about the lease at least every second. One that did not answer for so long hangs or is away, ms. */
+const REDIS_HEARD_MS = 3000;
 
 export interface Worker {
   /** The port of its own /health. */
@@ -42,6 +44,8 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
   const failed = Promise.withResolvers<never>();
   const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));
   let owner: Owner | undefined;
+  let redisAnswered = -Infinity;
+  const onAnswer = () => void (redisAnswered = performance.now());
 
   // At every connection anew, so that an outage of Redis costs no subscription.
   control.on("ready", () => void control.subscribe(keys.controlChannel).catch(() => undefined));
@@ -52,7 +56,7 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
   });
 
   async function own(): Promise<void> {
-    const lease = await acquireLease(redis, keys, instance, stopping.signal, log);
+    const lease = await acquireLease({ redis, keys, instance, signal: stopping.signal, onAnswer, log });
     if (!lease) return;
     log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
     owner = startOwner({
@@ -83,7 +87,7 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
   const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, () => ({
     instance,
     role: owner ? ("owner" as const) : ("standby" as const),
-    redis: redis.status === "ready",
+    redis: performance.now() - redisAnswered < REDIS_HEARD_MS,
     health: owner?.health(),
   }));
   const checking = warnOfRedis(redis, stopping.signal, log);

@@ -141,6 +141,12 @@ export function startOwner(options: OwnerOptions): Owner {
   });
   const reporter = createReporter(redis, keys, health, signal);
 
+  let readySince: number | undefined;
+  function readySeconds(): number {
+    readySince = isOpen() ? (readySince ?? performance.now()) : undefined;
+    return readySince === undefined ? 0 : (performance.now() - readySince) / 1000;
+  }
+
   function health(): WorkerHealth {
     const cad = connection.status();
     return {
@@ -148,6 +154,8 @@ export function startOwner(options: OwnerOptions): Owner {
       epoch: lease.epoch,
       stopped: false,
       ready: isOpen(),
+      ready_seconds: readySeconds(),
+      confirm_seconds: config.CAD_CONFIRM_TIMEOUT_MS / 1000,
       consuming: jobs.consuming(),
       connected: cad.connected,
       authenticated: cad.authenticated,

@@ -118,3 +118,16 @@ test("a command that Redis lost holds up none behind it, and the log says so", a
   expect(bridge.logs.filter((l) => l.fields["command_id"] === lost && l.level === "error")).toHaveLength(1);
   expect((await bridge.get("/health")).body["backlog"]).toMatchObject({ unsettled: 0 });
 });
+
+test("the worker's own health, owner and standby, says that Redis hangs, and that it is back", async () => {
+  const redis = await ownRedis();
+  const bridge = await startBridge({ redisUrl: redis.url });
+  const workers = [bridge.worker(), await bridge.startWorker()];
+  const codes = () =>
+    Promise.all(workers.map(async (worker) => (await fetch(`http://127.0.0.1:${worker?.port}/health`)).status));
+  await until("both are well", async () => (await codes()).every((code) => code === 200));
+  redis.process.kill("SIGSTOP");
+  await until("both say so", async () => (await codes()).every((code) => code === 503));
+  redis.process.kill("SIGCONT");
+  await until("both are well again", async () => (await codes()).every((code) => code === 200));
+});

@@ -5,10 +5,12 @@ import {
   type ConfirmMode,
   createConfirmations,
   type Delivery,
+  FIRST_ACK_GRACE_MS,
   type Outcome,
 } from "../../worker/cad/confirm.ts";
 import { isEchoOf } from "../../worker/cad/echo.ts";
 import { readAnswer } from "../../worker/cad/answer.ts";
+import { until } from "../support/until.ts";
 
 type Answered = (error: Error | null, answer: unknown) => void;
 
@@ -35,6 +37,8 @@ const echo = { event: "unit:status:updated", fields: ["unitId", "status", "incid
 const STATUS: Delivery = { commandId: "c1", event: "unit:status", payload: { unitId: "1", status: "enroute" }, echo };
 const WITHOUT_ECHO = { event: "transport:completed", payload: { incidentId: "1" }, echo: undefined };
 const LATE = new Error("operation has timed out");
+
+const ackedBefore = () => fresh("auto", new Map([["units:other", "acks"]]));
 
 describe("auto", () => {
   test("the echo confirms", async () => {
@@ -87,6 +91,41 @@ describe("auto", () => {
     acks[0]?.(LATE, undefined);
     proofs[0]?.();
     expect(await done).toEqual({ result: "unconfirmed", by: "fence" });
+  });
+
+  describe("from a CAD that was seen to ack something else", () => {
+    test("an event without an echo is waited for from its first time on, so that a late refusal is heard", async () => {
+      const { acks, proofs, send } = ackedBefore();
+      const { done } = send(WITHOUT_ECHO);
+      expect(proofs).toHaveLength(0);
+      acks[0]?.(null, { success: false, error: "no" });
+      expect(await done).toMatchObject({ result: "rejected" });
+    });
+
+    test("until one full wait passed in silence for it", async () => {
+      const { acks, proofs, send } = ackedBefore();
+      const first = send(WITHOUT_ECHO);
+      acks[0]?.(LATE, undefined);
+      proofs[0]?.();
+      expect(await first.done).toEqual({ result: "unconfirmed", by: "fence" });
+      const second = send(WITHOUT_ECHO);
+      proofs[1]?.();
+      expect(await second.done).toEqual({ result: "received", by: "fence" });
+    });
+
+    test("also if that is seen while the first one is on its way", async () => {
+      const { acks, proofs, habits, send } = fresh("auto");
+      const { state, done } = send(WITHOUT_ECHO);
+      proofs[0]?.();
+      send();
+      acks[1]?.(null, { success: true });
+      expect(habits.get("unit:status")).toBe("acks");
+      const sent = performance.now();
+      await until("the grace has passed", () => performance.now() > sent + FIRST_ACK_GRACE_MS + 20);
+      expect(state.outcome).toBeUndefined();
+      acks[0]?.(null, { success: false, error: "busy", retryable: true });
+      expect(await done).toMatchObject({ result: "refused" });
+    });
   });
 
   test("an ack that comes late is noted for the next time", () => {

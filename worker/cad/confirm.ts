@@ -27,10 +27,10 @@ export type Outcome =
 export type AckHabits = Map<string, "acks" | "silent">;
 
 /**
- * How long an ack may take after the fence, for an event with no echo of which it is not known whether this CAD acks
- * it, ms. An ack that comes later is still noted for the next time.
+ * How long an ack may take after the fence, for an event with no echo, from a CAD that was not seen to ack anything yet,
+ * ms. An ack that comes later is still noted for the next time.
  */
-const FIRST_ACK_GRACE_MS = 250;
+export const FIRST_ACK_GRACE_MS = 250;
 
 interface Pending extends Delivery {
   settle(outcome: Outcome): void;
@@ -60,16 +60,20 @@ export function createConfirmations(options: {
   const takesAcks = mode === "auto" || mode === "ack";
   const takesEchoes = mode === "auto" || mode === "echo";
 
+  /** A CAD that acks one event is taken to ack them all, until it is silent about one for a whole wait. */
+  const anyHabit = () => [...habits.values()].find((habit) => habit === "acks");
+
   /** True if this CAD is to say that it handled the event: then silence is not a proof of anything. */
   function expectsWord(delivery: Delivery): boolean {
     if (mode === "ack") return true;
     if (takesEchoes && delivery.echo) return true;
-    return mode === "auto" && habits.get(delivery.event) === "acks";
+    return mode === "auto" && (habits.get(delivery.event) ?? anyHabit()) === "acks";
   }
 
   function onAck(send: Pending, error: Error | null, answer: unknown): void {
     if (error) {
       if (expectsWord(send)) proveReceipt(send, "unconfirmed");
+      if (!habits.has(send.event)) habits.set(send.event, "silent");
       return;
     }
     habits.set(send.event, "acks");
@@ -87,6 +91,7 @@ export function createConfirmations(options: {
     if (mode !== "auto" || habits.has(send.event)) return proveReceipt(send, "received");
     void fences.proof().then(() =>
       setTimeout(() => {
+        if (expectsWord(send)) return;
         if (!habits.has(send.event)) habits.set(send.event, "silent");
         send.settle({ result: "received", by: "fence" });
       }, FIRST_ACK_GRACE_MS),

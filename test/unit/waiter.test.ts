@@ -1,0 +1,45 @@
+import { Redis } from "ioredis";
+import { expect, inject, onTestFinished, test } from "vitest";
+import { createWaiter } from "../../functions/waiter.ts";
+import { freshPrefix } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+
+async function fresh() {
+  const channel = `${freshPrefix()}:settled`;
+  const [subscriber, publisher] = [new Redis(inject("redisUrl")), new Redis(inject("redisUrl"))];
+  onTestFinished(() => [subscriber, publisher].forEach((redis) => redis.disconnect()));
+  await until("it is connected", () => subscriber.status === "ready");
+  return { channel, subscriber, publisher, waiter: createWaiter(subscriber) };
+}
+
+test("a word on the channel ends the wait, also one that came while it was looked", async () => {
+  const { channel, publisher, waiter } = await fresh();
+  await waiter.during(channel, 60_000, async (news) => {
+    for (let i = 0; i < 2; i += 1) {
+      await publisher.publish(channel, "confirmed");
+      expect(await news()).toBe(true);
+    }
+  });
+});
+
+test("a word that was said while the connection was cut is not waited for: it is time to look again", async () => {
+  const { channel, subscriber, publisher, waiter } = await fresh();
+  await waiter.during(channel, 60_000, async (news) => {
+    subscriber.disconnect();
+    await until("it is cut", () => subscriber.status === "end");
+    await publisher.publish(channel, "confirmed");
+    await subscriber.connect();
+    expect(await news()).toBe(true);
+    // It listens again.
+    await publisher.publish(channel, "confirmed");
+    expect(await news()).toBe(true);
+  });
+});
+
+test("without a word it ends when its time has passed, and at once when the host stops", async () => {
+  const { channel, waiter } = await fresh();
+  expect(await waiter.during(channel, 20, (news) => news())).toBe(false);
+  const waiting = waiter.during(channel, 60_000, (news) => news());
+  waiter.stop();
+  expect(await waiting).toBe(false);
+});
