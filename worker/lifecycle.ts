@@ -6,6 +6,7 @@ import type { Log } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
 import { openSealer } from "../shared/sealing.ts";
 import type { WorkerConfig } from "./config.ts";
+import type { Handler } from "./handlers/handler.ts";
 import { startHealthServer } from "./health-server.ts";
 import { acquireLease } from "./lease.ts";
 import { type Owner, startOwner } from "./owner.ts";
@@ -27,12 +28,14 @@ export interface Worker {
 
 export interface WorkerDeps {
   config: WorkerConfig;
+  /** Handlers of the CAD's events, beside the built-in ones. */
+  handlers?: readonly Handler[];
   random: () => number;
   log: Log;
 }
 
 /** Starts a worker: it stands by until it owns the CAD, works as its owner, and stands by again if it loses it. */
-export async function startWorker({ config, random, log }: WorkerDeps): Promise<Worker> {
+export async function startWorker({ config, handlers = [], random, log }: WorkerDeps): Promise<Worker> {
   const keys = outboxKeys(config.REDIS_PREFIX);
   const startedAt = performance.now();
   const instance = config.WORKER_INSTANCE ?? `worker-${Math.floor(random() * 36 ** 8).toString(36)}`;
@@ -67,6 +70,7 @@ export async function startWorker({ config, random, log }: WorkerDeps): Promise<
       keys,
       sealer,
       lease,
+      handlers,
       onWedged,
       startedAt,
       random,

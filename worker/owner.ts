@@ -17,6 +17,7 @@ import { createGate } from "./gate.ts";
 import { createCadEvents } from "./events.ts";
 import { startJobs } from "./jobs.ts";
 import type { Lease } from "./lease.ts";
+import type { Handler } from "./handlers/handler.ts";
 import { createPayloads } from "./payloads.ts";
 import { createQuarantine } from "./quarantine.ts";
 import { createReporter } from "./report.ts";
@@ -41,6 +42,8 @@ export interface OwnerOptions {
   keys: OutboxKeys;
   sealer: Sealer;
   lease: Lease;
+  /** Of the CAD's events, beside the built-in ones. */
+  handlers: readonly Handler[];
   /** No job comes out of the queue, and nothing helps: the process had better end. */
   onWedged(): void;
   startedAt: number;
@@ -67,7 +70,7 @@ export function startOwner(options: OwnerOptions): Owner {
     keys: journalKeys(config.REDIS_PREFIX),
     sealer,
     token: lease.token,
-    more: [],
+    more: options.handlers,
     onOverflow: () => connection.reconnect(),
     random,
     signal,
