@@ -25,11 +25,14 @@ local prior = redis.call('HMGET', base .. ':written', 'batch', 'answer')
 if prior[1] == ARGV[2] then return cjson.decode(prior[2]) end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
+-- An age that was taken before Redis went away is too small by now; what follows must not seem to have come before.
+local floor = tonumber(redis.call('HGET', base .. ':written', 'received') or '0')
 local answer = {'written'}
 local last
 for i = 7, #ARGV, 11 do
   local event_id, age = ARGV[i], tonumber(ARGV[i + 7])
-  local received = string.format('%.0f', now - age)
+  floor = math.max(floor, now - age)
+  local received = string.format('%.0f', floor)
   local id = ''
   if event_id == '' or redis.call('SET', base .. ':seen:' .. event_id, 1, 'NX', 'PX', ARGV[3]) then
     id = redis.call('XADD', base .. ':journal', '*', 'kind', ARGV[i + 1], 'event', ARGV[i + 2], 'ref', ARGV[i + 3],
@@ -45,6 +48,7 @@ if last then
   redis.call('XTRIM', base .. ':journal', 'MAXLEN', '~', ARGV[5])
   redis.call('PUBLISH', base .. ':journalled', last)
 end
+redis.call('HSET', base .. ':written', 'received', string.format('%.0f', floor))
 redis.call('HSET', base .. ':written', 'batch', ARGV[2], 'answer', cjson.encode(answer))
 return answer`;
 

@@ -6,8 +6,11 @@ import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts"
 import { journalKeys } from "../../shared/journal/keys.ts";
 import { openJournalReader, START } from "../../shared/journal/read.ts";
 import { openConsumerRecord } from "../../shared/journal/record.ts";
+import { openJournalWriter } from "../../shared/journal/write.ts";
 import { createSealer } from "../../shared/seal.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
+import { keptLog } from "../support/log.ts";
+import { freshPrefix } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
 function journalOf(bridge: Bridge) {
@@ -101,6 +104,31 @@ describe("the journal", () => {
     await until("the last is there", async () => (await entries()).some((e) => e.eventId === "e-2"));
     expect((await has("unit:status:updated")).map((e) => e.eventId)).toEqual(["e-1", "e-2"]);
   });
+});
+
+test("an entry was received no earlier than the one before it, however long that one's batch took to get through", async () => {
+  const prefix = freshPrefix();
+  const redis = new Redis(inject("redisUrl"));
+  onTestFinished(() => redis.disconnect());
+  const keys = journalKeys(prefix);
+  await redis.set(`${keys.cad}:owner`, "me");
+  const journal = openJournalWriter({
+    redis,
+    keys,
+    sealer: createSealer([]),
+    token: "me",
+    cad: "cad",
+    keptMs: 60_000,
+    maxEntries: 1000,
+    signal: new AbortController().signal,
+    log: keptLog().log,
+  });
+  const blank = { keys: [], payload: null, eventId: undefined, own: undefined, recovered: undefined, wrong: [] };
+  const entry = { ...blank, kind: "unknown" as const, event: "x", occurredAt: undefined };
+  // Its age was taken before Redis went away for seconds; what came meanwhile had its age taken after.
+  const [late] = await journal.append([{ ...entry, ageMs: 0 }]);
+  const [next] = await journal.append([{ ...entry, ageMs: 4000 }]);
+  expect(next?.receivedAt).toBeGreaterThanOrEqual(late?.receivedAt ?? Infinity);
 });
 
 describe("the handlers", () => {
