@@ -237,6 +237,44 @@ describe("time to live", () => {
   });
 });
 
+describe("a begin that is taken back", () => {
+  test("leaves the message in its place, as one that was never sent", async () => {
+    const { append, owned, outbox, redis, keys } = await fresh();
+    await append("a", ["unit:1"]);
+    await append("b", ["unit:1"]);
+    await owned.begin("a");
+    await owned.putBack("a");
+    await owned.putBack("a");
+    expect(await outbox.read("a")).toMatchObject({ state: "queued", sends: 0, sentAt: undefined });
+    expect(await owned.begin("b")).toEqual({ answer: "waiting" });
+    await redis.hset(keys.record("a"), "expires_at", "1");
+    expect(await owned.begin("a")).toEqual({ answer: "settled", runnable: ["b"] });
+    expect(await outbox.read("a")).toMatchObject({ reason: expect.stringContaining("before it could be sent") });
+  });
+
+  test("still counts what was sent before", async () => {
+    const { append, owned, outbox } = await fresh();
+    await append("a", ["unit:1"]);
+    await owned.begin("a");
+    await owned.begin("a");
+    await owned.putBack("a");
+    expect(await outbox.read("a")).toMatchObject({ state: "sent", sends: 1 });
+  });
+
+  test("changes nothing once another owns the CAD, or it is settled", async () => {
+    const { append, owned, outbox, redis, keys } = await fresh();
+    await append("a", ["unit:1"]);
+    await owned.begin("a");
+    await redis.set(keys.lease, "2:other");
+    await owned.putBack("a");
+    expect(await outbox.read("a")).toMatchObject({ state: "sent", sends: 1 });
+    await redis.set(keys.lease, TOKEN);
+    await confirm(owned, "a");
+    await owned.putBack("a");
+    expect(await outbox.read("a")).toMatchObject({ state: "confirmed", sends: 1 });
+  });
+});
+
 describe("ownership", () => {
   test("nobody but the owner may begin", async () => {
     const { append, owned, redis, keys, stateOf } = await fresh();
