@@ -7,6 +7,7 @@ import { Problem, type WrongField } from "../shared/problem.ts";
 import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import type { Sealer } from "../shared/seal.ts";
+import { noteOf, onceInAWhile } from "./audit.ts";
 import type { CallerEnv } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { commandTtl, idempotencyKey, preferredWait } from "./headers.ts";
@@ -36,6 +37,7 @@ const invalidBody = (errors: WrongField[]) =>
 export function acceptCommand(command: Command, deps: AcceptDeps) {
   return async (c: AcceptContext): Promise<Response> => {
     const body = c.req.valid("json");
+    const about = command.keys(body);
     const wrong = command.check?.(body, deps.now()) ?? [];
     if (wrong.length > 0) throw invalidBody(wrong.map((w) => ({ pointer: `/${w.path.join("/")}`, detail: w.message })));
 
@@ -45,11 +47,12 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     const { userId, role } = c.var.caller;
     const text = JSON.stringify(body);
     const id = deps.newId();
+    const note = noteOf(c, deps.basePath, about);
     const appended = await deps.backend
       .accept({
         id,
         kind: command.name,
-        keys: command.keys(body),
+        keys: about,
         body: await deps.sealer.seal("command", id, text),
         user: userId,
         role,
@@ -57,6 +60,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
         latestWins: command.latestWins ?? false,
         ttlSeconds,
         idempotencyKey: key,
+        note: command.latestWins ? onceInAWhile(note) : note,
       })
       .catch((error: unknown) => {
         throw maybeAccepted(error, key === undefined ? id : undefined);

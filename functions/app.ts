@@ -5,6 +5,7 @@ import { Problem } from "../shared/problem.ts";
 import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import type { Sealer } from "../shared/seal.ts";
+import { administrative, noteReading, noteRefusal, serveAudit } from "./audit.ts";
 import { acceptCommand, parseBody } from "./accept.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, type CallerEnv, requireAccess, requireRole } from "./auth.ts";
@@ -46,6 +47,8 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     await next();
   });
   const app = everything.basePath(BASE_PATH);
+  const noteAction = administrative({ backend, basePath: BASE_PATH, log });
+  const noted = noteReading({ backend, basePath: BASE_PATH });
 
   for (const command of commands) {
     app.post(
@@ -80,11 +83,12 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     return c.json({ ...health, settled: backlog.counts, queue: queued, worker_report: beat?.health ?? null });
   });
 
-  app.post("/reconnect", requireAccess(authenticate, "POST /reconnect"), noBody, async (c) =>
+  app.post("/reconnect", requireAccess(authenticate, "POST /reconnect"), noBody, noteAction, async (c) =>
     c.json(await reconnect(backend)),
   );
 
-  serveDeadLetters(app, deps);
+  serveDeadLetters(app, { ...deps, basePath: BASE_PATH, noteAction, noted });
+  serveAudit(app, deps, noted);
 
   const documents = { openapi: once(() => openApi(BASE_PATH)), asyncapi: once(() => asyncApi(BASE_PATH)) };
   app.get("/openapi.json", (c) => c.json(documents.openapi(), 200, PUBLIC));
@@ -93,7 +97,11 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   refuseOtherMethods(app);
   everything.notFound((c) => answerProblem(c, new Problem("not-found", "The API has no such path.")));
-  everything.onError((error, c) => answerProblem(c, toProblem(error, log)));
+  everything.onError(async (error, c) => {
+    const problem = toProblem(error, log);
+    await noteRefusal(c, problem, { backend, basePath: BASE_PATH, log });
+    return answerProblem(c, problem);
+  });
   return everything;
 }
 

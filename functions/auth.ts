@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { errors, type JWTPayload, type JWTVerifyOptions } from "jose";
 import type { Log } from "../shared/log.ts";
+import type { OrderingKey } from "../shared/ordering-key.ts";
 import { Problem, type ProblemCode } from "../shared/problem.ts";
 import { ENDPOINTS, type GatedEndpoint, highest, may, type Role, ROLES } from "../shared/roles.ts";
 import type { FunctionsConfig } from "./config.ts";
@@ -23,6 +24,8 @@ interface RequestVariables {
   requestId: string;
   clientAddress: string;
   maxBodyBytes: number;
+  /** The unit and incident that the body names, once it was read. */
+  about?: readonly OrderingKey[];
 }
 
 /** Finds out who asks. Throws a Problem: 401 without a valid token, 403 for one that may do nothing here, 503 without keys. */
@@ -143,11 +146,12 @@ function toCaller(payload: JWTPayload, org: string | undefined): Caller {
 export function requireRole(authenticate: Authenticate, takes: Role): MiddlewareHandler<CallerEnv> {
   return async (c, next) => {
     const caller = await authenticate(c.req.header("Authorization"));
+    // Before the refusal: it is noted who was refused.
+    c.set("caller", caller);
     if (!may(caller.roles, takes)) {
       const has = caller.roles.join(", ");
       throw forbidden("forbidden", `This takes the role ${takes}; the token has ${has}.`, { required_role: takes });
     }
-    c.set("caller", caller);
     await next();
   };
 }

@@ -1,4 +1,6 @@
 import type { Redis } from "ioredis";
+import type { AuditNote, AuditOutcome } from "../shared/audit/entry.ts";
+import { type AuditPage, type AuditQuery, openAuditTrail } from "../shared/audit/trail.ts";
 import { BEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
@@ -40,8 +42,11 @@ export interface Backend {
   askReconnect(): Promise<number>;
   listDead(query: DeadQuery): Promise<DeadPage>;
   /** Accepts a dead letter again under a new id, once however often it is asked; undefined if it is no dead letter. */
-  redrive(id: string, newId: string): Promise<Redriven | undefined>;
+  redrive(id: string, newId: string, note: AuditNote): Promise<Redriven | undefined>;
   discardDead(id: string): Promise<boolean>;
+  /** Notes who did what, beside what `accept` and `redrive` note themselves. */
+  note(note: AuditNote, outcome: AuditOutcome, command: string): Promise<void>;
+  listAudit(query: AuditQuery): Promise<AuditPage>;
   /** Ends every readSettled at once. */
   endWaits(): void;
   close(): Promise<void>;
@@ -61,6 +66,7 @@ export function createBackend(
 ): Backend {
   const outbox = openOutbox(redis, keys, maxBacklog);
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
+  const trail = openAuditTrail(redis, keys);
   const waiter = createWaiter(subscriber);
   let queue: JobQueue | undefined;
 
@@ -125,18 +131,21 @@ export function createBackend(
 
     listDead: deadLetters.list,
 
-    async redrive(id, newId) {
+    async redrive(id, newId, note) {
       const message = await deadLetters.again(id, newId).catch((error: unknown) => {
         if (error instanceof SealError) return error;
         throw error;
       });
       if (message instanceof SealError) return { outcome: "unreadable", reason: message.message };
-      const appended = message && (await accept(message));
+      const appended = message && (await accept({ ...message, note: { ...note, about: message.keys } }));
       if (appended && appended.outcome !== "full") await deadLetters.noteRedriven(id, appended.id);
       return appended;
     },
 
     discardDead: deadLetters.discard,
+
+    note: trail.note,
+    listAudit: trail.list,
 
     endWaits: waiter.stop,
     close: async () => queue?.close(),

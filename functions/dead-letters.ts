@@ -1,6 +1,7 @@
 import { zValidator } from "@hono/zod-validator";
-import type { Hono } from "hono";
+import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
+import type { AuditNote } from "../shared/audit/entry.ts";
 import { commands } from "../shared/commands/table.ts";
 import { instant } from "../shared/fields.ts";
 import type { DeadFilter } from "../shared/outbox/dead-letters.ts";
@@ -9,6 +10,7 @@ import { Problem, type WrongField, wrongFields } from "../shared/problem.ts";
 import type { GatedEndpoint } from "../shared/roles.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import { toIso } from "../shared/time.ts";
+import { noteOf } from "./audit.ts";
 import { type Authenticate, type Caller, type CallerEnv, requireAccess } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { jsonBody, noBody } from "./json-body.ts";
@@ -61,10 +63,15 @@ export interface DeadLetterDeps {
   backend: Backend;
   authenticate: Authenticate;
   newId: () => string;
+  basePath: string;
+  /** Middleware that notes an action, and one that notes a reading, in the audit trail. */
+  noteAction: MiddlewareHandler<CallerEnv>;
+  noted: MiddlewareHandler<CallerEnv>;
 }
 
 /** What was not delivered: to look at, to send again, or to discard. All of it takes the role admin. */
-export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, newId }: DeadLetterDeps): void {
+export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): void {
+  const { backend, authenticate, newId, basePath, noteAction, noted } = deps;
   const allow = (endpoint: GatedEndpoint) => requireAccess(authenticate, endpoint);
 
   async function readLetter(caller: Caller, id: string) {
@@ -77,10 +84,10 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
    * A new command at the end of its lines. Of a letter that was sent again already, the command that did it. A reason if its
    * payload cannot be opened.
    */
-  async function redrive(caller: Caller, id: string): Promise<{ as: string } | { reason: string }> {
+  async function redrive(caller: Caller, id: string, note: AuditNote): Promise<{ as: string } | { reason: string }> {
     const record = await readLetter(caller, id);
     if (record.redrivenAs) return { as: record.redrivenAs };
-    const appended = await backend.redrive(id, newId());
+    const appended = await backend.redrive(id, newId(), note);
     if (!appended) throw noSuchLetter();
     if (appended.outcome === "unreadable") return { reason: appended.reason };
     if (appended.outcome === "full") throw new Problem("redis-full", "As many commands are waiting as may wait.");
@@ -90,7 +97,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
   const query = zValidator("query", listQuery, (result) => {
     if (!result.success) throw badFilter(wrongFields(result.error.issues));
   });
-  app.get("/dead-letters", allow("GET /dead-letters"), query, async (c) => {
+  app.get("/dead-letters", allow("GET /dead-letters"), query, noted, async (c) => {
     const { limit, cursor, ...given } = c.req.valid("query");
     const page = await backend.listDead({ filter: toFilter(given), limit, first: "newest", after: cursor });
     const letters = page.letters.filter((letter) => mayTouch(c.var.caller, letter.keys));
@@ -101,15 +108,17 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
     "/dead-letters/redrive",
     allow("POST /dead-letters/redrive"),
     jsonBody(redriveBody, badFilter),
+    noteAction,
     async (c) => {
       const { limit, dry_run: dryRun, ...given } = c.req.valid("json");
       // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
       const { letters, next } = await backend.listDead({ filter: toFilter(given), limit, first: "oldest" });
+      const note = noteOf(c, basePath);
       const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
       const unreadable: { command_id: string; reason: string }[] = [];
       for (const { id, acceptedAt, keys } of letters) {
         if (!mayTouch(c.var.caller, keys)) continue;
-        const again = dryRun ? { as: null } : await redrive(c.var.caller, id);
+        const again = dryRun ? { as: null } : await redrive(c.var.caller, id, note);
         if ("reason" in again) unreadable.push({ command_id: id, reason: again.reason });
         else redriven.push({ command_id: id, redriven_as: again.as, accepted_at: toIso(acceptedAt) });
       }
@@ -118,12 +127,12 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
     },
   );
 
-  app.get("/dead-letters/:id", allow("GET /dead-letters/{id}"), async (c) =>
+  app.get("/dead-letters/:id", allow("GET /dead-letters/{id}"), noted, async (c) =>
     c.json(toReceipt(await readLetter(c.var.caller, c.req.param("id")))),
   );
 
-  app.post("/dead-letters/:id/redrive", allow("POST /dead-letters/{id}/redrive"), noBody, async (c) => {
-    const again = await redrive(c.var.caller, c.req.param("id"));
+  app.post("/dead-letters/:id/redrive", allow("POST /dead-letters/{id}/redrive"), noBody, noteAction, async (c) => {
+    const again = await redrive(c.var.caller, c.req.param("id"), noteOf(c, basePath));
     if ("reason" in again) throw new Problem("unreadable-payload", `It was not sent again: ${again.reason}.`);
     const id = again.as;
     const location = c.req.path.replace(/\/dead-letters\/.*$/, `/commands/${id}`);
@@ -131,7 +140,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, { backend, authenticate, 
     return c.json({ success: true, message, command_id: id, status: "queued" }, 202, { Location: location });
   });
 
-  app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), async (c) => {
+  app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), noteAction, async (c) => {
     const { id } = await readLetter(c.var.caller, c.req.param("id"));
     if (!(await backend.discardDead(id))) throw noSuchLetter();
     return c.body(null, 204);

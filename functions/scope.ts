@@ -19,7 +19,9 @@ export const mayTouch = (caller: Caller, keys: readonly OrderingKey[]): boolean 
 /** Refuses a command that is about a unit outside the caller's scope. Comes after the body was parsed. */
 export function requireScope(command: Command): MiddlewareHandler<CallerEnv> {
   return async (c: Context<CallerEnv, string, { out: { json: unknown } }>, next) => {
-    const units = outside(c.var.caller, command.keys(c.req.valid("json"))).map((key) => key.slice("unit:".length));
+    const about = command.keys(c.req.valid("json"));
+    c.set("about", about);
+    const units = outside(c.var.caller, about).map((key) => key.slice("unit:".length));
     if (units.length > 0) {
       throw forbidden("outside-units", `The claim units of the token does not name ${units.join(", ")}.`, { units });
     }

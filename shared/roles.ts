@@ -16,6 +16,7 @@ export const ENDPOINTS = {
   "POST /dead-letters/{id}/redrive": "admin",
   "POST /dead-letters/redrive": "admin",
   "DELETE /dead-letters/{id}": "admin",
+  "GET /audit": "admin",
   "GET /health": "public",
   "GET /status": "admin",
   "POST /reconnect": "admin",

@@ -35,6 +35,7 @@ export default defineConfig({
             "cluster",
             "asyncapi",
             "hygiene",
+            "audit",
             "edge",
           ].map((n) => `test/integration/${n}.test.ts`),
           provide: { host: "edge" },

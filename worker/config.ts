@@ -1,8 +1,12 @@
 import { z } from "zod";
 import { type Config, env, sharedEnv } from "../shared/config.ts";
+import { auditKeyList } from "../shared/audit/chain.ts";
 import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
 import { sealingEnv } from "../shared/sealing.ts";
 import { CONFIRM_MODES } from "./cad/confirm.ts";
+
+/** Six years: how long 45 CFR 164.316(b)(2)(i) has such documentation kept. */
+const AUDIT_DAYS = 2192;
 
 /** The worker's environment. */
 export const workerEnv = z.object({
@@ -38,6 +42,14 @@ export const workerEnv = z.object({
     .max(3650)
     .default(DEAD_LETTER_DAYS)
     .describe("How long a dead letter is kept, days."),
+  AUDIT_DAYS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(36_500)
+    .default(AUDIT_DAYS)
+    .describe("How long an entry of the audit trail is kept, days: six years."),
+  AUDIT_KEY: env.note(auditKeyList.optional(), { secret: true }),
   JOURNAL_DAYS: z.coerce
     .number()
     .min(1)

@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { chainKeys } from "../shared/audit/chain.ts";
 import { type WorkerHealth, withoutCredentials } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
 import { journalKeys } from "../shared/journal/keys.ts";
@@ -11,6 +12,7 @@ import { startCadConnection } from "./cad/connection.ts";
 import { openRoomBook } from "./cad/rooms.ts";
 import { tokenSource } from "./cad/token.ts";
 import type { WorkerConfig } from "./config.ts";
+import { keepAuditChain } from "./audit-chain.ts";
 import { createDeliver } from "./deliver.ts";
 import { CONCURRENCY, createDrain } from "./drain.ts";
 import { createGate } from "./gate.ts";
@@ -183,6 +185,14 @@ export function startOwner(options: OwnerOptions): Owner {
     if (!(error instanceof NotOwner)) throw error;
   });
   const reporting = reporter.run();
+  const chaining = keepAuditChain({
+    redis,
+    keys,
+    secrets: chainKeys(config.AUDIT_KEY),
+    keptMs: config.AUDIT_DAYS * DAY_MS,
+    signal,
+    log,
+  });
 
   let stopped: Promise<void> | undefined;
   async function stop(settle: boolean): Promise<void> {
@@ -191,7 +201,7 @@ export function startOwner(options: OwnerOptions): Owner {
     if (settle) await Promise.race([draining, sleep(IN_FLIGHT_GRACE_MS)]);
     await connection.stop();
     // While Redis is away they may take longer than a stop may: what they hold is in Redis all the same.
-    await Promise.race([Promise.all([draining, reporting, listening]), sleep(REST_MS)]);
+    await Promise.race([Promise.all([draining, reporting, listening, chaining]), sleep(REST_MS)]);
     await jobs.stop();
     if (settle) await reporter.goodbye();
   }

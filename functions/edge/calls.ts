@@ -25,4 +25,6 @@ export const CALL_MS = {
   listDead: 10_000,
   redrive: 6000,
   discardDead: 3000,
+  note: 3000,
+  listAudit: 10_000,
 } as const satisfies Record<Call, number>;

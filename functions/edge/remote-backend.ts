@@ -46,7 +46,9 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     lastBeat: () => call("lastBeat", []),
     askReconnect: () => call("askReconnect", []),
     listDead: (query) => call("listDead", [query]),
-    redrive: (id, newId) => call("redrive", [id, newId]),
+    redrive: (id, newId, note) => call("redrive", [id, newId, note]),
+    note: (note, outcome, command) => call("note", [note, outcome, command]),
+    listAudit: (query) => call("listAudit", [query]),
     discardDead: (id) => call("discardDead", [id]),
     // The runtime ends a worker when nothing is being answered any more.
     endWaits: () => undefined,

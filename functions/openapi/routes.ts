@@ -1,5 +1,7 @@
 import type { ProblemCode } from "../../shared/problem.ts";
 import { type Endpoint, ENDPOINTS, ROLES } from "../../shared/roles.ts";
+import { OUTCOMES } from "../../shared/audit/entry.ts";
+import { auditQuery } from "../audit.ts";
 import { listQuery, redriveBody } from "../dead-letters.ts";
 import { GATED, json, type Json, problems, REDIS, ref, schemaOf } from "./parts.ts";
 
@@ -46,6 +48,34 @@ const redriven = {
       description: "Those that were not sent again, because their payload cannot be opened, and why.",
       items: { type: "object", properties: { ...id, reason: { type: "string" } } },
     },
+  },
+};
+
+const nullable = (description: string): Json => ({ type: ["string", "null"], description });
+const audit = {
+  type: "object",
+  required: ["entries", "next"],
+  properties: {
+    entries: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: {
+          id: { type: "string" },
+          at: { type: "string", description: "By Redis's clock." },
+          who: nullable("The subject of the token; null where none was valid."),
+          role: nullable("The highest of the token's roles."),
+          action: { type: "string", description: "Method and path." },
+          about: { type: "array", items: { type: "string" }, description: "The unit and incident." },
+          outcome: { enum: OUTCOMES },
+          command_id: nullable("The command, or the dead letter, that it is about."),
+          request_id: nullable("The X-Request-Id."),
+          address: { type: "string", description: "The client's." },
+          nth: { type: "integer", description: "The how manieth of its action and outcome it is." },
+        },
+      },
+    },
+    next: { type: ["string", "null"], description: "The cursor of the next page." },
   },
 };
 
@@ -108,6 +138,17 @@ const ROUTES: readonly Route[] = [
     description: "Its receipt stays; what it carried is forgotten.",
     answers: { "204": { description: "Discarded." } },
     problems: ["not-found", ...REDIS],
+  },
+  {
+    endpoint: "GET /audit",
+    id: "listAudit",
+    tag: "operation",
+    summary: "Who did what",
+    description:
+      "Everything that was accepted, refused (401, 403, 429) or done by an administrator, the newest first. Of positions and metrics one entry an hour for each user and unit, of refusals that are alike one in 10 s: `nth` counts them all. Reading it is noted in it.",
+    query: schemaOf(auditQuery, "input"),
+    answers: { "200": answer("A page.", audit) },
+    problems: ["invalid-body", ...REDIS],
   },
   {
     endpoint: "GET /health",

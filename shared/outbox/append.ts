@@ -1,14 +1,16 @@
+import { AUDIT } from "../audit/trail.ts";
 import { STORING_PRELUDE } from "./lua.ts";
 
 /**
  * ARGV: id, kind, keys (JSON), body, user, role, fingerprints (JSON), latest ('1' or ''), ttl (us or ''), idempotency scope
  * and key (JSON), idempotency key (the id itself if none was given), its ttl (ms), backlog limit, kept_ms of a
- * superseded one, the id of the dead letter that this one sends again ('' if none).
+ * superseded one, the id of the dead letter that this one sends again ('' if none), the note for the audit
+ * trail ('' for none).
  * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id} or {'full'}.
  */
-export const APPEND = `${STORING_PRELUDE}
-local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, limit, kept_ms, redrive_of =
-  unpack(ARGV)
+export const APPEND = `${STORING_PRELUDE}${AUDIT}
+local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, limit, kept_ms, redrive_of,
+  note = unpack(ARGV)
 local fingerprints = cjson.decode(fingerprints_json)
 local function is_same(fingerprint)
   for _, mine in ipairs(fingerprints) do if mine == fingerprint then return true end end
@@ -19,6 +21,7 @@ local function replay(prior)
   local was = redis.call('HMGET', record(prior), 'fingerprint', 'state', 'accepted_at', 'user')
   if not was[1] then return nil end
   if was[4] ~= user or not is_same(was[1]) then return {'conflict', prior} end
+  audit(note, 'replayed', prior)
   return {'replayed', prior, was[2], was[3]}
 end
 -- The id of a command is a key for it too: whoever was told the id and nothing more can repeat it harmlessly, even if
@@ -26,6 +29,8 @@ end
 local answer = replay(redis.call('GET', base .. ':idem:' .. idem) or given)
 if answer then return answer end
 if redis.call('ZCARD', OPEN) >= tonumber(limit) then return {'full'} end
+-- In the same step as the command itself: there is none without its entry.
+audit(note, 'accepted', id)
 
 local last = tonumber(redis.call('GET', base .. ':last') or 0)
 local at = math.max(now, last + 1)

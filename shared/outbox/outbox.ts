@@ -1,4 +1,6 @@
 import type { Redis } from "ioredis";
+import type { AuditNote } from "../audit/entry.ts";
+import { toArgument } from "../audit/trail.ts";
 import type { OrderingKey } from "../ordering-key.ts";
 import { script, type ScriptReply } from "../redis.ts";
 import type { Role } from "../roles.ts";
@@ -30,6 +32,8 @@ export interface NewMessage {
   idempotencyKey: string | undefined;
   /** The dead letter that it sends again. */
   redriveOf?: string;
+  /** Who asks for it: noted in the audit trail in the same step. */
+  note?: AuditNote;
 }
 
 export type Appended =
@@ -96,6 +100,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): 
           maxBacklog,
           KEPT_MS,
           m.redriveOf ?? "",
+          toArgument(m.note),
         ],
       );
       return parseAppended(m.id, reply);

@@ -1,0 +1,63 @@
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { z } from "zod";
+import type { StoredEntry } from "./entry.ts";
+
+/** What a link says that was made without a key. */
+export const NO_KEY = "sha256";
+
+/** How links are made, and which of those made by others can be checked. */
+export interface ChainKeys {
+  /** The name of the key that makes links: `sha256` for none. */
+  by: string;
+  /** The keys by their names. */
+  known: ReadonlyMap<string, string>;
+}
+
+const MIN_KEY = 32;
+
+/** AUDIT_KEY: one key, or several separated by commas, of which the first makes the links and all check them. */
+export const auditKeyList = z
+  .string()
+  .transform((text) => text.split(",").map((key) => key.trim()))
+  .refine((keys) => keys.every((key) => key.length >= MIN_KEY), `must have at least ${MIN_KEY} characters each`)
+  .describe(
+    "Secrets, separated by commas, that the audit trail is chained with: the first makes the chain, all check it. Without one, whoever owns Redis can write the trail anew.",
+  );
+
+export function chainKeys(secrets: readonly string[] = []): ChainKeys {
+  const named = secrets.map((secret) => [`hmac-${sha256(`name\n${secret}`).slice(0, 8)}`, secret] as const);
+  return { by: named[0]?.[0] ?? NO_KEY, known: new Map(named) };
+}
+
+/** Where the chain stands: the last entry that is in it. */
+export interface Mark {
+  id: string;
+  hash: string;
+  by: string;
+  /** How many entries are in the chain up to here, since ever. */
+  count: number;
+}
+
+/** Before the first entry. */
+export const GENESIS: Mark = { id: "0-0", hash: "", by: NO_KEY, count: 0 };
+
+/** SHA-256, or HMAC-SHA-256 by a key, as base64url; undefined if the key is not known. */
+function digest(text: string, by: string, { known }: ChainKeys): string | undefined {
+  if (by === NO_KEY) return sha256(text);
+  const secret = known.get(by);
+  return secret === undefined ? undefined : createHmac("sha256", secret).update(text).digest("base64url");
+}
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("base64url");
+
+/** The hash of an entry: over the hash of the one before it, its own id, and all that is stored of it. */
+export const hashOf = ([id, fields]: StoredEntry, before: string, by: string, keys: ChainKeys): string | undefined =>
+  digest(`entry\n${before}\n${JSON.stringify([id, ...fields])}`, by, keys);
+
+/** What vouches for a mark: nobody without the key can set the chain's begin or end elsewhere. */
+export const sealOf = (what: "head" | "anchor", mark: Mark, by: string, keys: ChainKeys): string | undefined =>
+  digest(`${what}\n${JSON.stringify([mark.id, mark.hash, mark.by, mark.count, by])}`, by, keys);
+
+export function same(a: string | undefined, b: string): boolean {
+  if (a === undefined || a.length !== b.length) return false;
+  return timingSafeEqual(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,86 @@
+import type { OrderingKey } from "../ordering-key.ts";
+import type { Micros } from "../time.ts";
+
+/** What came of what somebody asked. */
+export const OUTCOMES = [
+  ...(["accepted", "replayed"] as const),
+  /** An administrative action: before it is done, and after it. */
+  ...(["requested", "done", "failed"] as const),
+  ...(["unauthenticated", "forbidden", "wrong-org", "outside-units", "too-many-requests"] as const),
+] as const;
+export type AuditOutcome = (typeof OUTCOMES)[number];
+
+/** Who asks for what. Never a payload: of what a request says, the unit and the incident alone. */
+export interface AuditNote {
+  /** Empty where no token said it. */
+  user: string;
+  role: string;
+  /** The method and the path, as in `POST /units/status`. */
+  action: string;
+  about: readonly OrderingKey[];
+  requestId: string;
+  address: string;
+  /** Of notes with the same key only the first in each span is written; all are counted. */
+  once?: { key: string; ms: number };
+}
+
+/** One entry of the trail as it is stored, beside its id: always these fields, in this order. */
+export const FIELDS = [
+  ...(["user", "role", "action", "about", "outcome", "command", "request", "address", "nth"] as const),
+] as const;
+
+export interface AuditEntry {
+  /** Redis's own: the time in milliseconds by its clock, and a number within it. */
+  id: string;
+  user: string;
+  role: string;
+  action: string;
+  about: string[];
+  outcome: string;
+  /** The command or dead letter that it is about; empty if none. */
+  command: string;
+  request: string;
+  address: string;
+  /** The how manieth of its action and outcome it is: gaps tell how many were not written. */
+  nth: number;
+}
+
+/** An entry as it stands in the stream: its id, and names and values in turn. */
+export type StoredEntry = [id: string, fields: string[]];
+
+/** Undefined if it has not the form of an entry. */
+export function parseEntry([id, fields]: StoredEntry): AuditEntry | undefined {
+  const values = fields.filter((_, i) => i % 2 === 1);
+  const names = fields.filter((_, i) => i % 2 === 0);
+  if (names.join() !== FIELDS.join()) return undefined;
+  const [
+    user = "",
+    role = "",
+    action = "",
+    about = "",
+    outcome = "",
+    command = "",
+    request = "",
+    address = "",
+    nth = "",
+  ] = values;
+  const list = parseList(about);
+  return list && { id, user, role, action, about: list, outcome, command, request, address, nth: Number(nth) };
+}
+
+/** The other way round: exactly what was stored. */
+export const storedEntry = (entry: AuditEntry): StoredEntry => [
+  entry.id,
+  FIELDS.flatMap((name) => [name, name === "about" ? JSON.stringify(entry.about) : String(entry[name])]),
+];
+
+function parseList(text: string): string[] | undefined {
+  try {
+    const list: unknown = JSON.parse(text);
+    return Array.isArray(list) ? list.map(String) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export const timeOfId = (id: string): Micros => Number(id.split("-", 1)[0]) * 1000;

@@ -1,0 +1,111 @@
+import type { Redis } from "ioredis";
+import { script } from "../redis.ts";
+import { type ChainKeys, GENESIS, hashOf, type Mark, sealOf } from "./chain.ts";
+import type { StoredEntry } from "./entry.ts";
+import type { AuditKeys } from "./keys.ts";
+
+/** A stored mark, with what vouches for it. */
+export interface SealedMark extends Mark {
+  sealedBy: string;
+  seal: string;
+}
+
+/** Reads the chain's head or anchor; undefined if there is none yet. */
+export async function readMark(redis: Redis, key: string): Promise<SealedMark | undefined> {
+  const [id, hash, by, count, sealedBy, seal] = await redis.hmget(
+    key,
+    "id",
+    "hash",
+    "by",
+    "count",
+    "sealed_by",
+    "seal",
+  );
+  if (!id || !hash || !by) return undefined;
+  return { id, hash, by, count: Number(count), sealedBy: sealedBy ?? "", seal: seal ?? "" };
+}
+
+/**
+ * Adds links, if the head is still where the caller saw it: so there is one chain, however many would write it. ARGV: the
+ * id and hash of the head as seen, the new head's id, hash, by, count, sealed_by and seal, then id, hash, by and number of each link.
+ */
+const LINK = `#!lua flags=allow-oom
+local base = KEYS[1]
+local head = base .. ':audit:head'
+local was = redis.call('HMGET', head, 'id', 'hash')
+if (was[1] or '0-0') ~= ARGV[1] or (was[2] or '') ~= ARGV[2] then return 0 end
+for i = 9, #ARGV, 4 do
+  redis.call('XADD', base .. ':audit:links', ARGV[i], 'hash', ARGV[i + 1], 'by', ARGV[i + 2], 'n', ARGV[i + 3])
+end
+redis.call('HSET', head, 'id', ARGV[3], 'hash', ARGV[4], 'by', ARGV[5], 'count', ARGV[6], 'sealed_by', ARGV[7], 'seal', ARGV[8])
+return 1`;
+
+/**
+ * Takes off all up to a link, which becomes the anchor: the chain begins after it. ARGV: the first id to be kept, the
+ * anchor's id, hash, by, count, sealed_by and seal.
+ */
+const TRIM = `#!lua flags=allow-oom
+local base = KEYS[1]
+redis.call('HSET', base .. ':audit:anchor', 'id', ARGV[2], 'hash', ARGV[3], 'by', ARGV[4], 'count', ARGV[5], 'sealed_by', ARGV[6], 'seal', ARGV[7])
+redis.call('XTRIM', base .. ':audit:links', 'MINID', '=', ARGV[1])
+return redis.call('XTRIM', base .. ':audit', 'MINID', '=', ARGV[1])`;
+
+/** Writes the chain of hashes beside the entries. */
+export interface AuditChain {
+  /** Links up to `most` entries that are not in the chain yet; answers how many there were. */
+  extend(most: number): Promise<number>;
+  /** Takes off what is older than `ms` and in the chain; answers how many entries. */
+  trim(ms: number): Promise<number>;
+  head(): Promise<SealedMark | undefined>;
+}
+
+const must = (text: string | undefined): string => text ?? "";
+
+export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys): AuditChain {
+  const link = script(redis, "auditLink", LINK, [keys.base]);
+  const trimScript = script(redis, "auditTrim", TRIM, [keys.base]);
+  const { by } = secrets;
+
+  return {
+    head: () => readMark(redis, keys.head),
+
+    async extend(most) {
+      const before: Mark = (await readMark(redis, keys.head)) ?? GENESIS;
+      const entries: StoredEntry[] = await redis.xrange(keys.entries, `(${before.id}`, "+", "COUNT", most);
+      if (entries.length === 0) return 0;
+      let mark = before;
+      const links = entries.flatMap((entry) => {
+        const hash = must(hashOf(entry, mark.hash, by, secrets));
+        mark = { id: entry[0], hash, by, count: mark.count + 1 };
+        return [entry[0], hash, by, mark.count];
+      });
+      const head = [mark.id, mark.hash, by, mark.count, by, must(sealOf("head", mark, by, secrets))];
+      await link(before.id, before.hash, ...head, ...links);
+      return entries.length;
+    },
+
+    async trim(ms) {
+      const [seconds, micros] = await redis.time();
+      const cutoff = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) - ms;
+      if (cutoff <= 0) return 0;
+      const [last] = await redis.xrevrange(keys.links, `(${cutoff}-0`, "-", "COUNT", 1);
+      if (!last) return 0;
+      const mark = parseLink(last);
+      const { id, hash, count } = mark;
+      const seal = must(sealOf("anchor", mark, by, secrets));
+      return Number(await trimScript(after(id), id, hash, mark.by, count, by, seal));
+    },
+  };
+}
+
+/** A link is a mark as well: it stands where the chain stood then. */
+export function parseLink([id, fields]: StoredEntry): Mark {
+  const [, hash = "", , by = "", , n] = fields;
+  return { id, hash, by, count: Number(n) };
+}
+
+/** The id right after another. */
+function after(id: string): string {
+  const [ms, n] = id.split("-");
+  return `${ms}-${BigInt(n ?? "0") + 1n}`;
+}

@@ -1,0 +1,128 @@
+import type { Redis } from "ioredis";
+import type { OutboxKeys } from "../outbox/keys.ts";
+import { script } from "../redis.ts";
+import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry } from "./entry.ts";
+import { auditKeys } from "./keys.ts";
+
+/** How many entries of requests without a valid token are written in a minute at most, from all addresses together. */
+export const MAX_UNAUTHENTICATED_PER_MINUTE = 300;
+
+/**
+ * For scripts that note what they do in the same atomic step: audit(note, outcome, command). `note` is what `toArgument`
+ * makes; '' notes nothing. To be called before anything is written, or after everything is: it fails only if Redis does.
+ */
+export const AUDIT = `
+local function audit(note, outcome, command)
+  if note == nil or note == '' then return end
+  local user, role, action, about, request, address, once, ms = unpack(cjson.decode(note))
+  local nth = redis.call('HINCRBY', base .. ':audit:counts', outcome .. ' ' .. action, 1)
+  if once ~= '' then
+    local seen = base .. ':audit:seen:' .. redis.sha1hex(outcome .. once)
+    if not redis.call('SET', seen, '1', 'NX', 'PX', ms) then return end
+  end
+  if outcome == 'unauthenticated' or (outcome == 'too-many-requests' and user == '') then
+    local spent = redis.call('INCR', base .. ':audit:spent')
+    if spent == 1 then redis.call('PEXPIRE', base .. ':audit:spent', 60000) end
+    if spent > ${MAX_UNAUTHENTICATED_PER_MINUTE} then return end
+  end
+  redis.call('XADD', base .. ':audit', '*', 'user', user, 'role', role, 'action', action, 'about', about,
+    'outcome', outcome, 'command', command, 'request', request, 'address', address, 'nth', nth)
+end
+`;
+
+const NOTE = `
+local base = KEYS[1]
+${AUDIT}
+audit(ARGV[1], ARGV[2], ARGV[3])
+return 1
+`;
+const STORING = `#!lua\n${NOTE}`;
+/** What an administrator does is noted even when Redis is full: discarding and reconnecting help then. */
+const ALWAYS = `#!lua flags=allow-oom\n${NOTE}`;
+
+/** A note as the scripts take it. */
+export const toArgument = (note: AuditNote | undefined): string =>
+  note === undefined
+    ? ""
+    : JSON.stringify(
+        [
+          ...[note.user, note.role, note.action, JSON.stringify(note.about), note.requestId, note.address],
+          ...[note.once?.key ?? "", String(note.once?.ms ?? 0)],
+          // Lua's JSON refuses half of a surrogate pair; a token may have one in it.
+        ].map((text) => text.toWellFormed()),
+      );
+
+/** Which entries are meant; what is not given does not narrow them. */
+export interface AuditFilter {
+  user?: string | undefined;
+  action?: string | undefined;
+  outcome?: AuditOutcome | undefined;
+  /** Milliseconds since 1970 by Redis's clock, both included. */
+  since?: number | undefined;
+  until?: number | undefined;
+}
+
+export interface AuditQuery {
+  filter: AuditFilter;
+  /** How many entries a page holds at most. It may hold fewer although there are more: `next` tells. */
+  limit: number;
+  /** `next` of the page before. */
+  after?: string | undefined;
+}
+
+export interface AuditPage {
+  /** The newest first. */
+  entries: AuditEntry[];
+  next: string | undefined;
+}
+
+/** Who did what: only ever added to. */
+export interface AuditTrail {
+  /** Resolves once Redis has it. */
+  note(note: AuditNote, outcome: AuditOutcome, command: string): Promise<void>;
+  list(query: AuditQuery): Promise<AuditPage>;
+}
+
+const CHUNK = 200;
+/** How many entries one request looks at, at most. */
+const LOOK_AT = 5000;
+const ADMINISTRATIVE: ReadonlySet<AuditOutcome> = new Set(["requested", "done", "failed"]);
+
+export function openAuditTrail(redis: Redis, outbox: OutboxKeys): AuditTrail {
+  const keys = auditKeys(outbox.base);
+  const storing = script(redis, "auditNote", STORING, [keys.base]);
+  const always = script(redis, "auditNoteAlways", ALWAYS, [keys.base]);
+
+  return {
+    async note(note, outcome, command) {
+      await (ADMINISTRATIVE.has(outcome) ? always : storing)(toArgument(note), outcome, command);
+    },
+
+    async list({ filter, limit, after }) {
+      const entries: AuditEntry[] = [];
+      let from = after === undefined ? String(filter.until ?? "+") : `(${after}`;
+      for (let looked = 0; ;) {
+        const chunk: StoredEntry[] = await redis.xrevrange(keys.entries, from, filter.since ?? "-", "COUNT", CHUNK);
+        for (const stored of chunk) {
+          looked += 1;
+          const entry = parseEntry(stored) ?? illegible(stored);
+          if (matches(entry, filter)) entries.push(entry);
+          if (entries.length >= limit || looked >= LOOK_AT) return { entries, next: entry.id };
+          from = `(${entry.id}`;
+        }
+        if (chunk.length < CHUNK) return { entries, next: undefined };
+      }
+    },
+  };
+}
+
+/** Something wrote to the trail that is not the bridge: `npm run audit -- verify` names it, and it is shown as it is. */
+const illegible = ([id]: StoredEntry): AuditEntry => ({
+  ...{ id, user: "", role: "", action: "(not an entry of the bridge)", about: [], outcome: "failed" },
+  ...{ command: "", request: "", address: "", nth: 0 },
+});
+
+const matches = (entry: AuditEntry, filter: AuditFilter): boolean =>
+  (filter.user === undefined || entry.user === filter.user) &&
+  (filter.action === undefined || entry.action === filter.action) &&
+  (filter.outcome === undefined || entry.outcome === filter.outcome);

@@ -1,0 +1,282 @@
+import { expect, test } from "vitest";
+import { chainKeys } from "../../shared/audit/chain.ts";
+import type { AuditNote, StoredEntry } from "../../shared/audit/entry.ts";
+import { exportTrail, readLines } from "../../shared/audit/export.ts";
+import { auditKeys } from "../../shared/audit/keys.ts";
+import { openAuditChain } from "../../shared/audit/link.ts";
+import { MAX_UNAUTHENTICATED_PER_MINUTE, openAuditTrail } from "../../shared/audit/trail.ts";
+import { verifyTrail } from "../../shared/audit/verify.ts";
+import { freshBackend } from "../support/redis.ts";
+
+const KEY = "a key for the trail of the tests, long enough";
+const OTHER = "another key for the trail of the tests, newer";
+const KEYED = chainKeys([KEY]);
+const PLAIN = chainKeys();
+const DAY_MS = 24 * 3_600_000;
+
+const note = (n: number): AuditNote => ({
+  ...{ user: `user-${n}`, role: "crew", action: "POST /units/status", about: [`unit:M${n}`, "incident:I"] },
+  ...{ requestId: `request-${n}`, address: "192.0.2.1" },
+});
+
+/** A trail with so many entries, chained as it stands. */
+async function trailOf(count: number, secrets = KEYED) {
+  const { redis, keys: outbox } = freshBackend();
+  const keys = auditKeys(outbox.base);
+  const trail = openAuditTrail(redis, outbox);
+  const chain = openAuditChain(redis, keys, secrets);
+  for (let n = 0; n < count; n += 1) await trail.note(note(n), "accepted", `command-${n}`);
+  while ((await chain.extend(4)) > 0);
+  const all: StoredEntry[] = await redis.xrange(keys.entries, "-", "+");
+  const verify = (by = secrets, noted?: { id: string; hash: string }) => verifyTrail(redis, keys, by, noted);
+  /** Writes a stream anew with other contents, as whoever owns Redis can. */
+  const rewrite = async (key: string, entries: readonly StoredEntry[]) => {
+    await redis.del(key);
+    for (const [id, fields] of entries) await redis.xadd(key, id, ...fields);
+  };
+  return { redis, outbox, keys, trail, chain, ids: all.map(([id]) => id), all, verify, rewrite };
+}
+
+test.each([
+  ["HMAC", KEYED],
+  ["SHA-256", PLAIN],
+])("a trail that nobody touched is found whole, chained by %s; what is new is told apart", async (_name, secrets) => {
+  const { trail, verify, ids } = await trailOf(10, secrets);
+  await trail.note(note(10), "accepted", "command-10");
+  expect(await verify()).toMatchObject({
+    ...{ ok: true, checked: 10, unlinked: 1, first: ids[0], oldestUnlinked: expect.any(Number) },
+    head: { id: ids[9], count: 10, by: secrets.by },
+  });
+});
+
+test("an empty trail is whole", async () => {
+  expect(await (await trailOf(0)).verify()).toMatchObject({ ok: true, checked: 0, unlinked: 0 });
+});
+
+type Trail = Awaited<ReturnType<typeof trailOf>>;
+const FORGERIES: [what: string, forge: (trail: Trail) => Promise<unknown>, bad: number, says: RegExp][] = [
+  [
+    "one changed",
+    (t) => t.rewrite(t.keys.entries, t.all.with(4, [t.ids[4] ?? "", (t.all[4]?.[1] ?? []).with(1, "somebody-else")])),
+    4,
+    /was changed/,
+  ],
+  ["one removed", (t) => t.redis.xdel(t.keys.entries, t.ids[4] ?? ""), 4, /was removed/],
+  ["the first removed", (t) => t.redis.xdel(t.keys.entries, t.ids[0] ?? ""), 0, /was removed/],
+  ["the last removed", (t) => t.redis.xdel(t.keys.entries, t.ids[9] ?? ""), 9, /was removed/],
+  ["all removed", (t) => t.redis.del(t.keys.entries), 0, /was removed/],
+  [
+    "one removed with its link",
+    (t) => Promise.all([t.redis.xdel(t.keys.entries, t.ids[4] ?? ""), t.redis.xdel(t.keys.links, t.ids[4] ?? "")]),
+    5,
+    /some between them were removed/,
+  ],
+  [
+    "the begin cut off with its links",
+    (t) => Promise.all([t.keys.entries, t.keys.links].map((key) => t.redis.xtrim(key, "MINID", t.ids[3] ?? ""))),
+    3,
+    /some between them were removed/,
+  ],
+  [
+    "the end cut off with its links",
+    (t) => Promise.all([t.keys.entries, t.keys.links].map((key) => t.redis.xdel(key, t.ids[8] ?? "", t.ids[9] ?? ""))),
+    9,
+    /not its last entry/,
+  ],
+  [
+    "two swapped",
+    (t) =>
+      t.rewrite(
+        t.keys.entries,
+        t.all.with(4, [t.ids[4] ?? "", t.all[5]?.[1] ?? []]).with(5, [t.ids[5] ?? "", t.all[4]?.[1] ?? []]),
+      ),
+    4,
+    /was changed/,
+  ],
+  [
+    "a field added",
+    (t) => t.rewrite(t.keys.entries, t.all.with(2, [t.ids[2] ?? "", [...(t.all[2]?.[1] ?? []), "x", "y"]])),
+    2,
+    /was changed/,
+  ],
+  ["the head removed", (t) => t.redis.del(t.keys.head), -1, /head was removed/],
+  ["the head set elsewhere", (t) => t.redis.hset(t.keys.head, "count", "11"), 9, /head was changed/],
+  [
+    "a link without the key",
+    (t) =>
+      t.redis
+        .xrange(t.keys.links, "-", "+")
+        .then((links) =>
+          t.rewrite(t.keys.links, links.with(6, [t.ids[6] ?? "", (links[6]?.[1] ?? []).with(3, "sha256")])),
+        ),
+    6,
+    /without a key/,
+  ],
+];
+test.each(FORGERIES)("finds %s, and names the entry", async (_what, forge, bad, says) => {
+  const trail = await trailOf(10);
+  await forge(trail);
+  expect(await trail.verify()).toEqual({ ok: false, id: trail.ids[bad] ?? "0-0", what: expect.stringMatching(says) });
+});
+
+test("finds one inserted between others", async () => {
+  const trail = await trailOf(0);
+  const entries = ["1000-0", "2000-0", "3000-0"].map((id): StoredEntry => [id, ["user", id]]);
+  await trail.rewrite(trail.keys.entries, entries);
+  await trail.chain.extend(10);
+  expect(await trail.verify()).toMatchObject({ ok: true, checked: 3 });
+  await trail.rewrite(trail.keys.entries, entries.toSpliced(2, 0, ["2500-0", ["user", "x"]]));
+  expect(await trail.verify()).toEqual({ ok: false, id: "2500-0", what: expect.stringMatching(/was inserted/) });
+  await trail.rewrite(trail.keys.entries, [["1-0", ["user", "x"]], ...entries]);
+  expect(await trail.verify()).toEqual({ ok: false, id: "1-0", what: expect.stringMatching(/was inserted/) });
+});
+
+test("a whole trail that was written anew without the key is found; with one that was noted elsewhere, even without a key", async () => {
+  for (const secrets of [KEYED, PLAIN]) {
+    const trail = await trailOf(6, secrets);
+    const noted = await trail.verify();
+    if (!noted.ok) throw new Error(noted.what);
+    await trail.redis.del(trail.keys.links, trail.keys.head);
+    await trail.rewrite(trail.keys.entries, trail.all.toSpliced(2, 1));
+    await openAuditChain(trail.redis, trail.keys, PLAIN).extend(100);
+    expect((await trail.verify()).ok).toBe(secrets === PLAIN);
+    expect(await trail.verify(secrets, noted.head)).toMatchObject({ ok: false });
+  }
+});
+
+test("a key that is added or replaced goes on with the chain, and who checks needs every key that made it", async () => {
+  const trail = await trailOf(3, PLAIN);
+  const add = async (n: number, secrets: typeof KEYED) => {
+    await trail.trail.note(note(n), "accepted", "");
+    await openAuditChain(trail.redis, trail.keys, secrets).extend(10);
+  };
+  await add(3, KEYED);
+  expect(await trail.verify(KEYED)).toMatchObject({ ok: true, checked: 4 });
+  const both = chainKeys([OTHER, KEY]);
+  await add(4, both);
+  expect(await trail.verify(both)).toMatchObject({ ok: true, checked: 5 });
+  expect(await trail.verify(KEYED)).toMatchObject({ ok: false, what: expect.stringMatching(/needs the key hmac-/) });
+  expect(await trail.verify(PLAIN)).toMatchObject({ ok: false, what: expect.stringMatching(/needs the key hmac-/) });
+});
+
+test("what is older than it is to be kept is taken off, and the rest is still whole; its new begin cannot be forged", async () => {
+  const trail = await trailOf(0);
+  const { redis, keys, chain } = trail;
+  const now = Date.now();
+  for (const [i, age] of [3 * DAY_MS, 3 * DAY_MS - 1, 2 * DAY_MS, 1000].entries())
+    await redis.xadd(keys.entries, `${now - age}-0`, "user", `u${i}`);
+  expect(await chain.trim(1.5 * DAY_MS)).toBe(0);
+  await chain.extend(10);
+  expect(await chain.trim(2.5 * DAY_MS)).toBe(2);
+  expect(await redis.xlen(keys.links)).toBe(2);
+  expect(await trail.verify()).toMatchObject({ ok: true, checked: 2, head: { count: 4 } });
+  await trail.trail.note(note(1), "accepted", "");
+  await chain.extend(10);
+  expect(await chain.trim(1.5 * DAY_MS)).toBe(1);
+  expect(await trail.verify()).toMatchObject({ ok: true, checked: 2, head: { count: 5 } });
+  expect(await chain.trim(-1000)).toBe(2);
+  expect(await trail.verify()).toMatchObject({ ok: true, checked: 0 });
+
+  const forged = await trailOf(5);
+  const [, second] = await forged.redis.xrange(forged.keys.links, "-", "+");
+  await Promise.all(
+    [forged.keys.entries, forged.keys.links].map((key) => forged.redis.xtrim(key, "MINID", forged.ids[2] ?? "")),
+  );
+  const fields = {
+    id: forged.ids[1],
+    hash: second?.[1][1],
+    by: KEYED.by,
+    count: 2,
+    sealed_by: KEYED.by,
+    seal: "x".repeat(43),
+  };
+  await forged.redis.hset(forged.keys.anchor, fields);
+  expect(await forged.verify()).toEqual({ ok: false, id: forged.ids[1], what: "the chain's anchor was changed" });
+});
+
+test("however many write the chain at once, there is one, and every entry is in it once", async () => {
+  const trail = await trailOf(0);
+  const others = Array.from({ length: 4 }, () => openAuditChain(trail.redis, trail.keys, KEYED));
+  await Promise.all(
+    others.map(async (chain) => {
+      for (let n = 0; n < 40; n += 1) {
+        await trail.trail.note(note(n), "accepted", "");
+        await chain.extend(7);
+      }
+    }),
+  );
+  while ((await trail.chain.extend(50)) > 0);
+  expect(await trail.verify()).toMatchObject({ ok: true, checked: 160, unlinked: 0, head: { count: 160 } });
+});
+
+test("checking while entries are added, chained and taken off finds nothing wrong", async () => {
+  const trail = await trailOf(20);
+  const over = new AbortController();
+  const busy = (async () => {
+    for (let n = 0; !over.signal.aborted; n += 1) {
+      await trail.trail.note(note(n), "accepted", "");
+      if (n % 3 === 0) await trail.chain.extend(5);
+      if (n % 20 === 0) await trail.chain.trim(20);
+    }
+  })();
+  for (let i = 0; i < 60; i += 1) expect(await trail.verify()).toMatchObject({ ok: true });
+  over.abort();
+  await busy;
+});
+
+async function check(lines: string[]) {
+  async function* read() {
+    yield* lines;
+  }
+  return await readLines(read(), KEYED);
+}
+
+test("an export can be checked by itself: a changed, removed or inserted line is named", async () => {
+  const { redis, keys, ids } = await trailOf(8);
+  const lines: string[] = [];
+  for await (const line of exportTrail(redis, keys, {})) lines.push(line);
+  expect(await check(lines)).toMatchObject({ ok: true, checked: 8 });
+  expect(await check(lines.slice(3))).toMatchObject({ ok: true, checked: 5 });
+  expect(JSON.parse(lines[2] ?? "")).toMatchObject({
+    ...{ id: ids[2], user: "user-2", about: ["unit:M2", "incident:I"] },
+    n: 3,
+  });
+  expect(await check(lines.with(3, (lines[3] ?? "").replace("user-3", "user-x")))).toMatchObject({
+    ok: false,
+    id: ids[3],
+  });
+  expect(await check(lines.toSpliced(3, 1))).toMatchObject({ ok: false, id: ids[4] });
+  expect(await check(lines.toSpliced(3, 0, lines[1] ?? ""))).toMatchObject({ ok: false, id: ids[1] });
+  expect(await check([...lines, "{}"])).toMatchObject({ ok: false, id: ids[7] });
+});
+
+test("of refusals without a token so many a minute are written at most, and all are counted", async () => {
+  const { redis, outbox, keys } = await trailOf(0);
+  const trail = openAuditTrail(redis, outbox);
+  const flood = MAX_UNAUTHENTICATED_PER_MINUTE + 200;
+  const refused = (n: number) => ({
+    ...note(n),
+    user: "",
+    address: `192.0.2.${n}`,
+    once: { key: `a${n}`, ms: 60_000 },
+  });
+  await Promise.all(Array.from({ length: flood }, (_, n) => trail.note(refused(n), "unauthenticated", "")));
+  expect(await redis.xlen(keys.entries)).toBe(MAX_UNAUTHENTICATED_PER_MINUTE);
+  expect(await redis.hgetall(`${keys.base}:audit:counts`)).toEqual({
+    "unauthenticated POST /units/status": String(flood),
+  });
+  // Those who showed a token are not silenced by such a flood.
+  await trail.note(note(1), "forbidden", "");
+  expect(await redis.xlen(keys.entries)).toBe(MAX_UNAUTHENTICATED_PER_MINUTE + 1);
+});
+
+test("names of any characters are kept, and half of one does no harm", async () => {
+  const { trail, verify, chain } = await trailOf(0);
+  const odd = { ...note(1), user: 'Ünï "quoted"\n\u{1F691}\u0000', about: ["unit:é\\u0000" as const] };
+  await trail.note(odd, "accepted", "");
+  await trail.note({ ...note(2), user: "half \ud83d" }, "accepted", "");
+  await chain.extend(10);
+  expect(await verify()).toMatchObject({ ok: true, checked: 2 });
+  const { entries } = await trail.list({ filter: {}, limit: 10 });
+  expect(entries).toMatchObject([{ user: "half \ufffd" }, { user: odd.user, about: odd.about }]);
+});

@@ -1,0 +1,69 @@
+import type { Redis } from "ioredis";
+import { type ChainKeys, GENESIS } from "../shared/audit/chain.ts";
+import { auditKeys } from "../shared/audit/keys.ts";
+import { openAuditChain } from "../shared/audit/link.ts";
+import { openAuditTrail } from "../shared/audit/trail.ts";
+import type { Log } from "../shared/log.ts";
+import type { OutboxKeys } from "../shared/outbox/keys.ts";
+import { sleep, withDeadline } from "../shared/sleep.ts";
+
+/** How soon an entry is in the chain, ms: until then, whoever owns Redis could still change it unnoticed. */
+const LINK_EVERY_MS = 500;
+const LINKS_AT_ONCE = 500;
+const TRIM_EVERY_MS = 60_000;
+const STEP_MS = 5000;
+/** After a failure, ms. */
+const AGAIN_MS = 10_000;
+
+export interface AuditChainOptions {
+  redis: Redis;
+  keys: OutboxKeys;
+  secrets: ChainKeys;
+  /** How long an entry is kept. */
+  keptMs: number;
+  signal: AbortSignal;
+  log: Log;
+}
+
+/**
+ * Puts the entries of the audit trail into its chain of hashes, one after the other: a single writer does it beside
+ * everything else, since an accepted command is not to wait for that. Takes off what is older than it is to be kept.
+ */
+export async function keepAuditChain({ redis, keys, secrets, keptMs, signal, log }: AuditChainOptions): Promise<void> {
+  const chain = openAuditChain(redis, auditKeys(keys.base), secrets);
+  let trimAt = 0;
+  let began = false;
+
+  async function step(): Promise<number> {
+    if (!began) await noteNewKey();
+    began = true;
+    const linked = await chain.extend(LINKS_AT_ONCE);
+    if (performance.now() >= trimAt) {
+      const trimmed = await chain.trim(keptMs);
+      if (trimmed > 0) log.info({ trimmed }, "old entries of the audit trail were taken off");
+      trimAt = performance.now() + TRIM_EVERY_MS;
+    }
+    return linked;
+  }
+
+  /** Another key than the chain's last: from here on nobody can claim that there was none. */
+  async function noteNewKey(): Promise<void> {
+    const { by } = (await chain.head()) ?? GENESIS;
+    if (by === secrets.by) return;
+    const note = { user: "", role: "worker", action: "AUDIT_KEY", about: [], requestId: "", address: "" };
+    await openAuditTrail(redis, keys).note(note, "done", "");
+    log.info({ before: by, now: secrets.by }, "the audit trail is chained with another key from here on");
+  }
+
+  while (!signal.aborted) {
+    try {
+      const linked = await withDeadline(step(), STEP_MS, "chaining the audit trail");
+      if (linked < LINKS_AT_ONCE) await sleep(LINK_EVERY_MS, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      const reason = error instanceof Error ? error.message : "unknown";
+      log.error({ reason }, "the audit trail could not be chained; npm run audit -- verify says whether it is whole");
+      await sleep(AGAIN_MS, signal);
+    }
+  }
+}
