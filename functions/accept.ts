@@ -91,6 +91,7 @@ function refuseUnlessAccepted(appended: Appended): Accepted {
     case "replayed":
       return appended;
     case "conflict":
+    case "once":
       throw new Problem("idempotency-conflict", "This Idempotency-Key was used with another command, body or TTL.");
     case "full":
       throw new Problem("redis-full", "As many commands are waiting as may wait (MAX_BACKLOG). Nothing was accepted.");

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { destinationReport } from "./destinations.ts";
 
 /** How often the worker says how it is, ms. */
 export const BEAT_MS = 1000;
@@ -40,6 +41,8 @@ export const workerHealth = z.object({
   rooms: z.number(),
   /** How many events of each kind came from the CAD, and how many of them did not parse. */
   events: z.record(z.string(), z.object({ received: z.number(), malformed: z.number() })),
+  /** How each service is that the CAD's events go to. */
+  destinations: z.array(destinationReport),
   /** What each handler of the CAD's events did since the worker owns the CAD. */
   handlers: z.array(
     z.object({

@@ -4,6 +4,28 @@ import { auditKeyList } from "../shared/audit/chain.ts";
 import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
 import { sealingEnv } from "../shared/sealing.ts";
 import { CONFIRM_MODES } from "./cad/confirm.ts";
+import { isSecret, SECRET_FORM } from "./destinations/schema.ts";
+
+const serviceUrl = (whose: string, secret: string) =>
+  env.note(
+    z
+      .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
+      .optional()
+      .describe(`Where the ${whose} service takes events. With it, the default rules send it what it needs.`),
+    { needs: secret },
+  );
+const webhookSecret = (whose: string, url: string) =>
+  env.note(
+    z
+      .string()
+      .transform((text) => text.trim().split(/[\s,]+/))
+      .refine((secrets) => secrets.every(isSecret), SECRET_FORM)
+      .optional()
+      .describe(
+        `What signs the ${whose} service's events: \`whsec_…\`, or two of them while one takes the other's place.`,
+      ),
+    { secret: true, needs: url },
+  );
 
 /** Six years: how long 45 CFR 164.316(b)(2)(i) has such documentation kept. */
 const AUDIT_DAYS = 2192;
@@ -62,6 +84,25 @@ export const workerEnv = z.object({
     .min(1000)
     .default(1_000_000)
     .describe("How many of the CAD's events are kept at most."),
+  ROUTES_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("A YAML or JSON file of destinations and rules: which service gets which of the CAD's events."),
+  BILLING_API_URL: serviceUrl("billing", "BILLING_WEBHOOK_SECRET"),
+  BILLING_WEBHOOK_SECRET: webhookSecret("billing", "BILLING_API_URL"),
+  EPCR_API_URL: serviceUrl("ePCR", "EPCR_WEBHOOK_SECRET"),
+  EPCR_WEBHOOK_SECRET: webhookSecret("ePCR", "EPCR_API_URL"),
+  ALLOW_PRIVATE_DESTINATIONS: z
+    .stringbool({ error: "must be true or false" })
+    .default(false)
+    .describe("Whether destinations may have private addresses, and plain http:// URLs."),
+  DESTINATION_BACKLOG: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(100_000)
+    .describe("How many events wait for one destination at most; beyond, the others wait in the journal."),
   WORKER_PORT: env.port.default(9464).describe("The worker's own /health."),
   WORKER_HOST: z.string().min(1).default("127.0.0.1").describe("The address that the worker's own /health listens on."),
   WORKER_INSTANCE: z

@@ -4,11 +4,11 @@ import { commandNamed } from "../shared/commands/table.ts";
 import type { Log } from "../shared/log.ts";
 import type { Room } from "../shared/ordering-key.ts";
 import { type Begun, NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../shared/outbox/owned.ts";
-import { sleep } from "../shared/sleep.ts";
 import { toIso } from "../shared/time.ts";
 import type { Delivery, Outcome } from "./cad/confirm.ts";
 import type { Gate, Heard, Pass } from "./gate.ts";
 import type { Payloads } from "./payloads.ts";
+import { settleSurely } from "./settle.ts";
 import type { Place, Quarantine } from "./quarantine.ts";
 
 /** How often a command that the CAD refuses for now is sent; with the waits between, about a minute. */
@@ -40,24 +40,16 @@ export interface DeliverOptions {
 
 /** Delivers one command: asks whether it may go, sends it, and settles what became of it. */
 export function createDeliver(options: DeliverOptions): (id: string) => Promise<Delivered> {
-  const { outbox, gate, signal, log } = options;
+  const { outbox, gate, log } = options;
 
-  /** Settled until Redis says so: what is known of a delivery is not to be lost to an outage. */
   async function settle(settlement: Settlement, message: ToSend | undefined): Promise<Delivered> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const runnable = await outbox.settle(settlement);
-        const { id, state, reason, by } = settlement;
-        log.info(
-          { command_id: id, command: message?.kind, state, by, reason: reason || undefined, sends: message?.sends },
-          "settled",
-        );
-        return { runnable };
-      } catch (error) {
-        if (error instanceof NotOwner || signal.aborted) throw error;
-        await sleep(backoffMs(attempt, 100, 2000, options.random), signal);
-      }
-    }
+    const runnable = await settleSurely(outbox, settlement, options);
+    const { id, state, reason, by } = settlement;
+    log.info(
+      { command_id: id, command: message?.kind, state, by, reason: reason || undefined, sends: message?.sends },
+      "settled",
+    );
+    return { runnable };
   }
 
   /** What may go on now that this one is not to be sent. */

@@ -32,13 +32,15 @@ export interface Drain {
   onJob(id: string): Promise<void>;
   /** Runs what is runnable at once, then sweeps until the signal aborts; resolves when nothing runs any more. */
   run(): Promise<void>;
+  /** Ends every rest at once. */
+  wake(): void;
 }
 
 export function createDrain(options: DrainOptions): Drain {
   const { outbox, queue, signal, log } = options;
   const running = new Map<string, Promise<Delivered>>();
   /** Those that were refused for now. One at most for each line. */
-  const resting = new Set<string>();
+  const resting = new Map<string, AbortController>();
 
   /** A second run of the same id joins the first: BullMQ may hand out again what this process still works on. */
   function deliverOnce(id: string): Promise<Delivered> {
@@ -70,9 +72,10 @@ export function createDrain(options: DrainOptions): Drain {
    * and not in the queue: BullMQ goes by the machine's clock, and one that jumps would leave the command lying there.
    */
   function rest(id: string, ms: number): void {
-    resting.add(id);
+    const woken = new AbortController();
+    resting.set(id, woken);
     const wakeUp = async () => {
-      await sleep(ms, signal);
+      await sleep(ms, AbortSignal.any([signal, woken.signal]));
       if (resting.delete(id)) await workOn(id);
     };
     void wakeUp().catch(leaveToSweep);
@@ -107,6 +110,9 @@ export function createDrain(options: DrainOptions): Drain {
 
   return {
     onJob: (id) => workOn(id),
+    wake() {
+      for (const woken of resting.values()) woken.abort();
+    },
 
     async run() {
       const first = runAllRunnable().catch(leaveToSweep);

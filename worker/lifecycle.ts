@@ -7,6 +7,7 @@ import { outboxKeys } from "../shared/outbox/keys.ts";
 import { openSealer } from "../shared/sealing.ts";
 import type { WorkerConfig } from "./config.ts";
 import type { Handler } from "./handlers/handler.ts";
+import type { Destination } from "./destinations/routes.ts";
 import { startHealthServer } from "./health-server.ts";
 import { acquireLease } from "./lease.ts";
 import { type Owner, startOwner } from "./owner.ts";
@@ -30,12 +31,15 @@ export interface WorkerDeps {
   config: WorkerConfig;
   /** Handlers of the CAD's events, beside the built-in ones. */
   handlers?: readonly Handler[];
+  /** Where the CAD's events go. */
+  destinations?: readonly Destination[];
   random: () => number;
   log: Log;
 }
 
 /** Starts a worker: it stands by until it owns the CAD, works as its owner, and stands by again if it loses it. */
-export async function startWorker({ config, handlers = [], random, log }: WorkerDeps): Promise<Worker> {
+export async function startWorker(deps: WorkerDeps): Promise<Worker> {
+  const { config, handlers = [], destinations = [], random, log } = deps;
   const keys = outboxKeys(config.REDIS_PREFIX);
   const startedAt = performance.now();
   const instance = config.WORKER_INSTANCE ?? `worker-${Math.floor(random() * 36 ** 8).toString(36)}`;
@@ -64,6 +68,7 @@ export async function startWorker({ config, handlers = [], random, log }: Worker
     log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
     owner = startOwner({
       config,
+      destinations,
       instance,
       redis,
       connectQueue,

@@ -23,6 +23,9 @@ import type { Handler } from "./handlers/handler.ts";
 import { createPayloads } from "./payloads.ts";
 import { createQuarantine } from "./quarantine.ts";
 import { createReporter } from "./report.ts";
+import { startDestinations } from "./destinations/destinations.ts";
+import type { Destination } from "./destinations/routes.ts";
+import { openDestinationBook } from "../shared/destinations.ts";
 
 /** A hanging CAD is noticed within the sum of these two, ms. */
 const FENCE_IDLE_MS = 3000;
@@ -37,6 +40,7 @@ const DAY_MS = 24 * 3_600_000;
 
 export interface OwnerOptions {
   config: WorkerConfig;
+  destinations: readonly Destination[];
   instance: string;
   redis: Redis;
   /** Opens a connection for BullMQ. */
@@ -66,13 +70,27 @@ export function startOwner(options: OwnerOptions): Owner {
   const stopping = new AbortController();
   const { signal } = stopping;
   const outbox = openOwnedOutbox(redis, keys, lease.token, config.DEAD_LETTER_DAYS * DAY_MS);
+  const destinations = startDestinations({
+    destinations: options.destinations,
+    config,
+    redis,
+    book: openDestinationBook(redis, config.REDIS_PREFIX),
+    sealer,
+    token: lease.token,
+    deadKeptMs: config.DEAD_LETTER_DAYS * DAY_MS,
+    mayEmit: lease.held,
+    onChange: () => reporter.changed(),
+    signal,
+    random,
+    log,
+  });
   const cadEvents = createCadEvents({
     config,
     redis,
     keys: journalKeys(config.REDIS_PREFIX),
     sealer,
     token: lease.token,
-    more: options.handlers,
+    more: [...options.handlers, ...destinations.handlers],
     onOverflow: () => connection.reconnect(),
     random,
     signal,
@@ -177,10 +195,11 @@ export function startOwner(options: OwnerOptions): Owner {
       rooms: cad.rooms,
       events: cadEvents.inbound.counts(),
       handlers: cadEvents.handlers(),
+      destinations: destinations.reports(),
     };
   }
 
-  const draining = drain.run();
+  const draining = Promise.all([drain.run(), destinations.run()]);
   const listening = cadEvents.run().catch((error: unknown) => {
     if (!(error instanceof NotOwner)) throw error;
   });
@@ -199,7 +218,7 @@ export function startOwner(options: OwnerOptions): Owner {
     jobs.pause();
     stopping.abort();
     if (settle) await Promise.race([draining, sleep(IN_FLIGHT_GRACE_MS)]);
-    await connection.stop();
+    await Promise.all([connection.stop(), destinations.close()]);
     // While Redis is away they may take longer than a stop may: what they hold is in Redis all the same.
     await Promise.race([Promise.all([draining, reporting, listening, chaining]), sleep(REST_MS)]);
     await jobs.stop();

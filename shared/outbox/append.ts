@@ -4,13 +4,14 @@ import { STORING_PRELUDE } from "./lua.ts";
 /**
  * ARGV: id, kind, keys (JSON), body, user, role, fingerprints (JSON), latest ('1' or ''), ttl (us or ''), idempotency scope
  * and key (JSON), idempotency key (the id itself if none was given), its ttl (ms), backlog limit, kept_ms of a
- * superseded one, the id of the dead letter that this one sends again ('' if none), the note for the audit
- * trail ('' for none).
- * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id} or {'full'}.
+ * superseded one, the id of the dead letter that this one sends again ('' if none), the note for the audit trail ('' for
+ * none), what may be there once only ('' or a hash) and for how long (ms).
+ * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id} or
+ * {'full'}.
  */
 export const APPEND = `${STORING_PRELUDE}${AUDIT}
 local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, limit, kept_ms, redrive_of,
-  note = unpack(ARGV)
+  note, once, once_ms = unpack(ARGV)
 local fingerprints = cjson.decode(fingerprints_json)
 local function is_same(fingerprint)
   for _, mine in ipairs(fingerprints) do if mine == fingerprint then return true end end
@@ -28,6 +29,8 @@ end
 -- the repeat arrives first.
 local answer = replay(redis.call('GET', base .. ':idem:' .. idem) or given)
 if answer then return answer end
+local prior = once ~= '' and redis.call('GET', base .. ':once:' .. once)
+if prior then return {'once', prior} end
 if redis.call('ZCARD', OPEN) >= tonumber(limit) then return {'full'} end
 -- In the same step as the command itself: there is none without its entry.
 audit(note, 'accepted', id)
@@ -43,6 +46,7 @@ if ttl ~= '' then
   redis.call('HSET', record(id), 'expires_at', whole(expires))
   redis.call('ZADD', EXPIRING, expires, id)
 end
+if once ~= '' then redis.call('SET', base .. ':once:' .. once, id, 'PX', once_ms) end
 if given ~= id then redis.call('SET', base .. ':idem:' .. idem, id, 'PX', idem_ttl) end
 if redrive_of ~= '' then redis.call('HSET', record(id), 'redrive_of', redrive_of) end
 

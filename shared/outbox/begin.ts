@@ -3,7 +3,7 @@ import { PRELUDE } from "./lua.ts";
 /**
  * Asked right before every send: may this message go out now, and what is it?
  * ARGV: lease token, kept_ms, kept_ms of a dead letter, then ids. For each id one of {'not-owner'}, {'gone'},
- * {'waiting'} (not first in its lines), {'settled', heads...} or
+ * {'waiting'} (not first in its lines), {'resting', us} (it was postponed for so long still), {'settled', heads...} or
  * {'send', kind, keys, body, user, role, accepted_at, sends}.
  */
 export const BEGIN = `${PRELUDE}
@@ -21,12 +21,13 @@ end
 local function begin(id)
   if not owner then return {'not-owner'} end
   local r = redis.call('HMGET', record(id), 'kind', 'keys', 'body', 'user', 'role', 'accepted_at', 'expires_at',
-    'latest', 'state', 'sends')
+    'latest', 'state', 'sends', 'retry_at', 'early')
   local kind, keys_json, state, sends = r[1], r[2], r[9], tonumber(r[10])
   if not kind then return {'gone'} end
   local keys = cjson.decode(keys_json)
   if is_final(state) then return {'settled', unpack(runnable_heads(keys))} end
   if not first_everywhere(id, keys) then return {'waiting'} end
+  if r[11] and r[12] ~= '1' and now < tonumber(r[11]) then return {'resting', whole(r[11] - now)} end
   if r[7] and now >= tonumber(r[7]) then
     local why = sends == 0 and 'its time to live passed before it could be sent'
       or 'it was sent, but its time to live passed before the CAD confirmed it: the CAD may have it'

@@ -16,6 +16,9 @@ export const KEPT_MS = 25 * 3_600_000;
 /** How long a dead letter is kept, if it is not said otherwise. */
 export const DEAD_LETTER_DAYS = 30;
 
+/** How long what may be sent once is remembered, ms: longer than anybody would bill or report it again. */
+export const ONCE_MS = 400 * 24 * 3_600_000;
+
 export interface NewMessage {
   /** No colon, and not digits alone: it is a BullMQ job id as well. */
   id: string;
@@ -34,6 +37,8 @@ export interface NewMessage {
   redriveOf?: string;
   /** Who asks for it: noted in the audit trail in the same step. */
   note?: AuditNote;
+  /** Of messages with the same one, only the first is accepted, however long ago that was (400 days). */
+  once?: string;
 }
 
 export type Appended =
@@ -41,6 +46,8 @@ export type Appended =
   | { outcome: "replayed"; id: string; state: State; acceptedAt: Micros }
   /** The idempotency key stands for another request. */
   | { outcome: "conflict"; id: string }
+  /** Another message had the same `once`. */
+  | { outcome: "once"; id: string }
   /** As many unsettled messages as the backlog may hold. */
   | { outcome: "full" };
 
@@ -101,6 +108,8 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): 
           KEPT_MS,
           m.redriveOf ?? "",
           toArgument(m.note),
+          m.once ?? "",
+          ONCE_MS,
         ],
       );
       return parseAppended(m.id, reply);
@@ -169,6 +178,7 @@ function parseAppended(id: string, reply: ScriptReply): Appended {
     case "replayed":
       return { outcome, id: String(first), state: asState(second), acceptedAt: Number(third) };
     case "conflict":
+    case "once":
       return { outcome, id: String(first) };
     case "full":
       return { outcome };

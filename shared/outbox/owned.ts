@@ -8,6 +8,7 @@ import { BEGIN, PUT_BACK } from "./begin.ts";
 import { GIVE_WAY } from "./give-way.ts";
 import type { OutboxKeys } from "./keys.ts";
 import { KEPT_MS } from "./outbox.ts";
+import { HASTEN, POSTPONE } from "./postpone.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
 import type { FinalState } from "./states.ts";
 
@@ -29,6 +30,8 @@ export type Begun =
   | { answer: "settled"; runnable: string[] }
   /** Another one is before it in one of its lines. */
   | { answer: "waiting" }
+  /** It was postponed, and is to be asked about again then. */
+  | { answer: "resting"; inMs: number }
   /** It has no record, and cannot be sent: it is to give way. */
   | { answer: "gone" }
   /** The lease is not this worker's: nothing may be sent. */
@@ -42,6 +45,9 @@ export interface Settlement {
   /** What proved it: ack, echo, fence. */
   by: string;
 }
+
+/** What a message that was sent in vain does next; `attempts`: how many failed so far. */
+export type Postponed = { answer: "again"; inMs: number; attempts: number } | { answer: "used-up"; attempts: number };
 
 /** Another worker owns the CAD, or nobody does: this one must not send or settle. */
 export class NotOwner extends Error {
@@ -63,6 +69,14 @@ export interface OwnedOutbox {
   giveWay(id: string): Promise<string[]>;
   /** Notes that the receiver refused it for now; answers how often it has. */
   refused(id: string): Promise<number>;
+  /**
+   * Notes that it was sent in vain, and lets it rest in its place, past a restart too.
+   * @param waitsMs after the first, second, ... attempt
+   * @param spared how often that may happen without counting as an attempt, and without a rest
+   */
+  postpone(id: string, waitsMs: readonly number[], spared: number): Promise<Postponed>;
+  /** Lets all that rest be tried once before their time; that attempt does not count. */
+  hasten(): Promise<void>;
   /** Records a final state, and answers with those that have become runnable. Throws NotOwner. */
   settle(settlement: Settlement): Promise<string[]>;
   /** Settles what outlived its time while it waited; answers with those that have become runnable. */
@@ -76,23 +90,30 @@ const PAGE = 500;
 /**
  * @param token the lease's; begin and settle are refused without it
  * @param deadKeptMs how long a dead letter is kept
+ * @param keptMs how long any other settled record is
  */
-export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, deadKeptMs: number): OwnedOutbox {
+export function openOwnedOutbox(
+  redis: Redis,
+  keys: OutboxKeys,
+  token: string,
+  deadKeptMs: number,
+  keptMs: number = KEPT_MS,
+): OwnedOutbox {
   const beginScript = script(redis, "outboxBegin", BEGIN, [keys.base, keys.cad]);
   const putBackScript = script(redis, "outboxPutBack", PUT_BACK, [keys.base, keys.cad]);
+  const postponeScript = script(redis, "outboxPostpone", POSTPONE, [keys.base, keys.cad]);
+  const hastenScript = script(redis, "outboxHasten", HASTEN, [keys.base, keys.cad]);
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
   const giveWayScript = script(redis, "outboxGiveWay", GIVE_WAY, [keys.base, keys.cad]);
 
   const settleBatch = batched(async (batch: Settlement[]) => {
     const args = batch.flatMap((s) => [s.id, s.state, s.reason, s.by]);
-    return rows(await settleScript(token, KEPT_MS, deadKeptMs, ...args));
+    return rows(await settleScript(token, keptMs, deadKeptMs, ...args));
   });
 
   return {
-    begin: batched(async (ids: string[]) =>
-      rows(await beginScript(token, KEPT_MS, deadKeptMs, ...ids)).map(parseBegun),
-    ),
+    begin: batched(async (ids: string[]) => rows(await beginScript(token, keptMs, deadKeptMs, ...ids)).map(parseBegun)),
 
     putBack: async (id) => void (await putBackScript(token, id)),
 
@@ -113,6 +134,18 @@ export function openOwnedOutbox(redis: Redis, keys: OutboxKeys, token: string, d
     }),
 
     refused: (id) => redis.hincrby(keys.record(id), "refusals", 1),
+
+    async postpone(id, waitsMs, spared) {
+      const reply = await postponeScript(token, id, spared, ...waitsMs.map((ms) => Math.round(ms * 1000)));
+      const [answer, ...rest] = Array.isArray(reply) ? reply : [];
+      if (answer === "not-owner") throw new NotOwner();
+      if (answer === "used-up") return { answer, attempts: Number(rest[0]) };
+      // One that is gone, or final, is asked about again: begin knows.
+      if (answer === "gone") return { answer: "again", inMs: 0, attempts: 0 };
+      return { answer: "again", inMs: Number(rest[0]) / 1000, attempts: Number(rest[1]) };
+    },
+
+    hasten: async () => void (await hastenScript(token)),
 
     async settle(settlement) {
       const [answer, ...runnable] = await settleBatch(settlement);
@@ -165,6 +198,8 @@ function parseBegun([answer, ...rest]: ScriptReply[]): Begun {
     }
     case "settled":
       return { answer, runnable: rest.map(String) };
+    case "resting":
+      return { answer, inMs: Number(rest[0]) / 1000 };
     case "waiting":
     case "gone":
     case "not-owner":

@@ -7,6 +7,7 @@ import type { Log } from "../../shared/log.ts";
 import type { Receipt } from "../../shared/receipt.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
 import { workerEnv } from "../../worker/config.ts";
+import { loadRoutes } from "../../worker/destinations/routes.ts";
 import { startWorker, type Worker } from "../../worker/lifecycle.ts";
 import { signTokens } from "../demo/tokens.ts";
 import { type Cad, type CadOptions, startCad } from "../simulator/cad.ts";
@@ -76,7 +77,8 @@ export async function startBridge(options: BridgeOptions = {}): Promise<Bridge> 
   async function start(env: Record<string, string> = {}): Promise<Worker> {
     const cadEnv = { CAD_BACKEND_URL: cad.url, CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN, WORKER_PORT: "0" };
     const config = parseConfig(workerEnv, { ...shared, ...cadEnv, ...env }, fromDisk);
-    const started = await startWorker({ config, random: Math.random, log });
+    const destinations = loadRoutes(config, env, fromDisk);
+    const started = await startWorker({ config, destinations, random: Math.random, log });
     atEnd(() => started.stop());
     worker = started;
     return started;

@@ -27,6 +27,7 @@ const WORKER: WorkerHealth = {
   rooms: 0,
   events: {},
   handlers: [],
+  destinations: [],
 };
 const NOW = 1_000_000_000;
 const EMPTY: Backlog = {

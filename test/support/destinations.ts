@@ -1,0 +1,57 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { stringify } from "yaml";
+import { type Bridge, type BridgeOptions, startBridge } from "./bridge.ts";
+import { type Receiver, startReceiver } from "./receiver.ts";
+
+/** A routes file for one test. Its path; written again, it is for the next start of a worker. */
+export function writeRoutes(routes: { destinations: unknown[]; rules: unknown[] }): string {
+  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-routes-"));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const file = join(dir, "routes.yaml");
+  writeFileSync(file, stringify(routes));
+  return file;
+}
+
+/** A receiver that is stopped when the test ends. */
+export async function freshReceiver(): Promise<Receiver> {
+  const receiver = await startReceiver();
+  onTestFinished(() => receiver.stop());
+  return receiver;
+}
+
+interface Given<Id extends string> {
+  bridge: Bridge;
+  receivers: Record<Id, Receiver>;
+  /** The worker's variables: to start another one with. */
+  env: Record<string, string>;
+}
+
+/**
+ * A bridge with a receiver behind each destination, and waits that are short enough for a test.
+ * @param more what a destination has beside its address and secret
+ */
+export async function withDestinations<Id extends string>(
+  ids: readonly Id[],
+  rules: readonly Record<string, unknown>[],
+  more: Record<string, unknown> = {},
+  options: Omit<BridgeOptions, "worker"> & { worker?: Record<string, string> } = {},
+): Promise<Given<Id>> {
+  const pairs = await Promise.all(ids.map(async (id) => [id, await freshReceiver()] as const));
+  const destinations = pairs.map(([id, { url, secret }]) => ({
+    id,
+    url,
+    secret,
+    retry_s: [0.05, 0.1, 0.2, 0.3, 0.5, 1, 2],
+    ...more,
+  }));
+  const env = {
+    ROUTES_FILE: writeRoutes({ destinations, rules: [...rules] }),
+    ALLOW_PRIVATE_DESTINATIONS: "true",
+    ...options.worker,
+  };
+  const bridge = await startBridge({ ...options, worker: env });
+  return { bridge, receivers: Object.fromEntries(pairs) as Record<Id, Receiver>, env };
+}

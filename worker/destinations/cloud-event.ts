@@ -1,0 +1,26 @@
+import { CloudEvent, HTTP } from "cloudevents";
+import type { JournalEntry } from "../../shared/journal/entry.ts";
+import { toIso } from "../../shared/time.ts";
+
+/** What brings forth the events of a bridge. Not the CAD's address: that is nobody's business outside. */
+export const sourceOf = (prefix: string): string => `urn:socket-bridge:${prefix}`;
+
+/**
+ * An entry of the journal as a CloudEvent 1.0 in structured mode: its attributes stand in the body, so that the signature covers
+ * them. `owncommand` is the bridge's command that it is the echo of, `recovered` says that it came late, or not at all.
+ */
+export function toCloudEvent(entry: JournalEntry, source: string, data: unknown): string {
+  const subject = entry.keys.find((key) => key.includes(":"));
+  const event = new CloudEvent({
+    id: entry.id,
+    source,
+    type: entry.event,
+    time: toIso(entry.occurredAt ?? entry.receivedAt),
+    datacontenttype: "application/json",
+    data: data ?? null,
+    ...(subject !== undefined && { subject }),
+    ...(entry.own !== undefined && { owncommand: entry.own }),
+    ...(entry.recovered !== undefined && { recovered: entry.recovered }),
+  });
+  return HTTP.structured(event).body as string;
+}

@@ -1,0 +1,135 @@
+import type { Log } from "../../shared/log.ts";
+import { NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../../shared/outbox/owned.ts";
+import { SealError, type Sealer } from "../../shared/seal.ts";
+import type { Delivered } from "../deliver.ts";
+import { settleSurely } from "../settle.ts";
+import type { DestinationGate, Heard } from "./gate.ts";
+import type { Pace } from "./pace.ts";
+import type { Said } from "./send.ts";
+
+/** If so long passed between asking and sending, this process was frozen: it asks again, ms. */
+const STALE_MS = 1000;
+/** When a message whose payload cannot be opened yet is looked at again, ms. */
+const KEY_REST_MS = 5000;
+/** How often a destination may put one message off by 429 or Retry-After before that counts as an attempt. */
+const MAX_SPARED = 100;
+/** Of a wait, this part at random, so that not all come back at once. */
+const JITTER = 0.2;
+
+export interface DeliverToOptions {
+  /** The destination's id. */
+  destination: string;
+  outbox: OwnedOutbox;
+  gate: DestinationGate;
+  pace: Pace;
+  sealer: Sealer;
+  retryMs: readonly number[];
+  send(body: string): Promise<Said>;
+  onSaid(said: Said): void;
+  /** True as long as this worker surely owns the CAD. */
+  mayEmit(): boolean;
+  signal: AbortSignal;
+  random: () => number;
+  log: Log;
+}
+
+/** Delivers one message to a destination: asks whether it may go, posts it, and notes what became of it. */
+export function createDeliverTo(options: DeliverToOptions): (id: string) => Promise<Delivered> {
+  const { outbox, gate, signal, log } = options;
+
+  async function settle(settlement: Settlement, message: ToSend): Promise<Delivered> {
+    const runnable = await settleSurely(outbox, settlement, options);
+    const { id, state, reason } = settlement;
+    const fields = { message: id, event: message.kind, state, reason: reason || undefined, sends: message.sends };
+    log.info({ destination: options.destination, ...fields }, "settled");
+    return { runnable };
+  }
+
+  async function postpone(id: string, message: ToSend, reason: string, spared: number): Promise<Delivered | "again"> {
+    const waits = options.retryMs.map((ms) => ms * (1 + JITTER * (2 * options.random() - 1)));
+    const next = await outbox.postpone(id, waits, spared);
+    if (next.answer === "used-up")
+      return settle({ id, state: "failed", reason: `${next.attempts} attempts failed; ${reason}`, by: "" }, message);
+    return next.inMs > 0 ? { retryInMs: next.inMs } : "again";
+  }
+
+  /** What follows from what the destination said. */
+  function follow(id: string, message: ToSend, said: Said): Promise<Delivered | "again"> {
+    switch (said.result) {
+      case "ok":
+        return settle({ id, state: "confirmed", reason: "", by: "response" }, message);
+      case "gone":
+        return Promise.resolve("again");
+      case "busy":
+        return postpone(id, message, said.reason, MAX_SPARED);
+      case "failed":
+        return postpone(id, message, said.reason, 0);
+    }
+  }
+
+  async function open(id: string, message: ToSend): Promise<{ text: string } | { next: Promise<Delivered> }> {
+    try {
+      return { text: await options.sealer.open("webhook", id, message.body) };
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+      const { message: reason } = error;
+      if (error.code === "tampered") return { next: settle({ id, state: "failed", reason, by: "" }, message) };
+      log.error(
+        { destination: options.destination, message: id, reason },
+        "a message waits for the key of its payload",
+      );
+      await outbox.putBack(id);
+      return { next: Promise.resolve({ retryInMs: KEY_REST_MS }) };
+    }
+  }
+
+  /** One try, with leave to send. */
+  async function sendOnce(id: string, hear: (heard: Heard) => void): Promise<Delivered | "again"> {
+    await options.pace();
+    const asked = performance.now();
+    const begun = await outbox.begin(id);
+    if (begun.answer === "not-owner") throw new NotOwner();
+    if (begun.answer === "resting") return { retryInMs: begun.inMs };
+    if (begun.answer === "gone") return { runnable: await outbox.giveWay(id) };
+    if (begun.answer !== "send") return { runnable: begun.answer === "settled" ? begun.runnable : [] };
+    const opened = await open(id, begun);
+    if ("next" in opened) return opened.next;
+    if (!options.mayEmit()) throw new NotOwner();
+    if (performance.now() - asked > STALE_MS) return "again";
+    const said = await options.send(opened.text);
+    // The end of the worker cuts its connections: that is no answer.
+    if (signal.aborted && said.result === "failed" && said.unreachable) return { runnable: [] };
+    options.onSaid(said);
+    hear(heardOf(said, begun.keys.join()));
+    return follow(id, begun, said);
+  }
+
+  return async function deliver(id) {
+    for (;;) {
+      const pass = await gate.enter();
+      if (!pass) return { runnable: [] };
+      let heard: Heard = { what: "nothing" };
+      try {
+        const next = await sendOnce(id, (what) => void (heard = what));
+        if (next !== "again") return next;
+      } finally {
+        pass.done(heard);
+      }
+    }
+  };
+}
+
+function heardOf(said: Said, keys: string): Heard {
+  switch (said.result) {
+    case "ok":
+      return { what: "answered" };
+    case "gone":
+      return { what: "gone", reason: said.reason };
+    case "busy":
+      return { what: "busy", inMs: said.inMs, reason: said.reason };
+    case "failed":
+      return said.unreachable
+        ? { what: "unreachable", reason: said.reason }
+        : { what: "failed", keys, reason: said.reason };
+  }
+}

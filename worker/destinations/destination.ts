@@ -1,0 +1,214 @@
+import type { Redis } from "ioredis";
+import type { DestinationBook, DestinationReport, DestinationState } from "../../shared/destinations.ts";
+import { withoutCredentials } from "../../shared/health.ts";
+import type { Log } from "../../shared/log.ts";
+import { destinationKeys } from "../../shared/outbox/keys.ts";
+import { openOutbox } from "../../shared/outbox/outbox.ts";
+import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
+import type { Sealer } from "../../shared/seal.ts";
+import { sleep } from "../../shared/sleep.ts";
+import { createDrain } from "../drain.ts";
+import type { Handler } from "../handlers/handler.ts";
+import { sourceOf } from "./cloud-event.ts";
+import { createDeliverTo } from "./deliver.ts";
+import { createDestinationGate } from "./gate.ts";
+import { toDestination } from "./handler.ts";
+import { createPace } from "./pace.ts";
+import { createLocalQueue } from "./queue.ts";
+import type { Destination } from "./routes.ts";
+import { createSender, type Said } from "./send.ts";
+
+/** How many requests go to one destination at once; none of them share a unit or an incident. */
+const PLACES = 64;
+/** How long what was delivered is known by its id, ms: longer than an entry is handled again after a crash. */
+const DELIVERED_KEPT_MS = 3_600_000;
+/** How long a failing destination is left alone before it is tried again, ms at most. */
+const PAUSE_TO_MS = 300_000;
+const ASK_MS = 1000;
+
+export interface DestinationOptions {
+  destination: Destination;
+  config: { REDIS_PREFIX: string; ALLOW_PRIVATE_DESTINATIONS: boolean; DESTINATION_BACKLOG: number };
+  redis: Redis;
+  book: DestinationBook;
+  sealer: Sealer;
+  token: string;
+  deadKeptMs: number;
+  mayEmit(): boolean;
+  /** Something that the worker tells of it has changed. */
+  onChange(): void;
+  signal: AbortSignal;
+  random: () => number;
+  log: Log;
+}
+
+/** One destination: its handler fills its outbox, and what is in there is posted to it. */
+export interface RunningDestination {
+  handler: Handler;
+  report(): DestinationReport;
+  /** Until the signal aborts and nothing is in flight any more. */
+  run(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function startDestination(options: DestinationOptions): RunningDestination {
+  const { destination, config, redis, sealer, book, signal, random, log } = options;
+  const { id } = destination;
+  const keys = destinationKeys(config.REDIS_PREFIX, id);
+  const outbox = openOwnedOutbox(redis, keys, options.token, options.deadKeptMs, DELIVERED_KEPT_MS);
+  const counts = createCounts();
+  const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, PLACES);
+
+  const gate = createDestinationGate({
+    places: PLACES,
+    pauseFromMs: destination.retryMs[0] ?? PAUSE_TO_MS,
+    pauseToMs: PAUSE_TO_MS,
+    onChange(state) {
+      const fields = { destination: id, reason: state.reason || undefined };
+      if (state.state === "ok") log.info(fields, "a destination gets its events again");
+      else log.warn({ ...fields, state: state.state }, "a destination gets no events for now");
+      if (state.state === "ok") recovered();
+      keeper.changed();
+      options.onChange();
+    },
+    signal,
+    random,
+  });
+  const keeper = createKeeper(book, id, gate, signal);
+  const deliver = createDeliverTo({
+    destination: id,
+    outbox,
+    gate,
+    pace: createPace(destination.rate),
+    sealer,
+    retryMs: destination.retryMs,
+    send: sender.send,
+    onSaid: counts.said,
+    mayEmit: options.mayEmit,
+    signal,
+    random,
+    log,
+  });
+  const queue = createLocalQueue((message) => drain.onJob(message));
+  const drain = createDrain({ outbox, queue, deliver, isOpen: gate.isOpen, signal, log });
+
+  /** What rests since the destination failed is tried at once, and not in hours. */
+  function recovered(): void {
+    outbox.hasten().then(drain.wake, () => undefined);
+  }
+
+  return {
+    handler: toDestination({
+      destination,
+      outbox: openOutbox(redis, keys, config.DESTINATION_BACKLOG),
+      sealer,
+      source: sourceOf(config.REDIS_PREFIX),
+      onRunnable: (message) => void queue.add([message]),
+      onFilterError(error) {
+        const name = error instanceof Error ? error.name : "unknown";
+        if (counts.filterFailed() === 1)
+          log.warn({ destination: id, reason: name }, "a filter cannot tell, which counts as no; told once");
+      },
+    }),
+    report: () => ({
+      id,
+      url: withoutCredentials(destination.url),
+      ...shown(gate.state()),
+      in_flight: gate.running(),
+      ...counts.report(),
+    }),
+    async run() {
+      await keeper.load();
+      await Promise.all([drain.run(), keeper.run()]);
+    },
+    close: sender.close,
+  };
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+const shown = ({ state, reason, since, until }: DestinationState) => ({
+  state,
+  reason: reason || null,
+  since: state === "ok" ? null : iso(since),
+  until: state === "paused" ? iso(until) : null,
+});
+
+/** What a destination said so far. */
+function createCounts() {
+  const counted = {
+    delivered: 0,
+    failed_attempts: 0,
+    filter_errors: 0,
+    last_success: null as string | null,
+    last_error: null as string | null,
+    last_error_at: null as string | null,
+  };
+  return {
+    said(said: Said): void {
+      if (said.result === "ok") {
+        counted.delivered += 1;
+        counted.last_success = iso(Date.now());
+        return;
+      }
+      counted.failed_attempts += 1;
+      counted.last_error = said.reason;
+      counted.last_error_at = iso(Date.now());
+    },
+    filterFailed: () => (counted.filter_errors += 1),
+    report: () => ({ ...counted }),
+  };
+}
+
+/** Keeps a gate's state in Redis, for the next owner, and asks there whether somebody enabled the destination. */
+function createKeeper(
+  book: DestinationBook,
+  id: string,
+  gate: ReturnType<typeof createDestinationGate>,
+  signal: AbortSignal,
+) {
+  let unsaved = false;
+  let enables: number | undefined;
+  let wake = new AbortController();
+
+  async function look(): Promise<void> {
+    if (unsaved) {
+      unsaved = false;
+      try {
+        enables = await book.save(id, gate.state());
+      } catch (error) {
+        unsaved = true;
+        throw error;
+      }
+    } else if (gate.state().state !== "ok") {
+      const now = await book.enabled(id);
+      if (enables !== undefined && now > enables) gate.enable();
+      enables = now;
+    }
+  }
+
+  return {
+    changed() {
+      unsaved = true;
+      wake.abort();
+    },
+    async load() {
+      while (!signal.aborted) {
+        try {
+          enables = await book.enabled(id);
+          return gate.begin(await book.load(id));
+        } catch {
+          await sleep(ASK_MS, signal);
+        }
+      }
+    },
+    async run() {
+      while (!signal.aborted) {
+        wake = new AbortController();
+        if (!unsaved) await sleep(ASK_MS, AbortSignal.any([signal, wake.signal]));
+        // What Redis does not take now is written with the next look.
+        await look().catch(() => sleep(ASK_MS, signal));
+      }
+    },
+  };
+}

@@ -1,0 +1,79 @@
+import type { DestinationReport } from "../../shared/destinations.ts";
+import { destinationKeys } from "../../shared/outbox/keys.ts";
+import { sleep } from "../../shared/sleep.ts";
+import type { Handler } from "../handlers/handler.ts";
+import { type DestinationOptions, startDestination } from "./destination.ts";
+import type { Destination } from "./routes.ts";
+
+const AGAIN_MS = 5000;
+
+export interface DestinationsOptions extends Omit<DestinationOptions, "destination"> {
+  destinations: readonly Destination[];
+}
+
+/** All services that the CAD's events go to. None of them touches another. */
+export interface Destinations {
+  handlers: Handler[];
+  reports(): DestinationReport[];
+  /** Until the signal aborts and nothing is in flight any more. */
+  run(): Promise<void>;
+  /** Cuts what is still in flight. */
+  close(): Promise<void>;
+}
+
+export function startDestinations(options: DestinationsOptions): Destinations {
+  const { destinations, book, signal, log } = options;
+  const all = destinations.map((destination) => startDestination({ ...options, destination }));
+  let removed: DestinationReport[] = [];
+
+  /** What is left of destinations that are in no route any more is kept, and told. */
+  async function lookForRemoved(): Promise<void> {
+    const known = new Set(destinations.map((d) => d.id));
+    await book.add([...known]);
+    const left: DestinationReport[] = [];
+    for (const id of (await book.ids()).filter((one) => !known.has(one))) {
+      const keys = destinationKeys(options.config.REDIS_PREFIX, id);
+      const [waiting, dead] = await Promise.all([options.redis.zcard(keys.open), options.redis.zcard(keys.dead)]);
+      if (waiting + dead === 0) await book.remove(id);
+      else left.push(leftOf(id, waiting, dead));
+    }
+    removed = left;
+    for (const { id, reason } of left)
+      log.warn({ destination: id, reason }, "a destination was removed, and something is left of it");
+    if (left.length > 0) options.onChange();
+  }
+
+  async function keepLooking(): Promise<void> {
+    while (!signal.aborted) {
+      const found = await lookForRemoved().then(
+        () => true,
+        () => false,
+      );
+      if (found) return;
+      await sleep(AGAIN_MS, signal);
+    }
+  }
+
+  return {
+    handlers: all.map((one) => one.handler),
+    reports: () => [...all.map((one) => one.report()), ...removed],
+    run: async () => void (await Promise.all([keepLooking(), ...all.map((one) => one.run())])),
+    close: async () => void (await Promise.all(all.map((one) => one.close()))),
+  };
+}
+
+const leftOf = (id: string, waiting: number, dead: number): DestinationReport => ({
+  id,
+  url: "",
+  state: "removed",
+  reason: `it is in no route any more, and ${waiting} messages for it wait, beside ${dead} dead letters: put it back to deliver them`,
+  since: null,
+  until: null,
+  in_flight: 0,
+  delivered: 0,
+  failed_attempts: 0,
+  filter_errors: 0,
+  last_success: null,
+  last_error: null,
+  last_error_at: null,
+});

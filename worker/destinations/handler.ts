@@ -1,0 +1,68 @@
+import type { JournalEntry } from "../../shared/journal/entry.ts";
+import type { Outbox } from "../../shared/outbox/outbox.ts";
+import { RedisFault } from "../../shared/redis.ts";
+import type { Sealer } from "../../shared/seal.ts";
+import type { Handler } from "../handlers/handler.ts";
+import { toCloudEvent } from "./cloud-event.ts";
+import type { Destination } from "./routes.ts";
+import { matches, onceKey, pick, type Rule } from "./rule.ts";
+
+export interface ToDestinationOptions {
+  destination: Pick<Destination, "id" | "rules">;
+  outbox: Pick<Outbox, "append">;
+  sealer: Sealer;
+  /** The source of its events. */
+  source: string;
+  /** It can be sent now. */
+  onRunnable(id: string): void;
+  /** A filter could not tell. */
+  onFilterError(error: unknown): void;
+}
+
+/**
+ * Puts what is for a destination into its outbox. An entry's id is the message's id too, so that an entry that comes again, after
+ * a crash, is no second message.
+ */
+export function toDestination(options: ToDestinationOptions): Handler {
+  const { destination, outbox, sealer, source } = options;
+
+  /** The rule by which it goes out: the first that matches. A filter that cannot tell says no. */
+  function ruleFor(entry: JournalEntry, onError: (error: unknown) => void): Rule | undefined {
+    return destination.rules.find((rule) => {
+      try {
+        return matches(rule, entry);
+      } catch (error) {
+        onError(error);
+        return false;
+      }
+    });
+  }
+
+  return {
+    name: `to:${destination.id}`,
+    what: `what the routes have for ${destination.id}, into its outbox`,
+    wants: (entry) => ruleFor(entry, options.onFilterError) !== undefined,
+    async handle(entry) {
+      const rule = ruleFor(entry, () => undefined);
+      if (!rule) return;
+      const { id, event, keys, payload } = entry;
+      const data = rule.fields ? pick(payload, rule.fields) : payload;
+      const appended = await outbox.append({
+        id,
+        kind: event,
+        keys,
+        body: await sealer.seal("webhook", id, toCloudEvent(entry, source, data)),
+        user: "bridge",
+        role: "admin",
+        fingerprints: [id],
+        latestWins: false,
+        ttlSeconds: undefined,
+        idempotencyKey: undefined,
+        ...(rule.once && { once: onceKey(event, payload, rule.once) }),
+      });
+      // Nothing of the entry's fault: it waits in the journal until there is room.
+      if (appended.outcome === "full") throw new RedisFault("full");
+      if (appended.outcome === "accepted" && appended.runnable) options.onRunnable(id);
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import { createHash } from "node:crypto";
+import type { JournalEntry } from "../../shared/journal/entry.ts";
+import type { Filter } from "./filter.ts";
+
+/** Which of the CAD's events a destination gets, and how much of each. */
+export interface Rule {
+  /** Names of events, with `*` for any part of one. */
+  events: readonly string[];
+  filter: Filter | undefined;
+  /** Whether it takes events that the bridge's own commands brought about. */
+  ownEchoes: boolean;
+  /** The only fields of the payload that go out; all of it if undefined. */
+  fields: readonly string[] | undefined;
+  /** Of the events with the same values in these fields, only the first goes out. */
+  once: readonly string[] | undefined;
+}
+
+const escaped = (text: string) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&");
+
+/** Whether an event's name fits a pattern in which `*` stands for any text. */
+export const fits = (pattern: string, event: string): boolean =>
+  new RegExp(`^${pattern.split(/\*+/).map(escaped).join(".*")}$`, "s").test(event);
+
+/**
+ * True for what the rule sends out. A payload that did not parse is never sent: no service could rely on what is in it. It stays
+ * in the journal. Throws what the filter throws.
+ */
+export function matches(rule: Rule, entry: JournalEntry): boolean {
+  if (entry.kind === "malformed") return false;
+  if (entry.own !== undefined && !rule.ownEchoes) return false;
+  return rule.events.some((pattern) => fits(pattern, entry.event)) && (rule.filter?.(entry) ?? true);
+}
+
+const own = (value: unknown, key: string): unknown =>
+  typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
+
+const valueOf = (payload: unknown, path: string): unknown => path.split(".").reduce(own, payload);
+
+/** The payload with nothing but the fields of these dotted paths; what it lacks is left out. */
+export function pick(payload: unknown, fields: readonly string[]): Record<string, unknown> {
+  const picked: Record<string, unknown> = {};
+  for (const path of fields) {
+    const value = valueOf(payload, path);
+    if (value === undefined) continue;
+    const steps = path.split(".");
+    const last = steps.pop() ?? "";
+    let at = picked;
+    for (const step of steps) {
+      const inner = own(at, step);
+      const next = typeof inner === "object" && inner !== null ? { ...inner } : {};
+      at[step] = next;
+      at = next;
+    }
+    at[last] = value;
+  }
+  return picked;
+}
+
+/**
+ * What is the same for events of which a rule sends one only: the event and the values of the fields. An id may have become a
+ * number on its way, and a field that is missing or null has no value.
+ */
+export function onceKey(event: string, payload: unknown, fields: readonly string[]): string {
+  const values = fields.map((path) => {
+    const value = valueOf(payload, path) ?? null;
+    return [path, typeof value === "number" ? String(value) : value];
+  });
+  return createHash("sha256")
+    .update(JSON.stringify([event, values]))
+    .digest("base64url");
+}
