@@ -102,16 +102,19 @@ export function remoteKeys(url: string, deps: { now: () => number; log: Log }): 
   }
   const find: JWTVerifyGetKey = async (header, token) => {
     await refresh();
-    try {
-      return await keySet(header, token);
-    } catch (error) {
-      if (error instanceof Problem || error instanceof errors.JOSEError) throw error;
-      log.warn({ reason: why(error) }, "a key of JWKS_URL cannot be used");
-      throw new errors.JWKSNoMatchingKey();
-    }
+    return await keySet(header, token);
   };
   return {
-    verify: async (token, options) => (await jwtVerify(token, find, { ...options, algorithms: ALGORITHMS })).payload,
+    async verify(token, options) {
+      try {
+        return (await jwtVerify(token, find, { ...options, algorithms: ALGORITHMS })).payload;
+      } catch (error) {
+        if (error instanceof Problem || error instanceof errors.JOSEError) throw error;
+        // Such as an RSA key of less than 2048 bits.
+        log.warn({ reason: why(error) }, "a key of JWKS_URL cannot be used");
+        throw new errors.JWKSInvalid();
+      }
+    },
     goodUntil: () => fetchedAt + KEY_SET_TIMES.good,
   };
 }

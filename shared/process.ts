@@ -1,12 +1,16 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { type Config, ConfigError, type EnvSchema, EX_CONFIG, helpText, parseConfig } from "./config.ts";
 import { createLog, type Log } from "./log.ts";
 import type { LogLevel } from "./log-levels.ts";
-import type { ReadSecret } from "./secret-files.ts";
+import { MAX_SECRET_BYTES, type ReadSecret, UnfitFile } from "./secret-files.ts";
 import { withDeadline } from "./sleep.ts";
 
-/** Where the secrets are that come from files. */
-export const fromDisk: ReadSecret = (path) => readFileSync(path, "utf8");
+/** Where the secrets are that come from files. What is no plain file could be waited for without end. */
+export const fromDisk: ReadSecret = (path) => {
+  const found = statSync(path);
+  if (!found.isFile() || found.size > MAX_SECRET_BYTES) throw new UnfitFile("is not a plain file of at most 64 KiB");
+  return readFileSync(path, "utf8");
+};
 
 /** How long a process may take to stop, ms. */
 const STOP_MS = 9500;

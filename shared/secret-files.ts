@@ -1,20 +1,24 @@
-/** Reads a file of a secret. Throws what `node:fs` throws. */
+/** Reads a file of a secret. Throws UnfitFile, or what `node:fs` throws. */
 export type ReadSecret = (path: string) => string;
 
-class EmptyFile extends Error {
-  override name = "EmptyFile";
+/** A file that can be read, but is none for a secret; the message goes on after "the file that it names". */
+export class UnfitFile extends Error {
+  override name = "UnfitFile";
 }
+
+/** Larger than any secret, in bytes. */
+export const MAX_SECRET_BYTES = 64 * 1024;
 
 /** What a file of a secret holds, without the line break at its end. Throws if that is nothing but white space. */
 export function readSecretFile(path: string, read: ReadSecret): string {
   const text = read(path).replace(/\r?\n$/, "");
-  if (text.trim() === "") throw new EmptyFile("the file is empty");
+  if (text.trim() === "") throw new UnfitFile("is empty");
   return text;
 }
 
 /** Why a file could not be used, in words that hold neither its path nor anything of what it holds. */
 export function whyUnreadable(error: unknown): string {
-  if (error instanceof EmptyFile) return "is empty";
+  if (error instanceof UnfitFile) return error.message;
   const { code } = error as { code?: unknown };
   return `cannot be read${typeof code === "string" ? ` (${code})` : ""}`;
 }

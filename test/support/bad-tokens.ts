@@ -1,4 +1,4 @@
-import { type CryptoKey, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
+import { type CryptoKey, exportJWK, generateKeyPair, importSPKI, SignJWT, UnsecuredJWT } from "jose";
 import type { Role } from "../../shared/roles.ts";
 import type { IdentityProvider, SigningKey } from "./identity-provider.ts";
 
@@ -80,6 +80,7 @@ export async function providerTokens(provider: IdentityProvider): Promise<TokenK
     crew: await provider.addKey("EdDSA"),
   };
   const stranger = await provider.addKey("RS256", false);
+  const own = await importSPKI(stranger.pem, "RS256", { extractable: true }).then(exportJWK);
   const others = [await provider.addKey("PS256"), await provider.addKey("ES384")];
   return {
     good: (role, more) => keys[role].sign({ ...goodClaims(role), ...more }),
@@ -90,6 +91,7 @@ export async function providerTokens(provider: IdentityProvider): Promise<TokenK
         ...(await badClaims(claims, (given) => keys[role].sign(given))),
         "a key that nobody published": await stranger.sign(claims),
         "a published key's id, another key": await signer(stranger.key, "RS256", { kid })(claims),
+        "a key that it brings along": await signer(stranger.key, "RS256", { kid, jwk: own, jku: provider.url })(claims),
         "the public key as an HMAC secret": await signer(bytes(pem), "HS256", { kid })(claims),
         "the public key as an HMAC secret, HS512": await signer(bytes(pem), "HS512", { kid })(claims),
         ...Object.fromEntries(

@@ -21,6 +21,8 @@ export interface IdentityProvider {
   requests(): number;
   /** A new key; in the set at once, unless it is not to be. */
   addKey(alg: PublicAlgorithm, published?: boolean): Promise<SigningKey>;
+  /** Adds to the set what this file would never make. */
+  publish(jwk: JWK & { kid: string }): void;
   removeKey(key: SigningKey): void;
   /** What it answers instead of the set: a status with that body, or nothing at all. */
   answer(how: "keys" | "nothing" | { status: number; body: string }): void;
@@ -50,6 +52,7 @@ export async function startIdentityProvider(): Promise<IdentityProvider> {
       if (publish) published.set(kid, { ...(await exportJWK(publicKey)), kid, alg, use: "sig" });
       return { kid, alg, pem: await exportSPKI(publicKey), key: privateKey, sign: signer(privateKey, alg, kid) };
     },
+    publish: (jwk) => void published.set(jwk.kid, jwk),
     removeKey: ({ kid }) => void published.delete(kid),
     answer: (next) => void (how = next),
     async stop() {

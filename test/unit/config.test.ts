@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
+import { functionsEnv } from "../../functions/config.ts";
 import { ConfigError, describeConfig, env, helpText, parseConfig } from "../../shared/config.ts";
 import { fromDisk } from "../../shared/process.ts";
 
@@ -48,7 +49,7 @@ describe("a secret from a file", () => {
     const bad = {
       "PASSWORD_FILE: the file that it names is empty": { PASSWORD_FILE: file(" \n") },
       "PASSWORD_FILE: the file that it names cannot be read (ENOENT)": { PASSWORD_FILE: "/canary/secret" },
-      "PASSWORD_FILE: the file that it names cannot be read (EISDIR)": { PASSWORD_FILE: tmpdir() },
+      "PASSWORD_FILE: the file that it names is not a plain file of at most 64 KiB": { PASSWORD_FILE: tmpdir() },
       "PASSWORD: must have at least 8 characters": { PASSWORD_FILE: file("canary\n") },
       "PASSWORD: is set, and so is PASSWORD_FILE; set one of them": {
         PASSWORD: "canary canary",
@@ -57,6 +58,13 @@ describe("a secret from a file", () => {
     };
     for (const [problem, environment] of Object.entries(bad))
       expect(problems({ ...environment, A: "a" })).toEqual([problem]);
+  });
+
+  test("one that has no end, or is too large for a secret, is not read", () => {
+    for (const PASSWORD_FILE of ["/dev/zero", file("x".repeat(65_537))])
+      expect(problems({ PASSWORD_FILE, A: "a" })).toEqual([
+        "PASSWORD_FILE: the file that it names is not a plain file of at most 64 KiB",
+      ]);
   });
 
   test("is refused on a host that has no files, and ignored for what is no secret", () => {
@@ -109,4 +117,39 @@ test("help and the README's table say what may come from a file, and what to cho
     { name: "PLAIN", fallback: "x", description: "No secret." },
   ]);
   expect(helpText("It.", schema, false)).not.toContain("_FILE");
+});
+
+describe("how the functions know a good token", () => {
+  const JWT_SECRET = "x".repeat(32);
+  const JWKS_URL = "https://identity.example/keys";
+  const wrong = (given: Record<string, string>) => {
+    try {
+      parseConfig(functionsEnv, { REDIS_URL: "redis://localhost", ...given }, fromDisk);
+      return "";
+    } catch (error) {
+      return error instanceof ConfigError ? error.problems.join("; ") : String(error);
+    }
+  };
+  const url = "JWKS_URL: must be an https:// URL without a password; http:// only for this machine itself";
+  test.each([
+    [{ JWT_SECRET }, ""],
+    [{ JWT_SECRET, JWT_SECRET_PREVIOUS: "y".repeat(32) }, ""],
+    [{ JWKS_URL, JWT_AUDIENCE: "a", JWT_ISSUER: "i", JWT_CLOCK_TOLERANCE_S: "5", ORG: "o" }, ""],
+    [{ JWKS_URL: "http://localhost:1/keys" }, ""],
+    [{ JWKS_URL: "http://[::1]/keys" }, ""],
+    [{}, "JWT_SECRET: is not set, and neither is JWKS_URL; set one of them"],
+    [{ JWT_SECRET: "" }, "JWT_SECRET: is not set, and neither is JWKS_URL; set one of them"],
+    [{ JWT_SECRET, JWKS_URL }, "JWT_SECRET: is set, and so is JWKS_URL; set one of them"],
+    [{ JWKS_URL, JWT_SECRET_PREVIOUS: "y".repeat(32) }, "JWT_SECRET_PREVIOUS: means nothing without JWT_SECRET"],
+    [{ JWT_SECRET, JWT_SECRET_PREVIOUS: "short" }, "JWT_SECRET_PREVIOUS: must have at least 32 characters"],
+    [{ JWKS_URL: "http://identity.example/keys" }, url],
+    [{ JWKS_URL: "http://localhost.evil.example/keys" }, url],
+    [{ JWKS_URL: "https://user:canary@identity.example/keys" }, url],
+    [{ JWKS_URL: "file:///etc/passwd" }, url],
+    [{ JWKS_URL: "keys" }, url],
+  ])("%j: %s", (given, problem) => expect(wrong(given)).toBe(problem));
+
+  test.each(["-1", "301", "1.5", "x"])("a clock tolerance of %s s is refused", (JWT_CLOCK_TOLERANCE_S) => {
+    expect(wrong({ JWT_SECRET, JWT_CLOCK_TOLERANCE_S })).toMatch(/^JWT_CLOCK_TOLERANCE_S: /);
+  });
 });

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign as signBytes } from "node:crypto";
 import { SignJWT, UnsecuredJWT } from "jose";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createAuthenticate } from "../../functions/auth.ts";
@@ -78,6 +79,27 @@ describe("a key set", () => {
     expect((await ask(good)).userId).toBe("u");
     expect(provider.requests()).toBe(2);
   });
+});
+
+test("a key that cannot be used, or that is no public key, opens nothing and breaks nothing", async () => {
+  const { provider, lines, ask } = await start();
+  const good = await provider.addKey("ES256");
+  const weak = generateKeyPairSync("rsa", { modulusLength: 1024 });
+  provider.publish({ ...weak.publicKey.export({ format: "jwk" }), kid: "weak", alg: "RS256" });
+  provider.publish({ kty: "EC", crv: "P-256", x: "AA", y: "AA", kid: "broken", alg: "ES256" });
+  provider.publish({ kty: "oct", k: Buffer.from("s".repeat(32)).toString("base64url"), kid: "secret", alg: "HS256" });
+  const [header, payload] = [{ alg: "RS256", kid: "weak" }, CLAIMS].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString("base64url"),
+  );
+  const signature = signBytes("sha256", Buffer.from(`${header}.${payload}`), weak.privateKey).toString("base64url");
+  const hmac = new SignJWT(CLAIMS).setProtectedHeader({ alg: "HS256", kid: "secret" });
+  const broken = new SignJWT(CLAIMS).setProtectedHeader({ alg: "ES256", kid: "broken" });
+  await expect(ask(`${header}.${payload}.${signature}`)).rejects.toMatchObject(REFUSED);
+  await expect(ask(await hmac.sign(new TextEncoder().encode("s".repeat(32))))).rejects.toMatchObject(REFUSED);
+  await expect(ask(await broken.sign(good.key))).rejects.toMatchObject(REFUSED);
+  expect((await ask(await good.sign(CLAIMS))).userId).toBe("u");
+  const warnings = lines.filter((line) => line.message === "a key of JWKS_URL cannot be used");
+  expect(warnings).toHaveLength(2);
 });
 
 test("a provider that comes back is asked again, and opens for what it signed meanwhile", async () => {
