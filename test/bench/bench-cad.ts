@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { CharacterName } from "../simulator/characters.ts";
-import type { Arrivals, CadQuestions } from "./cad.ts";
+import type { Arrivals, Broadcast, CadQuestions } from "./cad.ts";
 import { type Helper, startHelper } from "./helper.ts";
 import { CAD_TOKEN, helperScript, type Rig } from "./rig.ts";
 
@@ -11,10 +11,12 @@ export interface BenchCad {
   arrivals(): Promise<Arrivals>;
   count(): Promise<number>;
   forget(): Promise<void>;
+  broadcast(what: Broadcast): Promise<void>;
   stop(): Promise<void>;
 }
 
 const ASK_WITHIN_MS = 20_000;
+const BROADCAST_WITHIN_MS = 60_000;
 
 /** @param port 0 takes a free one */
 export async function startBenchCad(rig: Rig, character: CharacterName, port = 0): Promise<BenchCad> {
@@ -29,6 +31,7 @@ export async function startBenchCad(rig: Rig, character: CharacterName, port = 0
     arrivals: () => helper.ask("arrivals", null, ASK_WITHIN_MS),
     count: () => helper.ask("count", null, ASK_WITHIN_MS),
     forget: async () => void (await helper.ask("forget", null, ASK_WITHIN_MS)),
+    broadcast: async (what) => void (await helper.ask("broadcast", what, BROADCAST_WITHIN_MS)),
     stop: helper.stop,
   };
 }

@@ -5,6 +5,7 @@ import { measureAccept } from "./accept.ts";
 import { measureDrain } from "./drain.ts";
 import { measureEdge } from "./edge.ts";
 import { describeEnvironment } from "./environment.ts";
+import { measureEvents } from "./events.ts";
 import { measureLatency } from "./latency.ts";
 import { measureMemory } from "./memory.ts";
 import { FULL, type Plan, QUICK } from "./plan.ts";
@@ -49,6 +50,11 @@ const MEASUREMENTS: readonly Measurement[] = [
     name: "times",
     what: "connection, emission, ready again",
     measure: (rig, plan, say) => measureTimes(rig, plan.times, say),
+  },
+  {
+    name: "events",
+    what: "the CAD's event in a handler, and at 8 destinations, p50 and p99, and events/s",
+    measure: (rig, plan, say) => measureEvents(rig, plan.events, say),
   },
   {
     name: "edge",

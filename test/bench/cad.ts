@@ -2,7 +2,9 @@ import { z } from "zod";
 import { startCad } from "../simulator/cad.ts";
 import { CHARACTERS } from "../simulator/characters.ts";
 import { nowMs } from "./clock.ts";
+import { statusBody } from "./fleet.ts";
 import { serve } from "./helper.ts";
+import { sleepUntil } from "./load.ts";
 
 /** When each command came for the first time, by its id, and whether any came out of order. */
 export interface Arrivals {
@@ -12,6 +14,16 @@ export interface Arrivals {
   violations: number;
 }
 
+/** Unit statuses, one unit after the other, each with when it was due. */
+export interface Broadcast {
+  count: number;
+  /** Infinity is told as null: as fast as it goes. */
+  perSecond: number | null;
+}
+export const BROADCAST_EVENT = "unit:status:updated";
+/** In one go, before the sockets are let write. */
+const CHUNK = 50;
+
 /** The simulator as a process that answers at once, and whose ledger has the clock of this bench. */
 export type CadQuestions = {
   url: { takes: null; answers: string };
@@ -19,6 +31,8 @@ export type CadQuestions = {
   arrivals: { takes: null; answers: Arrivals };
   count: { takes: null; answers: number };
   forget: { takes: null; answers: null };
+  /** Resolves when all of it was broadcast. */
+  broadcast: { takes: Broadcast; answers: null };
 };
 
 if (import.meta.main) {
@@ -43,6 +57,17 @@ if (import.meta.main) {
       }
       const { duplicates, violations } = cad.ledger.summary();
       return { ids, atMs, duplicates, violations };
+    },
+    async broadcast({ count, perSecond }) {
+      const began = nowMs();
+      for (let n = 0; n < count; n += 1) {
+        const dueMs = perSecond === null ? nowMs() : began + (n * 1000) / perSecond;
+        if (perSecond !== null) await sleepUntil(dueMs);
+        else if (n % CHUNK === 0) await new Promise(setImmediate);
+        const { unit_id: unitId, status } = statusBody(n, 1);
+        cad.broadcast(BROADCAST_EVENT, { unitId, status, dueMs });
+      }
+      return null;
     },
     forget() {
       cad.ledger.clear();

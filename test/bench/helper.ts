@@ -26,7 +26,7 @@ const READY = 0;
 export async function startHelper<Q extends Questions>(
   script: string,
   output: string,
-  env: Readonly<Record<string, string>> = {},
+  env: Readonly<Record<string, string | undefined>> = {},
 ): Promise<Helper<Q>> {
   const file = openSync(output, "a");
   const child = fork(script, { env: { ...process.env, ...env }, stdio: ["ignore", file, file, "ipc"] });

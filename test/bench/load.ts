@@ -99,7 +99,7 @@ const never = new Int32Array(new SharedArrayBuffer(4));
  * Sleeps in the kernel, because timers are only good to a millisecond, and a busy loop would take a core from what is
  * measured; then lets what was answered meanwhile be read.
  */
-async function sleepUntil(at: number): Promise<void> {
+export async function sleepUntil(at: number): Promise<void> {
   Atomics.wait(never, 0, 0, Math.max(0, at - nowMs()));
   await new Promise(setImmediate);
 }

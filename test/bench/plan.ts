@@ -5,6 +5,7 @@ export interface Plan {
   drain: { commands: number; rounds: number };
   memory: { backlogs: readonly number[]; settleMs: number };
   times: { reconnects: number; starts: number; singles: number; cadAwayMs: readonly number[] };
+  events: { rounds: number; seconds: number; warmUpSeconds: number; burst: number };
   edge: { clients: readonly number[]; rounds: number; seconds: number };
 }
 
@@ -14,6 +15,7 @@ export const FULL: Plan = {
   drain: { commands: 20_000, rounds: 3 },
   memory: { backlogs: [0, 10_000, 100_000], settleMs: 2500 },
   times: { reconnects: 10, starts: 3, singles: 100, cadAwayMs: [500, 2000, 8000] },
+  events: { rounds: 3, seconds: 2, warmUpSeconds: 5, burst: 10_000 },
   edge: { clients: [1, 16], rounds: 3, seconds: 1 },
 };
 
@@ -23,5 +25,6 @@ export const QUICK: Plan = {
   drain: { commands: 10_000, rounds: 1 },
   memory: { backlogs: [0, 30_000], settleMs: 1500 },
   times: { reconnects: 3, starts: 1, singles: 50, cadAwayMs: [500, 2000] },
+  events: { rounds: 1, seconds: 2, warmUpSeconds: 2, burst: 4000 },
   edge: { clients: [16], rounds: 1, seconds: 1 },
 };

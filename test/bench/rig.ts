@@ -96,6 +96,18 @@ function bridgeEnv(redis: OwnRedis): Record<string, string | undefined> {
   };
 }
 
+/** The same of a worker. */
+export const workerEnvironment = (rig: Rig, cadUrl: string, port: number): Record<string, string | undefined> => ({
+  ...bridgeEnv(rig.redis),
+  CAD_BACKEND_URL: cadUrl,
+  CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN,
+  CAD_CONFIRM: undefined,
+  CAD_CONFIRM_TIMEOUT_MS: undefined,
+  WORKER_INSTANCE: "bench",
+  WORKER_PORT: String(port),
+  WORKER_HOST: "127.0.0.1",
+});
+
 export const CAD_TOKEN = randomBytes(24).toString("base64url");
 
 export interface BenchWorker extends RunningProcess {
@@ -115,17 +127,7 @@ export async function startWorker(
     name: "worker",
     script: script("worker/main.ts"),
     output: join(rig.dir, "worker.log"),
-    env: {
-      ...env,
-      ...bridgeEnv(rig.redis),
-      CAD_BACKEND_URL: cadUrl,
-      CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN,
-      CAD_CONFIRM: undefined,
-      CAD_CONFIRM_TIMEOUT_MS: undefined,
-      WORKER_INSTANCE: "bench",
-      WORKER_PORT: String(port),
-      WORKER_HOST: "127.0.0.1",
-    },
+    env: { ...env, ...workerEnvironment(rig, cadUrl, port) },
   });
   return Object.assign(running, {
     url,

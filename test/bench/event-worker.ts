@@ -1,0 +1,35 @@
+import { z } from "zod";
+import { parseConfig } from "../../shared/config.ts";
+import { createLog } from "../../shared/log.ts";
+import { fromDisk } from "../../shared/process.ts";
+import { workerEnv } from "../../worker/config.ts";
+import { loadRoutes } from "../../worker/destinations/routes.ts";
+import { startWorker } from "../../worker/lifecycle.ts";
+import { BROADCAST_EVENT } from "./cad.ts";
+import { createEventClock, type TakerQuestions } from "./event-times.ts";
+import { serve } from "./helper.ts";
+
+/** A worker as it is, with one handler more, which notes when it gets an event. */
+if (import.meta.main) {
+  const { log } = createLog({ name: "worker", level: "warn" });
+  const clock = createEventClock();
+  const due = z.object({ dueMs: z.number() });
+  const config = parseConfig(workerEnv, process.env, fromDisk);
+  await startWorker({
+    config,
+    destinations: loadRoutes(config, process.env, fromDisk),
+    handlers: [
+      {
+        name: "bench",
+        what: "notes when it gets an event",
+        wants: (entry) => entry.event === BROADCAST_EVENT,
+        async handle({ payload }) {
+          clock.came("handler", due.parse(payload).dueMs);
+        },
+      },
+    ],
+    random: Math.random,
+    log,
+  });
+  serve<TakerQuestions>(clock.answers);
+}
