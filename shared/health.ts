@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { destinationReport } from "./destinations.ts";
+import { gap } from "./journal/gaps.ts";
 
 /** How often the worker says how it is, ms. */
 export const BEAT_MS = 1000;
@@ -43,6 +44,16 @@ export const workerHealth = z.object({
   events: z.record(z.string(), z.object({ received: z.number(), malformed: z.number() })),
   /** How each service is that the CAD's events go to. */
   destinations: z.array(destinationReport),
+  /** What was missed of the CAD's events. */
+  recovery: z.object({
+    /** Whether it is still being found out, or recovered. */
+    recovering: z.boolean(),
+    /** Events that were missed at first, and recovered, since the worker owns the CAD. */
+    recovered: z.number(),
+    /** Stretches of time of which events may be missing, of the last 24 h. */
+    gaps_24h: z.number(),
+    last_gap: gap.nullable(),
+  }),
   /** What each handler of the CAD's events did since the worker owns the CAD. */
   handlers: z.array(
     z.object({

@@ -98,7 +98,7 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
     connected: (recovered) => held.session?.events.connected(recovered),
     refused: (why) => held.session?.events.refused(why),
     disconnected: (why) => held.session?.events.disconnected(why),
-    event: async (name, payload) => (await held.session?.events.event(name, payload)) ?? false,
+    event: async (name, payload, missed) => (await held.session?.events.event(name, payload, missed)) ?? false,
   });
   const session = createSession({
     transport,
@@ -112,6 +112,7 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
       fenceIdleMs: CAD_ANSWER_MS,
     },
     onEvent: async () => false,
+    onLine: () => undefined,
     log: noLog,
   });
   held.session = session;
@@ -125,7 +126,7 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
   } catch (error) {
     return { ok: false, what: `the CAD refuses the connection: ${reason(error)}`, mend: "mend CAD_BACKEND_AUTH_TOKEN" };
   } finally {
-    session.end("the doctor is done");
+    session.end("the doctor is done", "leave");
   }
 }
 

@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import { events } from "../shared/events/table.ts";
 import { withoutCredentials } from "../shared/health.ts";
 import type { JournalKeys } from "../shared/journal/keys.ts";
+import { openGaps } from "../shared/journal/gaps.ts";
 import { openJournalReader } from "../shared/journal/read.ts";
 import { openConsumerRecord } from "../shared/journal/record.ts";
 import { openJournalWriter } from "../shared/journal/write.ts";
@@ -15,6 +16,7 @@ import { highPriority } from "./handlers/high-priority.ts";
 import type { Handler, HandlerTools } from "./handlers/handler.ts";
 import { state } from "./handlers/state.ts";
 import { createInbound, type Inbound } from "./inbound.ts";
+import { createRecovery, type Recovery } from "./recovery.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -27,8 +29,6 @@ export interface CadEventsOptions {
   token: string;
   /** Handlers beside the built-in ones. */
   more: readonly Handler[];
-  /** More events came than can be kept. */
-  onOverflow(): void;
   random: () => number;
   signal: AbortSignal;
   log: Log;
@@ -37,6 +37,7 @@ export interface CadEventsOptions {
 /** The way of the CAD's events: into the journal, and from there to every handler at its own pace. */
 export interface CadEvents {
   inbound: Inbound;
+  recovery: Recovery;
   handlers(): ConsumerStatus[];
   run(): Promise<void>;
 }
@@ -71,14 +72,17 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     onWritten: (entries) => {
       for (const consumer of consumers) consumer.written(entries);
     },
-    onOverflow: options.onOverflow,
+    onOverflow: () => recovery.lost(),
     now: nowMicros,
     signal,
     log,
   });
 
+  const recovery = createRecovery({ journal: writer, gaps: openGaps(redis, keys, Date.now), inbound, signal, log });
+
   return {
     inbound,
+    recovery,
     handlers: () => consumers.map((consumer) => consumer.status()),
     async run() {
       await Promise.all([inbound.run(), ...consumers.map((consumer) => consumer.run())]);

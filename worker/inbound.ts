@@ -5,10 +5,15 @@ import type { JournalWriter } from "../shared/journal/write.ts";
 import type { Log } from "../shared/log.ts";
 import type { OrderingKey } from "../shared/ordering-key.ts";
 import type { Micros } from "../shared/time.ts";
+import { valueAt } from "./cad/echo.ts";
 
 /** How many events wait for the journal at most: some seconds of a burst, while Redis does not answer. */
 const MAX_PENDING = 20_000;
+/** The same in characters of their payloads, about. */
+const MAX_PENDING_SIZE = 64_000_000;
+/** How many are written at once, and characters of their payloads: a batch must get through a thin line in time. */
 const BATCH = 256;
+const BATCH_SIZE = 1_000_000;
 /** A payload that is larger is not kept, bytes of JSON: a CAD's own limit for what it takes. */
 const MAX_PAYLOAD = 1_000_000;
 /** An event may say that it happened so much later than it came in, us; clocks differ. Beyond, it is not believed. */
@@ -32,7 +37,7 @@ export interface Taken {
 export interface Inbound {
   /** Answers true once it is in the journal, false if it never will be. Whatever the CAD sent, it never throws. */
   take(event: Taken): Promise<boolean>;
-  /** Something that the bridge itself has to say. */
+  /** Something that the bridge itself has to say; false if there is no room for it now. */
   say(event: string, keys: readonly OrderingKey[], payload: unknown, recovered?: boolean): Promise<boolean>;
   /** What comes from now on waits, so that what was missed before can be written first; `say` and recovered events do not. */
   hold(): void;
@@ -42,6 +47,8 @@ export interface Inbound {
   /** How many events could not be kept since the last `found`: they are to be recovered, or told of as a gap. */
   lost(): number;
   found(): void;
+  /** How many that had been missed at first were written so far. */
+  recovered(): number;
   counts(): WorkerHealth["events"];
   /** Writes until the signal aborts and nothing is left, or the CAD is not ours any more. */
   run(): Promise<void>;
@@ -63,6 +70,7 @@ export interface InboundOptions {
 
 interface Pending {
   entry: Omit<NewEntry, "ageMs">;
+  size: number;
   takenAt: number;
   written(inJournal: boolean): void;
 }
@@ -71,47 +79,67 @@ export function createInbound(options: InboundOptions): Inbound {
   const { journal, signal, log } = options;
   const reader = createReader(options.events, options.now, log);
   let queue: Pending[] = [];
+  let queued = 0;
   let held: Pending[] | undefined;
+  let heldSize = 0;
   let flushing: { upTo: number; done(inJournal: boolean): void }[] = [];
   let entered = 0;
   let written = 0;
   let lost = 0;
+  let recovered = 0;
   let over = false;
   let wake = Promise.withResolvers<void>();
   signal.addEventListener("abort", () => wake.resolve(), { once: true });
 
   function enter(...pending: Pending[]): void {
-    queue.push(...pending);
+    for (const p of pending) {
+      queue.push(p);
+      queued += p.size;
+    }
     entered += pending.length;
     wake.resolve();
   }
 
-  function lose(): Promise<boolean> {
+  function lose(): void {
     lost += 1;
-    if (lost === 1 && !over) {
-      log.error({ pending: MAX_PENDING }, "more events wait for the journal than may wait: they are to be recovered");
-      options.onOverflow();
-    }
-    return Promise.resolve(false);
+    if (lost > 1) return;
+    log.error({ pending: queue.length }, "more events wait for the journal than may wait: they are to be recovered");
+    options.onOverflow();
   }
 
-  function add(entry: Pending["entry"], mayWait: boolean): Promise<boolean> {
-    if (over || queue.length + (held?.length ?? 0) >= MAX_PENDING) return lose();
+  /** What is held leaves room for what is to be written before it. */
+  function hasRoom(mayWait: boolean): boolean {
+    const [count, sum] = mayWait && held ? [held.length, heldSize] : [queue.length, queued];
+    return count < MAX_PENDING && sum < MAX_PENDING_SIZE;
+  }
+
+  function add(entry: Pending["entry"], size: number, mayWait: boolean): Promise<boolean> {
     return new Promise((resolve) => {
-      const pending = { entry, takenAt: performance.now(), written: resolve };
-      if (mayWait && held) held.push(pending);
-      else enter(pending);
+      const pending = { entry, size, takenAt: performance.now(), written: resolve };
+      if (!mayWait || !held) return enter(pending);
+      held.push(pending);
+      heldSize += size;
     });
+  }
+
+  /** The next few, of which the first goes in any case. */
+  function nextBatch(): Pending[] {
+    let size = 0;
+    const end = queue.findIndex((p, i) => i >= BATCH || (size += p.size) > BATCH_SIZE);
+    const batch = queue.slice(0, end < 0 ? queue.length : Math.max(1, end));
+    queue = queue.slice(batch.length);
+    queued -= batch.reduce((sum, p) => sum + p.size, 0);
+    return batch;
   }
 
   async function writeAll(): Promise<void> {
     while (queue.length > 0) {
-      const batch = queue.slice(0, BATCH);
-      queue = queue.slice(BATCH);
+      const batch = nextBatch();
       try {
         const now = performance.now();
         const entries = await journal.append(batch.map((p) => ({ ...p.entry, ageMs: now - p.takenAt })));
         written += batch.length;
+        recovered += entries.filter((e) => e?.kind !== "bridge" && e?.recovered).length;
         for (const p of batch) p.written(true);
         options.onWritten(entries.filter((e) => e !== undefined));
       } catch (error) {
@@ -124,13 +152,22 @@ export function createInbound(options: InboundOptions): Inbound {
   }
 
   return {
-    take: (taken) => add(reader.read(taken), taken.recovered === undefined),
-    say: (event, keys, payload, recovered) =>
-      add({ ...NOTHING, kind: "bridge", event, keys, payload, recovered }, false),
+    async take(taken) {
+      const { entry, size } = reader.read(taken);
+      const mayWait = taken.recovered === undefined;
+      if (!over && hasRoom(mayWait)) return await add(entry, size, mayWait);
+      if (!over) lose();
+      return false;
+    },
+    async say(event, keys, payload, isRecovered) {
+      if (over || !hasRoom(false)) return false;
+      return await add({ ...NOTHING, kind: "bridge", event, keys, payload, recovered: isRecovered }, 0, false);
+    },
     hold: () => void (held ??= []),
     release() {
       enter(...(held ?? []));
       held = undefined;
+      heldSize = 0;
     },
     async flushed() {
       if (over || entered === written) return !over;
@@ -138,6 +175,7 @@ export function createInbound(options: InboundOptions): Inbound {
     },
     lost: () => lost,
     found: () => void (lost = 0),
+    recovered: () => recovered,
     counts: reader.counts,
     async run() {
       try {
@@ -170,10 +208,16 @@ function createReader(events: readonly CadEvent[], now: () => Micros, log: Log) 
     if (counted && malformed) counted.malformed += 1;
   }
 
-  function read({ event: name, payload, own, recovered }: Taken): Pending["entry"] {
-    const entry = { ...NOTHING, event: name.slice(0, MAX_NAME), payload, own, recovered, keys: OTHER };
+  function read(taken: Taken): Pick<Pending, "entry" | "size"> {
+    const size = sizeOf(taken.payload);
+    const entry = describe(taken, size);
+    return { entry, size: entry.payload === null ? 0 : (size ?? 0) };
+  }
+
+  function describe({ event: name, payload, own, recovered }: Taken, size: number | undefined): Pending["entry"] {
+    const sentBy = own ?? commandOf(payload);
+    const entry = { ...NOTHING, event: name.slice(0, MAX_NAME), payload, own: sentBy, recovered, keys: OTHER };
     const event = known.get(name);
-    const size = sizeOf(payload);
     if (size === undefined || size > MAX_PAYLOAD) {
       count(name, true);
       const wrong = [size === undefined ? "it cannot be written as JSON" : `it is ${size} bytes of JSON: not kept`];
@@ -205,6 +249,12 @@ function createReader(events: readonly CadEvent[], now: () => Micros, log: Log) 
 
   return { read, counts: () => Object.fromEntries(counts) };
 }
+
+/** The command that an echo says it is of, on a CAD that keeps what it was sent. The journal sees whether there is such a command. */
+const commandOf = (payload: unknown): string | undefined => {
+  const id = valueAt(payload, "context.commandId");
+  return typeof id === "string" && id.length <= MAX_NAME ? id : undefined;
+};
 
 const OTHER: readonly OrderingKey[] = ["other"];
 

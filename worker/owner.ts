@@ -69,6 +69,8 @@ export function startOwner(options: OwnerOptions): Owner {
   const { config, redis, keys, lease, sealer, random, log } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
+  /** What the CAD sends is written for as long as it is heard. */
+  const closing = new AbortController();
   const outbox = openOwnedOutbox(redis, keys, lease.token, config.DEAD_LETTER_DAYS * DAY_MS);
   const destinations = startDestinations({
     destinations: options.destinations,
@@ -91,9 +93,8 @@ export function startOwner(options: OwnerOptions): Owner {
     sealer,
     token: lease.token,
     more: [...options.handlers, ...destinations.handlers],
-    onOverflow: () => connection.reconnect(),
     random,
-    signal,
+    signal: closing.signal,
     log,
   });
 
@@ -108,7 +109,9 @@ export function startOwner(options: OwnerOptions): Owner {
       fenceTimeoutMs: FENCE_TIMEOUT_MS,
       fenceIdleMs: FENCE_IDLE_MS,
     },
-    onEvent: (event, payload, own) => cadEvents.inbound.take({ event, payload, own }),
+    onEvent: (event, payload, own, missed) =>
+      cadEvents.inbound.take({ event, payload, own, ...(missed && { recovered: true }) }),
+    onLine: cadEvents.recovery.follow,
     onChange: () => {
       gate.changed();
       reporter.changed();
@@ -194,6 +197,7 @@ export function startOwner(options: OwnerOptions): Owner {
       in_flight: cad.inFlight,
       rooms: cad.rooms,
       events: cadEvents.inbound.counts(),
+      recovery: cadEvents.recovery.status(),
       handlers: cadEvents.handlers(),
       destinations: destinations.reports(),
     };
@@ -218,7 +222,9 @@ export function startOwner(options: OwnerOptions): Owner {
     jobs.pause();
     stopping.abort();
     if (settle) await Promise.race([draining, sleep(IN_FLIGHT_GRACE_MS)]);
-    await Promise.all([connection.stop(), destinations.close()]);
+    await connection.stop();
+    closing.abort();
+    await destinations.close();
     // While Redis is away they may take longer than a stop may: what they hold is in Redis all the same.
     await Promise.race([Promise.all([draining, reporting, listening, chaining]), sleep(REST_MS)]);
     await jobs.stop();

@@ -31,7 +31,7 @@ export interface NewEntry {
   ageMs: number;
   /** The CAD's own id of it: a second one with the same id is not written. */
   eventId: string | undefined;
-  /** The bridge's own command that it is the echo of. */
+  /** The bridge's own command that it is the echo of; the journal knows whether it is one. */
   own: string | undefined;
   /** true: it was missed at first, and came by recovery. false: something was missed and could not be recovered. */
   recovered: boolean | undefined;

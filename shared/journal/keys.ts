@@ -5,6 +5,7 @@ export interface JournalKeys {
   journal: string;
   channel: string;
   heard: string;
+  gaps: string;
   cursors: string;
   /** What the handlers made of one entry. */
   handled(entry: string): string;
@@ -21,6 +22,7 @@ export function journalKeys(prefix: string): JournalKeys {
     journal: `${cad}:journal`,
     channel: `${cad}:journalled`,
     heard: `${cad}:heard`,
+    gaps: `${cad}:gaps`,
     cursors: `${cad}:cursors`,
     handled: (entry) => `${cad}:handled:${entry}`,
     state: (about) => `${cad}:state:${about}`,

@@ -10,19 +10,20 @@ import type { JournalEntry, NewEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
 
 /** How long a CAD's event id is remembered, ms: longer than any replay reaches back. */
-const SEEN_MS = 24 * 3_600_000;
+export const SEEN_MS = 24 * 3_600_000;
 
 /**
- * KEYS[1] the base name, ARGV: owner token, batch, seen_ms, kept_ms, most entries, cad, then for each entry: event id, kind,
- * event, ref, keys, payload, occurred ('' or us), age (us), own, recovered ('', '1', '0'), wrong.
- * Answers {'not-owner'} or {'written', received, id, received, id...}; the id of one that was seen before is ''. A batch that
- * is asked for again, since its answer was lost, is written once.
+ * KEYS[1] the base name, ARGV: owner token, batch (1, 2, 3...), seen_ms, kept_ms, most entries, cad, then for each entry: event
+ * id, kind, event, ref, keys, payload, occurred ('' or us), age (us), own (the id of what may be a command), recovered ('', '1',
+ * '0'), wrong. Answers {'not-owner'} or {'written', received, id, own, received, id, own...}; the id of one that was seen before
+ * is '', and own is '' unless it is a command of this bridge. A batch that is asked for again, since its answer was lost, is
+ * written once; also one that Redis gets to see only after the next one.
  */
 const WRITE = `#!lua
 local base = KEYS[1]
 if redis.call('GET', base .. ':owner') ~= ARGV[1] then return {'not-owner'} end
-local prior = redis.call('HMGET', base .. ':written', 'batch', 'answer')
-if prior[1] == ARGV[2] then return cjson.decode(prior[2]) end
+local prior = redis.call('HMGET', base .. ':written', 'batch', 'answer', 'token')
+if prior[3] == ARGV[1] and tonumber(prior[1]) >= tonumber(ARGV[2]) then return cjson.decode(prior[2]) end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 -- An age that was taken before Redis went away is too small by now; what follows must not seem to have come before.
@@ -33,31 +34,37 @@ for i = 7, #ARGV, 11 do
   local event_id, age = ARGV[i], tonumber(ARGV[i + 7])
   floor = math.max(floor, now - age)
   local received = string.format('%.0f', floor)
-  local id = ''
+  local id, own = '', ARGV[i + 8]
+  if own ~= '' and redis.call('EXISTS', base .. ':record:' .. own) == 0 then own = '' end
   if event_id == '' or redis.call('SET', base .. ':seen:' .. event_id, 1, 'NX', 'PX', ARGV[3]) then
     id = redis.call('XADD', base .. ':journal', '*', 'kind', ARGV[i + 1], 'event', ARGV[i + 2], 'ref', ARGV[i + 3],
-      'keys', ARGV[i + 4], 'payload', ARGV[i + 5], 'occurred', ARGV[i + 6], 'received', received, 'own', ARGV[i + 8],
+      'keys', ARGV[i + 4], 'payload', ARGV[i + 5], 'occurred', ARGV[i + 6], 'received', received, 'own', own,
       'recovered', ARGV[i + 9], 'wrong', ARGV[i + 10], 'event_id', event_id, 'cad', ARGV[6])
     last = id
   end
   answer[#answer + 1] = received
   answer[#answer + 1] = id
+  answer[#answer + 1] = own
 end
 if last then
   redis.call('XTRIM', base .. ':journal', 'MINID', '~', string.format('%.0f', now / 1000 - tonumber(ARGV[4])))
   redis.call('XTRIM', base .. ':journal', 'MAXLEN', '~', ARGV[5])
   redis.call('PUBLISH', base .. ':journalled', last)
 end
-redis.call('HSET', base .. ':written', 'received', string.format('%.0f', floor))
-redis.call('HSET', base .. ':written', 'batch', ARGV[2], 'answer', cjson.encode(answer))
+redis.call('HSET', base .. ':written', 'received', string.format('%.0f', floor), 'token', ARGV[1], 'batch', ARGV[2], 'answer',
+  cjson.encode(answer))
 return answer`;
 
-/** Notes until when everything that the CAD sent is known to be in the journal. ARGV: owner token, age (us). */
+/** Notes until when everything that the CAD sent is known to be in the journal. ARGV: owner token, that time (us). */
 const HEARD = `#!lua flags=allow-oom
 if redis.call('GET', KEYS[1] .. ':owner') ~= ARGV[1] then return 0 end
-local clock = redis.call('TIME')
-redis.call('SET', KEYS[1] .. ':heard', string.format('%.0f', clock[1] * 1000000 + clock[2] - ARGV[2]))
+redis.call('SET', KEYS[1] .. ':heard', ARGV[2])
 return 1`;
+
+/** Answers {now, heard}, by Redis's clock, us; heard is '' if nothing was noted ever. */
+const CLOCK = `#!lua flags=no-writes,allow-oom
+local clock = redis.call('TIME')
+return {string.format('%.0f', clock[1] * 1000000 + clock[2]), redis.call('GET', KEYS[1] .. ':heard') or ''}`;
 
 export interface JournalOptions {
   redis: Redis;
@@ -80,16 +87,21 @@ export interface JournalWriter {
    * journal, undefined for one that was there already. One call at a time. Throws NotOwner; also when the signal aborts.
    */
   append(entries: readonly NewEntry[]): Promise<(JournalEntry | undefined)[]>;
-  /** Everything that the CAD sent until so long ago is in the journal. */
-  heard(agoMs: number): Promise<void>;
-  /** Until when that was so; undefined if it never was. */
-  lastHeard(): Promise<Micros | undefined>;
+  /**
+   * Everything that the CAD sent until then, by Redis's clock, is in the journal. A time and no age: Redis may get to see this
+   * long after it was sent.
+   */
+  heard(until: Micros): Promise<void>;
+  /** Until when that was so (undefined if it never was), and what time it is now, by Redis's clock. */
+  lastHeard(): Promise<{ heard: Micros | undefined; now: Micros }>;
 }
 
 export function openJournalWriter(options: JournalOptions): JournalWriter {
   const { redis, keys, sealer, token, cad, keptMs, maxEntries, signal, log } = options;
   const write = script(redis, "journalWrite", WRITE, [keys.cad]);
   const noteHeard = script(redis, "journalHeard", HEARD, [keys.cad]);
+  const clock = script(redis, "journalClock", CLOCK, [keys.cad]);
+  let batches = 0;
 
   async function fields(entry: NewEntry): Promise<string[]> {
     const ref = randomUUID();
@@ -102,7 +114,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     ];
   }
 
-  async function writeOnce(batch: string, args: readonly string[]): Promise<ScriptReply[]> {
+  async function writeOnce(batch: number, args: readonly string[]): Promise<ScriptReply[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return asList(await write(token, batch, SEEN_MS, keptMs, maxEntries, cad, ...args));
@@ -118,19 +130,19 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
   return {
     async append(entries) {
       const args = (await Promise.all(entries.map(fields))).flat();
-      const [outcome, ...rest] = await writeOnce(randomUUID(), args);
+      const [outcome, ...rest] = await writeOnce((batches += 1), args);
       if (outcome === "not-owner") throw new NotOwner();
       return entries.map((entry, i) => {
-        const [receivedAt, id] = [Number(rest[2 * i]), String(rest[2 * i + 1])];
-        return id === "" ? undefined : { ...entry, id, cad, receivedAt };
+        const [receivedAt, id, own] = [Number(rest[3 * i]), String(rest[3 * i + 1]), String(rest[3 * i + 2])];
+        return id === "" ? undefined : { ...entry, id, cad, receivedAt, own: own || undefined };
       });
     },
-    async heard(agoMs) {
-      await noteHeard(token, Math.round(agoMs * 1000));
+    async heard(until) {
+      await noteHeard(token, until);
     },
     async lastHeard() {
-      const value = await redis.get(keys.heard);
-      return value === null ? undefined : Number(value);
+      const [now, heard] = asList(await clock());
+      return { now: Number(now), heard: heard === "" ? undefined : Number(heard) };
     },
   };
 }

@@ -1,39 +1,15 @@
-import { inject, onTestFinished } from "vitest";
 import { describe, expect, test } from "vitest";
-import { Redis } from "ioredis";
 import { events } from "../../shared/events/table.ts";
-import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
-import { journalKeys } from "../../shared/journal/keys.ts";
-import { openJournalReader, START } from "../../shared/journal/read.ts";
-import { openConsumerRecord } from "../../shared/journal/record.ts";
+import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { openJournalWriter } from "../../shared/journal/write.ts";
 import { createSealer } from "../../shared/seal.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
+import { viewJournal } from "../support/journal.ts";
 import { keptLog } from "../support/log.ts";
 import { freshPrefix } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
-function journalOf(bridge: Bridge) {
-  const redis = new Redis(inject("redisUrl"));
-  onTestFinished(() => redis.disconnect());
-  const keys = journalKeys(bridge.prefix);
-  const reader = openJournalReader(redis, keys, createSealer([]));
-  const entries = () => reader.after(START, 1000);
-  return {
-    redis,
-    keys,
-    entries,
-    has: (event: string, count = 1) =>
-      until(`${count} ${event} in the journal`, async () => {
-        const found = (await entries()).filter((e) => e.event === event);
-        return found.length >= count && found;
-      }),
-    handled: async (entry: JournalEntry, handler: string) =>
-      until(`${handler} has handled ${entry.id}`, async () =>
-        (await openConsumerRecord(redis, keys, 60_000).handled(entry.id)).find((h) => h.handler === handler),
-      ),
-  };
-}
+const journalOf = (bridge: Bridge) => viewJournal(bridge.prefix);
 
 const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
 
@@ -107,10 +83,7 @@ describe("the journal", () => {
 });
 
 test("an entry was received no earlier than the one before it, however long that one's batch took to get through", async () => {
-  const prefix = freshPrefix();
-  const redis = new Redis(inject("redisUrl"));
-  onTestFinished(() => redis.disconnect());
-  const keys = journalKeys(prefix);
+  const { redis, keys } = viewJournal(freshPrefix());
   await redis.set(`${keys.cad}:owner`, "me");
   const journal = openJournalWriter({
     redis,

@@ -325,7 +325,8 @@ describe("what a modern CAD does with an event", () => {
     expect(await sender.socket.timeout(5000).emitWithAck(row.event, row.payload)).toEqual({ success: true });
     for (const probe of [sender, other]) {
       await until("the echo", () => probe.heard(row.echo).length > 0);
-      expect(probe.heard(row.echo)).toEqual([row.payload]);
+      const marks = { eventId: expect.any(String), occurredAt: expect.any(String) };
+      expect(probe.heard(row.echo)).toEqual([{ ...row.payload, ...marks }]);
     }
   });
 

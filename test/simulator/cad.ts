@@ -40,6 +40,8 @@ export interface Cad {
   readonly switches: Switches;
   readonly connections: number;
   readonly crashed: boolean;
+  /** How often, since it started, it kept what is missed for a client that went without a goodbye. */
+  readonly sessionsKept: number;
   /** Cuts every connection and frees the port. Safe to repeat; the ledger stays readable. */
   stop(): Promise<void>;
   /**
@@ -116,6 +118,9 @@ export async function startCad(options: CadOptions): Promise<Cad> {
     switches,
     get connections() {
       return connections();
+    },
+    get sessionsKept() {
+      return life?.sessionsKept() ?? 0;
     },
     get crashed() {
       return crashed;

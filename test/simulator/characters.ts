@@ -16,6 +16,8 @@ export interface Character {
   trustsPayloads: boolean;
   /** Socket.io's connection state recovery: milliseconds, 0 for none. */
   recoveryMs: number;
+  /** Gives every broadcast an id and a time, and sends again what was missed: docs/cad-protocol.md. */
+  replays: boolean;
 }
 
 export const characters: Record<CharacterName, Character> = {
@@ -28,6 +30,7 @@ export const characters: Record<CharacterName, Character> = {
     handlesEverything: false,
     trustsPayloads: true,
     recoveryMs: 0,
+    replays: false,
   },
   /** The CAD that the technical documentation promises. */
   modern: {
@@ -38,5 +41,6 @@ export const characters: Record<CharacterName, Character> = {
     handlesEverything: true,
     trustsPayloads: false,
     recoveryMs: 120_000,
+    replays: true,
   },
 };

@@ -13,6 +13,8 @@ export interface Life {
   port: number;
   freezer: Freezer;
   connections(): number;
+  /** How often it kept what is missed for a client that went without a goodbye. */
+  sessionsKept(): number;
   broadcast(event: string, payload: unknown, room?: string): void;
   /** The same with an ack asked for; answers with those that came in time. */
   ask(event: string, payload: unknown): Promise<unknown[]>;
@@ -53,9 +55,22 @@ export async function startLife(deps: LifeDeps): Promise<Life> {
   const freezer = new Freezer(io);
   freezer.set(switches.hang);
 
+  /** A CAD that replays knows of what it broadcast while nobody was connected, and while its process was dead. */
+  const marked = (event: string, payload: unknown, room?: string) =>
+    character.replays ? deps.database.history.add(event, payload, room, Date.now(), switches.remembers) : payload;
   const broadcast: Life["broadcast"] = (event, payload, room) => {
-    if (!dead) (room === undefined ? io : io.to(room)).emit(event, payload);
+    const sent = marked(event, payload, room);
+    if (!dead) (room === undefined ? io : io.to(room)).emit(event, sent);
   };
+  const { adapter } = io.of("/");
+  const persist = adapter.persistSession.bind(adapter);
+  let sessionsKept = 0;
+  adapter.persistSession = (session) => {
+    if (!switches.remembersSessions) return;
+    sessionsKept += 1;
+    persist(session);
+  };
+
   const receive = createReceiver({
     ...deps,
     broadcast,
@@ -103,8 +118,9 @@ export async function startLife(deps: LifeDeps): Promise<Life> {
     port: (server.address() as AddressInfo).port,
     freezer,
     connections: () => io.engine.clientsCount,
+    sessionsKept: () => sessionsKept,
     broadcast,
-    ask: async (event, payload) => (await io.timeout(ASK_MS).emitWithAck(event, payload)) as unknown[],
+    ask: async (event, payload) => (await io.timeout(ASK_MS).emitWithAck(event, marked(event, payload))) as unknown[],
     end: () =>
       (ending ??= (async () => {
         dead = true;

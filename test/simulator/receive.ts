@@ -1,7 +1,8 @@
 import type { Socket } from "socket.io";
 import { BoundedMap } from "./bounded-map.ts";
 import type { Character } from "./characters.ts";
-import { AUTHENTICATE, COMMAND_EVENTS, type CommandRow, databaseError, echoOf, ROOM_EVENTS } from "./events.ts";
+import { AUTHENTICATE, COMMAND_EVENTS, type CommandRow, databaseError, echoOf, REPLAY, ROOM_EVENTS } from "./events.ts";
+import { History, type ReplayAnswer } from "./history.ts";
 import type { Ledger, Outcome } from "./ledger.ts";
 import { isRecord, markOf } from "./payload.ts";
 import type { Random } from "./random.ts";
@@ -14,11 +15,13 @@ export type Answer = { success: true } | { success: false; error: string; retrya
 export interface Database {
   incidents: BoundedMap<string, true>;
   handledCommands: BoundedMap<string, true>;
+  history: History;
 }
 
 export const createDatabase = (max = 1_000_000): Database => ({
   incidents: new BoundedMap(max),
   handledCommands: new BoundedMap(max),
+  history: new History(),
 });
 
 export interface ReceiverDeps {
@@ -46,12 +49,13 @@ export function createReceiver(deps: ReceiverDeps): Receive {
 
   return (socket, connection, event, args) => {
     const { payload, ack } = parse(args);
-    const kept = event === AUTHENTICATE ? "(not kept: it holds a token)" : (payload ?? null);
+    const kept = KEPT_INSTEAD[event] ?? payload ?? null;
     const finish = ledger.record({ connection, event, payload: kept });
     const reply = character.acks ? ack : undefined;
     const room = ROOM_EVENTS.get(event);
     const row = COMMAND_EVENTS.get(event);
     if (event === AUTHENTICATE) authenticate(socket, payload, reply, finish);
+    else if (event === REPLAY && character.replays) replay(socket, payload, reply, finish);
     else if (room) {
       void socket[room.action](`${room.kind}:${String(payload)}`);
       finish("applied");
@@ -70,6 +74,14 @@ export function createReceiver(deps: ReceiverDeps): Receive {
     const answer: Answer = accepted ? { success: true } : { success: false, error: "Authentication failed" };
     socket.emit("authenticated", accepted ? { ...answer, source: "fastapi" } : answer);
     reply?.(answer);
+  }
+
+  function replay(socket: Socket, payload: unknown, reply: Reply, finish: Finish): void {
+    finish("applied");
+    const { replay: how } = switches;
+    if (how === "answers") reply?.(database.history.answer(payload, (room) => socket.rooms.has(room)));
+    else if (how === "refuses") reply?.({ success: false, error: "Replay is not available" });
+    else if (how === "malformed") reply?.({ events: "all of them" });
   }
 
   function command(row: CommandRow, event: string, payload: unknown, reply: Reply, finish: Finish): void {
@@ -136,13 +148,19 @@ export function createReceiver(deps: ReceiverDeps): Receive {
   }
 }
 
+/** What the ledger keeps in the place of a payload that is a secret, or no command of anybody's. */
+const KEPT_INSTEAD: Readonly<Record<string, string>> = {
+  [AUTHENTICATE]: "(not kept: it holds a token)",
+  [REPLAY]: "(a question)",
+};
+
 type Finish = (outcome: Outcome) => void;
-type Reply = ((answer: Answer) => unknown) | undefined;
+type Reply = ((answer: Answer | ReplayAnswer | { events: string }) => unknown) | undefined;
 type Handled = [outcome: Outcome, answer: Answer];
 
 /** Socket.io hands over the ack, where one was asked for, as the last argument. */
 function parse(args: unknown[]): { payload: unknown; ack: Reply } {
   const last = args.at(-1);
   if (typeof last !== "function") return { payload: args[0], ack: undefined };
-  return { payload: args.length > 1 ? args[0] : undefined, ack: last as (answer: Answer) => void };
+  return { payload: args.length > 1 ? args[0] : undefined, ack: last as NonNullable<Reply> };
 }

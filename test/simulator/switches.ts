@@ -32,6 +32,12 @@ const shape = {
   authSilent: z.boolean(),
   /** Handlers fail as the real CAD's do: ids must be UUIDs, incidents known, times and time columns valid. */
   strict: z.boolean(),
+  /** What `events:replay` gets from a modern CAD; a legacy one never answers it. */
+  replay: z.enum(["answers", "silent", "refuses", "malformed"]),
+  /** Socket.io's connection state recovery: while it is off, whoever disconnects is forgotten. */
+  remembersSessions: z.boolean(),
+  /** How many broadcasts a modern CAD remembers; what is beyond is forgotten at once. */
+  remembers: z.int().min(0).max(1_000_000),
 };
 
 const switchesSchema = z.strictObject(shape);
@@ -55,6 +61,9 @@ const DEFAULTS: Switches = {
   authFails: false,
   authSilent: false,
   strict: false,
+  replay: "answers",
+  remembersSessions: true,
+  remembers: 20_000,
 };
 
 /**

@@ -26,6 +26,7 @@ const WORKER: WorkerHealth = {
   in_flight: 0,
   rooms: 0,
   events: {},
+  recovery: { recovering: false, recovered: 0, gaps_24h: 0, last_gap: null },
   handlers: [],
   destinations: [],
 };

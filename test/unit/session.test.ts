@@ -14,6 +14,7 @@ function fresh(rooms: () => Promise<never[]> = async () => []) {
     emit: (event) => void emitted.push(event),
     fence: (answered) => void fences.push(answered),
     close: () => void (line.closed += 1),
+    leave: () => void (line.closed += 1),
   };
   const session = createSession({
     transport,
@@ -22,9 +23,10 @@ function fresh(rooms: () => Promise<never[]> = async () => []) {
     mode: "auto",
     times: { confirmMs: 1000, authWaitMs: 50, fenceTimeoutMs: 1000, fenceIdleMs: 10 },
     onEvent: async () => true,
+    onLine: () => undefined,
     log: keptLog().log,
   });
-  const authenticated = () => void session.events.event("authenticated", { success: true });
+  const authenticated = () => void session.events.event("authenticated", { success: true }, false);
   return { session, emitted, fences, line, authenticated };
 }
 

@@ -59,7 +59,7 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     connected: (recovered) => session?.events.connected(recovered),
     refused: (reason) => session?.events.refused(reason),
     disconnected: (reason) => session?.events.disconnected(reason),
-    event: async (name, payload) => (await session?.events.event(name, payload)) ?? false,
+    event: async (name, payload, missed) => (await session?.events.event(name, payload, missed)) ?? false,
   };
   const transport = createTransport(options.url, options.token, toSession);
 
@@ -127,7 +127,7 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     },
     async stop() {
       stopped.abort();
-      session?.end("the bridge stops");
+      session?.end("the bridge stops", "leave");
       await running;
     },
   };

@@ -10,6 +10,7 @@ import {
   type Outcome,
 } from "./confirm.ts";
 import { type Fences, startFences } from "./fences.ts";
+import type { Line } from "./line.ts";
 import { joinOf, type RoomBook, roomChange } from "./rooms.ts";
 import type { Transport, TransportEvents } from "./transport.ts";
 
@@ -31,8 +32,10 @@ export interface SessionOptions {
   rooms: RoomBook;
   mode: ConfirmMode;
   times: SessionTimes;
-  /** An event of the CAD; `own`: the command that it is the echo of. Answers true once it is safe. */
-  onEvent(event: string, payload: unknown, own: string | undefined): Promise<boolean>;
+  /** An event of the CAD; `own`: the command that it is the echo of. Answers true once it is safe. See TransportEvents. */
+  onEvent(event: string, payload: unknown, own: string | undefined, missed: boolean): Promise<boolean>;
+  /** It hears the CAD from now on; what it missed before is not yet known. */
+  onLine(line: Line): void;
   log: Log;
 }
 
@@ -43,7 +46,8 @@ export interface Session {
   open(): Promise<void>;
   /** Resolves with the reason once it has ended. */
   readonly ended: Promise<string>;
-  end(reason: string): void;
+  /** `leave`: for good, so that the CAD need not keep anything for the next connection. */
+  end(reason: string, leave?: "leave"): void;
   state(): { ready: boolean; connected: boolean; authenticated: boolean; inFlight: number; rooms: number };
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
 }
@@ -52,6 +56,7 @@ export function createSession(options: SessionOptions): Session {
   const { transport, rooms, times, log } = options;
   const connected = Promise.withResolvers<void>();
   const authAnswer = Promise.withResolvers<unknown>();
+  const ready = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<string>();
   const over = new AbortController();
   const joined = new Set<Room>();
@@ -62,14 +67,14 @@ export function createSession(options: SessionOptions): Session {
   let fences: Fences | undefined;
   let confirmations: Confirmations | undefined;
 
-  function end(reason: string): void {
+  function end(reason: string, leave?: "leave"): void {
     if (over.signal.aborted) return;
     over.abort();
     isConnected = false;
     isReady = false;
     fences?.stop();
     confirmations?.end();
-    transport.close();
+    transport[leave ?? "close"]();
     ended.resolve(reason);
   }
   /** Waits for one step of the opening. It throws if the session ended meanwhile, even in the very same moment. */
@@ -93,6 +98,15 @@ export function createSession(options: SessionOptions): Session {
       throw new Error(`the CAD refused the token: ${typeof error === "string" ? error : "no reason given"}`);
     isAuthenticated = true;
   }
+
+  const proof = () => fences?.proof() ?? new Promise<void>(() => undefined);
+  const ask: Line["ask"] = (event, payload, ackMs) =>
+    new Promise((resolve, reject) => {
+      transport.emit(event, payload, {
+        ackMs,
+        answered: (error, answer) => (error ? reject(error) : resolve(answer)),
+      });
+    });
 
   function emitJoin(room: Room): void {
     const join = joinOf(room);
@@ -118,14 +132,17 @@ export function createSession(options: SessionOptions): Session {
 
   return {
     events: {
-      connected: () => {
+      connected: (recovered) => {
+        if (over.signal.aborted) return;
         isConnected = true;
+        options.onLine({ recovered, ready: ready.promise, ended: over.signal, ask, proof });
         connected.resolve();
       },
-      refused: end,
-      disconnected: end,
-      async event(name, payload) {
-        if (name !== "authenticated") return await options.onEvent(name, payload, confirmations?.heard(name, payload));
+      refused: (reason) => end(reason),
+      disconnected: (reason) => end(reason),
+      async event(name, payload, missed) {
+        const own = confirmations?.heard(name, payload);
+        if (name !== "authenticated") return await options.onEvent(name, payload, own, missed);
         authAnswer.resolve(payload);
         return true;
       },
@@ -142,6 +159,7 @@ export function createSession(options: SessionOptions): Session {
       for (const room of wanted) emitJoin(room);
       if (fences) await unlessEnded(fences.proof());
       isReady = true;
+      ready.resolve();
     },
 
     state: () => ({

@@ -6,8 +6,11 @@ export interface TransportEvents {
   /** It could not connect, or the CAD refused the token. */
   refused(reason: string): void;
   disconnected(reason: string): void;
-  /** Answers true once the event is safe: only then is it acked, if the CAD asked for an ack. */
-  event(name: string, payload: unknown): Promise<boolean>;
+  /**
+   * Answers true once the event is safe: only then is it acked, if the CAD asked for an ack.
+   * `missed`: the CAD sent it before, on a line that was broken, and recovers it.
+   */
+  event(name: string, payload: unknown, missed: boolean): Promise<boolean>;
 }
 
 export interface Transport {
@@ -20,8 +23,10 @@ export interface Transport {
   ): void;
   /** Asks something that any Socket.io server answers in the order of what was sent before. One at a time. */
   fence(answered: () => void): void;
-  /** Closes the connection at once. It may connect again. */
+  /** Closes the connection at once. It may connect again, and a CAD that recovers sends what was missed until then. */
   close(): void;
+  /** The same for good: the CAD need not keep anything for it. */
+  leave(): void;
 }
 
 /** How long a handshake may take, ms. */
@@ -49,17 +54,24 @@ export function createTransport(url: string, token: () => string, on: TransportE
   const fence = manager.socket(FENCE_NAMESPACE);
   let fenceAnswered: (() => void) | undefined;
 
-  socket.on("connect", () => on.connected(socket.recovered));
+  // What a CAD recovers comes before it says that the line is open: socket.io-client hands it over right before `connect`.
+  let open = false;
+  socket.on("connect", () => {
+    open = true;
+    on.connected(socket.recovered);
+  });
   socket.on("connect_error", (error) => on.refused(error.message));
   socket.on("disconnect", (reason) => {
     // The next connection must not answer for this one.
+    open = false;
     fenceAnswered = undefined;
     fence.disconnect();
     on.disconnected(reason);
   });
   socket.onAny((name: unknown, payload: unknown, ...more: unknown[]) => {
     const ack = [payload, ...more].at(-1);
-    const safe = on.event(String(name), payload === ack && typeof ack === "function" ? undefined : payload);
+    const given = payload === ack && typeof ack === "function" ? undefined : payload;
+    const safe = on.event(String(name), given, !open && socket.recovered);
     if (typeof ack === "function") void safe.then((inJournal) => inJournal && (ack as () => void)());
   });
 
@@ -88,7 +100,19 @@ export function createTransport(url: string, token: () => string, on: TransportE
     close() {
       fenceAnswered = undefined;
       fence.disconnect();
+      // A socket that disconnects says goodbye, and the CAD forgets its session: so the line below it is closed instead.
+      closeLine(manager);
+    },
+    leave() {
+      fenceAnswered = undefined;
+      fence.disconnect();
       socket.disconnect();
     },
   };
+}
+
+/** What a line that breaks does: every socket on it is told. The method is public in the library's types, and not in its docs. */
+function closeLine(manager: Manager): void {
+  // oxlint-disable-next-line no-underscore-dangle
+  manager._close();
 }

@@ -1,0 +1,36 @@
+import type { Redis } from "ioredis";
+import { z } from "zod";
+import type { JournalKeys } from "./keys.ts";
+
+/** How long a gap is shown, ms, and how many at most; the journal itself keeps each as long as any entry. */
+const SHOWN_MS = 24 * 3_600_000;
+const MAX_SHOWN = 1000;
+
+/** A stretch of time of which events may be missing: the payload of `bridge:gap`. */
+export const gap = z.object({ from: z.string(), to: z.string(), reason: z.string() });
+export type Gap = z.infer<typeof gap>;
+
+/** The gaps of the last 24 h, so that they can be shown at a glance, whichever worker met them. */
+export interface Gaps {
+  note(gap: Gap): Promise<void>;
+  /** The oldest first. */
+  recent(): Promise<Gap[]>;
+}
+
+export function openGaps(redis: Redis, keys: JournalKeys, now: () => number): Gaps {
+  return {
+    async note(one) {
+      await redis
+        .multi()
+        .zadd(keys.gaps, Date.parse(one.to), JSON.stringify(one))
+        .zremrangebyscore(keys.gaps, "-inf", now() - SHOWN_MS)
+        .zremrangebyrank(keys.gaps, 0, -MAX_SHOWN - 1)
+        .pexpire(keys.gaps, SHOWN_MS)
+        .exec();
+    },
+    async recent() {
+      const found = await redis.zrangebyscore(keys.gaps, now() - SHOWN_MS, "+inf");
+      return found.map((text) => gap.parse(JSON.parse(text)));
+    },
+  };
+}

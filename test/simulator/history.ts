@@ -1,0 +1,69 @@
+import { z } from "zod";
+import { isRecord } from "./payload.ts";
+
+/** What was broadcast: to everybody, or to one room. */
+interface Broadcast {
+  eventId: string;
+  /** When it was sent, ms since 1970. */
+  at: number;
+  event: string;
+  payload: Record<string, unknown>;
+  room: string | undefined;
+}
+
+/** What `events:replay` takes, by docs/cad-protocol.md. */
+const request = z.object({
+  since: z.iso.datetime(),
+  limit: z.int().min(1).max(1000).default(1000),
+  after: z.string().optional(),
+});
+
+/** What `events:replay` is answered with. */
+export type ReplayAnswer =
+  | { success: false; error: string }
+  | {
+      events: { event: string; payload: unknown }[];
+      more: boolean;
+      complete: boolean;
+      from?: string;
+    };
+
+/** What a modern CAD remembers of its broadcasts; a database would keep it, so it survives a restart. */
+export class History {
+  #sent: Broadcast[] = [];
+  /** When the newest of what it has forgotten was sent. */
+  #forgotten: number | undefined;
+
+  /** Marks a payload with an id and a time of its own; what is no object can be neither marked nor remembered. */
+  add(event: string, payload: unknown, room: string | undefined, at: number, keep: number): unknown {
+    if (!isRecord(payload)) return payload;
+    const eventId = typeof payload["eventId"] === "string" ? payload["eventId"] : crypto.randomUUID();
+    const marked = { occurredAt: new Date(at).toISOString(), ...payload, eventId };
+    this.#sent.push({ eventId, at, event, payload: marked, room });
+    this.forget(keep);
+    return marked;
+  }
+
+  /** Forgets the oldest beyond so many. */
+  forget(keep: number): void {
+    const gone = this.#sent.splice(0, Math.max(0, this.#sent.length - keep));
+    this.#forgotten = gone.at(-1)?.at ?? this.#forgotten;
+  }
+
+  /** @param isIn whether the one who asks is in that room */
+  answer(asked: unknown, isIn: (room: string) => boolean): ReplayAnswer {
+    const { data, error } = request.safeParse(asked);
+    if (!data) return { success: false, error: z.prettifyError(error) };
+    const since = Date.parse(data.since);
+    const after = data.after === undefined ? -1 : this.#sent.findIndex((b) => b.eventId === data.after);
+    if (after < 0 && data.after !== undefined) return { success: false, error: "after: no such event any more" };
+    const wanted = this.#sent.slice(after + 1).filter((b) => b.at >= since && (!b.room || isIn(b.room)));
+    const complete = this.#forgotten === undefined || this.#forgotten < since;
+    return {
+      events: wanted.slice(0, data.limit).map(({ event, payload }) => ({ event, payload })),
+      more: wanted.length > data.limit,
+      complete,
+      ...(!complete && { from: new Date(this.#forgotten ?? since).toISOString() }),
+    };
+  }
+}

@@ -1,0 +1,41 @@
+import { Redis } from "ioredis";
+import { inject, onTestFinished } from "vitest";
+import type { JournalEntry } from "../../shared/journal/entry.ts";
+import { type JournalKeys, journalKeys } from "../../shared/journal/keys.ts";
+import { openJournalReader, START } from "../../shared/journal/read.ts";
+import { type Handled, openConsumerRecord } from "../../shared/journal/record.ts";
+import { createSealer } from "../../shared/seal.ts";
+import { until } from "./until.ts";
+
+/** A look into the journal of one bridge, from outside. */
+export interface JournalView {
+  redis: Redis;
+  keys: JournalKeys;
+  entries(): Promise<JournalEntry[]>;
+  /** Waits until so many of that event are in the journal, and answers with all of them. */
+  has(event: string, count?: number): Promise<JournalEntry[]>;
+  handled(entry: JournalEntry, handler: string): Promise<Handled>;
+}
+
+export function viewJournal(prefix: string, redisUrl = inject("redisUrl")): JournalView {
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
+  redis.on("error", () => undefined); // some tests stop it
+  onTestFinished(() => redis.disconnect());
+  const keys = journalKeys(prefix);
+  const reader = openJournalReader(redis, keys, createSealer([]));
+  const entries = () => reader.after(START, 100_000);
+  return {
+    redis,
+    keys,
+    entries,
+    has: (event, count = 1) =>
+      until(`${count} ${event} in the journal`, async () => {
+        const found = (await entries()).filter((e) => e.event === event);
+        return found.length >= count && found;
+      }),
+    handled: (entry, handler) =>
+      until(`${handler} has handled ${entry.id}`, async () =>
+        (await openConsumerRecord(redis, keys, 60_000).handled(entry.id)).find((h) => h.handler === handler),
+      ),
+  };
+}
