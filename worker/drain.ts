@@ -28,7 +28,7 @@ export interface DrainOptions {
 
 /** Decides which commands are worked on now: those that BullMQ hands out, those that follow them, and the neglected. */
 export interface Drain {
-  /** Runs a job, and then whatever it made runnable. */
+  /** Runs a job. What it makes runnable goes on outside of it, so that it holds no place in the queue. */
   onJob(id: string): Promise<void>;
   /** Runs what is runnable at once, then sweeps until the signal aborts; resolves when nothing runs any more. */
   run(): Promise<void>;
@@ -51,20 +51,13 @@ export function createDrain(options: DrainOptions): Drain {
     return mine;
   }
 
-  /**
-   * Works on one command and then on what it made runnable, one after the other: the fast path, without a way through the
-   * queue. Where a command leaves two runnable, the second goes its own way.
-   */
+  /** Works on one command. What it made runnable follows at once, without a way through the queue and without a wait here. */
   async function workOn(id: string, depth = 0): Promise<void> {
-    let next: string | undefined = id;
-    for (let at = depth; next !== undefined && !signal.aborted; at += 1) {
-      if (at > 0 && (at > MAX_CHAIN || running.size >= MAX_RUNNING)) return queue.add([next]);
-      const delivered: Delivered = await deliverOnce(next);
-      if ("retryInMs" in delivered) return rest(next, delivered.retryInMs);
-      const [first, ...others]: string[] = delivered.runnable;
-      for (const other of others) void workOn(other, at + 1).catch(leaveToSweep);
-      next = first;
-    }
+    if (signal.aborted) return;
+    if (depth > MAX_CHAIN || (depth > 0 && running.size >= MAX_RUNNING)) return queue.add([id]);
+    const delivered = await deliverOnce(id);
+    if ("retryInMs" in delivered) rest(id, delivered.retryInMs);
+    else for (const next of delivered.runnable) void workOn(next, depth + 1).catch(leaveToSweep);
   }
 
   /**
@@ -96,13 +89,17 @@ export function createDrain(options: DrainOptions): Drain {
 
   async function sweep(): Promise<void> {
     // Queued, not run: they may have to wait for the CAD, and the next sweep is not to wait for them.
-    await queue.add(await outbox.expire());
+    await queue.add(await outbox.expire()).catch(leaveToSweep);
     if (!options.isOpen()) return;
+    // BullMQ can neither take nor hand out a job while Redis is full: what is to empty it must not depend on that.
+    const full = await outbox.isFull();
     let added = 0;
     for await (const page of outbox.runnable(NEGLECTED_MS)) {
       for (const id of page) {
-        if (signal.aborted) return;
-        if (!running.has(id) && !resting.has(id) && (await queue.ensure(id)) === "added") added += 1;
+        if (signal.aborted || (full && running.size >= MAX_RUNNING)) return;
+        if (running.has(id) || resting.has(id)) continue;
+        if (full) void workOn(id).catch(leaveToSweep);
+        else if ((await queue.ensure(id)) === "added") added += 1;
       }
     }
     if (added > 0) log.warn({ added }, "the sweep queued neglected commands again");

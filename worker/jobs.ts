@@ -3,10 +3,12 @@ import type { Log } from "../shared/log.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
 import { BEAT_ID, type JobConsumer, type JobQueue, openJobQueue, startJobConsumer } from "../shared/outbox/queue.ts";
 import { closeRedis } from "../shared/redis.ts";
-import { sleep } from "../shared/sleep.ts";
+import { sleep, withDeadline } from "../shared/sleep.ts";
 
 /** How long a stop waits for the jobs that run, ms. */
 const STOP_MS = 500;
+/** How long one question to the queue may take, ms; a job that is added later all the same does no harm. */
+const QUEUE_MS = 5000;
 
 export interface JobsOptions {
   /** Opens a connection for BullMQ. */
@@ -44,9 +46,10 @@ interface Line {
   consumer: JobConsumer;
 }
 
+const inTime = <T>(asked: Promise<T>): Promise<T> => withDeadline(asked, QUEUE_MS, "asking the queue");
+
 async function close(line: Line): Promise<void> {
-  await line.consumer.stop(STOP_MS);
-  await line.queue.close();
+  await Promise.all([line.consumer.stop(STOP_MS), line.queue.close()]);
   await closeRedis(line.redis);
 }
 
@@ -70,6 +73,13 @@ export function startJobs(options: JobsOptions): Jobs {
   }
 
   let line = open();
+  const jobQueue: JobQueue = {
+    add: (ids) => inTime(line.queue.add(ids)),
+    ensure: (id) => inTime(line.queue.ensure(id)),
+    beat: () => inTime(line.queue.beat()),
+    counts: () => inTime(line.queue.counts()),
+    close: () => line.queue.close(),
+  };
   const silence = () => performance.now() - lastConsumed;
   const { beatMs, silentMs } = options;
 
@@ -79,7 +89,7 @@ export function startJobs(options: JobsOptions): Jobs {
       if (signal.aborted) return;
       if (!options.isOpen()) lastConsumed = performance.now();
       if (silence() < beatMs) rebuilt = false;
-      else await line.queue.beat().catch(() => undefined);
+      else await jobQueue.beat().catch(() => undefined);
       if (silence() < silentMs) continue;
       if (rebuilt) return options.onWedged();
       log.error({ silent_ms: Math.round(silence()) }, "no job comes out of the queue: its connection is made anew");
@@ -93,13 +103,7 @@ export function startJobs(options: JobsOptions): Jobs {
   const watching = watch();
 
   return {
-    queue: {
-      add: (ids) => line.queue.add(ids),
-      ensure: (id) => line.queue.ensure(id),
-      beat: () => line.queue.beat(),
-      counts: () => line.queue.counts(),
-      close: () => line.queue.close(),
-    },
+    queue: jobQueue,
     consumed: () => void (lastConsumed = performance.now()),
     consuming: () => silence() < silentMs,
     pause: () => line.consumer.pause(),

@@ -120,6 +120,7 @@ function keepLease(options: LeaseOptions, token: string, acquired: number): Leas
     async release() {
       over.abort();
       await keeping;
+      if (lost.signal.aborted) return;
       // A lease that cannot be given up lapses by itself.
       await ask(options, release(token), "giving up the lease");
     },

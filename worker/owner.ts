@@ -221,14 +221,15 @@ export function startOwner(options: OwnerOptions): Owner {
   async function stop(settle: boolean): Promise<void> {
     jobs.pause();
     stopping.abort();
-    if (settle) await Promise.race([draining, sleep(IN_FLIGHT_GRACE_MS)]);
+    // Without the lease, as when Redis is away, nothing can be settled any more.
+    if (settle) await Promise.race([draining, sleep(IN_FLIGHT_GRACE_MS, lease.lost)]);
     await connection.stop();
     closing.abort();
     await destinations.close();
     // While Redis is away they may take longer than a stop may: what they hold is in Redis all the same.
     await Promise.race([Promise.all([draining, reporting, listening, chaining]), sleep(REST_MS)]);
     await jobs.stop();
-    if (settle) await reporter.goodbye();
+    if (settle && !lease.lost.aborted) await reporter.goodbye();
   }
 
   return {

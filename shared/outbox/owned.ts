@@ -1,12 +1,13 @@
 import type { Redis } from "ioredis";
 import { batched } from "../batch.ts";
 import type { OrderingKey } from "../ordering-key.ts";
-import { script, type ScriptReply } from "../redis.ts";
+import { redisFault, script, type ScriptReply } from "../redis.ts";
 import type { Role } from "../roles.ts";
 import type { Micros } from "../time.ts";
 import { BEGIN, PUT_BACK } from "./begin.ts";
 import { GIVE_WAY } from "./give-way.ts";
 import type { OutboxKeys } from "./keys.ts";
+import { PRELUDE } from "./lua.ts";
 import { KEPT_MS } from "./outbox.ts";
 import { HASTEN, POSTPONE } from "./postpone.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
@@ -77,6 +78,8 @@ export interface OwnedOutbox {
   postpone(id: string, waitsMs: readonly number[], spared: number): Promise<Postponed>;
   /** Lets all that rest be tried once before their time; that attempt does not count. */
   hasten(): Promise<void>;
+  /** True while Redis takes nothing more. What the owner needs to empty it works all the same. */
+  isFull(): Promise<boolean>;
   /** Records a final state, and answers with those that have become runnable. Throws NotOwner. */
   settle(settlement: Settlement): Promise<string[]>;
   /** Settles what outlived its time while it waited; answers with those that have become runnable. */
@@ -86,6 +89,9 @@ export interface OwnedOutbox {
 }
 
 const PAGE = 500;
+const REFUSED = `${PRELUDE} return redis.call('HINCRBY', record(ARGV[1]), 'refusals', 1)`;
+/** Refused by Redis itself when it is full. */
+const ROOM = "#!lua\nreturn 1";
 
 /**
  * @param token the lease's; begin and settle are refused without it
@@ -105,6 +111,8 @@ export function openOwnedOutbox(
   const hastenScript = script(redis, "outboxHasten", HASTEN, [keys.base, keys.cad]);
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
+  const refusedScript = script(redis, "outboxRefused", REFUSED, [keys.base, keys.cad]);
+  const roomScript = script(redis, "outboxRoom", ROOM, [keys.base]);
   const giveWayScript = script(redis, "outboxGiveWay", GIVE_WAY, [keys.base, keys.cad]);
 
   const settleBatch = batched(async (batch: Settlement[]) => {
@@ -133,7 +141,17 @@ export function openOwnedOutbox(
       }
     }),
 
-    refused: (id) => redis.hincrby(keys.record(id), "refusals", 1),
+    refused: async (id) => Number(await refusedScript(id)),
+
+    async isFull() {
+      try {
+        await roomScript();
+        return false;
+      } catch (error) {
+        if (redisFault(error) === "full") return true;
+        throw error;
+      }
+    },
 
     async postpone(id, waitsMs, spared) {
       const reply = await postponeScript(token, id, spared, ...waitsMs.map((ms) => Math.round(ms * 1000)));

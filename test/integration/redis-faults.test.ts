@@ -131,3 +131,33 @@ test("the worker's own health, owner and standby, says that Redis hangs, and tha
   redis.process.kill("SIGCONT");
   await until("both are well again", async () => (await codes()).every((code) => code === 200));
 });
+
+test.each([
+  ["hangs", (redis: OwnRedis) => redis.process.kill("SIGSTOP")],
+  ["is away", (redis: OwnRedis) => redis.process.kill("SIGKILL")],
+])("a worker with much in flight stops within its time while Redis %s", async (_what, torment) => {
+  const redis = await ownRedis();
+  const slow = { delayMs: { min: 300, max: 1500 } };
+  const bridge = await startBridge({ redisUrl: redis.url, cad: { character: "modern", switches: slow } });
+  const posted = Array.from({ length: 400 }, (_, i) => bridge.post("/units/status", { ...STATUS, unit_id: `u${i}` }));
+  await Promise.all(posted);
+  await until("much is in flight", () => bridge.cad.ledger.summary().commands > 300);
+  torment(redis);
+  const asked = performance.now();
+  await bridge.worker()?.stop();
+  expect(performance.now() - asked).toBeLessThan(9000);
+  redis.process.kill("SIGCONT");
+});
+
+test("Redis full: however many commands stand behind one another, all are delivered", async () => {
+  const redis = await ownRedis();
+  const bridge = await startBridge({ redisUrl: redis.url, cad: { character: "modern" }, worker: false });
+  const admin = new Redis(redis.url);
+  onTestFinished(() => admin.disconnect());
+  let last: unknown;
+  for (let i = 0; i < 150; i += 1) last = (await bridge.post("/units/status", STATUS)).body["command_id"];
+  await admin.config("SET", "maxmemory", "1mb");
+  await bridge.startWorker();
+  expect(await bridge.settled(last, 15_000)).toMatchObject({ status: "confirmed" });
+  expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 150, duplicates: 0, violations: 0 });
+}, 40_000);
