@@ -6,11 +6,14 @@ import type { Arrival } from "./checker.ts";
 export type LedgerLine =
   | { what: "connection"; connection: number; port: number; time: number }
   | { what: "emit"; emitted: number; connection: number; id: string; time: number }
-  | { what: "outcome"; emitted: number; outcome: Outcome };
+  | { what: "outcome"; emitted: number; outcome: Outcome }
+  | { what: "broadcast"; eventId: string };
 
 /** What the CAD received so far, read from the file that outlives its process. */
 export interface CadLedger {
   readonly arrivals: readonly Arrival[];
+  /** The ids of what it broadcast to everybody, each once, in their order; none of a CAD that gives no ids. */
+  readonly broadcasts: readonly string[];
   /** Reads on. */
   poll(): void;
 }
@@ -20,6 +23,7 @@ const CHUNK = 1 << 20;
 /** @param workerAt whose connection comes from a port */
 export function openCadLedger(file: string, workerAt: (port: number) => string | undefined): CadLedger {
   const arrivals: Arrival[] = [];
+  const broadcasts: string[] = [];
   const byEmit = new Map<number, Arrival>();
   const connections = new Map<number, { worker: string | undefined; opened: number }>();
   const chunk = Buffer.alloc(CHUNK);
@@ -35,7 +39,8 @@ export function openCadLedger(file: string, workerAt: (port: number) => string |
       const arrival: Arrival = { id, time, connection, opened, worker, refused: false };
       arrivals.push(arrival);
       byEmit.set(line.emitted, arrival);
-    } else {
+    } else if (line.what === "broadcast") broadcasts.push(line.eventId);
+    else {
       const arrival = byEmit.get(line.emitted);
       if (arrival) arrival.refused = line.outcome === "refused";
     }
@@ -43,6 +48,7 @@ export function openCadLedger(file: string, workerAt: (port: number) => string |
 
   return {
     arrivals,
+    broadcasts,
     poll() {
       if (!existsSync(file)) return;
       const fd = openSync(file, "r");

@@ -4,7 +4,7 @@ import { readArgs, runCli, UsageError, wholeNumber } from "../demo/cli.ts";
 import { findRedis } from "../setup/redis-binary.ts";
 import { renderDocs } from "./docs.ts";
 import { FAULTS, type Fault } from "./faults.ts";
-import { renderMatrix, renderRemarks } from "./matrix.ts";
+import { renderEventMatrix, renderMatrix, renderRemarks } from "./matrix.ts";
 import { type FaultRun, runFault } from "./run-fault.ts";
 import { anySeed, createSchedule, faultsFor, type Plan } from "./schedule.ts";
 
@@ -65,7 +65,7 @@ async function main(): Promise<number> {
 
   console.log(`seed ${plan.seed}; Node ${process.versions.node}, Redis ${version}`);
   const runs = await runAll(plan, dir, values.short ? SHORT_LANES : LANES);
-  console.log(`\n${renderMatrix(plan.faults, runs)}\n`);
+  console.log(`\n${renderMatrix(plan.faults, runs)}\n\n${renderEventMatrix(plan.faults, runs)}\n`);
   for (const remark of renderRemarks(runs)) console.log(remark);
   const failed = runs.filter(({ failures }) => failures.length > 0);
   for (const { fault, seed, failures } of failed) {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Fault } from "./faults.ts";
-import { renderMatrix, renderRemarks } from "./matrix.ts";
+import { renderEventMatrix, renderMatrix, renderRemarks } from "./matrix.ts";
 import type { FaultRun } from "./run-fault.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -66,6 +66,17 @@ ${renderMatrix(faults, runs)}
 ${renderRemarks(runs)
   .map((line) => `- ${line}`)
   .join("\n")}
+
+## The way back
+
+Beside all this two services take the CAD's events as webhooks: one all of them, the other those of statuses and incidents. What the
+CAD broadcast (a modern one gives each an id), what the journal has, and what each service answered with 2xx are held against
+each other. A failure is an event that is not in the journal although no gap is told of; one that a service never got, and
+that is no dead letter; one that came after a newer one of its unit or incident, for the first time or again; and whatever is
+left in an outbox. "Gaps told" are entries by which the journal itself says that something may be missing: a CAD that cannot replay leaves
+one at each reconnect, and so does one that was killed with what it had just sent.
+
+${renderEventMatrix(faults, runs)}
 
 ## What remains open, by nature
 

@@ -95,6 +95,12 @@ const character = (
   ...more,
 });
 
+/** What strikes the way back: the commands are not to notice. */
+const service = (name: string, what: string, strike: Fault["strike"], more: Partial<Fault> = {}): Fault => ({
+  ...{ name, what, cad: "modern", workers: 1, seconds: 25, strike },
+  ...more,
+});
+
 export const FAULTS: readonly Fault[] = [
   {
     name: "worker kill -9, another stands by",
@@ -285,6 +291,20 @@ export const FAULTS: readonly Fault[] = [
     seconds: 20,
     strike: strikes.jumpClock,
   },
+  service("a service away", "nothing listens for 6 s where one of two services was", strikes.serviceAway),
+  service(
+    "a service fails",
+    "one of two services fails 10 % of the requests: 500, or no answer",
+    strikes.serviceFails(0.1),
+  ),
+  service("a service hangs", "one of two services answers nothing for 6 s", strikes.serviceHangs),
+  service("a service busy", "one of two services answers 429 with Retry-After for 4 s", strikes.serviceBusy),
+  service(
+    "worker kill -9 twice, a service fails",
+    "killed and started again, twice, while one of two services fails half of the time",
+    strikes.killWhileServiceFails,
+    { short: true },
+  ),
   {
     name: "mixed",
     what: "kills, freezes, cuts and a full Redis at random, one upon the other, for 40 s; with nacks and dropped acks",

@@ -1,6 +1,44 @@
 import type { Verdict, ViolationKind } from "./checker.ts";
+import type { EventViolationKind } from "./event-checker.ts";
 import type { Fault } from "./faults.ts";
 import type { FaultRun } from "./run-fault.ts";
+
+const sumEvents = (runs: readonly FaultRun[], of: (run: FaultRun["events"]) => number) =>
+  runs.reduce((total, { events }) => total + of(events), 0);
+const eventViolations = (runs: readonly FaultRun[], kinds: readonly EventViolationKind[]) =>
+  sumEvents(runs, ({ violations }) => violations.filter(({ kind }) => kinds.includes(kind)).length);
+
+/** The way back, in a matrix of its own. */
+const EVENT_COLUMNS = [
+  "fault",
+  "journalled",
+  "for services",
+  "received",
+  "duplicates",
+  "gaps told",
+  "lost",
+  "reordered",
+  "stuck",
+];
+const EVENTS_LOST: readonly EventViolationKind[] = [
+  "event lost on the way to the journal",
+  "event lost on the way to a destination",
+];
+const EVENTS_REORDERED: readonly EventViolationKind[] = [
+  "event out of order at a destination",
+  "event that comes again after a newer one",
+];
+
+const eventRowOf = (fault: Fault, runs: readonly FaultRun[]): string[] => [
+  fault.name,
+  ...[sumEvents(runs, (e) => e.journalled), sumEvents(runs, (e) => e.wanted), sumEvents(runs, (e) => e.received)].map(
+    String,
+  ),
+  ...[sumEvents(runs, (e) => e.duplicates), sumEvents(runs, (e) => e.gaps)].map(String),
+  ...[EVENTS_LOST, EVENTS_REORDERED, ["event left in an outbox"] as const].map((kinds) =>
+    String(eventViolations(runs, kinds)),
+  ),
+];
 
 const COLUMNS = [
   ...["fault", "runs", "accepted", "delivered", "superseded", "dead letters", "duplicates"],
@@ -15,17 +53,28 @@ const violationsOf = (runs: readonly FaultRun[], kinds: readonly ViolationKind[]
 const deadLetters = ({ dead }: Verdict) => sum(Object.values(dead), (count) => count);
 
 /** The rows of the faults that were run, in the order of their table, as a Markdown table with columns of one width. */
-export function renderMatrix(faults: readonly Fault[], runs: readonly FaultRun[]): string {
+export const renderMatrix = (faults: readonly Fault[], runs: readonly FaultRun[]): string =>
+  render(COLUMNS, rowOf, faults, runs);
+/** The same of the way back. */
+export const renderEventMatrix = (faults: readonly Fault[], runs: readonly FaultRun[]): string =>
+  render(EVENT_COLUMNS, eventRowOf, faults, runs);
+
+function render(
+  columns: readonly string[],
+  toRow: (fault: Fault, runs: readonly FaultRun[]) => string[],
+  faults: readonly Fault[],
+  runs: readonly FaultRun[],
+): string {
   const rows = faults.flatMap((fault) => {
     const its = runs.filter((run) => run.fault === fault);
-    return its.length === 0 ? [] : [rowOf(fault, its)];
+    return its.length === 0 ? [] : [toRow(fault, its)];
   });
-  const all = [COLUMNS, ...rows];
-  const widths = COLUMNS.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
+  const all = [columns, ...rows];
+  const widths = columns.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
   const text = (row: readonly string[]) =>
     `| ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(" | ")} |`;
   const rule = `| ${widths.map((width, i) => (i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
-  return [text(COLUMNS), rule, ...rows.map(text)].join("\n");
+  return [text(columns), rule, ...rows.map(text)].join("\n");
 }
 
 function rowOf(fault: Fault, runs: readonly FaultRun[]): string[] {

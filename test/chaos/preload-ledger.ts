@@ -5,6 +5,7 @@
  */
 import { openSync, writeSync } from "node:fs";
 import { Socket } from "socket.io";
+import { History } from "../simulator/history.ts";
 import { Ledger } from "../simulator/ledger.ts";
 import { markOf } from "../simulator/payload.ts";
 import type { LedgerLine } from "./cad-ledger.ts";
@@ -37,4 +38,13 @@ Ledger.prototype.record = function (emit) {
     write({ what: "outcome", emitted, outcome });
     finish(outcome);
   };
+};
+
+// What it broadcasts to everybody, under the ids by which the journal is to have it.
+const add = History.prototype.add;
+History.prototype.add = function (event, payload, room, at, keep) {
+  const marked = add.call(this, event, payload, room, at, keep);
+  const { eventId } = (marked ?? {}) as { eventId?: unknown };
+  if (room === undefined && typeof eventId === "string") write({ what: "broadcast", eventId });
+  return marked;
 };

@@ -17,6 +17,7 @@ import type { Stall } from "./checker.ts";
 import { type LeaseWatch, watchLease } from "./lease-watch.ts";
 import { type Proxy, startProxy } from "./proxy.ts";
 import { createService, type Service } from "./service.ts";
+import { type Services, startServices } from "./services.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const PRELOAD_CLOCK = pathToFileURL(join(import.meta.dirname, "preload-clock.ts")).href;
@@ -60,6 +61,8 @@ export interface Rig {
   workers: readonly RigWorker[];
   ledger: CadLedger;
   lease: LeaseWatch;
+  /** What gets the CAD's events. */
+  services: Services;
   /** Everything that ended although nobody ended it: what, and how. */
   endings(): string[];
   /** The worker that owns the CAD; and another one, if there are two. */
@@ -152,6 +155,8 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       functions.push({ toRedis, service: program(name, "functions/node.ts", env, `${url}/health`) });
     }
 
+    const receivers = await startServices(dir);
+    stops.push(receivers.stop);
     const workerAt = new Map<number, string>();
     const workers: RigWorker[] = [];
     for (const name of ["worker-a", "worker-b"].slice(0, options.workers)) {
@@ -164,6 +169,8 @@ export async function startRig(options: RigOptions): Promise<Rig> {
         CAD_BACKEND_URL: `http://127.0.0.1:${toCad.port}`,
         CAD_BACKEND_AUTH_TOKEN: cadToken,
         WORKER_INSTANCE: name,
+        ROUTES_FILE: receivers.routes,
+        ALLOW_PRIVATE_DESTINATIONS: "true",
         WORKER_PORT: port,
       };
       const health = `http://127.0.0.1:${port}/health`;
@@ -199,6 +206,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       functions,
       workers,
       lease,
+      services: receivers,
       ledger: openCadLedger(file, (port) => workerAt.get(port)),
       endings: () => services.flatMap(({ name, endings }) => endings.map((how) => `${name}: ${how}`)),
       owner: () => ofName((name) => name === lease.owner()),

@@ -5,15 +5,19 @@ import { seededRandom } from "../simulator/random.ts";
 import type { CadLedger } from "./cad-ledger.ts";
 import { check, type Verdict } from "./checker.ts";
 import type { Fault } from "./faults.ts";
+import { checkEvents, type EventVerdict } from "./event-checker.ts";
 import { readReceipts, waitUntilEmpty } from "./leftovers.ts";
 import { startProducer } from "./producer.ts";
 import { type Rig, startRig } from "./rig.ts";
+import { readEvents } from "./services.ts";
 
 /** What one run of a fault came to. */
 export interface FaultRun {
   fault: Fault;
   seed: number;
   verdict: Verdict;
+  /** Of the way back. */
+  events: EventVerdict;
   /** Undefined if there is nothing to recover from, or if it did not. */
   recoveredMs: number | undefined;
   /** What ended by itself, and was started again as a supervisor does: no failure. */
@@ -62,6 +66,8 @@ async function strikeAndJudge(rig: Rig, fault: Fault, seed: number, dir: string)
   const left = await waitUntilEmpty(rig, EMPTY_WITHIN_MS);
   const receipts = await readReceipts(rig, producer.accepted);
   rig.ledger.poll();
+  const events = await readEvents(rig.redisUrl, rig.services, rig.ledger.broadcasts, EMPTY_WITHIN_MS);
+  const eventVerdict = checkEvents(events);
   const evidence = {
     accepted: producer.accepted,
     arrivals: rig.ledger.arrivals,
@@ -72,11 +78,12 @@ async function strikeAndJudge(rig: Rig, fault: Fault, seed: number, dir: string)
   };
   const verdict = check(evidence);
   const failures = [
-    ...tellViolations(verdict),
+    ...tellViolations([...verdict.violations, ...eventVerdict.violations]),
     ...tellRecovery(fault, recoveredMs),
     ...producer.problems.slice(0, SHOWN),
   ];
   if (verdict.accepted === 0 || verdict.delivered === 0) failures.push("nothing was delivered: this run shows nothing");
+  if (eventVerdict.received === 0) failures.push("no service got an event: this run shows nothing of the way back");
   if (failures.length > 0) {
     const kept = {
       fault: fault.name,
@@ -84,12 +91,14 @@ async function strikeAndJudge(rig: Rig, fault: Fault, seed: number, dir: string)
       since,
       failures,
       verdict,
+      eventVerdict,
+      events: { ...events, dead: [...events.dead] },
       ...evidence,
       receipts: Object.fromEntries(receipts),
     };
     writeFileSync(join(dir, "evidence.json"), JSON.stringify(kept, null, 1));
   }
-  return { fault, seed, verdict, recoveredMs, endings: rig.endings(), failures };
+  return { fault, seed, verdict, events: eventVerdict, recoveredMs, endings: rig.endings(), failures };
 }
 
 /** How long after `since` the CAD got something as the fault asks for, ms; undefined if it did not in time. */
@@ -104,7 +113,7 @@ async function recovery(ledger: CadLedger, { withinMs, on }: NonNullable<Fault["
   }
 }
 
-function tellViolations({ violations }: Verdict): string[] {
+function tellViolations(violations: readonly { kind: string; what: string }[]): string[] {
   const kinds = [...new Set(violations.map((v) => v.kind))];
   return kinds.map((kind) => {
     const these = violations.filter((v) => v.kind === kind).map((v) => v.what);

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { Random } from "../simulator/random.ts";
 import type { Direction } from "./proxy.ts";
 import type { Rig } from "./rig.ts";
 import { lastStart } from "./worker-log.ts";
@@ -152,5 +153,46 @@ export async function jumpClock(rig: Rig): Promise<number> {
     rig.shiftClock(offset);
     await pause(3000);
   }
+  return Date.now();
+}
+
+/** The one that gets everything; the other one is not to notice. */
+const STRUCK = "everything";
+
+export async function serviceAway(rig: Rig): Promise<number> {
+  await rig.services.away(STRUCK, 6000);
+  return Date.now();
+}
+
+/** It fails so many of a hundred requests, one way or another. */
+export const serviceFails = (share: number) => async (rig: Rig, random: Random) => {
+  rig.services.answer(STRUCK, () => (random() < share ? (random() < 0.2 ? "hang" : 500) : 204));
+  await pause(6000);
+  rig.services.answer(STRUCK, 204);
+  return Date.now();
+};
+
+export async function serviceHangs(rig: Rig): Promise<number> {
+  rig.services.answer(STRUCK, "hang");
+  await pause(6000);
+  rig.services.answer(STRUCK, 204);
+  return Date.now();
+}
+
+export async function serviceBusy(rig: Rig): Promise<number> {
+  rig.services.answer(STRUCK, { status: 429, headers: { "retry-after": "1" } });
+  await pause(4000);
+  rig.services.answer(STRUCK, 204);
+  return Date.now();
+}
+
+/** The worker is killed while one of the services fails half of the time. */
+export async function killWhileServiceFails(rig: Rig, random: Random): Promise<number> {
+  rig.services.answer(STRUCK, () => (random() < 0.5 ? 500 : 204));
+  for (let i = 0; i < 2; i += 1) {
+    await restartOwner("SIGKILL")(rig);
+    await pause(1500);
+  }
+  rig.services.answer(STRUCK, 204);
   return Date.now();
 }
