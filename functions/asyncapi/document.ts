@@ -1,8 +1,8 @@
 import { commands } from "../../shared/commands/table.ts";
 import { events } from "../../shared/events/table.ts";
 import type { Json } from "../openapi/parts.ts";
-import { authenticateParts } from "./authenticate.ts";
 import { commandParts } from "./commands.ts";
+import { connectionParts } from "./connection.ts";
 import { bridgeParts, eventPart } from "./events.ts";
 import type { Channel } from "./parts.ts";
 
@@ -38,7 +38,7 @@ const CHANNELS: Readonly<Record<Channel, Json>> = {
 
 /** The messages between the bridge and its CAD as an AsyncAPI 3 document, made from the tables of commands and events. */
 export function asyncApi(basePath: string): Json {
-  const parts = [...authenticateParts(), ...commands.flatMap(commandParts), ...events.map(eventPart), ...bridgeParts()];
+  const parts = [...connectionParts(), ...commands.flatMap(commandParts), ...events.map(eventPart), ...bridgeParts()];
   const messagesOf = (channel: string) =>
     Object.fromEntries(
       parts.filter((p) => p.channel === channel).map(({ key }) => [key, ref(`components/messages/${key}`)]),

@@ -16,7 +16,7 @@ export function eventPart(event: CadEvent): Part {
     event: event.name,
     summary: event.summary,
     description: [
-      "Extra keys are kept. What does not have this form is kept too, as malformed.",
+      "Extra keys are kept; a CAD that can replay its events adds `eventId` and `occurredAt` to each. What does not have this form is kept too, as malformed.",
       own.length > 0 && `Also the echo by which the CAD confirms ${own.join(" or ")}.`,
     ]
       .filter(Boolean)

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { BRIDGE_EVENTS } from "./entry.ts";
+import { gap } from "./gaps.ts";
 
 /** What the bridge itself writes into the journal, beside the CAD's events, for those who read it. */
 export interface BridgeEvent {
@@ -14,16 +15,12 @@ export const bridgeEvents: Readonly<Record<keyof typeof BRIDGE_EVENTS, BridgeEve
     name: BRIDGE_EVENTS.gap,
     summary:
       "Events of this time may be missing: the connection to the CAD was gone, and it cannot say what was missed",
-    payload: z.looseObject({
-      from: z.string().nullish().describe("Until then nothing is missing; null if that is not known."),
-      to: z.string().nullish().describe("From then on nothing is missing."),
-      reason: z.string(),
-    }),
+    payload: gap,
     examples: [
       {
         from: "2026-01-31T22:00:12.000000Z",
         to: "2026-01-31T22:01:40.000000Z",
-        reason: "the CAD cannot say what was missed",
+        reason: "the CAD does not answer events:replay",
       },
     ],
   },

@@ -45,7 +45,9 @@ describe("GET /asyncapi.json", () => {
     const { document } = await read();
     const own = Object.values(BRIDGE_EVENTS);
     const emitted = commands.flatMap(({ emits }) => emits);
-    expect(operationsOf(document, "send")).toEqual([...emitted, ...own, "fastapi:authenticate"].toSorted());
+    expect(operationsOf(document, "send")).toEqual(
+      [...emitted, ...own, "events:replay", "fastapi:authenticate"].toSorted(),
+    );
     expect(operationsOf(document, "receive")).toEqual([...events.map((e) => e.name), "authenticated"].toSorted());
     expect(Object.keys(document.channels["unitRoom"]?.messages ?? {})).toEqual(["receiveAssignmentReceived"]);
   });

@@ -8,8 +8,25 @@ const answered = z.looseObject({
   error: z.string().optional().describe("Why not, where `success` is false."),
 });
 
-/** What is said before anything else on every new connection. */
-export const authenticateParts = (): Part[] => [
+const replayAsked = z.object({
+  since: z.iso.datetime().describe("Send what was sent from this time on."),
+  limit: z.int().describe("So many events at most."),
+  after: z.string().optional().describe("Not on the first page: the `eventId` of the last event of the page before."),
+});
+const replayAnswer = z.looseObject({
+  events: z.array(
+    z.looseObject({
+      event: z.string(),
+      payload: z.looseObject({ eventId: z.string(), occurredAt: z.string().optional() }),
+    }),
+  ),
+  more: z.boolean().describe("There is another page."),
+  complete: z.boolean().optional().describe("False: the CAD does not remember everything since then."),
+  from: z.string().optional().describe("With `complete: false`: since when it remembers everything."),
+});
+
+/** What is said on every new connection before anything else. */
+export const connectionParts = (): Part[] => [
   part({
     action: "send",
     channel: "cad",
@@ -34,5 +51,17 @@ export const authenticateParts = (): Part[] => [
       { summary: "Refused", payload: { success: false, error: "Invalid token" } },
     ],
     tag: "connection",
+  }),
+  part({
+    action: "send",
+    channel: "cad",
+    event: "events:replay",
+    summary: "Ask for what was missed while there was no connection",
+    description:
+      "Asked with an ack, page by page. A CAD that does not answer leaves a gap, which the journal tells of (`bridge:gap`).",
+    payload: payloadOf(replayAsked, "output"),
+    examples: [{ payload: { since: "2026-01-31T22:05:00.123456Z", limit: 500 } }],
+    tag: "connection",
+    more: { "x-ack": payloadOf(replayAnswer, "input") },
   }),
 ];
