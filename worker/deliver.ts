@@ -86,7 +86,8 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     const poison = outcome.result === "disconnected" && !pass.probe ? place.broke() : undefined;
     const refusals = outcome.result === "refused" ? await outbox.refused(id) : 0;
     const next = decide(outcome, { refusals, poison }, options.random);
-    const heard = poison === undefined ? HEARD[outcome.result] : "poison";
+    const broke = poison === undefined ? (place.alone && !pass.probe ? "suspect" : "disconnected") : "poison";
+    const heard = outcome.result === "disconnected" ? broke : HEARD[outcome.result];
     return { heard, next, message: begun };
   }
 
@@ -130,9 +131,8 @@ const HEARD = {
   rejected: "answered",
   refused: "answered",
   received: "received",
-  disconnected: "disconnected",
   unconfirmed: "unconfirmed",
-} as const satisfies Record<Outcome["result"], Heard>;
+} as const satisfies Record<Exclude<Outcome["result"], "disconnected">, Heard>;
 
 /** What the CAD gets; a reason if this version of the worker cannot tell. */
 function prepare(

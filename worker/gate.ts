@@ -2,6 +2,8 @@ import { backoffMs } from "../shared/backoff.ts";
 
 /** After how many commands in a row that the CAD did not answer, all for other units and incidents, it is not ready. */
 const MISSING_LIMIT = 3;
+/** The same for suspects over each of which the connection broke while it was the only one: none is given up then. */
+const SUSPECT_LIMIT = 10;
 /** After what time commands are let through to see whether it answers again: from, to, ms; and how many at once. */
 const PROBE_FROM_MS = 1000;
 const PROBE_TO_MS = 10_000;
@@ -19,10 +21,10 @@ const WHY = {
 
 /**
  * What came of a command that went through. `answered`: the CAD said that it handled it. `received`: its process has it, and
- * lives. `poison`: it was given up as what breaks the connection. `disconnected`: the connection ended over it, and it is
- * sent again.
+ * lives. `poison`: it was given up as what breaks the connection. `suspect`: the connection ended over it, the only suspect
+ * on its way. `disconnected`: it ended over this one and others; they are sent again.
  */
-export type Heard = "answered" | "received" | "unconfirmed" | "poison" | "disconnected" | "nothing";
+export type Heard = "answered" | "received" | "unconfirmed" | "poison" | "suspect" | "disconnected" | "nothing";
 
 /** Leave to send one command. `done` must be called once; `keys`: the units and incidents that it is about. */
 export interface Pass {
@@ -71,6 +73,7 @@ export function createGate(options: GateOptions): Gate {
   /** The units and incidents of what was not answered since the last answer, and how many of those had none in common. */
   const silent = new Set<string>();
   let missing = 0;
+  let suspects = 0;
   /** How many commands were answered so far. */
   let answers = 0;
   let trips = 0;
@@ -85,7 +88,9 @@ export function createGate(options: GateOptions): Gate {
   function open(): void {
     silent.clear();
     missing = 0;
+    suspects = 0;
     trips = 0;
+    why = "unconfirmed";
   }
 
   function shutAgain(): void {
@@ -153,6 +158,11 @@ export function createGate(options: GateOptions): Gate {
     } else if ((heard === "unconfirmed" || heard === "poison") && answers === answersBefore) {
       why = heard;
       missed(keys);
+    } else if (heard === "suspect" && answers === answersBefore) {
+      suspects += 1;
+      if (suspects < SUSPECT_LIMIT) return;
+      why = "poison";
+      missed(keys);
     }
   }
 
@@ -163,7 +173,7 @@ export function createGate(options: GateOptions): Gate {
     trippedOn = connection();
     toldUntil = performance.now() + TOLD_MS;
     // What was sent before it shut is heard of afterwards, and is no further reason to wait longer.
-    if (trips === 0 ? missing >= MISSING_LIMIT : performance.now() >= probeAt) shutAgain();
+    if (trips === 0 ? missing >= MISSING_LIMIT || suspects >= SUSPECT_LIMIT : performance.now() >= probeAt) shutAgain();
   }
 
   signal.addEventListener("abort", admit, { once: true });

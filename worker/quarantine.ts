@@ -9,6 +9,8 @@ const FEW = 32;
 
 /** A command's place while it is sent. */
 export interface Place {
+  /** It is a suspect, and no other suspect is on its way. */
+  readonly alone: boolean;
   /** The connection broke. Answers how often it did over this one, if that shows that this one is what breaks it. */
   broke(): number | undefined;
   /** It was answered, one way or another, or is over: nothing is held against it any more. */
@@ -44,6 +46,7 @@ export function createQuarantine(): Quarantine {
         await before;
       }
       return {
+        alone: isolated,
         broke() {
           const now = { breaks: breaks + 1, alone: alone + (isolated ? 1 : 0) };
           suspects.set(id, now);

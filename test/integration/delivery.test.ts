@@ -237,7 +237,7 @@ describe("the connection", () => {
   });
 
   test("a CAD that closes the connection on every command does not turn the backlog into dead letters", async () => {
-    const bridge = await startBridge({ cad: { character: "legacy", switches: { delayMs: { min: 50, max: 51 } } } });
+    const bridge = await startBridge({ cad: { character: "legacy", switches: { dropEchoes: 1 } } });
     const received = () => bridge.cad.ledger.summary().byEvent["unit:status"] ?? 0;
     let seen = 0;
     const closing = setInterval(() => {
@@ -252,7 +252,8 @@ describe("the connection", () => {
     const then = received();
     await until("it was tried some more times", () => received() > then + 1, 15_000);
     clearInterval(closing);
-    const receipts = await Promise.all(ids.map((id) => bridge.settled(id, 15_000)));
+    bridge.cad.switches.dropEchoes = 0;
+    const receipts = await Promise.all(ids.map((id) => bridge.settled(id, 25_000)));
     expect(receipts.filter((r) => r.status === "failed").length).toBeLessThanOrEqual(3);
     expect(receipts.filter((r) => r.status === "confirmed").length).toBeGreaterThanOrEqual(37);
     await bridge.healthy();

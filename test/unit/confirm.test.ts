@@ -126,6 +126,16 @@ describe("auto", () => {
       acks[0]?.(null, { success: false, error: "busy", retryable: true });
       expect(await done).toMatchObject({ result: "refused" });
     });
+
+    test("not if its own wait is over by then: it is not waited for for ever", async () => {
+      const { acks, proofs, send } = fresh("auto");
+      const first = send(WITHOUT_ECHO);
+      acks[0]?.(LATE, undefined);
+      proofs[0]?.();
+      send({ ...WITHOUT_ECHO, commandId: "c2" });
+      acks[1]?.(null, { success: true });
+      expect(await first.done).toEqual({ result: "received", by: "fence" });
+    });
   });
 
   test("an ack that comes late is noted for the next time", () => {

@@ -145,6 +145,35 @@ describe("commands that are given up as what breaks the connection", () => {
     expect(gate.shut()).toBeUndefined();
   });
 
+  test("many suspects in a row shut it before any of them is given up", async () => {
+    const { gate, enterNow } = fresh();
+    for (let i = 0; i < 9; i += 1) (await enterNow(`${i}`)).end("suspect");
+    expect(gate.shut()).toBeUndefined();
+    (await enterNow("9")).end("suspect");
+    expect(gate.shut()).toMatch(/breaks the connection/);
+  });
+
+  test("suspects with an answer in between do not", async () => {
+    const { gate, enterNow } = fresh();
+    for (let i = 0; i < 20; i += 1) {
+      (await enterNow(`${i}`)).end("suspect");
+      if (i % 5 === 0) (await enterNow("good")).end("answered");
+    }
+    expect(gate.shut()).toBeUndefined();
+  });
+
+  test("once they are forgotten, what was only received is no answer again", async () => {
+    const { gate, entered, enterNow, knock, failThrice } = fresh();
+    await failThrice("poison");
+    knock("a");
+    await until("the probe enters", () => entered.length === 1);
+    entered[0]?.end("answered");
+    const silent = await Promise.all(["1", "2", "3"].map(enterNow));
+    (await enterNow("4")).end("received");
+    for (const one of silent) one.end("unconfirmed");
+    expect(gate.shut()).toMatch(/confirms none/);
+  });
+
   test("with something that was received in between they do not shut it", async () => {
     const { gate, enterNow } = fresh();
     for (const id of ["1", "2"]) (await enterNow(id)).end("poison");

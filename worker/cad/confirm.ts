@@ -33,6 +33,8 @@ export type AckHabits = Map<string, "acks" | "silent">;
 export const FIRST_ACK_GRACE_MS = 250;
 
 interface Pending extends Delivery {
+  /** No ack came within its time: none is waited for any more. */
+  silent: boolean;
   settle(outcome: Outcome): void;
 }
 
@@ -72,6 +74,7 @@ export function createConfirmations(options: {
 
   function onAck(send: Pending, error: Error | null, answer: unknown): void {
     if (error) {
+      send.silent = true;
       if (expectsWord(send)) proveReceipt(send, "unconfirmed");
       if (!habits.has(send.event)) habits.set(send.event, "silent");
       return;
@@ -91,7 +94,7 @@ export function createConfirmations(options: {
     if (mode !== "auto" || habits.has(send.event)) return proveReceipt(send, "received");
     void fences.proof().then(() =>
       setTimeout(() => {
-        if (expectsWord(send)) return;
+        if (expectsWord(send) && !send.silent) return;
         if (!habits.has(send.event)) habits.set(send.event, "silent");
         send.settle({ result: "received", by: "fence" });
       }, FIRST_ACK_GRACE_MS),
@@ -117,6 +120,7 @@ export function createConfirmations(options: {
         let forgetEcho: (() => void) | undefined;
         const send: Pending = {
           ...delivery,
+          silent: false,
           settle(outcome) {
             if (settled) return;
             settled = true;
