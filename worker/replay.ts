@@ -63,7 +63,7 @@ export async function replay(options: {
     if (said === undefined) return { from, reason: "the CAD does not answer events:replay" };
     const { data } = answer.safeParse(said);
     if (!data) return { from, reason: reasonOf(said) };
-    if (!data.complete)
+    if (!data.complete && !remembers(data.from, heard))
       missing ??= { from: heard, ...limitOf(data.from, heard), reason: "the CAD does not remember it" };
     await take(data.events);
     const last = marksOf(data.events.at(-1)?.payload);
@@ -77,6 +77,10 @@ export async function replay(options: {
 }
 
 /** The CAD's memory begins there; at its own word, but not before what is known. */
+/** What was missed came after `heard`: that the CAD has forgotten what was before it is no loss. */
+const remembers = (from: string | undefined, heard: Micros): boolean =>
+  from !== undefined && Date.parse(from) * 1000 <= heard;
+
 function limitOf(from: string | undefined, heard: Micros): { to?: Micros } {
   return from === undefined ? {} : { to: Math.max(heard, Date.parse(from) * 1000) };
 }

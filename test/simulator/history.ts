@@ -31,8 +31,13 @@ export type ReplayAnswer =
 /** What a modern CAD remembers of its broadcasts; a database would keep it, so it survives a restart. */
 export class History {
   #sent: Broadcast[] = [];
-  /** When the newest of what it has forgotten was sent. */
-  #forgotten: number | undefined;
+  /** When the newest of what it has forgotten was sent, or when it began to remember. */
+  #forgotten: number;
+
+  /** @param born ms since 1970 */
+  constructor(born: number) {
+    this.#forgotten = born;
+  }
 
   /** Marks a payload with an id and a time of its own; what is no object can be neither marked nor remembered. */
   add(event: string, payload: unknown, room: string | undefined, at: number, keep: number): unknown {
@@ -58,12 +63,12 @@ export class History {
     const after = data.after === undefined ? -1 : this.#sent.findIndex((b) => b.eventId === data.after);
     if (after < 0 && data.after !== undefined) return { success: false, error: "after: no such event any more" };
     const wanted = this.#sent.slice(after + 1).filter((b) => b.at >= since && (!b.room || isIn(b.room)));
-    const complete = this.#forgotten === undefined || this.#forgotten < since;
+    const complete = this.#forgotten < since;
     return {
       events: wanted.slice(0, data.limit).map(({ event, payload }) => ({ event, payload })),
       more: wanted.length > data.limit,
       complete,
-      ...(!complete && { from: new Date(this.#forgotten ?? since).toISOString() }),
+      ...(!complete && { from: new Date(this.#forgotten).toISOString() }),
     };
   }
 }

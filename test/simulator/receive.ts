@@ -21,7 +21,7 @@ export interface Database {
 export const createDatabase = (max = 1_000_000): Database => ({
   incidents: new BoundedMap(max),
   handledCommands: new BoundedMap(max),
-  history: new History(),
+  history: new History(Date.now()),
 });
 
 export interface ReceiverDeps {
