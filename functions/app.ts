@@ -12,12 +12,15 @@ import { type Authenticate, type CallerEnv, requireAccess, requireRole } from ".
 import type { Backend } from "./backend.ts";
 import { serveDeadLetters } from "./dead-letters.ts";
 import { type DocsAssets, PUBLIC, serveDocs } from "./docs.ts";
+import { serveEvents } from "./events.ts";
 import { lookAtHealth } from "./health.ts";
 import { addCommonHeaders, answerProblem } from "./http-headers.ts";
 import { noBody } from "./json-body.ts";
 import { openApi } from "./openapi/document.ts";
 import { reconnect } from "./reconnect.ts";
 import { mayTouch, requireScope } from "./scope.ts";
+import { serveState } from "./state.ts";
+import type { StreamLimits } from "./stream-env.ts";
 
 export const BASE_PATH = "/api/socket-bridge";
 
@@ -33,6 +36,11 @@ export interface AppDeps {
   /** The origins of the web pages that may call the API. */
   corsOrigins: readonly string[];
   maxBodyBytes: number;
+  streams: StreamLimits;
+  /** Aborts when the host stops. */
+  stopping: AbortSignal;
+  /** Closes the connection of a request at once, whatever still waits to be sent on it. */
+  cutOff: (c: Context) => void;
   log: Log;
 }
 
@@ -89,12 +97,17 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   serveDeadLetters(app, { ...deps, basePath: BASE_PATH, noteAction, noted });
   serveAudit(app, deps, noted);
+  serveEvents(app, deps);
+  const state = serveState(app, deps);
+  state.lists();
 
   const documents = { openapi: once(() => openApi(BASE_PATH)), asyncapi: once(() => asyncApi(BASE_PATH)) };
   app.get("/openapi.json", (c) => c.json(documents.openapi(), 200, PUBLIC));
   app.get("/asyncapi.json", (c) => c.json(documents.asyncapi(), 200, PUBLIC));
   serveDocs(app, BASE_PATH, deps.assets);
 
+  refuseOtherMethods(app);
+  state.single();
   refuseOtherMethods(app);
   everything.notFound((c) => answerProblem(c, new Problem("not-found", "The API has no such path.")));
   everything.onError(async (error, c) => {
@@ -111,7 +124,7 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= make());
 }
 
-/** A path that exists, asked with a method that it does not take. */
+/** A path that exists, asked with a method that it does not take. Whatever is served later does not get these paths. */
 function refuseOtherMethods(app: Hono<CallerEnv>): void {
   const methods = new Map<string, Set<string>>();
   for (const { path, method } of app.routes) {
@@ -119,7 +132,7 @@ function refuseOtherMethods(app: Hono<CallerEnv>): void {
   }
   for (const [path, allowed] of methods) {
     if (allowed.has("GET")) allowed.add("HEAD");
-    const allow = [...allowed].join(", ");
+    const allow = [...allowed].toSorted().join(", ");
     app.all(path.slice(BASE_PATH.length), () => {
       throw new Problem("method-not-allowed", `This path takes ${allow}.`, {}, { Allow: allow });
     });

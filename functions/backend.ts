@@ -3,7 +3,8 @@ import type { AuditNote, AuditOutcome } from "../shared/audit/entry.ts";
 import { type AuditPage, type AuditQuery, openAuditTrail } from "../shared/audit/trail.ts";
 import { BEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
-import type { OutboxKeys } from "../shared/outbox/keys.ts";
+import { journalKeys } from "../shared/journal/keys.ts";
+import { outboxKeys } from "../shared/outbox/keys.ts";
 import { type DeadPage, type DeadQuery, openDeadLetters } from "../shared/outbox/dead-letters.ts";
 import {
   type Appended,
@@ -17,6 +18,7 @@ import { isFinal } from "../shared/outbox/states.ts";
 import { publish } from "../shared/redis-cluster.ts";
 import { RedisFault } from "../shared/redis.ts";
 import { SealError, type Sealer } from "../shared/seal.ts";
+import { createEventCalls, type EventCalls } from "./event-calls.ts";
 import { createWaiter } from "./waiter.ts";
 
 /** The worker's last word, and how long ago it was. */
@@ -29,7 +31,7 @@ export interface LastBeat {
 export type Redriven = Appended | { outcome: "unreadable"; reason: string };
 
 /** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
-export interface Backend {
+export interface Backend extends EventCalls {
   /** Stores a message and, if it is runnable, queues it. */
   accept(message: NewMessage): Promise<Appended>;
   read(id: string): Promise<MessageRecord | undefined>;
@@ -47,7 +49,7 @@ export interface Backend {
   /** Notes who did what, beside what `accept` and `redrive` note themselves. */
   note(note: AuditNote, outcome: AuditOutcome, command: string): Promise<void>;
   listAudit(query: AuditQuery): Promise<AuditPage>;
-  /** Ends every readSettled at once. */
+  /** Ends every readSettled and readEvents at once. */
   endWaits(): void;
   close(): Promise<void>;
 }
@@ -55,15 +57,17 @@ export interface Backend {
 /**
  * @param redis for everything but subscriptions; fails fast
  * @param subscriber only for subscriptions
+ * @param prefix REDIS_PREFIX
  */
 export function createBackend(
   redis: Redis,
   subscriber: Redis,
-  keys: OutboxKeys,
+  prefix: string,
   maxBacklog: number,
   sealer: Sealer,
   log: Log,
 ): Backend {
+  const keys = outboxKeys(prefix);
   const outbox = openOutbox(redis, keys, maxBacklog);
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
   const trail = openAuditTrail(redis, keys);
@@ -146,6 +150,7 @@ export function createBackend(
 
     note: trail.note,
     listAudit: trail.list,
+    ...createEventCalls(redis, journalKeys(prefix), sealer, waiter),
 
     endWaits: waiter.stop,
     close: async () => queue?.close(),

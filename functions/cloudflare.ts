@@ -8,6 +8,7 @@ import type { DocsAssets } from "./docs.ts";
 import { type Bindings, edgeConfig } from "./edge/config.ts";
 import { consoleLog } from "./edge/console-log.ts";
 import { remoteBackend } from "./edge/remote-backend.ts";
+import { streamLimits } from "./stream-env.ts";
 
 export { CadBackend } from "./edge/cad-backend.ts";
 
@@ -32,6 +33,10 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     clientAddress: (c) => normalAddress(c.req.header("CF-Connecting-IP")),
     corsOrigins: config.CORS_ORIGINS ?? [],
     maxBodyBytes: config.MAX_BODY_BYTES,
+    streams: streamLimits(config),
+    // The runtime ends what it stops, and closes what nobody writes to any more.
+    stopping: new AbortController().signal,
+    cutOff: () => undefined,
     log,
   });
 }

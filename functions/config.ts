@@ -4,6 +4,7 @@ import { sealingEnv } from "../shared/sealing.ts";
 import { corsOrigins } from "./http-headers.ts";
 import { MAX_BODY_BYTES } from "./limit-body.ts";
 import { nodeServerEnv } from "./node-env.ts";
+import { streamEnv } from "./stream-env.ts";
 
 const text = z.string().min(1).optional();
 const jwtSecret = z.string().min(32, "must have at least 32 characters").optional();
@@ -62,6 +63,7 @@ export const functionsEnv = z.object({
     .describe("How many unsettled commands are held at most; beyond, 503."),
   MAX_BODY_BYTES: env.bytes.default(MAX_BODY_BYTES).describe("How large a body may be, bytes; beyond, 413."),
   CORS_ORIGINS: corsOrigins.optional(),
+  ...streamEnv,
   ...nodeServerEnv,
 });
 export type FunctionsConfig = Config<typeof functionsEnv>;

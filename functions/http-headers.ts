@@ -17,7 +17,10 @@ export const corsOrigins = z
 
 const MAX_REQUEST_ID = 128;
 const CORS_MAX_AGE_S = 600;
-const REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "Command-TTL", "X-Request-Id"];
+const REQUEST_HEADERS = [
+  ...["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "Command-TTL", "X-Request-Id"],
+  "Last-Event-ID",
+];
 const ANSWER_HEADERS = [
   ...["Location", "Idempotency-Replayed", "Preference-Applied", "Retry-After", "X-Request-Id"],
   ...["RateLimit", "RateLimit-Policy", "WWW-Authenticate"],

@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import type { HttpBindings } from "@hono/node-server";
 import { getConnInfo } from "@hono/node-server/conninfo";
 import type { Log } from "../shared/log.ts";
-import { outboxKeys } from "../shared/outbox/keys.ts";
 import { runProgram } from "../shared/process.ts";
 import { openSealer } from "../shared/sealing.ts";
 import { closeRedis, connectRedis } from "../shared/redis.ts";
@@ -15,6 +15,7 @@ import { clientAddress } from "./client-address.ts";
 import { type FunctionsConfig, functionsEnv } from "./config.ts";
 import type { DocsAssets } from "./docs.ts";
 import { listen } from "./node-server.ts";
+import { streamLimits } from "./stream-env.ts";
 
 /** How long requests that are being answered may go on once the host stops, ms. */
 const DRAIN_MS = 5000;
@@ -34,7 +35,8 @@ export async function startFunctions(
   const sealer = openSealer(config, log);
   const redis = connectRedis(config.REDIS_URL, "request", log);
   const subscriber = connectRedis(config.REDIS_URL, "request", log);
-  const backend = createBackend(redis, subscriber, outboxKeys(config.REDIS_PREFIX), config.MAX_BACKLOG, sealer, log);
+  const backend = createBackend(redis, subscriber, config.REDIS_PREFIX, config.MAX_BACKLOG, sealer, log);
+  const stopping = new AbortController();
   const app = createApp({
     backend,
     sealer,
@@ -46,6 +48,9 @@ export async function startFunctions(
       clientAddress(getConnInfo(c).remote.address, c.req.header("X-Forwarded-For"), config.TRUST_PROXY ?? []),
     corsOrigins: config.CORS_ORIGINS ?? [],
     maxBodyBytes: config.MAX_BODY_BYTES,
+    streams: streamLimits(config),
+    stopping: stopping.signal,
+    cutOff: (c) => void (c.env as HttpBindings).outgoing.destroy(),
     log,
   });
 
@@ -62,6 +67,7 @@ export async function startFunctions(
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    stopping.abort();
     backend.endWaits();
     const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
     await closed;

@@ -38,6 +38,11 @@ export const PROBLEMS = {
     title: "The path does not take this method",
     mend: "Use a method of the Allow header.",
   },
+  gone: {
+    status: 410,
+    title: "What followed this entry is not there any more",
+    mend: "Take oldest, by GET /events/{id} and as the Last-Event-ID to go on from: what was before it is missing.",
+  },
   "too-large": { status: 413, title: "The body is too large", mend: "Send at most as much as detail says." },
   "not-json-type": {
     status: 415,
@@ -74,6 +79,11 @@ export const PROBLEMS = {
     status: 503,
     title: "The keys that tokens are verified with cannot be reached",
     mend: "Send it again after Retry-After. Whoever runs the bridge: see to JWKS_URL.",
+  },
+  "too-many-streams": {
+    status: 503,
+    title: "As many streams are open as may be",
+    mend: "Try again after Retry-After, or ask another process.",
   },
   "no-worker": { status: 503, title: "No worker is running", mend: "Start the worker, or look into why it stopped." },
   "reconnect-timeout": {

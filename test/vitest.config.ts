@@ -36,6 +36,8 @@ export default defineConfig({
             "asyncapi",
             "hygiene",
             "audit",
+            "events-stream",
+            "state",
             "edge",
           ].map((n) => `test/integration/${n}.test.ts`),
           provide: { host: "edge" },

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { DurableObject } from "cloudflare:workers";
 import type { Log } from "../../shared/log.ts";
-import { outboxKeys } from "../../shared/outbox/keys.ts";
 import { connectRedis, redisFault } from "../../shared/redis.ts";
 import { openSealer } from "../../shared/sealing.ts";
 import { withDeadline } from "../../shared/sleep.ts";
@@ -30,9 +29,8 @@ export class CadBackend extends DurableObject<Bindings> {
     this.#log = consoleLog("functions", config.LOG_LEVEL);
     const redis = connectRedis(config.REDIS_URL, "request", this.#log);
     const subscriber = connectRedis(config.REDIS_URL, "request", this.#log);
-    const keys = outboxKeys(config.REDIS_PREFIX);
     const sealer = openSealer(config, this.#log);
-    this.#backend = createBackend(redis, subscriber, keys, config.MAX_BACKLOG, sealer, this.#log);
+    this.#backend = createBackend(redis, subscriber, config.REDIS_PREFIX, config.MAX_BACKLOG, sealer, this.#log);
     this.#connected = Promise.all(
       [redis, subscriber].map((r) =>
         withDeadline(once(r, "ready"), FIRST_CONNECT_MS, "connecting").catch(() => undefined),

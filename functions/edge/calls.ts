@@ -27,4 +27,9 @@ export const CALL_MS = {
   discardDead: 3000,
   note: 3000,
   listAudit: 10_000,
+  readEvents: 4000,
+  listEvents: 10_000,
+  readEvent: 3000,
+  readState: 3000,
+  listState: 10_000,
 } as const satisfies Record<Call, number>;

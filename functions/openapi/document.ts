@@ -1,7 +1,9 @@
 import { commands } from "../../shared/commands/table.ts";
 import { STATES } from "../../shared/outbox/states.ts";
+import { toldEntry } from "../../shared/journal/tell.ts";
 import { PROBLEMS } from "../../shared/problem.ts";
 import { receipt } from "../../shared/receipt.ts";
+import { incidentState, unitState } from "../../shared/state/tell.ts";
 import { health } from "../health.ts";
 import { commandOperation, parameters } from "./command-operation.ts";
 import { type Json, ref, schemaOf } from "./parts.ts";
@@ -44,6 +46,7 @@ const problem = {
       description: "With this as the Idempotency-Key, repeating a request whose fate is unknown is harmless.",
     },
     receipt: { ...ref("Receipt"), description: "Of a command that was not delivered." },
+    oldest: { type: ["string", "null"], description: "The oldest entry that the journal still has." },
     required_role: { type: "string" },
     units: { type: "array", items: { type: "string" }, description: "The units that the token may not act for." },
   },
@@ -63,7 +66,7 @@ export function openApi(basePath: string): Json {
         "Tells the CAD what the services have to say. What is accepted (202) is delivered, in order within each unit and incident, and its receipt shows what became of it. What goes over the CAD's wire, commands and events, is in asyncapi.json.",
     },
     servers: [{ url: basePath }],
-    paths: { ...paths, ...routePaths() },
+    paths: together(paths, routePaths()),
     components: {
       parameters,
       securitySchemes: {
@@ -80,6 +83,9 @@ export function openApi(basePath: string): Json {
         Settled: { allOf: [ref("Accepted"), ref("Receipt")] },
         Receipt: schemaOf(receipt),
         Health: schemaOf(health),
+        Event: schemaOf(toldEntry),
+        Unit: schemaOf(unitState),
+        Incident: schemaOf(incidentState),
         Status: { allOf: [ref("Health"), { type: "object" }] },
         Reconnected: {
           type: "object",
@@ -94,4 +100,10 @@ export function openApi(basePath: string): Json {
       },
     },
   };
+}
+
+/** A path may take a command by one method and answer what is known by another. */
+function together(...all: Json[]): Json {
+  const paths = Map.groupBy(all.flatMap(Object.entries), ([path]) => path);
+  return Object.fromEntries([...paths].map(([path, found]) => [path, Object.assign({}, ...found.map((f) => f[1]))]));
 }

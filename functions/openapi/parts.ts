@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { OrderingKey } from "../../shared/ordering-key.ts";
 import { PROBLEMS, type ProblemCode } from "../../shared/problem.ts";
+import type { Endpoint } from "../../shared/roles.ts";
 
 export type Json = Record<string, unknown>;
 
@@ -38,3 +39,20 @@ export const header = (description: string, type = "string"): Json => ({ descrip
 /** The refusals of every endpoint that asks who calls, and of every one that asks Redis. */
 export const GATED: ProblemCode[] = ["unauthenticated", "forbidden", "wrong-org", "keys-unavailable"];
 export const REDIS: ProblemCode[] = ["redis-unavailable", "internal"];
+
+/** A route that is no command, as the docs tell it. */
+export interface Route {
+  endpoint: Endpoint;
+  id: string;
+  tag: string;
+  summary: string;
+  description?: string;
+  answers: Json;
+  problems?: ProblemCode[];
+  query?: Json;
+  /** Headers that it reads, by their name: what each is for. */
+  headers?: Readonly<Record<string, string>>;
+  body?: Json;
+}
+
+export const answer = (description: string, schema: Json): Json => ({ description, content: json(schema) });

@@ -1,24 +1,10 @@
-import type { ProblemCode } from "../../shared/problem.ts";
-import { type Endpoint, ENDPOINTS, ROLES } from "../../shared/roles.ts";
+import { ENDPOINTS, ROLES } from "../../shared/roles.ts";
 import { OUTCOMES } from "../../shared/audit/entry.ts";
 import { auditQuery } from "../audit.ts";
 import { listQuery, redriveBody } from "../dead-letters.ts";
-import { GATED, json, type Json, problems, REDIS, ref, schemaOf } from "./parts.ts";
+import { EVENT_ROUTES } from "./event-routes.ts";
+import { answer, GATED, json, type Json, problems, REDIS, ref, type Route, schemaOf } from "./parts.ts";
 
-/** A route that is no command, as the docs tell it. */
-interface Route {
-  endpoint: Endpoint;
-  id: string;
-  tag: string;
-  summary: string;
-  description?: string;
-  answers: Json;
-  problems?: ProblemCode[];
-  query?: Json;
-  body?: Json;
-}
-
-const answer = (description: string, schema: Json): Json => ({ description, content: json(schema) });
 const html = { description: "A page.", content: { "text/html": { schema: { type: "string" } } } };
 const id = { command_id: { type: "string" } };
 const letters = {
@@ -80,6 +66,7 @@ const audit = {
 };
 
 const ROUTES: readonly Route[] = [
+  ...EVENT_ROUTES,
   {
     endpoint: "GET /commands/{id}",
     id: "getCommand",
@@ -229,7 +216,11 @@ function operation(route: Route): Json {
     summary: route.summary,
     description: [route.description, who].filter(Boolean).join(" "),
     ...(role !== "public" && { security: [{ bearer: [] }] }),
-    parameters: [...pathParameters(partsOf(route).path), ...queryParameters(route.query)],
+    parameters: [
+      ...pathParameters(partsOf(route).path),
+      ...queryParameters(route.query),
+      ...headerParameters(route.headers),
+    ],
     ...(route.body && { requestBody: { required: true, content: json(route.body) } }),
     responses: { ...route.answers, ...problems(...gate, ...(route.problems ?? [])) },
   };
@@ -248,3 +239,11 @@ const queryParameters = (schema: Json | undefined): Json[] =>
     const { description, ...type } = field;
     return { name, in: "query", ...(description ? { description } : {}), schema: type };
   });
+
+const headerParameters = (headers: Route["headers"]): Json[] =>
+  Object.entries(headers ?? {}).map(([name, description]) => ({
+    name,
+    in: "header",
+    description,
+    schema: { type: "string" },
+  }));

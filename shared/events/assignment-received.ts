@@ -20,7 +20,7 @@ export const assignmentReceived = defineEvent({
     if (incident == null) return [];
     return [
       { about: `unit:${p.unitId}`, aspect: "assignment", value: { incidentId: incident } },
-      { about: `incident:${incident}`, aspect: `unit:${p.unitId}`, value: { assigned: true } },
+      { about: `incident:${incident}`, aspect: `assigned:${p.unitId}`, value: true },
     ];
   },
   occurred: (p) => p.timestamp,

@@ -26,38 +26,57 @@ export interface JournalReader {
   bounds(): Promise<JournalBounds>;
 }
 
-type Row = [id: string, fields: string[]];
+export type Row = [id: string, fields: string[]];
+
+/** An entry whose payload was not opened yet. */
+export interface SealedEntry {
+  entry: Omit<JournalEntry, "payload">;
+  ref: string;
+  stored: string;
+}
+
+export function parseRow([id, list]: Row): SealedEntry {
+  const fields = new Map<string, string>();
+  for (let i = 0; i + 1 < list.length; i += 2) fields.set(list[i] ?? "", list[i + 1] ?? "");
+  const text = (name: string) => fields.get(name) ?? "";
+  const recovered = text("recovered");
+  const entry = {
+    id,
+    kind: ENTRY_KINDS.find((k) => k === text("kind")) ?? "unknown",
+    event: text("event"),
+    keys: JSON.parse(text("keys") || "[]") as OrderingKey[],
+    occurredAt: text("occurred") ? Number(text("occurred")) : undefined,
+    receivedAt: Number(text("received")),
+    eventId: text("event_id") || undefined,
+    own: text("own") || undefined,
+    recovered: recovered === "" ? undefined : recovered === "1",
+    wrong: JSON.parse(text("wrong") || "[]") as string[],
+    cad: text("cad"),
+  };
+  return { entry, ref: text("ref"), stored: text("payload") };
+}
+
+/** With its payload; one that was changed in Redis has none, and is malformed. Throws SealError if a key is missing. */
+export async function openEntry(sealer: Sealer, { entry, ref, stored }: SealedEntry): Promise<JournalEntry> {
+  try {
+    const payload: unknown = JSON.parse(await sealer.open("journal", ref, stored));
+    return { ...entry, kind: entry.wrong.length > 0 ? "malformed" : entry.kind, payload };
+  } catch (error) {
+    if (!(error instanceof SealError) || error.code !== "tampered") throw error;
+    return withoutPayload(entry, error);
+  }
+}
+
+/** An entry whose payload cannot be opened, and why. */
+export const withoutPayload = (entry: SealedEntry["entry"], error: SealError): JournalEntry => ({
+  ...entry,
+  kind: "malformed",
+  payload: null,
+  wrong: [...entry.wrong, error.message],
+});
 
 export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Sealer): JournalReader {
-  async function parse([id, list]: Row): Promise<JournalEntry> {
-    const fields = new Map<string, string>();
-    for (let i = 0; i + 1 < list.length; i += 2) fields.set(list[i] ?? "", list[i + 1] ?? "");
-    const text = (name: string) => fields.get(name) ?? "";
-    const kind = ENTRY_KINDS.find((k) => k === text("kind")) ?? "unknown";
-    const recovered = text("recovered");
-    const wrong = JSON.parse(text("wrong") || "[]") as string[];
-    let payload: unknown = null;
-    try {
-      payload = JSON.parse(await sealer.open("journal", text("ref"), text("payload")));
-    } catch (error) {
-      if (!(error instanceof SealError) || error.code !== "tampered") throw error;
-      wrong.push(error.message);
-    }
-    return {
-      id,
-      kind: wrong.length > 0 ? "malformed" : kind,
-      event: text("event"),
-      keys: JSON.parse(text("keys") || "[]") as OrderingKey[],
-      payload,
-      occurredAt: text("occurred") ? Number(text("occurred")) : undefined,
-      receivedAt: Number(text("received")),
-      eventId: text("event_id") || undefined,
-      own: text("own") || undefined,
-      recovered: recovered === "" ? undefined : recovered === "1",
-      wrong,
-      cad: text("cad"),
-    };
-  }
+  const parse = (row: Row) => openEntry(sealer, parseRow(row));
   const parseAll = (rows: Row[]) => Promise.all(rows.map(parse));
 
   return {

@@ -32,12 +32,15 @@ export function openConsumerRecord(redis: Redis, keys: JournalKeys, keptMs: numb
       }
       await transaction.hset(keys.cursors, handler, cursor).exec();
     },
-    async handled(entry) {
-      const outcomes = await redis.hgetall(keys.handled(entry));
-      return Object.entries(outcomes).map(([handler, text]) => ({
-        handler,
-        ...(JSON.parse(text) as Omit<Handled, "handler">),
-      }));
-    },
+    handled: (entry) => readHandled(redis, keys, entry),
   };
+}
+
+/** What the handlers made of an entry; not in it: those that did not want it, or did not come to it yet. */
+export async function readHandled(redis: Redis, keys: JournalKeys, entry: string): Promise<Handled[]> {
+  const outcomes = await redis.hgetall(keys.handled(entry));
+  return Object.entries(outcomes).map(([handler, text]) => ({
+    handler,
+    ...(JSON.parse(text) as Omit<Handled, "handler">),
+  }));
 }

@@ -12,26 +12,33 @@ export const STATE_KEPT_MS = 30 * 24 * 3_600_000;
 
 /**
  * KEYS[1] the base name, ARGV: kept_ms, then for each change: kind, id, aspect, at (us), text. A value that is older than the
- * one that stands there changes nothing. Each aspect has its value, and when that came about under the aspect's name + '@'.
+ * one that stands there changes nothing. Each aspect has its value, and when that came about under '@' + the aspect's name.
+ * Each call also looks at one of each list: one of which nothing is kept any more leaves it, so that lists do not grow for ever.
  */
 const APPLY = `#!lua
 local base, answers = KEYS[1], {}
 for i = 2, #ARGV, 5 do
   local kind, id, aspect, at, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local key = base .. ':state:' .. kind .. ':' .. id
-  local before = redis.call('HGET', key, aspect .. '@')
+  local before = redis.call('HGET', key, '@' .. aspect)
   local newer = not before or tonumber(at) >= tonumber(before)
   if newer then
-    redis.call('HSET', key, aspect, text, aspect .. '@', at)
+    redis.call('HSET', key, aspect, text, '@' .. aspect, at)
     redis.call('ZADD', base .. ':all:' .. kind, 0, id)
   end
   redis.call('PEXPIRE', key, ARGV[1])
   answers[#answers + 1] = newer and 1 or 0
 end
+for _, kind in ipairs({'unit', 'incident'}) do
+  local id = redis.call('ZRANDMEMBER', base .. ':all:' .. kind)
+  if id and redis.call('EXISTS', base .. ':state:' .. kind .. ':' .. id) == 0 then
+    redis.call('ZREM', base .. ':all:' .. kind, id)
+  end
+end
 return answers`;
 
 /** Aspects that stand in the clear: lists are filtered by them, and they say nothing of a patient. */
-const CLEAR: ReadonlySet<string> = new Set(["status"]);
+export const CLEAR_ASPECTS: ReadonlySet<string> = new Set(["status"]);
 
 /** What a state's aspect is sealed with. */
 export const stateSealId = (about: string, aspect: string): string => JSON.stringify([about, aspect]);
@@ -48,7 +55,7 @@ export function openStateWriter(redis: Redis, keys: JournalKeys, sealer: Sealer)
   return async ({ about, aspect, value }, at) => {
     const { kind, id } = parseRoom(about);
     const clear = JSON.stringify(value ?? null);
-    const text = CLEAR.has(aspect) ? clear : await sealer.seal("state", stateSealId(about, aspect), clear);
+    const text = CLEAR_ASPECTS.has(aspect) ? clear : await sealer.seal("state", stateSealId(about, aspect), clear);
     return (await applyBatch([kind, id, aspect, String(at), text])) === 1;
   };
 }

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { createBackend } from "../../functions/backend.ts";
 import { unitsStatus } from "../../shared/commands/units-status.ts";
 import { createLog } from "../../shared/log.ts";
-import { outboxKeys } from "../../shared/outbox/keys.ts";
 import { createSealer } from "../../shared/seal.ts";
 import { BenchError } from "./bench-error.ts";
 import { FLEET, statusBody } from "./fleet.ts";
@@ -19,7 +18,7 @@ export async function fill(rig: Rig, commands: number, keys: 1 | 2, fleet = FLEE
   const { log } = createLog({ name: "fill", level: "warn" });
   const subscriber = rig.client.duplicate({ lazyConnect: true });
   const sealer = createSealer([]);
-  const backend = createBackend(rig.client, subscriber, outboxKeys("socket-bridge"), MAX_BACKLOG, sealer, log);
+  const backend = createBackend(rig.client, subscriber, "socket-bridge", MAX_BACKLOG, sealer, log);
   const ids: string[] = [];
   let n = 0;
   const producer = async () => {

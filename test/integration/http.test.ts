@@ -29,6 +29,17 @@ const functionsOnly = () => startBridge({ worker: false });
 const unsettled = async (bridge: Bridge) =>
   ((await bridge.get("/status")).body["backlog"] as { unsettled: number }).unsettled;
 
+/** What a path is refused that takes other methods. */
+const METHODS = [
+  ["PUT", "/incidents", "GET, HEAD, POST"],
+  ["POST", "/units", "GET, HEAD"],
+  ["POST", "/units/M1", "GET, HEAD"],
+  ["GET", "/units/location", "POST"],
+  ["GET", "/incidents/timestamp", "POST"],
+  ["POST", "/events/history", "GET, HEAD"],
+  ["DELETE", "/events/1-1", "GET, HEAD"],
+] as const;
+
 describe("who may", () => {
   test("roles may come as a list, and one that the bridge does not know opens nothing", async () => {
     const bridge = await functionsOnly();
@@ -64,6 +75,10 @@ describe("what is refused", () => {
     expectProblem(wrongMethod, 405, "method-not-allowed");
     expect(wrongMethod.headers.get("Allow")).toBe("POST");
     expectProblem(await bridge.post("/health", {}), 405, "method-not-allowed");
+    for (const [method, path, allow] of METHODS) {
+      const refused = await fetch(`${bridge.url}${path}`, { method });
+      expect([refused.status, refused.headers.get("Allow")], `${method} ${path}`).toEqual([405, allow]);
+    }
     expect(await unsettled(bridge)).toBe(0);
   });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { CALL_MS } from "../../functions/edge/calls.ts";
-import { remoteBackend, type RemoteOptions } from "../../functions/edge/remote-backend.ts";
+import { CallsUsedUp, remoteBackend, type RemoteOptions } from "../../functions/edge/remote-backend.ts";
 import { redisFault } from "../../shared/redis.ts";
 import { keptLog } from "../support/log.ts";
 
@@ -48,4 +48,13 @@ test("calls are spread over all shards, and over no others", async () => {
   const { backend } = backendOver(note, 3, () => (n++ % 100) / 100);
   for (let i = 0; i < 100; i += 1) await backend.read("x");
   expect([...asked].toSorted()).toEqual(["p:0", "p:1", "p:2"]);
+});
+
+test("a request that asked as often as the platform lets it is told apart from an outage: a stream ends, and comes back", async () => {
+  const { backend, lines } = backendOver(() =>
+    Promise.reject(new Error("Too many subrequests by single Worker invocation.")),
+  );
+  await expect(backend.readEvents("1-1", 1, 0)).rejects.toThrow(CallsUsedUp);
+  expect(await fault(backend.readEvents("1-1", 1, 0))).toBeUndefined();
+  expect(lines).toEqual([]);
 });

@@ -1,0 +1,94 @@
+import { historyQuery, streamQuery } from "../events.ts";
+import { stateQuery } from "../state.ts";
+import { answer, type Json, REDIS, ref, type Route, schemaOf } from "./parts.ts";
+
+const next = { type: ["string", "null"], description: "The cursor of the next page." };
+const timestamp = { type: "string", description: "When the answer was made." };
+const page = (name: string, of: string, more: Json = {}): Json => ({
+  type: "object",
+  required: [name, "next", ...Object.keys(more)],
+  properties: { ...more, [name]: { type: "array", items: ref(of) }, next },
+});
+const handled = {
+  type: "array",
+  description: "What each handler made of it; not in it: those that did not want it, or did not come to it yet.",
+  items: {
+    type: "object",
+    required: ["handler", "outcome", "duration_ms", "tries", "error"],
+    properties: {
+      handler: { type: "string" },
+      outcome: { enum: ["done", "failed"] },
+      duration_ms: { type: "number", description: "How long its last try took." },
+      tries: { type: "integer" },
+      error: { type: ["string", "null"] },
+    },
+  },
+};
+const withMore = (schema: string, properties: Json): Json => ({
+  allOf: [ref(schema), { type: "object", required: Object.keys(properties), properties }],
+});
+
+/** What the CAD said, and what is known from it. */
+export const EVENT_ROUTES: readonly Route[] = [
+  {
+    endpoint: "GET /events",
+    id: "streamEvents",
+    tag: "events",
+    summary: "The CAD's events as they come",
+    description:
+      "Server-Sent Events: `id` is the entry's id in the journal, `event` its name, `data` the entry as JSON. Without an id it begins with what comes from now on; with the id of the last entry that a client got, with what followed it: nothing is left out and nothing is told twice. A client that does not read what was sent is cut off, and the stream ends with its token.",
+    query: schemaOf(streamQuery, "input"),
+    headers: { "Last-Event-ID": "The last entry that the client got. Goes before `last_event_id`." },
+    answers: {
+      "200": {
+        description: "A stream of entries. It goes on until the client leaves.",
+        content: { "text/event-stream": { schema: { type: "string", description: "`data`: an Event, as JSON." } } },
+      },
+    },
+    problems: ["invalid-header", "gone", "unreadable-payload", "invalid-body", "too-many-streams", ...REDIS],
+  },
+  {
+    endpoint: "GET /events/history",
+    id: "listEvents",
+    tag: "events",
+    summary: "The CAD's events as they came",
+    description:
+      "The journal in pages. A page may hold fewer entries than `limit` although there are more: `next` tells.",
+    query: schemaOf(historyQuery, "input"),
+    answers: { "200": answer("A page.", page("events", "Event")) },
+    problems: ["gone", "invalid-body", ...REDIS],
+  },
+  {
+    endpoint: "GET /events/{id}",
+    id: "getEvent",
+    tag: "events",
+    summary: "One event, and what became of it",
+    answers: { "200": answer("The entry, and what each handler made of it.", withMore("Event", { handled })) },
+    problems: ["not-found", ...REDIS],
+  },
+  ...(["Unit", "Incident"] as const).flatMap((kind): Route[] => {
+    const path = ({ Unit: "/units", Incident: "/incidents" } as const)[kind];
+    const word = kind.toLowerCase();
+    return [
+      {
+        endpoint: `GET ${path}`,
+        id: `list${kind}s`,
+        tag: "state",
+        summary: `What is known of each ${word}`,
+        description: "From the CAD's events, by id. Every value says when it came about, and how old it is.",
+        query: schemaOf(stateQuery, "input"),
+        answers: { "200": answer("A page.", page(path.slice(1), kind, { timestamp })) },
+        problems: ["invalid-body", ...REDIS],
+      },
+      {
+        endpoint: `GET ${path}/{id}`,
+        id: `get${kind}`,
+        tag: "state",
+        summary: `What is known of one ${word}`,
+        description: "Kept for 30 days after the last word of it.",
+        answers: { "200": answer("The newest of everything.", withMore(kind, { timestamp })) },
+        problems: ["not-found", ...REDIS],
+      },
+    ];
+  }),
+];

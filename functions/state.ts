@@ -1,0 +1,83 @@
+import type { Context, Hono } from "hono";
+import { z } from "zod";
+import { type OrderingKey, unitKey } from "../shared/ordering-key.ts";
+import { Problem } from "../shared/problem.ts";
+import type { GatedEndpoint } from "../shared/roles.ts";
+import type { StateKind, StateRecord } from "../shared/state/read.ts";
+import { tellIncident, tellUnit, unitsOf } from "../shared/state/tell.ts";
+import { type Micros, toIso } from "../shared/time.ts";
+import { type Authenticate, type Caller, type CallerEnv, requireAccess } from "./auth.ts";
+import type { Backend } from "./backend.ts";
+import { parseQuery } from "./query.ts";
+import { mayTouch } from "./scope.ts";
+
+const toCursor = (id: string): string => Buffer.from(id).toString("base64url");
+
+export const stateQuery = z.strictObject({
+  status: z.string().min(1).max(200).optional().meta({ description: "Only those with this status, in either case." }),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z
+    .string()
+    .regex(/^[\w-]{1,1200}$/, "is not a cursor of this list")
+    .transform((text) => Buffer.from(text, "base64url").toString())
+    .optional()
+    .meta({ description: "`next` of the page before." }),
+});
+
+export interface StateDeps {
+  backend: Pick<Backend, "readState" | "listState">;
+  authenticate: Authenticate;
+  now: () => Date;
+}
+
+/** How units and incidents are told, and by whom they may be seen. */
+const KINDS = {
+  unit: { path: "/units", list: "units", tell: tellUnit, keys: ({ id }: StateRecord): OrderingKey[] => [unitKey(id)] },
+  incident: { path: "/incidents", list: "incidents", tell: tellIncident, keys: () => [] },
+} as const satisfies Record<StateKind, unknown>;
+
+/** To a caller with a scope, an incident that none of its units is on is none at all. */
+function maySee(caller: Caller, kind: StateKind, record: StateRecord): boolean {
+  if (!mayTouch(caller, KINDS[kind].keys(record))) return false;
+  if (kind === "unit" || caller.units === undefined) return true;
+  const there = unitsOf(record);
+  return caller.units.some((unit) => there.has(unit));
+}
+
+/** What is known of units and incidents. */
+export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now }: StateDeps) {
+  const access = (endpoint: Extract<GatedEndpoint, `GET /${"units" | "incidents"}${string}`>) =>
+    requireAccess(authenticate, endpoint);
+  const micros = (): Micros => now().getTime() * 1000;
+
+  async function one(c: Context<CallerEnv>, kind: StateKind, id: string): Promise<Response> {
+    const record = await backend.readState(kind, id);
+    if (!record || !maySee(c.var.caller, kind, record))
+      throw new Problem("not-found", `Nothing is known of this ${kind}, or nothing was heard of it for 30 days.`);
+    const at = micros();
+    return c.json({ timestamp: toIso(at), ...KINDS[kind].tell(record, at) });
+  }
+
+  async function many(c: Context<CallerEnv>, kind: StateKind, query: z.output<typeof stateQuery>): Promise<Response> {
+    const { status, limit, cursor } = query;
+    const { records, next } = await backend.listState(kind, { status, limit, after: cursor });
+    const at = micros();
+    const seen = records.filter((record) => maySee(c.var.caller, kind, record));
+    const told = seen.map((record) => KINDS[kind].tell(record, at));
+    return c.json({ timestamp: toIso(at), [KINDS[kind].list]: told, next: next === undefined ? null : toCursor(next) });
+  }
+
+  return {
+    lists(): void {
+      app.get("/units", access("GET /units"), parseQuery(stateQuery), (c) => many(c, "unit", c.req.valid("query")));
+      app.get("/incidents", access("GET /incidents"), parseQuery(stateQuery), (c) =>
+        many(c, "incident", c.req.valid("query")),
+      );
+    },
+    /** Their paths also fit those of commands, such as /units/location: so they are served after whatever has such a path. */
+    single(): void {
+      app.get("/units/:id", access("GET /units/{id}"), (c) => one(c, "unit", c.req.param("id")));
+      app.get("/incidents/:id", access("GET /incidents/{id}"), (c) => one(c, "incident", c.req.param("id")));
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import { unitKey, incidentKey } from "../ordering-key.ts";
+import { BRIDGE_EVENTS, type EntryKind, type JournalEntry } from "./entry.ts";
+
+/** Which entries are meant: those that fit one of each list that is given. */
+export interface EntryFilter {
+  /** Names of events; `*` stands for any characters. */
+  events?: readonly string[] | undefined;
+  units?: readonly string[] | undefined;
+  incidents?: readonly string[] | undefined;
+  kinds?: readonly EntryKind[] | undefined;
+  /** Only the echoes of the bridge's own commands, or only what is none. */
+  own?: boolean | undefined;
+}
+
+/** What a filter looks at: all of it stands in the clear. */
+export type FilteredEntry = Pick<JournalEntry, "event" | "keys" | "kind" | "own">;
+
+const fits = <T>(wanted: readonly T[] | undefined, fit: (one: T) => boolean): boolean =>
+  wanted === undefined || wanted.some(fit);
+
+export function entryMatches(entry: FilteredEntry, filter: EntryFilter): boolean {
+  const about = new Set(entry.keys);
+  // What is missing may have been about any of them.
+  const aboutAll = entry.event === BRIDGE_EVENTS.gap;
+  return (
+    fits(filter.events, (pattern) => nameMatches(entry.event, pattern)) &&
+    fits(filter.units, (id) => aboutAll || about.has(unitKey(id))) &&
+    fits(filter.incidents, (id) => aboutAll || about.has(incidentKey(id))) &&
+    fits(filter.kinds, (kind) => entry.kind === kind) &&
+    (filter.own === undefined || filter.own === (entry.own !== undefined))
+  );
+}
+
+/** Whether a name fits a pattern in which `*` stands for any characters. Takes time in proportion to both, whatever they are. */
+export function nameMatches(name: string, pattern: string): boolean {
+  const [first = "", ...rest] = pattern.split("*");
+  const last = rest.pop();
+  if (last === undefined) return name === first;
+  if (!name.startsWith(first)) return false;
+  let from = first.length;
+  for (const part of rest) {
+    const at = name.indexOf(part, from);
+    if (at < 0) return false;
+    from = at + part.length;
+  }
+  return name.length - last.length >= from && name.endsWith(last);
+}

@@ -1,0 +1,169 @@
+import type { Redis } from "ioredis";
+import { script, type ScriptReply } from "../redis.ts";
+import { SealError, type Sealer } from "../seal.ts";
+import type { Micros } from "../time.ts";
+import type { JournalEntry } from "./entry.ts";
+import { type EntryFilter, entryMatches } from "./filter.ts";
+import type { JournalKeys } from "./keys.ts";
+import { openEntry, parseRow, type Row, type SealedEntry, withoutPayload } from "./read.ts";
+
+/** What follows an entry. */
+export type Followed =
+  /** `position`: the last of them, or where there is nothing yet; `more`: there may be more already. */
+  | { outcome: "page"; entries: JournalEntry[]; position: string; more: boolean }
+  /** It cannot be known what followed it: entries were removed since, or the journal never had it. */
+  | Gone
+  /** A payload cannot be opened, and why. */
+  | { outcome: "unreadable"; reason: string };
+export interface Gone {
+  outcome: "gone";
+  /** The oldest entry that is still there. */
+  oldest: string | null;
+}
+
+export interface EntryQuery {
+  filter: EntryFilter;
+  /** How many entries a page holds at most. It may hold fewer although there are more: `next` tells. */
+  limit: number;
+  first: "newest" | "oldest";
+  /** By the time at which the journal had it. */
+  since?: Micros | undefined;
+  until?: Micros | undefined;
+  /** `next` of the page before. */
+  after?: string | undefined;
+}
+export type Listed = { outcome: "page"; entries: JournalEntry[]; next: string | undefined } | Gone;
+
+/** The journal in pages that are bounded in number and in size, for those who are far away from it. */
+export interface JournalPages {
+  /** What follows an entry, with no gap, the oldest first; without an entry, where the journal ends now. */
+  follow(after: string | undefined, limit: number): Promise<Followed>;
+  list(query: EntryQuery): Promise<Listed>;
+  get(id: string): Promise<JournalEntry | undefined>;
+}
+
+/** A page ends once it has so many bytes, as they are stored: the largest payload has some 4 MB. */
+const PAGE_BYTES = 2_000_000;
+const CHUNK = 200;
+/** How many entries one request looks at, at most. */
+const LOOK_AT = 5000;
+
+/** Reads rows until there are enough of them, or enough bytes; a few at a time, since only then it shows how large they are. */
+const READ = `
+local journal = KEYS[1] .. ':journal'
+local function read(command, from, to, limit, most)
+  local rows, bytes = {}, 0
+  while #rows < limit and bytes < most do
+    local chunk = redis.call(command, journal, from, to, 'COUNT', math.min(4, limit - #rows))
+    if #chunk == 0 then return rows, 0 end
+    for _, row in ipairs(chunk) do
+      rows[#rows + 1] = row
+      for _, text in ipairs(row[2]) do bytes = bytes + #text end
+    end
+    from = '(' .. chunk[#chunk][1]
+  end
+  return rows, 1
+end`;
+
+/**
+ * ARGV: id ('' for the end), limit, bytes. Answers {'page', position, more, rows} or {'gone', oldest}. What follows an id is
+ * known if the journal has that id, if it is the newest that was ever given, or if it is 0-0 and nothing was ever removed.
+ */
+const FOLLOW = `#!lua flags=no-writes
+${READ}
+local id, known = ARGV[1], false
+if id ~= '' then known = #redis.call('XRANGE', journal, id, id) == 1 end
+if not known then
+  local newest, whole = '0-0', true
+  if redis.call('EXISTS', journal) == 1 then
+    local info, list = {}, redis.call('XINFO', 'STREAM', journal)
+    for i = 1, #list, 2 do info[list[i]] = list[i + 1] end
+    newest, whole = info['last-generated-id'], info['entries-added'] == info['length']
+  end
+  if id == '' then return {'page', newest, 0, {}} end
+  if id ~= newest and not (id == '0-0' and whole) then
+    local first = redis.call('XRANGE', journal, '-', '+', 'COUNT', 1)[1]
+    return {'gone', first and first[1] or ''}
+  end
+end
+local rows, more = read('XRANGE', '(' .. id, '+', tonumber(ARGV[2]), tonumber(ARGV[3]))
+return {'page', #rows > 0 and rows[#rows][1] or id, more, rows}`;
+
+/** ARGV: XRANGE or XREVRANGE, from, to, limit, bytes. Answers {more, rows}. */
+const LIST = `#!lua flags=no-writes
+${READ}
+local rows, more = read(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
+return {more, rows}`;
+
+const milliseconds = (micros: Micros): string => String(Math.max(0, Math.floor(micros / 1000)));
+// The scripts answer rows as XRANGE does.
+const toRows = (reply: ScriptReply | undefined): SealedEntry[] => (reply as Row[]).map(parseRow);
+
+export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer): JournalPages {
+  const follow = script(redis, "journalFollow", FOLLOW, [keys.cad]);
+  const list = script(redis, "journalList", LIST, [keys.cad]);
+
+  /** Of what cannot be opened it is told why: the rest of the page is none the worse for it. */
+  const openOrTell = (sealed: SealedEntry) =>
+    openEntry(sealer, sealed).catch((error: unknown) => {
+      if (error instanceof SealError) return withoutPayload(sealed.entry, error);
+      throw error;
+    });
+
+  async function* rowsOf({ first, since, until, after }: EntryQuery): AsyncGenerator<SealedEntry> {
+    const least = since === undefined ? "-" : milliseconds(since);
+    const most = until === undefined ? "+" : milliseconds(until);
+    const [command, begin, to] = first === "newest" ? ["XREVRANGE", most, least] : ["XRANGE", least, most];
+    let from = after === undefined ? begin : `(${after}`;
+    for (;;) {
+      const [more, reply] = (await list(command, from, to, CHUNK, PAGE_BYTES)) as [number, ScriptReply];
+      const rows = toRows(reply);
+      yield* rows;
+      const last = rows.at(-1);
+      if (more === 0 || !last) return;
+      from = `(${last.entry.id}`;
+    }
+  }
+
+  return {
+    async get(id) {
+      const [row] = await redis.xrange(keys.journal, id, id);
+      return row && (await openOrTell(parseRow(row)));
+    },
+
+    async follow(after, limit) {
+      const reply = (await follow(after ?? "", limit, PAGE_BYTES)) as ScriptReply[];
+      if (reply[0] === "gone") return { outcome: "gone", oldest: String(reply[1]) || null };
+      try {
+        const entries = await Promise.all(toRows(reply[3]).map((row) => openEntry(sealer, row)));
+        return { outcome: "page", entries, position: String(reply[1]), more: reply[2] === 1 };
+      } catch (error) {
+        if (!(error instanceof SealError)) throw error;
+        return { outcome: "unreadable", reason: error.message };
+      }
+    },
+
+    async list(query) {
+      const { filter, limit, after, first } = query;
+      if (after !== undefined && first === "oldest") {
+        // What followed the page before may have been removed meanwhile: that is no page without a gap.
+        const at = (await follow(after, 1, 0)) as ScriptReply[];
+        if (at[0] === "gone") return { outcome: "gone", oldest: String(at[1]) || null };
+      }
+      const found: SealedEntry[] = [];
+      let [looked, bytes] = [0, 0];
+      let next: string | undefined;
+      for await (const row of rowsOf(query)) {
+        looked += 1;
+        if (entryMatches(row.entry, filter)) {
+          found.push(row);
+          bytes += row.stored.length;
+        }
+        next = row.entry.id;
+        if (found.length >= limit || looked >= LOOK_AT || bytes >= PAGE_BYTES)
+          return { outcome: "page", entries: await Promise.all(found.map(openOrTell)), next };
+      }
+      return { outcome: "page", entries: await Promise.all(found.map(openOrTell)), next: undefined };
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import { createParser } from "eventsource-parser";
+import { onTestFinished } from "vitest";
+import type { ToldEntry } from "../../shared/journal/tell.ts";
+import { until } from "./until.ts";
+
+/** A client of GET /events that notes all that it is told. */
+export interface StreamClient {
+  status: number;
+  headers: Headers;
+  /** What a stream that was refused says. */
+  problem: Record<string, unknown>;
+  entries: ToldEntry[];
+  /** The event names as the stream has them. */
+  names: string[];
+  comments: string[];
+  /** What a client sends as its Last-Event-ID when it comes back. */
+  lastId(): string | undefined;
+  /** Waits until so many entries were told. */
+  told(count: number, withinMs?: number): Promise<ToldEntry[]>;
+  ended(): boolean;
+  /** Leaves, in the middle of whatever is being told. */
+  leave(): void;
+}
+
+export async function openStream(
+  bridge: { url: string },
+  token: string,
+  query = "",
+  headers: Record<string, string> = {},
+): Promise<StreamClient> {
+  const leaving = new AbortController();
+  onTestFinished(() => leaving.abort());
+  const response = await fetch(`${bridge.url}/events${query}`, {
+    headers: { Authorization: `Bearer ${token}`, ...headers },
+    signal: leaving.signal,
+  });
+  const entries: ToldEntry[] = [];
+  const names: string[] = [];
+  const comments: string[] = [];
+  let lastId: string | undefined;
+  let ended = false;
+
+  const parser = createParser({
+    onEvent: (event) => {
+      const entry = JSON.parse(event.data) as ToldEntry;
+      if (event.id !== entry.id) throw new Error(`the id of the stream is ${event.id}, that of the entry ${entry.id}`);
+      entries.push(entry);
+      names.push(event.event ?? "message");
+    },
+    onComment: (comment) => void comments.push(comment),
+  });
+  async function read(body: ReadableStream<Uint8Array>): Promise<void> {
+    let rest = "";
+    const decoder = new TextDecoder();
+    for await (const bytes of body) {
+      const text = decoder.decode(bytes, { stream: true });
+      parser.feed(text);
+      // A block counts once it is whole; one with an id and no data sets the id alone, of which the parser does not tell.
+      const blocks = (rest + text).split("\n\n");
+      rest = blocks.pop() ?? "";
+      for (const block of blocks) lastId = /^id: (.*)$/m.exec(block)?.[1] ?? lastId;
+    }
+  }
+  const isStream = response.headers.get("Content-Type")?.startsWith("text/event-stream") ?? false;
+  const problem = isStream ? {} : ((await response.json()) as Record<string, unknown>);
+  if (isStream && response.body) {
+    void read(response.body)
+      .catch(() => undefined)
+      .finally(() => void (ended = true));
+  }
+  return {
+    status: response.status,
+    headers: response.headers,
+    problem,
+    entries,
+    names,
+    comments,
+    lastId: () => lastId,
+    told: (count, withinMs) => until(`${count} entries are told`, () => entries.length >= count && entries, withinMs),
+    ended: () => ended,
+    leave: () => leaving.abort(),
+  };
+}
