@@ -22,6 +22,8 @@ const AHEAD_US = 60_000_000;
 /** Events that the bridge does not know are counted together: their names come from outside and have no bound. */
 const UNKNOWN = "(unknown)";
 const MAX_NAME = 100;
+/** What an event is called that comes without a name. */
+const NAMELESS = "(none)";
 
 /** An event as it came from the CAD. */
 export interface Taken {
@@ -209,20 +211,24 @@ function createReader(events: readonly CadEvent[], now: () => Micros, log: Log) 
   }
 
   function read(taken: Taken): Pick<Pending, "entry" | "size"> {
-    const size = sizeOf(taken.payload);
-    const entry = describe(taken, size);
-    return { entry, size: entry.payload === null ? 0 : (size ?? 0) };
+    const text = toJson(taken.payload);
+    const size = text?.length;
+    // As it will be read from the journal: a handler is to see no difference.
+    const kept = text === undefined || text.length > MAX_PAYLOAD ? null : (JSON.parse(text) as unknown);
+    const entry = describe({ ...taken, payload: kept }, size);
+    return { entry, size: kept === null ? 0 : (size ?? 0) };
   }
 
   function describe({ event: name, payload, own, recovered }: Taken, size: number | undefined): Pending["entry"] {
     const sentBy = own ?? commandOf(payload);
-    const entry = { ...NOTHING, event: name.slice(0, MAX_NAME), payload, own: sentBy, recovered, keys: OTHER };
+    const shown = name.slice(0, MAX_NAME).toWellFormed() || NAMELESS;
+    const entry = { ...NOTHING, event: shown, payload, own: sentBy, recovered, keys: OTHER };
     const event = known.get(name);
     if (size === undefined || size > MAX_PAYLOAD) {
       count(name, true);
       const wrong = [size === undefined ? "it cannot be written as JSON" : `it is ${size} bytes of JSON: not kept`];
       log.warn({ event: entry.event, wrong }, "an event whose payload cannot be kept");
-      return { ...entry, kind: "malformed", payload: null, wrong };
+      return { ...entry, kind: "malformed", wrong };
     }
     const { eventId, occurredAt } = marksOf(payload);
     if (!event) {
@@ -258,16 +264,16 @@ const commandOf = (payload: unknown): string | undefined => {
 
 const OTHER: readonly OrderingKey[] = ["other"];
 
-/** When it happened; undefined if that is no time, or one that has not come yet. */
+/** When it happened; undefined if that is no time, or one that has not come yet, or is from before 1970. */
 function believed(text: string | null | undefined, now: Micros): Micros | undefined {
   const at = Date.parse(text ?? "") * 1000;
-  return Number.isNaN(at) || at > now + AHEAD_US ? undefined : at;
+  return Number.isNaN(at) || at < 0 || at > now + AHEAD_US ? undefined : at;
 }
 
-/** Bytes of JSON, about; undefined for what JSON cannot hold. */
-function sizeOf(payload: unknown): number | undefined {
+/** Undefined for what JSON cannot hold. */
+function toJson(payload: unknown): string | undefined {
   try {
-    return JSON.stringify(payload ?? null).length;
+    return JSON.stringify(payload ?? null);
   } catch {
     return undefined;
   }

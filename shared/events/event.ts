@@ -28,8 +28,8 @@ export interface Change {
 /** Declares an event; the payload's type follows from its schema. */
 export const defineEvent = <Payload>(event: CadEvent<Payload>) => event;
 
-/** An id as the CAD sends it: a text, or the number that a database made of one. */
-export const cadId = z.union([z.string().min(1).max(200), z.number()]).transform(String);
+/** An id as the CAD sends it: a text, or the number that a database made of one. Redis cannot keep half of a surrogate pair. */
+export const cadId = z.union([z.string().min(1).max(200), z.number()]).transform((id) => String(id).toWellFormed());
 
 /** A field that may be missing or null: both mean that the CAD does not say. */
 export const maybe = <T extends z.ZodType>(schema: T) => schema.nullish();

@@ -12,7 +12,8 @@ import { STORING_PRELUDE } from "./lua.ts";
 export const APPEND = `${STORING_PRELUDE}${AUDIT}
 local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, limit, kept_ms, redrive_of,
   note, once, once_ms = unpack(ARGV)
-local fingerprints = cjson.decode(fingerprints_json)
+-- What could fail comes before anything is written.
+local fingerprints, keys = cjson.decode(fingerprints_json), cjson.decode(keys_json)
 local function is_same(fingerprint)
   for _, mine in ipairs(fingerprints) do if mine == fingerprint then return true end end
   return false
@@ -49,8 +50,6 @@ end
 if once ~= '' then redis.call('SET', base .. ':once:' .. once, id, 'PX', once_ms) end
 if given ~= id then redis.call('SET', base .. ':idem:' .. idem, id, 'PX', idem_ttl) end
 if redrive_of ~= '' then redis.call('HSET', record(id), 'redrive_of', redrive_of) end
-
-local keys = cjson.decode(keys_json)
 
 -- Latest wins: the newer value takes the place of the last of all its lines, if that one waits and is the same kind.
 if latest == '1' then

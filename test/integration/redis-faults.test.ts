@@ -85,6 +85,31 @@ test("Redis hanging: 503 within 1.5 s with the id that makes repeating harmless"
   expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 1, violations: 0 });
 });
 
+test.each([
+  ["takes no writes since its replica is away", (admin: Redis) => admin.config("SET", "min-replicas-to-write", "1")],
+  [
+    "runs somebody's endless script",
+    async (admin: Redis) => {
+      await admin.config("SET", "busy-reply-threshold", "1");
+      void admin.eval("while true do end", 0).catch(() => undefined);
+    },
+  ],
+])("Redis %s: 503, as when it is away, and it goes on by itself", async (_what, torment) => {
+  const redis = await ownRedis();
+  const bridge = await startBridge({ redisUrl: redis.url, cad: { character: "modern" } });
+  const admins = [new Redis(redis.url), new Redis(redis.url)] as const;
+  onTestFinished(() => admins.forEach((admin) => admin.disconnect()));
+  await torment(admins[0]);
+  await until("it refuses", async () => (await bridge.post("/units/status", STATUS)).status !== 202);
+  await expect503(() => bridge.post("/units/status", STATUS), "redis-unavailable");
+  await admins[1].call("SCRIPT", "KILL").catch(() => admins[1].config("SET", "min-replicas-to-write", "0"));
+  const { body } = await until("it accepts again", async () => {
+    const answer = await bridge.post("/units/status", STATUS);
+    return answer.status === 202 && answer;
+  });
+  expect(await bridge.settled(body["command_id"])).toMatchObject({ status: "confirmed" });
+});
+
 test("Redis full: 503 with nothing accepted, and what it holds is delivered all the same", async () => {
   const redis = await ownRedis();
   const bridge = await startBridge({

@@ -44,6 +44,12 @@ describe("order", () => {
     expect(await confirm(owned, "a")).toEqual(["b"]);
   });
 
+  test("one whose keys Redis cannot read leaves nothing behind", async () => {
+    const { append, redis, keys } = await fresh();
+    await expect(append("a", ["unit:\ud800"])).rejects.toThrow(/escape/);
+    expect((await redis.keys(`${keys.base}:*`)).toSorted()).toEqual([keys.lease, keys.owner].toSorted());
+  });
+
   test("a command with two keys waits for both, and lets both go on", async () => {
     const { append, owned } = await fresh();
     await append("a", ["unit:1"]);

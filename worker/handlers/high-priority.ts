@@ -10,8 +10,7 @@ export function highPriority({ say }: HandlerTools, log: Log): Handler {
   return {
     name: "high-priority",
     what: "a notice for every new incident of priority 1",
-    wants: (entry) =>
-      entry.kind === "event" && entry.event === incidentNew.name && priorityOf(entry.payload) === HIGHEST,
+    wants: (entry) => entry.kind === "event" && entry.event === incidentNew.name && isHighest(entry.payload),
     async handle({ id, keys }) {
       log.warn({ entry: id, about: keys }, "a new incident of the highest priority");
       await say(BRIDGE_EVENTS.highPriority, keys, { entry: id, priority: HIGHEST });
@@ -19,4 +18,6 @@ export function highPriority({ say }: HandlerTools, log: Log): Handler {
   };
 }
 
-const priorityOf = (payload: unknown): number => Number((payload as { priority?: unknown } | null)?.priority);
+/** A number, or the text of one: the CAD sends either. */
+const isHighest = (payload: unknown): boolean =>
+  [HIGHEST, String(HIGHEST)].some((highest) => highest === (payload as { priority?: unknown } | null)?.priority);
