@@ -15,6 +15,8 @@ import { type DocsAssets, PUBLIC, serveDocs } from "./docs.ts";
 import { serveEvents } from "./events.ts";
 import { lookAtHealth } from "./health.ts";
 import { addCommonHeaders, answerProblem } from "./http-headers.ts";
+import { limitRequests } from "./limits.ts";
+import type { Quotas } from "./quotas.ts";
 import { noBody } from "./json-body.ts";
 import { openApi } from "./openapi/document.ts";
 import { reconnect } from "./reconnect.ts";
@@ -41,6 +43,9 @@ export interface AppDeps {
   stopping: AbortSignal;
   /** Closes the connection of a request at once, whatever still waits to be sent on it. */
   cutOff: (c: Context) => void;
+  quotas: Quotas;
+  /** A clock that does not jump, ms. */
+  monotonic: () => number;
   log: Log;
 }
 
@@ -53,6 +58,12 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     c.set("clientAddress", deps.clientAddress(c));
     c.set("maxBodyBytes", deps.maxBodyBytes);
     await next();
+  });
+  limitRequests(everything, {
+    quotas: deps.quotas,
+    take: (...args) => backend.takePoints(...args),
+    basePath: BASE_PATH,
+    now: deps.monotonic,
   });
   const app = everything.basePath(BASE_PATH);
   const noteAction = administrative({ backend, basePath: BASE_PATH, log });
@@ -111,7 +122,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   refuseOtherMethods(app);
   everything.notFound((c) => answerProblem(c, new Problem("not-found", "The API has no such path.")));
   everything.onError(async (error, c) => {
-    const problem = toProblem(error, log);
+    const problem = await beyondLimit(c, toProblem(error, log));
     await noteRefusal(c, problem, { backend, basePath: BASE_PATH, log });
     return answerProblem(c, problem);
   });
@@ -122,6 +133,18 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 function once<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => (made ??= make());
+}
+
+/** Whoever shows no valid token too often is told so instead. */
+async function beyondLimit(c: Context<CallerEnv>, problem: Problem): Promise<Problem> {
+  if (problem.code !== "unauthenticated") return problem;
+  try {
+    await c.var.admitStranger();
+    return problem;
+  } catch (error) {
+    if (error instanceof Problem) return error;
+    throw error;
+  }
 }
 
 /** A path that exists, asked with a method that it does not take. Whatever is served later does not get these paths. */

@@ -55,6 +55,7 @@ export async function noteRefusal(
   problem: Problem,
   { backend, basePath, log }: { backend: Backend; basePath: string; log: Log },
 ): Promise<void> {
+  if (c.var.alike) return;
   const outcome = OUTCOMES.find((known) => known === problem.code);
   if (!REFUSED.has(PROBLEMS[problem.code].status) || !outcome) return;
   const note = noteOf(c, basePath, c.get("about"));

@@ -24,6 +24,11 @@ interface RequestVariables {
   requestId: string;
   clientAddress: string;
   maxBodyBytes: number;
+  /** Throws a Problem, 429, for a caller, or an address without a valid token, that asks too much. */
+  admitCaller: (subject: string) => Promise<void>;
+  admitStranger: () => Promise<void>;
+  /** It was refused like others right before it. */
+  alike?: boolean;
   /** The unit and incident that the body names, once it was read. */
   about?: readonly OrderingKey[];
 }
@@ -148,6 +153,7 @@ export function requireRole(authenticate: Authenticate, takes: Role): Middleware
     const caller = await authenticate(c.req.header("Authorization"));
     // Before the refusal: it is noted who was refused.
     c.set("caller", caller);
+    await c.var.admitCaller(caller.userId);
     if (!may(caller.roles, takes)) {
       const has = caller.roles.join(", ");
       throw forbidden("forbidden", `This takes the role ${takes}; the token has ${has}.`, { required_role: takes });

@@ -19,6 +19,8 @@ import { publish } from "../shared/redis-cluster.ts";
 import { RedisFault } from "../shared/redis.ts";
 import { SealError, type Sealer } from "../shared/seal.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
+import { openPoints, type TakePoints } from "./points.ts";
+import { type Quotas, UNLIMITED } from "./quotas.ts";
 import { createWaiter } from "./waiter.ts";
 
 /** The worker's last word, and how long ago it was. */
@@ -49,6 +51,8 @@ export interface Backend extends EventCalls {
   /** Notes who did what, beside what `accept` and `redrive` note themselves. */
   note(note: AuditNote, outcome: AuditOutcome, command: string): Promise<void>;
   listAudit(query: AuditQuery): Promise<AuditPage>;
+  /** Grants requests to a client out of its quota. */
+  takePoints: TakePoints;
   /** Ends every readSettled and readEvents at once. */
   endWaits(): void;
   close(): Promise<void>;
@@ -66,6 +70,7 @@ export function createBackend(
   maxBacklog: number,
   sealer: Sealer,
   log: Log,
+  quotas: Quotas = UNLIMITED,
 ): Backend {
   const keys = outboxKeys(prefix);
   const outbox = openOutbox(redis, keys, maxBacklog);
@@ -151,6 +156,7 @@ export function createBackend(
     note: trail.note,
     listAudit: trail.list,
     ...createEventCalls(redis, journalKeys(prefix), sealer, waiter),
+    takePoints: openPoints(redis, keys, quotas),
 
     endWaits: waiter.stop,
     close: async () => queue?.close(),

@@ -5,6 +5,7 @@ import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
 import { normalAddress } from "./client-address.ts";
 import type { DocsAssets } from "./docs.ts";
+import { toQuotas } from "./quotas.ts";
 import { type Bindings, edgeConfig } from "./edge/config.ts";
 import { consoleLog } from "./edge/console-log.ts";
 import { remoteBackend } from "./edge/remote-backend.ts";
@@ -37,6 +38,8 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     // The runtime ends what it stops, and closes what nobody writes to any more.
     stopping: new AbortController().signal,
     cutOff: () => undefined,
+    quotas: toQuotas(config),
+    monotonic: () => performance.now(),
     log,
   });
 }

@@ -5,6 +5,7 @@ import { corsOrigins } from "./http-headers.ts";
 import { MAX_BODY_BYTES } from "./limit-body.ts";
 import { nodeServerEnv } from "./node-env.ts";
 import { streamEnv } from "./stream-env.ts";
+import { quotaEnv } from "./quotas.ts";
 
 const text = z.string().min(1).optional();
 const jwtSecret = z.string().min(32, "must have at least 32 characters").optional();
@@ -64,6 +65,7 @@ export const functionsEnv = z.object({
   MAX_BODY_BYTES: env.bytes.default(MAX_BODY_BYTES).describe("How large a body may be, bytes; beyond, 413."),
   CORS_ORIGINS: corsOrigins.optional(),
   ...streamEnv,
+  ...quotaEnv,
   ...nodeServerEnv,
 });
 export type FunctionsConfig = Config<typeof functionsEnv>;

@@ -16,6 +16,7 @@ import { type FunctionsConfig, functionsEnv } from "./config.ts";
 import type { DocsAssets } from "./docs.ts";
 import { listen } from "./node-server.ts";
 import { streamLimits } from "./stream-env.ts";
+import { toQuotas } from "./quotas.ts";
 
 /** How long requests that are being answered may go on once the host stops, ms. */
 const DRAIN_MS = 5000;
@@ -35,7 +36,15 @@ export async function startFunctions(
   const sealer = openSealer(config, log);
   const redis = connectRedis(config.REDIS_URL, "request", log);
   const subscriber = connectRedis(config.REDIS_URL, "request", log);
-  const backend = createBackend(redis, subscriber, config.REDIS_PREFIX, config.MAX_BACKLOG, sealer, log);
+  const backend = createBackend(
+    redis,
+    subscriber,
+    config.REDIS_PREFIX,
+    config.MAX_BACKLOG,
+    sealer,
+    log,
+    toQuotas(config),
+  );
   const stopping = new AbortController();
   const app = createApp({
     backend,
@@ -51,6 +60,8 @@ export async function startFunctions(
     streams: streamLimits(config),
     stopping: stopping.signal,
     cutOff: (c) => void (c.env as HttpBindings).outgoing.destroy(),
+    quotas: toQuotas(config),
+    monotonic: () => performance.now(),
     log,
   });
 

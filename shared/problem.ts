@@ -60,6 +60,11 @@ export const PROBLEMS = {
     title: "The stored payload cannot be opened",
     mend: "Mend what the detail names. One that was changed can only be discarded.",
   },
+  "too-many-requests": {
+    status: 429,
+    title: "Too many requests",
+    mend: "Send it again after Retry-After. The RateLimit header says how many are left.",
+  },
   undeliverable: {
     status: 502,
     title: "The command was not delivered",

@@ -38,6 +38,7 @@ export default defineConfig({
             "audit",
             "events-stream",
             "state",
+            "limits",
             "edge",
           ].map((n) => `test/integration/${n}.test.ts`),
           provide: { host: "edge" },

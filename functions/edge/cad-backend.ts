@@ -5,6 +5,7 @@ import { connectRedis, redisFault } from "../../shared/redis.ts";
 import { openSealer } from "../../shared/sealing.ts";
 import { withDeadline } from "../../shared/sleep.ts";
 import { type Backend, createBackend } from "../backend.ts";
+import { toQuotas } from "../quotas.ts";
 import { type Answer, type Arguments, type Call, CALL_MS, type Outcome } from "./calls.ts";
 import { type Bindings, edgeConfig } from "./config.ts";
 import { consoleLog } from "./console-log.ts";
@@ -30,7 +31,15 @@ export class CadBackend extends DurableObject<Bindings> {
     const redis = connectRedis(config.REDIS_URL, "request", this.#log);
     const subscriber = connectRedis(config.REDIS_URL, "request", this.#log);
     const sealer = openSealer(config, this.#log);
-    this.#backend = createBackend(redis, subscriber, config.REDIS_PREFIX, config.MAX_BACKLOG, sealer, this.#log);
+    this.#backend = createBackend(
+      redis,
+      subscriber,
+      config.REDIS_PREFIX,
+      config.MAX_BACKLOG,
+      sealer,
+      this.#log,
+      toQuotas(config),
+    );
     this.#connected = Promise.all(
       [redis, subscriber].map((r) =>
         withDeadline(once(r, "ready"), FIRST_CONNECT_MS, "connecting").catch(() => undefined),

@@ -26,6 +26,7 @@ export const CALL_MS = {
   redrive: 6000,
   discardDead: 3000,
   note: 3000,
+  takePoints: 3000,
   listAudit: 10_000,
   readEvents: 4000,
   listEvents: 10_000,

@@ -55,6 +55,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     listDead: (query) => call("listDead", [query]),
     redrive: (id, newId, note) => call("redrive", [id, newId, note]),
     note: (note, outcome, command) => call("note", [note, outcome, command]),
+    takePoints: (policy, client, points) => call("takePoints", [policy, client, points]),
     listAudit: (query) => call("listAudit", [query]),
     discardDead: (id) => call("discardDead", [id]),
     readEvents: (after, limit, ms) => call("readEvents", [after, limit, ms], ms),

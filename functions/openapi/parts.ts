@@ -26,6 +26,13 @@ export function problems(...codes: ProblemCode[]): Json {
         ...((status === 401 || status === 403) && {
           headers: { "WWW-Authenticate": header("How to authenticate (RFC 6750).") },
         }),
+        ...(status === 429 && {
+          headers: {
+            "Retry-After": header("Seconds to wait before trying again.", "integer"),
+            RateLimit: header("What is left, and for how long (draft-ietf-httpapi-ratelimit-headers-10)."),
+            "RateLimit-Policy": header("How much may be asked in what time."),
+          },
+        }),
         ...(status === 503 && {
           headers: { "Retry-After": header("Seconds to wait before trying again.", "integer") },
         }),
@@ -37,7 +44,13 @@ export function problems(...codes: ProblemCode[]): Json {
 export const header = (description: string, type = "string"): Json => ({ description, schema: { type } });
 
 /** The refusals of every endpoint that asks who calls, and of every one that asks Redis. */
-export const GATED: ProblemCode[] = ["unauthenticated", "forbidden", "wrong-org", "keys-unavailable"];
+export const GATED: ProblemCode[] = [
+  "unauthenticated",
+  "forbidden",
+  "wrong-org",
+  "keys-unavailable",
+  "too-many-requests",
+];
 export const REDIS: ProblemCode[] = ["redis-unavailable", "internal"];
 
 /** A route that is no command, as the docs tell it. */

@@ -52,10 +52,13 @@ export interface BridgeOptions {
   atEnd?: AtEnd;
 }
 
+/** A test may be refused as often as it likes. */
+const NO_LIMIT = { RATE_LIMIT_UNAUTHENTICATED: "0" };
+
 /** Starts the functions on the host that the test is run for: Node, or the real workerd. */
 async function startHost(options: BridgeOptions, log: Log, atEnd: AtEnd): Promise<{ origin: string; prefix: string }> {
   const REDIS_URL = options.redisUrl ?? inject("redisUrl");
-  const env = { REDIS_URL, REDIS_PREFIX: freshPrefix(), JWT_SECRET, ...options.functions };
+  const env = { REDIS_URL, REDIS_PREFIX: freshPrefix(), JWT_SECRET, ...NO_LIMIT, ...options.functions };
   if (inject("host") === "edge") return await startOnEdge(env, Boolean(options.redisUrl ?? options.functions), atEnd);
   const functions = await startFunctions(parseConfig(functionsEnv, { ...env, PORT: "0" }), log);
   atEnd(() => functions.stop());

@@ -1,0 +1,53 @@
+import { z } from "zod";
+
+/**
+ * What is limited: a token by its subject, the commands of which only the newest matters apart from all others, an address,
+ * and an address that shows no valid token.
+ */
+export const POLICIES = ["token", "latest-wins", "address", "unauthenticated"] as const;
+export type Policy = (typeof POLICIES)[number];
+
+/** How many requests each may make in a window; 0: any number. */
+export type Quotas = Readonly<Record<Policy, number>> & { windowSeconds: number };
+
+/** What a client was granted of what was asked for it. */
+export interface Granted {
+  granted: number;
+  /** What is left to it, for all processes together. */
+  remaining: number;
+  /** When the window ends. */
+  resetMs: number;
+}
+
+/** For a backend that serves no requests from outside. */
+export const UNLIMITED: Quotas = { token: 0, "latest-wins": 0, address: 0, unauthenticated: 0, windowSeconds: 1 };
+
+const quota = z.coerce.number().int().min(0).max(1_000_000_000);
+
+export const quotaEnv = {
+  RATE_LIMIT_WINDOW_S: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(3600)
+    .default(10)
+    .describe("The time that the limits below are for, s."),
+  RATE_LIMIT_TOKEN: quota
+    .default(20_000)
+    .describe(
+      "How many requests the tokens of one subject may make in that time; 429 beyond, 0 for any number. Commands that replace each other (positions) have as many again, of their own.",
+    ),
+  RATE_LIMIT_ADDRESS: quota.default(50_000).describe("The same for one address, whatever it asks."),
+  RATE_LIMIT_UNAUTHENTICATED: quota
+    .default(200)
+    .describe("How many requests without a valid token one address may make in that time."),
+};
+const schema = z.object(quotaEnv);
+
+export const toQuotas = (config: z.infer<typeof schema>): Quotas => ({
+  token: config.RATE_LIMIT_TOKEN,
+  "latest-wins": config.RATE_LIMIT_TOKEN,
+  address: config.RATE_LIMIT_ADDRESS,
+  unauthenticated: config.RATE_LIMIT_UNAUTHENTICATED,
+  windowSeconds: config.RATE_LIMIT_WINDOW_S,
+});
