@@ -11,6 +11,7 @@ import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, type CallerEnv, requireAccess, requireRole } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { serveDeadLetters } from "./dead-letters.ts";
+import { serveDestinations } from "./destinations.ts";
 import { type DocsAssets, PUBLIC, serveDocs } from "./docs.ts";
 import { serveEvents } from "./events.ts";
 import { lookAtHealth } from "./health.ts";
@@ -107,6 +108,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   );
 
   serveDeadLetters(app, { ...deps, basePath: BASE_PATH, noteAction, noted });
+  serveDestinations(app, { ...deps, noteAction });
   serveAudit(app, deps, noted);
   serveEvents(app, deps);
   const state = serveState(app, deps);

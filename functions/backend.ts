@@ -2,9 +2,10 @@ import type { Redis } from "ioredis";
 import type { AuditNote, AuditOutcome } from "../shared/audit/entry.ts";
 import { type AuditPage, type AuditQuery, openAuditTrail } from "../shared/audit/trail.ts";
 import { BEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../shared/health.ts";
+import { type DestinationState, openDestinationBook } from "../shared/destinations.ts";
 import type { Log } from "../shared/log.ts";
 import { journalKeys } from "../shared/journal/keys.ts";
-import { outboxKeys } from "../shared/outbox/keys.ts";
+import { destinationKeys, outboxKeys } from "../shared/outbox/keys.ts";
 import { type DeadPage, type DeadQuery, openDeadLetters } from "../shared/outbox/dead-letters.ts";
 import {
   type Appended,
@@ -32,11 +33,19 @@ export interface LastBeat {
 /** What became of a dead letter that was to be sent again; `unreadable`: its payload cannot be opened, and why. */
 export type Redriven = Appended | { outcome: "unreadable"; reason: string };
 
+/** What waits for a destination, and how an owner of the CAD left it. */
+export interface DestinationBacklog {
+  id: string;
+  backlog: Backlog;
+  state: DestinationState | undefined;
+}
+
 /** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
 export interface Backend extends EventCalls {
   /** Stores a message and, if it is runnable, queues it. */
   accept(message: NewMessage): Promise<Appended>;
-  read(id: string): Promise<MessageRecord | undefined>;
+  /** @param destination whose outbox it is in; the commands' if undefined. Here and below. */
+  read(id: string, destination?: string): Promise<MessageRecord | undefined>;
   /** Reads it once it is final, or when `ms` have passed. */
   readSettled(id: string, ms: number): Promise<MessageRecord | undefined>;
   backlog(): Promise<Backlog>;
@@ -44,10 +53,14 @@ export interface Backend extends EventCalls {
   lastBeat(): Promise<LastBeat | undefined>;
   /** Tells the worker to reconnect; answers how many workers heard it. */
   askReconnect(): Promise<number>;
-  listDead(query: DeadQuery): Promise<DeadPage>;
+  listDead(query: DeadQuery, destination?: string): Promise<DeadPage>;
   /** Accepts a dead letter again under a new id, once however often it is asked; undefined if it is no dead letter. */
-  redrive(id: string, newId: string, note: AuditNote): Promise<Redriven | undefined>;
-  discardDead(id: string): Promise<boolean>;
+  redrive(id: string, newId: string, note: AuditNote, destination?: string): Promise<Redriven | undefined>;
+  discardDead(id: string, destination?: string): Promise<boolean>;
+  /** Every destination that there is, or of which something is left. */
+  destinations(): Promise<DestinationBacklog[]>;
+  /** Has the worker send to a paused or disabled destination again. */
+  enableDestination(id: string): Promise<void>;
   /** Notes who did what, beside what `accept` and `redrive` note themselves. */
   note(note: AuditNote, outcome: AuditOutcome, command: string): Promise<void>;
   listAudit(query: AuditQuery): Promise<AuditPage>;
@@ -75,6 +88,7 @@ export function createBackend(
   const keys = outboxKeys(prefix);
   const outbox = openOutbox(redis, keys, maxBacklog);
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
+  const book = openDestinationBook(redis, prefix);
   const trail = openAuditTrail(redis, keys);
   const waiter = createWaiter(subscriber);
   let queue: JobQueue | undefined;
@@ -112,10 +126,18 @@ export function createBackend(
     return appended;
   }
 
+  /** What is in a destination's outbox is sent by the worker's own sweep: it needs no job. */
+  function shelf(destination: string | undefined) {
+    if (destination === undefined) return { read: outbox.read, accept, deadLetters };
+    const theirs = destinationKeys(prefix, destination);
+    const { read, append } = openOutbox(redis, theirs, maxBacklog);
+    return { read, accept: append, deadLetters: openDeadLetters(redis, theirs, sealer, "webhook") };
+  }
+
   return {
     accept,
 
-    read: outbox.read,
+    read: (id, destination) => shelf(destination).read(id),
 
     async readSettled(id, ms) {
       return waiter.during(keys.settledChannel(id), ms, async (news) => {
@@ -138,20 +160,29 @@ export function createBackend(
 
     askReconnect: () => publish(redis, keys.controlChannel, "reconnect"),
 
-    listDead: deadLetters.list,
+    listDead: (query, destination) => shelf(destination).deadLetters.list(query),
 
-    async redrive(id, newId, note) {
-      const message = await deadLetters.again(id, newId).catch((error: unknown) => {
+    async redrive(id, newId, note, destination) {
+      const from = shelf(destination);
+      const message = await from.deadLetters.again(id, newId).catch((error: unknown) => {
         if (error instanceof SealError) return error;
         throw error;
       });
       if (message instanceof SealError) return { outcome: "unreadable", reason: message.message };
-      const appended = message && (await accept({ ...message, note: { ...note, about: message.keys } }));
-      if (appended && appended.outcome !== "full") await deadLetters.noteRedriven(id, appended.id);
+      const appended = message && (await from.accept({ ...message, note: { ...note, about: message.keys } }));
+      if (appended && appended.outcome !== "full") await from.deadLetters.noteRedriven(id, appended.id);
       return appended;
     },
 
-    discardDead: deadLetters.discard,
+    discardDead: (id, destination) => shelf(destination).deadLetters.discard(id),
+
+    async destinations() {
+      const ids = (await book.ids()).toSorted();
+      const boxes = ids.map((id) => openOutbox(redis, destinationKeys(prefix, id), maxBacklog).backlog());
+      const [backlogs, states] = await Promise.all([Promise.all(boxes), Promise.all(ids.map((id) => book.load(id)))]);
+      return backlogs.map((backlog, i) => ({ id: ids[i] ?? "", backlog, state: states[i] }));
+    },
+    enableDestination: book.enable,
 
     note: trail.note,
     listAudit: trail.list,

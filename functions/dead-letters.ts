@@ -13,6 +13,7 @@ import { toIso } from "../shared/time.ts";
 import { noteOf } from "./audit.ts";
 import { type Authenticate, type Caller, type CallerEnv, requireAccess } from "./auth.ts";
 import type { Backend } from "./backend.ts";
+import { requireKnown } from "./destinations.ts";
 import { jsonBody, noBody } from "./json-body.ts";
 import { mayTouch } from "./scope.ts";
 
@@ -24,6 +25,12 @@ const filterFields = {
     .enum(commands.map((c) => c.name))
     .optional()
     .meta({ description: "The command's path." }),
+  destination: z
+    .string()
+    .regex(/^[a-z0-9-]{1,40}$/, "is not the id of a destination")
+    .optional()
+    .meta({ description: "Whose dead letters: events that could not be delivered to it. Commands if absent." }),
+  event: z.string().min(1).optional().meta({ description: "The event's name; with `destination`." }),
   unit: z.string().min(1).optional(),
   incident: z.string().min(1).optional(),
   reason: z.string().min(1).optional().meta({ description: 'A part of "state: reason", such as "expired".' }),
@@ -47,9 +54,12 @@ export const redriveBody = z.strictObject({
   dry_run: z.boolean().default(false).meta({ description: "Only says which would be sent again." }),
 });
 
+/** Which shelf an id is on. */
+export const shelfQuery = z.strictObject({ destination: filterFields.destination });
+
 type Given = { [Field in keyof typeof filterFields]?: string | undefined };
 const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
-  command: rest.command,
+  kind: rest.command ?? rest.event,
   unit: rest.unit,
   incident: rest.incident,
   reason: rest.reason,
@@ -74,8 +84,8 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
   const { backend, authenticate, newId, basePath, noteAction, noted } = deps;
   const allow = (endpoint: GatedEndpoint) => requireAccess(authenticate, endpoint);
 
-  async function readLetter(caller: Caller, id: string) {
-    const record = await backend.read(id);
+  async function readLetter(caller: Caller, id: string, destination: string | undefined) {
+    const record = await backend.read(id, destination);
     if (!record || !isDead(record.state) || !mayTouch(caller, record.keys)) throw noSuchLetter();
     return record;
   }
@@ -84,10 +94,15 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
    * A new command at the end of its lines. Of a letter that was sent again already, the command that did it. A reason if its
    * payload cannot be opened.
    */
-  async function redrive(caller: Caller, id: string, note: AuditNote): Promise<{ as: string } | { reason: string }> {
-    const record = await readLetter(caller, id);
+  async function redrive(
+    caller: Caller,
+    id: string,
+    note: AuditNote,
+    destination: string | undefined,
+  ): Promise<{ as: string } | { reason: string }> {
+    const record = await readLetter(caller, id, destination);
     if (record.redrivenAs) return { as: record.redrivenAs };
-    const appended = await backend.redrive(id, newId(), note);
+    const appended = await backend.redrive(id, newId(), note, destination);
     if (!appended) throw noSuchLetter();
     if (appended.outcome === "unreadable") return { reason: appended.reason };
     if (appended.outcome === "full") throw new Problem("redis-full", "As many commands are waiting as may wait.");
@@ -97,9 +112,14 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
   const query = zValidator("query", listQuery, (result) => {
     if (!result.success) throw badFilter(wrongFields(result.error.issues));
   });
+  const shelf = zValidator("query", shelfQuery, (result) => {
+    if (!result.success) throw badFilter(wrongFields(result.error.issues));
+  });
   app.get("/dead-letters", allow("GET /dead-letters"), query, noted, async (c) => {
-    const { limit, cursor, ...given } = c.req.valid("query");
-    const page = await backend.listDead({ filter: toFilter(given), limit, first: "newest", after: cursor });
+    const { limit, cursor, destination, ...given } = c.req.valid("query");
+    await requireKnown(backend, destination);
+    const asked = { filter: toFilter(given), limit, first: "newest", after: cursor } as const;
+    const page = await backend.listDead(asked, destination);
     const letters = page.letters.filter((letter) => mayTouch(c.var.caller, letter.keys));
     return c.json({ dead_letters: letters.map(toReceipt), next: page.next?.toString() ?? null });
   });
@@ -110,15 +130,19 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     jsonBody(redriveBody, badFilter),
     noteAction,
     async (c) => {
-      const { limit, dry_run: dryRun, ...given } = c.req.valid("json");
+      const { limit, dry_run: dryRun, destination, ...given } = c.req.valid("json");
+      await requireKnown(backend, destination);
       // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
-      const { letters, next } = await backend.listDead({ filter: toFilter(given), limit, first: "oldest" });
+      const { letters, next } = await backend.listDead(
+        { filter: toFilter(given), limit, first: "oldest" },
+        destination,
+      );
       const note = noteOf(c, basePath);
       const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
       const unreadable: { command_id: string; reason: string }[] = [];
       for (const { id, acceptedAt, keys } of letters) {
         if (!mayTouch(c.var.caller, keys)) continue;
-        const again = dryRun ? { as: null } : await redrive(c.var.caller, id, note);
+        const again = dryRun ? { as: null } : await redrive(c.var.caller, id, note, destination);
         if ("reason" in again) unreadable.push({ command_id: id, reason: again.reason });
         else redriven.push({ command_id: id, redriven_as: again.as, accepted_at: toIso(acceptedAt) });
       }
@@ -127,22 +151,25 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     },
   );
 
-  app.get("/dead-letters/:id", allow("GET /dead-letters/{id}"), noted, async (c) =>
-    c.json(toReceipt(await readLetter(c.var.caller, c.req.param("id")))),
+  app.get("/dead-letters/:id", allow("GET /dead-letters/{id}"), shelf, noted, async (c) =>
+    c.json(toReceipt(await readLetter(c.var.caller, c.req.param("id"), c.req.valid("query").destination))),
   );
 
-  app.post("/dead-letters/:id/redrive", allow("POST /dead-letters/{id}/redrive"), noBody, noteAction, async (c) => {
-    const again = await redrive(c.var.caller, c.req.param("id"), noteOf(c, basePath));
+  const redriveOne = allow("POST /dead-letters/{id}/redrive");
+  app.post("/dead-letters/:id/redrive", redriveOne, shelf, noBody, noteAction, async (c) => {
+    const { destination } = c.req.valid("query");
+    const again = await redrive(c.var.caller, c.req.param("id"), noteOf(c, basePath), destination);
     if ("reason" in again) throw new Problem("unreadable-payload", `It was not sent again: ${again.reason}.`);
     const id = again.as;
-    const location = c.req.path.replace(/\/dead-letters\/.*$/, `/commands/${id}`);
-    const message = "Accepted as a new command, at the end of its unit's and incident's lines.";
-    return c.json({ success: true, message, command_id: id, status: "queued" }, 202, { Location: location });
+    const message = "Accepted as new, at the end of its unit's and incident's lines.";
+    const answer = { success: true, message, command_id: id, status: "queued" };
+    return c.json(answer, 202, destination === undefined ? { Location: `${basePath}/commands/${id}` } : {});
   });
 
-  app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), noteAction, async (c) => {
-    const { id } = await readLetter(c.var.caller, c.req.param("id"));
-    if (!(await backend.discardDead(id))) throw noSuchLetter();
+  app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), shelf, noteAction, async (c) => {
+    const { destination } = c.req.valid("query");
+    const { id } = await readLetter(c.var.caller, c.req.param("id"), destination);
+    if (!(await backend.discardDead(id, destination))) throw noSuchLetter();
     return c.body(null, 204);
   });
 }

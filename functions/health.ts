@@ -119,6 +119,8 @@ export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: s
     const error = beat.health.last_error ? ` Last error: ${beat.health.last_error}.` : "";
     problems.push(`Commands wait: ${beat.health.waiting_for ?? "the CAD is not ready"}.${error}`);
   }
+  for (const { id, state, reason } of gone ? [] : beat.health.destinations)
+    if (state !== "ok") problems.push(`The destination ${id} is ${state}: ${reason ?? "it is not known why"}.`);
   if (!gone && beat.health.payload_problem) problems.push(`Commands wait: ${beat.health.payload_problem}.`);
 
   return {

@@ -16,6 +16,8 @@ export const ENDPOINTS = {
   "POST /dead-letters/{id}/redrive": "admin",
   "POST /dead-letters/redrive": "admin",
   "DELETE /dead-letters/{id}": "admin",
+  "GET /destinations": "admin",
+  "POST /destinations/{id}/enable": "admin",
   "GET /audit": "admin",
   "GET /events": "dispatcher",
   "GET /events/history": "dispatcher",

@@ -25,6 +25,8 @@ export const CALL_MS = {
   listDead: 10_000,
   redrive: 6000,
   discardDead: 3000,
+  destinations: 5000,
+  enableDestination: 3000,
   note: 3000,
   takePoints: 3000,
   listAudit: 10_000,

@@ -1,7 +1,8 @@
 import { ENDPOINTS, ROLES } from "../../shared/roles.ts";
 import { OUTCOMES } from "../../shared/audit/entry.ts";
 import { auditQuery } from "../audit.ts";
-import { listQuery, redriveBody } from "../dead-letters.ts";
+import { listQuery, redriveBody, shelfQuery } from "../dead-letters.ts";
+import { destinationAnswer } from "../destinations.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { answer, GATED, json, type Json, problems, REDIS, ref, type Route, schemaOf } from "./parts.ts";
 
@@ -81,28 +82,31 @@ const ROUTES: readonly Route[] = [
     id: "listDeadLetters",
     tag: "dead letters",
     summary: "What could not be delivered",
-    description: "Rejected, failed and expired commands that were not sent again or discarded, the newest first.",
+    description:
+      "Rejected, failed and expired commands that were not sent again or discarded, the newest first; with `destination`, the events that it did not take.",
     query: schemaOf(listQuery, "input"),
     answers: { "200": answer("A page.", letters) },
-    problems: ["invalid-body", ...REDIS],
+    problems: ["invalid-body", "not-found", ...REDIS],
   },
   {
     endpoint: "GET /dead-letters/{id}",
+    query: schemaOf(shelfQuery, "input"),
     id: "getDeadLetter",
     tag: "dead letters",
     summary: "One dead letter",
     answers: { "200": answer("Its receipt, with the reason.", ref("Receipt")) },
-    problems: ["not-found", ...REDIS],
+    problems: ["not-found", "invalid-body", ...REDIS],
   },
   {
     endpoint: "POST /dead-letters/{id}/redrive",
+    query: schemaOf(shelfQuery, "input"),
     id: "redriveDeadLetter",
     tag: "dead letters",
     summary: "Send a dead letter again",
     description:
       "As a new command at the end of its unit's and incident's lines, linked both ways. Asked again, it is the same new command.",
     answers: { "202": answer("Accepted as a new command.", ref("Accepted")) },
-    problems: ["not-found", "unreadable-payload", "redis-full", ...REDIS],
+    problems: ["not-found", "invalid-body", "unreadable-payload", "redis-full", ...REDIS],
   },
   {
     endpoint: "POST /dead-letters/redrive",
@@ -115,15 +119,46 @@ const ROUTES: readonly Route[] = [
       "200": answer("`dry_run`: which ones they would be.", redriven),
       "202": answer("Accepted as new commands.", redriven),
     },
-    problems: ["not-json", "unsafe-json", "not-json-type", "invalid-body", "redis-full", ...REDIS],
+    problems: ["not-json", "unsafe-json", "not-json-type", "invalid-body", "not-found", "redis-full", ...REDIS],
   },
   {
     endpoint: "DELETE /dead-letters/{id}",
+    query: schemaOf(shelfQuery, "input"),
     id: "discardDeadLetter",
     tag: "dead letters",
     summary: "Discard a dead letter",
     description: "Its receipt stays; what it carried is forgotten.",
     answers: { "204": { description: "Discarded." } },
+    problems: ["not-found", "invalid-body", ...REDIS],
+  },
+  {
+    endpoint: "GET /destinations",
+    id: "listDestinations",
+    tag: "destinations",
+    summary: "The services that the CAD's events go to",
+    description: "How each is, what waits for it, and what it said last. Never a secret.",
+    answers: {
+      "200": answer("All of them.", {
+        type: "object",
+        required: ["destinations"],
+        properties: { destinations: { type: "array", items: schemaOf(destinationAnswer) } },
+      }),
+    },
+    problems: REDIS,
+  },
+  {
+    endpoint: "POST /destinations/{id}/enable",
+    id: "enableDestination",
+    tag: "destinations",
+    summary: "Send to a paused or disabled destination again",
+    description: "What waited for it, and what rests after failed attempts, is tried at once.",
+    answers: {
+      "202": answer("The worker does so within seconds.", {
+        type: "object",
+        required: ["success", "message", "id"],
+        properties: { success: { const: true }, message: { type: "string" }, id: { type: "string" } },
+      }),
+    },
     problems: ["not-found", ...REDIS],
   },
   {

@@ -9,8 +9,8 @@ import { isDead } from "./states.ts";
 
 /** Which dead letters are meant; what is not given does not narrow them. */
 export interface DeadFilter {
-  /** The command's name. */
-  command?: string | undefined;
+  /** The command's name, or the event's. */
+  kind?: string | undefined;
   unit?: string | undefined;
   incident?: string | undefined;
   /** A part of "state: reason", in either case. */
@@ -125,7 +125,7 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
 function matches(record: MessageRecord, filter: DeadFilter): boolean {
   const about = (key: OrderingKey) => record.keys.includes(key);
   return (
-    (filter.command === undefined || record.kind === filter.command) &&
+    (filter.kind === undefined || record.kind === filter.kind) &&
     (filter.unit === undefined || about(`unit:${filter.unit}`)) &&
     (filter.incident === undefined || about(`incident:${filter.incident}`)) &&
     (filter.reason === undefined ||

@@ -1,16 +1,443 @@
-import { expect, test } from "vitest";
-import { withDestinations } from "../support/destinations.ts";
+import { Redis } from "ioredis";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
+import { destinationKeys } from "../../shared/outbox/keys.ts";
+import { type Bridge, tokens } from "../support/bridge.ts";
+import { freshReceiver, withDestinations, writeRoutes } from "../support/destinations.ts";
+import type { Received, Receiver } from "../support/receiver.ts";
+import { dumpRedis } from "../support/redis-dump.ts";
 import { until } from "../support/until.ts";
 
-test("an event reaches the destination as a signed CloudEvent", async () => {
-  const { bridge, receivers } = await withDestinations(["a"], [{ to: "a", events: "unit:*" }]);
-  bridge.cad.broadcast("unit:status:updated", { unitId: "M12", status: "enroute", incidentId: "I1" });
-  const [first] = await until("it came", () => receivers.a.received.length > 0 && receivers.a.received);
-  expect(first).toMatchObject({
-    method: "POST",
-    verified: true,
-    type: "unit:status:updated",
-    subject: "unit:M12",
-    data: { unitId: "M12", status: "enroute", incidentId: "I1" },
+const ALL = [{ to: "a", events: ["unit:*", "incident:*"] }];
+const status = (unitId: string, n: number) => ({ unitId, status: `s${n}` });
+const statusOf = (request: Received) => (request.data as { status: string }).status;
+const of = (requests: Received[], unit: string) => requests.filter((r) => r.subject === `unit:${unit}`).map(statusOf);
+const tell = (bridge: Bridge, unitId: string, ...ns: number[]) => {
+  for (const n of ns) bridge.cad.broadcast("unit:status:updated", status(unitId, n));
+};
+const accepts = (receiver: Receiver, count: number, withinMs?: number) =>
+  until(`${count} were accepted`, () => receiver.accepted().length >= count && receiver.accepted(), withinMs);
+
+interface Shown {
+  id: string;
+  url: string;
+  state: string;
+  reason: string | null;
+  waiting: number;
+  dead_letters: number;
+  last_error: string | null;
+  oldest_age_seconds: number | null;
+}
+const shown = async (bridge: Bridge, id: string) =>
+  ((await bridge.get("/destinations")).body["destinations"] as Shown[]).find((d) => d.id === id);
+const becomes = (bridge: Bridge, id: string, what: (d: Shown) => boolean) =>
+  until(`${id} shows it`, async () => {
+    const found = await shown(bridge, id);
+    return found && what(found) && found;
+  });
+/** Another worker on the same Redis, connected to the CAD. */
+async function restart(bridge: Bridge, env: Record<string, string>): Promise<void> {
+  await bridge.worker()?.stop();
+  await bridge.startWorker(env);
+  await until("it is connected", async () => {
+    const { body } = await bridge.get("/health");
+    return (body["bridge"] as { ready: boolean }).ready;
+  });
+}
+const problems = async (bridge: Bridge) => (await bridge.get("/health")).body as { status: string; problems: string[] };
+
+function redisOf(bridge: Bridge) {
+  const redis = new Redis(inject("redisUrl"));
+  onTestFinished(() => redis.disconnect());
+  return { redis, keys: destinationKeys(bridge.prefix, "a") };
+}
+
+describe("what is sent", () => {
+  test("an event reaches the destination as a signed CloudEvent in structured mode", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { headers: { "X-Api-Key": "k" } });
+    bridge.cad.broadcast("unit:status:updated", { unitId: "M12", status: "enroute", incidentId: "I1" });
+    const [first] = await accepts(receivers.a, 1);
+    expect(first).toMatchObject({
+      method: "POST",
+      verified: true,
+      event: {
+        specversion: "1.0",
+        type: "unit:status:updated",
+        source: `urn:socket-bridge:${bridge.prefix}`,
+        subject: "unit:M12",
+        data: { unitId: "M12", status: "enroute", incidentId: "I1" },
+        datacontenttype: "application/json",
+      },
+    });
+    expect(first?.headers).toMatchObject({
+      "content-type": "application/cloudevents+json; charset=utf-8",
+      "x-api-key": "k",
+      "webhook-id": expect.stringMatching(/^evt_[\w-]{27}$/),
+    });
+    expect(first?.event).not.toHaveProperty("owncommand");
+  });
+
+  test("the echo of an own command says whose it is, and a rule may leave echoes out", async () => {
+    const rules = [
+      { to: "a", events: "unit:*" },
+      { to: "b", events: "unit:*", own_echoes: false },
+    ];
+    const { bridge, receivers } = await withDestinations(["a", "b"], rules);
+    const { command_id: id } = await bridge.deliver("/units/status", { unit_id: "M12", status: "enroute" });
+    tell(bridge, "M12", 1);
+    const [own, other] = await accepts(receivers.a, 2);
+    expect([own?.event["owncommand"], other?.event["owncommand"]]).toEqual([id, undefined]);
+    const [only] = await accepts(receivers.b, 1);
+    expect(only?.data).toEqual(status("M12", 1));
+  });
+
+  test("only the fields that a rule names go out, and only what its filter lets through", async () => {
+    const rules = [{ to: "a", events: "unit:status:*", filter: 'payload.status == "s2"', fields: ["unitId", "a.b"] }];
+    const { bridge, receivers } = await withDestinations(["a"], rules);
+    tell(bridge, "M12", 1);
+    bridge.cad.broadcast("unit:status:updated", { ...status("M12", 2), patient: "Jane", a: { b: 1, c: 2 } });
+    bridge.cad.broadcast("unit:location:updated", { unitId: "M12", location: {} });
+    const [first] = await accepts(receivers.a, 1);
+    expect(first?.data).toEqual({ unitId: "M12", a: { b: 1 } });
+    expect(receivers.a.received).toHaveLength(1);
+  });
+
+  test("a filter that cannot tell counts as no, is counted, and holds nothing up", async () => {
+    const rules = [{ to: "a", events: "unit:*", filter: 'payload.incidentId.startsWith("I")' }];
+    const { bridge, receivers } = await withDestinations(["a"], rules);
+    tell(bridge, "M12", 1);
+    bridge.cad.broadcast("unit:status:updated", { ...status("M12", 2), incidentId: "I1" });
+    const [first] = await accepts(receivers.a, 1);
+    expect(first?.data).toMatchObject({ status: "s2" });
+    await becomes(bridge, "a", (d) => (d as unknown as { filter_errors: number }).filter_errors > 0);
+  });
+
+  test("what may go out once goes out once for each combination of values, whatever is repeated, restarts too", async () => {
+    const once = [{ to: "a", events: "transport:*", fields: ["incidentId", "epcrId"], once: ["incidentId", "epcrId"] }];
+    const { bridge, receivers, env } = await withDestinations(["a"], once, {}, { cad: { character: "modern" } });
+    const complete = (incidentId: unknown, epcrId?: string) =>
+      bridge.cad.broadcast("transport:completed", { incidentId, epcrId });
+    complete("7", "E1");
+    complete("7", "E1");
+    complete(7, "E1");
+    await accepts(receivers.a, 1);
+    // As if the record of what was delivered were gone, as it is after an hour.
+    const { redis, keys } = redisOf(bridge);
+    for (const key of await redis.keys(`${keys.base}:record:*`)) await redis.del(key);
+    await restart(bridge, env);
+    complete("7", "E1");
+    complete("7", "E2");
+    complete("8");
+    const all = await accepts(receivers.a, 3);
+    expect(all).toHaveLength(3);
+    expect(all.map((r) => r.data)).toEqual(
+      expect.arrayContaining([
+        { incidentId: "7", epcrId: "E1" },
+        { incidentId: "7", epcrId: "E2" },
+        { incidentId: "8" },
+      ]),
+    );
+  });
+
+  test("billing and ePCR get what they need by their URLs and secrets alone; the bridge's own report is billed", async () => {
+    const [billing, epcr] = await Promise.all([freshReceiver(), freshReceiver()]);
+    const env = {
+      BILLING_API_URL: billing.url,
+      BILLING_WEBHOOK_SECRET: billing.secret,
+      EPCR_API_URL: epcr.url,
+      EPCR_WEBHOOK_SECRET: epcr.secret,
+      ALLOW_PRIVATE_DESTINATIONS: "true",
+    };
+    const { bridge } = await withDestinations([], [], {}, { cad: { character: "modern" }, worker: env });
+    await bridge.deliver("/transport/completed", { incident_id: "I1", epcr_id: "E1", transport_type: "ALS" });
+    bridge.cad.broadcast("transport:completed", { incidentId: "I1", epcrId: "E1" });
+    bridge.cad.broadcast("incident:new", { incidentId: "I2", type: "Chest Pain" });
+    tell(bridge, "M12", 1);
+    bridge.cad.broadcast("incident:timestamp:updated", { incidentId: "I1", field: "time_enroute", timestamp: "x" });
+    await accepts(epcr, 4);
+    expect(epcr.accepted().map((r) => r.type)).toEqual(
+      expect.arrayContaining(["transport:completed", "incident:new", "incident:timestamp:updated"]),
+    );
+    expect(epcr.accepted().map((r) => r.type)).not.toContain("unit:status:updated");
+    const [only, ...more] = billing.received;
+    expect(more).toEqual([]);
+    expect(only).toMatchObject({
+      verified: true,
+      type: "transport:completed",
+      data: { incidentId: "I1", epcrId: "E1" },
+    });
+  });
+});
+
+describe("order", () => {
+  test("each unit's events arrive in their order, whatever fails; the same message has the same id each time", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL);
+    let asked = 0;
+    receivers.a.answer(() => ((asked += 1) % 3 === 0 ? 500 : 204));
+    const numbers = Array.from({ length: 12 }, (_, i) => i);
+    for (const n of numbers) for (const unit of ["A", "B", "C", "D"]) tell(bridge, unit, n);
+    const all = await accepts(receivers.a, 48);
+    for (const unit of ["A", "B", "C", "D"]) expect(of(all, unit)).toEqual(numbers.map((n) => `s${n}`));
+    const ids = new Map(receivers.a.received.map((r) => [r.id, r.headers["webhook-id"]]));
+    for (const r of receivers.a.received) expect(r.headers["webhook-id"]).toBe(ids.get(r.id));
+    expect(new Set(ids.values()).size).toBe(48);
+  });
+
+  test("a message that fails holds up nothing but its own unit", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [1000] });
+    receivers.a.answer((r) => (r.subject === "unit:BAD" ? 500 : 204));
+    tell(bridge, "BAD", 1, 2);
+    for (const n of [1, 2, 3, 4, 5]) tell(bridge, "GOOD", n);
+    await accepts(receivers.a, 5);
+    expect(of(receivers.a.received, "BAD")).toEqual(["s1"]);
+    await becomes(bridge, "a", (d) => d.state === "ok" && d.waiting === 2 && d.last_error === "it answered 500");
+  });
+
+  test("one destination that hangs, one that refuses and one that is gone delay no other", async () => {
+    const rules = [{ to: ["good", "hangs", "fails", "gone"], events: "unit:*" }];
+    const { bridge, receivers } = await withDestinations(["good", "hangs", "fails", "gone"], rules, {
+      timeout_ms: 300,
+    });
+    receivers.hangs.answer("hang");
+    receivers.fails.answer(503);
+    await receivers.gone.stop();
+    const started = performance.now();
+    for (const n of [1, 2, 3]) for (const unit of ["A", "B", "C", "D", "E"]) tell(bridge, unit, n);
+    await accepts(receivers.good, 15);
+    expect(performance.now() - started).toBeLessThan(2000);
+    for (const id of ["hangs", "fails", "gone"])
+      await becomes(bridge, id, (d) => d.state === "paused" && d.waiting === 15);
+    const { status: how, problems: said } = await problems(bridge);
+    expect(how).toBe("degraded");
+    expect(said.join()).toMatch(/destination hangs is paused: it did not answer within 300 ms/);
+    receivers.hangs.answer(204);
+    await accepts(receivers.hangs, 15);
+    for (const unit of ["A", "E"]) expect(of(receivers.hangs.accepted(), unit)).toEqual(["s1", "s2", "s3"]);
+    await becomes(bridge, "hangs", (d) => d.state === "ok" && d.waiting === 0);
+  });
+});
+
+describe("a restart of the worker", () => {
+  test("loses nothing, repeats only what was not confirmed, and keeps the order", async () => {
+    const { bridge, receivers, env } = await withDestinations(["a"], ALL, { timeout_ms: 20_000 });
+    receivers.a.answer((r) => (statusOf(r) === "s2" ? "hang" : 204));
+    for (const unit of ["A", "B"]) tell(bridge, unit, 1, 2, 3);
+    await until("both hang", () => receivers.a.received.filter((r) => statusOf(r) === "s2").length === 2);
+    await bridge.worker()?.stop();
+    receivers.a.answer(204);
+    await bridge.startWorker(env);
+    const all = await accepts(receivers.a, 6);
+    for (const unit of ["A", "B"]) expect(of(all, unit)).toEqual(["s1", "s2", "s3"]);
+    expect(receivers.a.received).toHaveLength(8);
+  });
+
+  test("does not make a message's next attempt come sooner", async () => {
+    const { bridge, receivers, env } = await withDestinations(["a"], ALL, { retry_s: [1000] });
+    receivers.a.answer((r) => (r.subject === "unit:BAD" ? 500 : 204));
+    tell(bridge, "BAD", 1);
+    const { redis, keys } = redisOf(bridge);
+    await until("it rests", async () => {
+      const [id] = await redis.zrange(keys.runnable, "0", "-1");
+      return id !== undefined && (await redis.hget(keys.record(id), "retry_at")) !== null;
+    });
+    await restart(bridge, env);
+    tell(bridge, "GOOD", 1);
+    await accepts(receivers.a, 1);
+    expect(of(receivers.a.received, "BAD")).toEqual(["s1"]);
+  });
+
+  test("finds a destination disabled, as it was left", async () => {
+    const { bridge, receivers, env } = await withDestinations(["a"], ALL);
+    receivers.a.answer(410);
+    tell(bridge, "A", 1);
+    await becomes(bridge, "a", (d) => d.state === "disabled");
+    const { redis, keys } = redisOf(bridge);
+    await until("it is kept", async () => (await redis.hget(`${keys.base}:state`, "state"))?.includes("disabled"));
+    await restart(bridge, env);
+    tell(bridge, "A", 2);
+    await becomes(bridge, "a", (d) => d.state === "disabled" && d.waiting === 2);
+    expect(receivers.a.received).toHaveLength(1);
+  });
+});
+
+describe("what a destination says", () => {
+  test("410 disables it until it is enabled; what waited then goes out in order", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL);
+    receivers.a.answer(410);
+    tell(bridge, "A", 1, 2);
+    await becomes(bridge, "a", (d) => d.state === "disabled");
+    expect((await problems(bridge)).problems.join()).toMatch(/destination a is disabled: it answered 410/);
+    tell(bridge, "B", 1);
+    await becomes(bridge, "a", (d) => d.waiting === 3);
+    expect(receivers.a.received).toHaveLength(1);
+    receivers.a.answer(204);
+    expect((await bridge.post("/destinations/a/enable", {})).status).toBe(202);
+    const all = await accepts(receivers.a, 3);
+    expect(of(all, "A")).toEqual(["s1", "s2"]);
+    await becomes(bridge, "a", (d) => d.state === "ok" && d.waiting === 0);
+    expect((await bridge.post("/destinations/nobody/enable", {})).status).toBe(404);
+  });
+
+  test("enabled once and disabled again, it stays so until it is enabled again", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL);
+    receivers.a.answer(410);
+    tell(bridge, "A", 1);
+    for (const count of [1, 2]) {
+      await becomes(bridge, "a", (d) => d.state === "disabled");
+      expect(receivers.a.received).toHaveLength(count);
+      await bridge.post("/destinations/a/enable", {});
+      await until("it is tried again", () => receivers.a.received.length > count);
+    }
+  });
+
+  test.each([
+    ["429 in seconds", { status: 429, headers: { "Retry-After": "1" } }],
+    ["503 as a date", () => ({ status: 503, headers: { "Retry-After": new Date(Date.now() + 2000).toUTCString() } })],
+  ])("Retry-After of %s is obeyed for the whole destination, and uses up no attempt", async (_what, answer) => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [0.05] });
+    let refused = 0;
+    const busy = typeof answer === "function" ? answer() : answer;
+    receivers.a.answer(() => ((refused += 1) <= 1 ? busy : 204));
+    tell(bridge, "A", 1);
+    await until("it was asked to wait", () => receivers.a.received.length === 1);
+    tell(bridge, "B", 1);
+    await becomes(bridge, "a", (d) => d.state === "paused");
+    const all = await accepts(receivers.a, 2);
+    const [first, second] = receivers.a.received;
+    expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(900);
+    expect(all).toHaveLength(2);
+    await becomes(bridge, "a", (d) => d.state === "ok" && d.dead_letters === 0);
+  });
+
+  test("a redirect is a failure, and is not followed", async () => {
+    const { bridge, receivers } = await withDestinations(["a", "b"], ALL, { retry_s: [0.01] });
+    receivers.a.answer({ status: 307, headers: { Location: receivers.b.url } });
+    tell(bridge, "A", 1);
+    await becomes(bridge, "a", (d) => d.dead_letters === 1);
+    await becomes(bridge, "a", (d) => d.last_error === "it answered 307, a redirect, which is not followed");
+    expect(receivers.b.received).toEqual([]);
+  });
+
+  test("a private address is refused when the name is resolved", async () => {
+    const { secret, url } = await freshReceiver();
+    const destinations = [
+      { id: "a", url: url.replace("http://127.0.0.1", "https://localhost"), secret, retry_s: [0.01] },
+    ];
+    const worker = { ROUTES_FILE: writeRoutes({ destinations, rules: ALL }), ALLOW_PRIVATE_DESTINATIONS: "false" };
+    const { bridge } = await withDestinations([], [], {}, { worker });
+    tell(bridge, "A", 1);
+    await becomes(bridge, "a", (d) => d.dead_letters === 1 && /its address is private/.test(d.last_error ?? ""));
+  });
+});
+
+describe("dead letters", () => {
+  test("what used up its attempts is listed with its reason, lets the next one go, and is sent again in order", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [0.01, 0.01] });
+    receivers.a.answer((r) => (statusOf(r) === "s1" ? 400 : 204));
+    tell(bridge, "A", 1, 2);
+    await accepts(receivers.a, 1);
+    expect(of(receivers.a.received, "A")).toEqual(["s1", "s1", "s1", "s2"]);
+    const list = async (query = "") => (await bridge.get(`/dead-letters?destination=a${query}`)).body["dead_letters"];
+    const [letter] = (await list("&unit=A&event=unit:status:updated")) as { command_id: string; reason: string }[];
+    expect(letter).toMatchObject({
+      status: "failed",
+      reason: "3 attempts failed; it answered 400",
+      command: "unit:status:updated",
+    });
+    expect((await bridge.get("/dead-letters")).body["dead_letters"]).toEqual([]);
+
+    receivers.a.answer(204);
+    const path = `/dead-letters/${letter?.command_id}/redrive`;
+    expect((await bridge.post(path, {})).status).toBe(404);
+    const again = await bridge.post(`${path}?destination=a`, {});
+    expect(again.status).toBe(202);
+    const all = await accepts(receivers.a, 2);
+    expect(of(all, "A")).toEqual(["s2", "s1"]);
+    const [first, last] = [receivers.a.received[0], all[1]];
+    expect(last).toMatchObject({ verified: true, id: first?.id });
+    expect(last?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
+    expect(await list()).toEqual([]);
+    expect((await bridge.get("/dead-letters?destination=nobody")).status).toBe(404);
+  });
+
+  test("many are sent again at once, and one can be discarded", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [0.01] });
+    receivers.a.answer(400);
+    tell(bridge, "A", 1, 2, 3);
+    await becomes(bridge, "a", (d) => d.dead_letters === 3);
+    const { body } = await bridge.get("/dead-letters?destination=a");
+    const [, , oldest] = body["dead_letters"] as { command_id: string }[];
+    const discarded = await fetch(`${bridge.url}/dead-letters/${oldest?.command_id}?destination=a`, {
+      method: "DELETE",
+      headers: { Authorization: `Bearer ${tokens.admin}` },
+    });
+    expect(discarded.status).toBe(204);
+    receivers.a.answer(204);
+    const redriven = await bridge.post("/dead-letters/redrive", { destination: "a" });
+    expect(redriven).toMatchObject({ status: 202, body: { count: 2 } });
+    const all = await accepts(receivers.a, 2, 20_000);
+    expect(of(all, "A")).toEqual(["s2", "s3"]);
+  });
+});
+
+describe("what Redis holds", () => {
+  test("payloads are sealed there, and arrive in clear; also those that are sent again", async () => {
+    const PAYLOAD_KEYS = `k:${Buffer.alloc(32, 7).toString("base64")}`;
+    const options = { worker: { PAYLOAD_KEYS }, functions: { PAYLOAD_KEYS } };
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [0.01] }, options);
+    receivers.a.answer(400);
+    bridge.cad.broadcast("incident:new", { incidentId: "I1", details: "canary of a patient" });
+    await becomes(bridge, "a", (d) => d.dead_letters === 1);
+    const { redis } = redisOf(bridge);
+    expect(await dumpRedis(redis, bridge.prefix)).not.toContain("canary");
+    receivers.a.answer(204);
+    await bridge.post("/dead-letters/redrive", { destination: "a" });
+    const [first] = await accepts(receivers.a, 1, 20_000);
+    expect(first).toMatchObject({ verified: true, data: { details: "canary of a patient" } });
+    expect(await dumpRedis(redis, bridge.prefix)).not.toContain("canary");
+    expect(JSON.stringify(bridge.logs)).not.toContain("canary");
+  });
+
+  test("an outbox that is full makes the events wait in the journal, and nothing is lost", async () => {
+    const options = { worker: { DESTINATION_BACKLOG: "3" } };
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { timeout_ms: 20_000 }, options);
+    receivers.a.answer(410);
+    const units = Array.from({ length: 10 }, (_, i) => `U${i}`);
+    for (const unit of units) tell(bridge, unit, 1);
+    await becomes(bridge, "a", (d) => d.state === "disabled" && d.waiting === 3);
+    receivers.a.answer(204);
+    await bridge.post("/destinations/a/enable", {});
+    const all = await accepts(receivers.a, 10, 15_000);
+    expect(new Set(all.map((r) => r.subject)).size).toBe(10);
+  });
+
+  test("a destination that was removed with a backlog is told of, and gets it all once it is back", async () => {
+    const { bridge, receivers, env } = await withDestinations(["a"], ALL);
+    receivers.a.answer(410);
+    tell(bridge, "A", 1, 2);
+    await becomes(bridge, "a", (d) => d.state === "disabled" && d.waiting === 2);
+    await bridge.worker()?.stop();
+    await bridge.startWorker({});
+    const left = await becomes(bridge, "a", (d) => d.state === "removed");
+    expect(left).toMatchObject({ waiting: 2, reason: expect.stringMatching(/2 messages for it wait/) });
+    expect(bridge.logs.some((l) => l.message.startsWith("a destination was removed"))).toBe(true);
+    expect((await problems(bridge)).status).toBe("degraded");
+    await bridge.worker()?.stop();
+    receivers.a.answer(204);
+    await bridge.post("/destinations/a/enable", {});
+    await bridge.startWorker(env);
+    expect(of(await accepts(receivers.a, 2), "A")).toEqual(["s1", "s2"]);
+  });
+
+  test("nobody sees a secret, a header's value or the query of a URL", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { headers: { "X-Api-Key": "canary-1" } });
+    tell(bridge, "A", 1);
+    await accepts(receivers.a, 1);
+    const everything = JSON.stringify([
+      await bridge.get("/destinations"),
+      await bridge.get("/status"),
+      bridge.logs,
+      await dumpRedis(redisOf(bridge).redis, bridge.prefix),
+    ]);
+    expect(everything).not.toMatch(/canary|whsec_/);
   });
 });

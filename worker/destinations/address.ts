@@ -28,10 +28,12 @@ export function isPublic(address: string): boolean {
   return parsed instanceof ipaddr.IPv4 || parsed.match(GLOBAL_V6);
 }
 
-/** The address that a URL names by number, in whatever notation; undefined for a name. */
-export function literalAddress(url: URL): string | undefined {
-  // The URL parser has made dotted decimals of 0x7f.1, 017700000001 and 2130706433.
-  const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
+/**
+ * The address that a URL's host is, if it is one and no name.
+ * @param hostname as the URL parser tells it, who makes dotted decimals of 0x7f.1, 017700000001 and 2130706433
+ */
+export function literalAddress(hostname: string): string | undefined {
+  const host = hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
   return isIP(host) > 0 ? host : undefined;
 }
 

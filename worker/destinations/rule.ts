@@ -15,11 +15,20 @@ export interface Rule {
   once: readonly string[] | undefined;
 }
 
-const escaped = (text: string) => text.replace(/[.+?^${}()|[\]\\]/g, "\\$&");
-
-/** Whether an event's name fits a pattern in which `*` stands for any text. */
-export const fits = (pattern: string, event: string): boolean =>
-  new RegExp(`^${pattern.split(/\*+/).map(escaped).join(".*")}$`, "s").test(event);
+/** Whether an event's name fits a pattern in which `*` stands for any text. Each part is looked for once, from left to right. */
+export function fits(pattern: string, event: string): boolean {
+  const [first = "", ...rest] = pattern.split(/\*+/);
+  const last = rest.pop();
+  if (last === undefined) return event === first;
+  if (!event.startsWith(first)) return false;
+  let at = first.length;
+  for (const part of rest) {
+    const found = event.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return event.length - at >= last.length && event.endsWith(last);
+}
 
 /**
  * True for what the rule sends out. A payload that did not parse is never sent: no service could rely on what is in it. It stays

@@ -50,7 +50,7 @@ export const destinationUrl = (allowPrivate: boolean) =>
     if (url.username || url.password) wrong("must not hold user or password: set a header Authorization");
     if (allowPrivate) return;
     if (url.protocol === "http:") wrong("must be https://; http:// takes ALLOW_PRIVATE_DESTINATIONS=true");
-    const address = literalAddress(url);
+    const address = literalAddress(url.hostname);
     if (address !== undefined && !isPublic(address))
       wrong("is a private or reserved address; that takes ALLOW_PRIVATE_DESTINATIONS=true");
   });

@@ -31,7 +31,7 @@ type Target = Pick<Destination, "url" | "secrets" | "headers" | "timeoutMs">;
 function publicConnector(timeout: number): buildConnector.connector {
   const connect = buildConnector({ timeout, lookup: publicLookup, allowH2: false });
   return (options, callback) => {
-    const literal = literalAddress(new URL(`${options.protocol}//${options.hostname}`));
+    const literal = literalAddress(options.hostname);
     if (literal !== undefined && !isPublic(literal)) return callback(new PrivateAddress(), null);
     connect(options, callback);
   };
