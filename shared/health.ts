@@ -62,6 +62,7 @@ export const workerHealth = z.object({
       cursor: z.string(),
       done: z.number(),
       failed: z.number(),
+      skipped: z.number(),
       running: z.number(),
       last_error: z.string().nullable(),
     }),

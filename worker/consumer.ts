@@ -1,4 +1,3 @@
-import { backoffMs } from "../shared/backoff.ts";
 import type { JournalEntry } from "../shared/journal/entry.ts";
 import { compareIds, type JournalReader, START } from "../shared/journal/read.ts";
 import type { ConsumerRecord, Handled } from "../shared/journal/record.ts";
@@ -8,10 +7,8 @@ import { SealError } from "../shared/seal.ts";
 import { sleep } from "../shared/sleep.ts";
 import { type Handler, HandlerError } from "./handlers/handler.ts";
 
-/** How often a handler is given an entry that it fails at, and how long it waits between, ms: about 8 s in all. */
+/** How often a handler is given an entry that it fails at. */
 const MAX_TRIES = 6;
-const RETRY_FROM_MS = 250;
-const RETRY_TO_MS = 5000;
 /** How many entries a handler works on at once; none of them share a unit or an incident. */
 const WINDOW = 256;
 /** How often what was done is noted, ms: after a crash, that much is done again. */
@@ -19,12 +16,19 @@ const NOTE_MS = 100;
 /** How many written entries wait in memory for a slow handler; beyond, it reads them from the journal again. */
 const MAX_AHEAD = 2000;
 const PAGE = 500;
+/** How long what a handler has begun may take when it is to stop, ms. */
+const STOP_MS = 500;
 
 export interface ConsumerOptions {
   handler: Handler;
   journal: JournalReader;
   record: ConsumerRecord;
-  random: () => number;
+  /** How long a handler may take for one entry, ms; beyond, it has failed at it. */
+  handleMs: number;
+  /** The journal was trimmed before the handler came to what lay between these entries. Throws if it cannot be told. */
+  onSkipped(from: string, to: string): Promise<void>;
+  /** How long to wait before that try, ms. */
+  waitMs(tries: number): number;
   signal: AbortSignal;
   log: Log;
 }
@@ -36,6 +40,8 @@ export interface ConsumerStatus {
   cursor: string;
   done: number;
   failed: number;
+  /** How often entries were gone from the journal before the handler came to them. */
+  skipped: number;
   running: number;
   last_error: string | null;
 }
@@ -57,9 +63,11 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   let cursor = START;
   let done = 0;
   let failed = 0;
+  let skipped = 0;
   let lastError: string | null = null;
   const open = new Set<string>();
   const lastOfKey = new Map<string, Promise<void>>();
+  const running = new Set<Promise<void>>();
   let outcomes: (Handled & { entry: string })[] = [];
   /** Entries that came while it keeps up; undefined while it is behind, and reads the journal. */
   let ahead: JournalEntry[] | undefined;
@@ -82,10 +90,32 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     placed.resolve();
   }
 
+  /** Whatever the handler does, this ends in time, and throws what the handler throws. */
+  async function handle(entry: JournalEntry): Promise<void> {
+    const handling = (async () => {
+      if (handler.wants(entry)) await handler.handle(entry);
+    })();
+    const late = Promise.withResolvers<never>();
+    const limit = (ms: number) =>
+      setTimeout(() => late.reject(new HandlerError(`it took longer than ${options.handleMs} ms`)), ms);
+    let timer = limit(options.handleMs);
+    const hurry = () => {
+      clearTimeout(timer);
+      timer = limit(STOP_MS);
+    };
+    signal.addEventListener("abort", hurry, { once: true });
+    try {
+      await Promise.race([handling, late.promise]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", hurry);
+    }
+  }
+
   async function attempt(entry: JournalEntry): Promise<void> {
     for (let tries = 1; !signal.aborted; tries += 1) {
       const started = performance.now();
-      const error = await handler.handle(entry).then(
+      const error = await handle(entry).then(
         () => undefined,
         (e: unknown) => e ?? new Error("unknown"),
       );
@@ -101,7 +131,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         { handler: handler.name, entry: entry.id, tries, reason: lastError },
         "a handler failed: it is tried again",
       );
-      await sleep(backoffMs(tries + 1, RETRY_FROM_MS, RETRY_TO_MS, options.random), signal);
+      await sleep(options.waitMs(tries + 1), signal);
     }
   }
 
@@ -117,13 +147,24 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     wake.resolve();
   }
 
+  /** False if the handler does not want it; what it throws at is for the attempt to meet. */
+  function mayWant(entry: JournalEntry): boolean {
+    try {
+      return handler.wants(entry);
+    } catch {
+      return true;
+    }
+  }
+
   /** Begins with an entry once those before it that share a unit or an incident with it are done. */
   function begin(entry: JournalEntry): void {
     position = entry.id;
-    if (!handler.wants(entry)) return;
+    if (!mayWant(entry)) return;
     open.add(entry.id);
     const before = Promise.all(entry.keys.flatMap((key) => lastOfKey.get(key) ?? []));
     const mine = before.then(() => attempt(entry));
+    running.add(mine);
+    void mine.then(() => running.delete(mine));
     for (const key of entry.keys) {
       lastOfKey.set(key, mine);
       void mine.then(() => lastOfKey.get(key) === mine && lastOfKey.delete(key));
@@ -151,7 +192,24 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     ahead = [];
     const page = await journal.after(position, PAGE);
     if (page.length === PAGE) ahead = undefined;
+    await noticeSkipped();
     await take(page);
+  }
+
+  /** Whether something after the position was gone before it was read. Where the last that was done is gone too, it may be that alone. */
+  async function noticeSkipped(): Promise<void> {
+    const { oldest, newest, trimmed } = await journal.bounds();
+    const next = oldest ?? newest;
+    const nothingBetween =
+      compareIds(next, position) <= 0 || (oldest !== undefined && cursorBefore(oldest) === position);
+    if (!trimmed || nothingBetween) return;
+    log.error(
+      { handler: handler.name, from: position, to: next },
+      "entries were gone from the journal before a handler came to them",
+    );
+    await options.onSkipped(position, next);
+    skipped += 1;
+    position = oldest === undefined ? newest : cursorBefore(oldest);
   }
 
   async function keepUp(): Promise<void> {
@@ -203,6 +261,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       cursor,
       done,
       failed,
+      skipped,
       running: open.size,
       last_error: lastError,
     }),
@@ -224,7 +283,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
         }
       }
       await noting;
-      await Promise.allSettled(lastOfKey.values());
+      await Promise.allSettled(running);
       await noteProgress().catch(() => undefined);
     },
   };

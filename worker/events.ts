@@ -1,9 +1,11 @@
 import type { Redis } from "ioredis";
+import { backoffMs } from "../shared/backoff.ts";
 import { events } from "../shared/events/table.ts";
 import { withoutCredentials } from "../shared/health.ts";
 import type { JournalKeys } from "../shared/journal/keys.ts";
 import { openGaps } from "../shared/journal/gaps.ts";
 import { openJournalReader } from "../shared/journal/read.ts";
+import { BRIDGE_EVENTS } from "../shared/journal/entry.ts";
 import { openConsumerRecord } from "../shared/journal/record.ts";
 import { openJournalWriter } from "../shared/journal/write.ts";
 import type { Log } from "../shared/log.ts";
@@ -13,12 +15,17 @@ import { nowMicros } from "../shared/time.ts";
 import type { WorkerConfig } from "./config.ts";
 import { type Consumer, type ConsumerStatus, createConsumer } from "./consumer.ts";
 import { highPriority } from "./handlers/high-priority.ts";
-import type { Handler, HandlerTools } from "./handlers/handler.ts";
+import { type Handler, HandlerError, type HandlerTools } from "./handlers/handler.ts";
 import { state } from "./handlers/state.ts";
 import { createInbound, type Inbound } from "./inbound.ts";
 import { createRecovery, type Recovery } from "./recovery.ts";
 
 const DAY_MS = 24 * 3_600_000;
+/** How long a handler waits before it tries again, from, to, ms: about 8 s in all. */
+const RETRY_FROM_MS = 250;
+const RETRY_TO_MS = 5000;
+/** How long a handler may take for one entry, ms: far longer than any network operation of one. */
+const HANDLE_MS = 30_000;
 
 export interface CadEventsOptions {
   config: Pick<WorkerConfig, "CAD_BACKEND_URL" | "JOURNAL_DAYS" | "JOURNAL_MAX">;
@@ -58,12 +65,29 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     log,
   });
   const journal = openJournalReader(redis, keys, sealer);
-  const record = openConsumerRecord(redis, keys, keptMs);
+  const record = openConsumerRecord(redis, keys, token, keptMs);
 
-  const tools: HandlerTools = { say: (...said) => inbound.say(...said) };
+  const tools: HandlerTools = {
+    async say(event, about, payload, once) {
+      if (!(await inbound.say(event, about, payload, { once }))) throw new HandlerError("there was no room to say it");
+    },
+  };
   const handlers = [state(openStateWriter(redis, keys, sealer)), highPriority(tools, log), ...options.more];
   const consumers: Consumer[] = handlers.map((handler) =>
-    createConsumer({ handler, journal, record, random, signal, log }),
+    createConsumer({
+      handler,
+      journal,
+      record,
+      handleMs: HANDLE_MS,
+      async onSkipped(from, to) {
+        const payload = { handler: handler.name, from, to };
+        if (!(await inbound.say(BRIDGE_EVENTS.skipped, ["other"], payload)))
+          throw new HandlerError("that entries were gone could not be told");
+      },
+      waitMs: (tries) => backoffMs(tries, RETRY_FROM_MS, RETRY_TO_MS, random),
+      signal,
+      log,
+    }),
   );
   const inbound = createInbound({
     events,

@@ -35,12 +35,19 @@ export interface Taken {
   recovered?: true | undefined;
 }
 
+export interface Said {
+  /** false: something was missed, and could not be recovered. */
+  recovered?: false;
+  /** What was said under this id within a day is not written again. */
+  once?: string;
+}
+
 /** Takes the CAD's events, and writes them into the journal in the order in which they came. */
 export interface Inbound {
   /** Answers true once it is in the journal, false if it never will be. Whatever the CAD sent, it never throws. */
   take(event: Taken): Promise<boolean>;
   /** Something that the bridge itself has to say; false if there is no room for it now. */
-  say(event: string, keys: readonly OrderingKey[], payload: unknown, recovered?: boolean): Promise<boolean>;
+  say(event: string, keys: readonly OrderingKey[], payload: unknown, more?: Said): Promise<boolean>;
   /** What comes from now on waits, so that what was missed before can be written first; `say` and recovered events do not. */
   hold(): void;
   release(): void;
@@ -161,9 +168,9 @@ export function createInbound(options: InboundOptions): Inbound {
       if (!over) lose();
       return false;
     },
-    async say(event, keys, payload, isRecovered) {
+    async say(event, keys, payload, { recovered: isRecovered, once: eventId } = {}) {
       if (over || !hasRoom(false)) return false;
-      return await add({ ...NOTHING, kind: "bridge", event, keys, payload, recovered: isRecovered }, 0, false);
+      return await add({ ...NOTHING, kind: "bridge", event, keys, payload, recovered: isRecovered, eventId }, 0, false);
     },
     hold: () => void (held ??= []),
     release() {

@@ -108,7 +108,8 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
 
   async function tell({ from, to, reason }: { from: Micros; to: Micros; reason: string }, unlessOver: UnlessOver) {
     const gap: Gap = { from: toIso(from), to: toIso(to), reason };
-    if (!(await unlessOver(inbound.say(BRIDGE_EVENTS.gap, ["other"], gap, false)))) throw new Error("not told");
+    if (!(await unlessOver(inbound.say(BRIDGE_EVENTS.gap, ["other"], gap, { recovered: false }))))
+      throw new Error("not told");
     log.warn(gap, "events of this time may be missing");
     shown = [...(shown ?? []), gap];
     await unlessOver(gaps.note(gap).catch(() => undefined));

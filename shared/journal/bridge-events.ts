@@ -24,6 +24,16 @@ export const bridgeEvents: Readonly<Record<keyof typeof BRIDGE_EVENTS, BridgeEve
       },
     ],
   },
+  skipped: {
+    name: BRIDGE_EVENTS.skipped,
+    summary: "A handler was so far behind that entries may have been gone from the journal before it came to them",
+    payload: z.looseObject({
+      handler: z.string(),
+      from: z.string().describe("The journal's id of the last entry that it had done."),
+      to: z.string().describe("That of the next that was still there."),
+    }),
+    examples: [{ handler: "state", from: "1769896812000-0", to: "1769983212000-0" }],
+  },
   highPriority: {
     name: BRIDGE_EVENTS.highPriority,
     summary: "An incident of the highest priority was created",

@@ -14,6 +14,8 @@ export type EntryKind = (typeof ENTRY_KINDS)[number];
 export const BRIDGE_EVENTS = {
   /** Events of this time may be missing: `{ from, to, reason }`. */
   gap: "bridge:gap",
+  /** A handler was so far behind that entries were gone before it came to them: `{ handler, from, to }`, ids of entries. */
+  skipped: "bridge:handler-skipped",
   /** An incident of the highest priority was created: `{ incidentId, entry }`. */
   highPriority: "bridge:high-priority",
 } as const;

@@ -7,7 +7,11 @@ const SHOWN_MS = 24 * 3_600_000;
 const MAX_SHOWN = 1000;
 
 /** A stretch of time of which events may be missing: the payload of `bridge:gap`. */
-export const gap = z.object({ from: z.string(), to: z.string(), reason: z.string() });
+export const gap = z.object({
+  from: z.string().describe("Until then nothing is missing."),
+  to: z.string().describe("From then on nothing is missing."),
+  reason: z.string(),
+});
 export type Gap = z.infer<typeof gap>;
 
 /** The gaps of the last 24 h, so that they can be shown at a glance, whichever worker met them. */

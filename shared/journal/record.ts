@@ -1,4 +1,6 @@
 import type { Redis } from "ioredis";
+import { NotOwner } from "../outbox/owned.ts";
+import { script } from "../redis.ts";
 import type { JournalKeys } from "./keys.ts";
 
 /** What a handler made of an entry. */
@@ -16,21 +18,37 @@ export interface Handled {
 export interface ConsumerRecord {
   /** The last entry before which nothing is left to do for the handler; undefined if it never ran. */
   cursor(handler: string): Promise<string | undefined>;
-  /** Notes outcomes, and then the cursor. */
+  /** Notes outcomes, and then the cursor. Throws NotOwner: a worker that was frozen must not set back its successor. */
   note(handler: string, outcomes: readonly (Handled & { entry: string })[], cursor: string): Promise<void>;
   handled(entry: string): Promise<Handled[]>;
 }
 
-/** @param keptMs as long as the journal's entries */
-export function openConsumerRecord(redis: Redis, keys: JournalKeys, keptMs: number): ConsumerRecord {
+/** KEYS[1] the base name, ARGV: owner token, kept_ms, handler, cursor, then for each entry: its id, the outcome as JSON. */
+const NOTE = `#!lua
+local base, handler = KEYS[1], ARGV[3]
+if redis.call('GET', base .. ':owner') ~= ARGV[1] then return 0 end
+for i = 5, #ARGV, 2 do
+  local handled = base .. ':handled:' .. ARGV[i]
+  redis.call('HSET', handled, handler, ARGV[i + 1])
+  redis.call('PEXPIRE', handled, ARGV[2])
+end
+redis.call('HSET', base .. ':cursors', handler, ARGV[4])
+return 1`;
+
+/**
+ * @param token the owner's; nobody else may note
+ * @param keptMs as long as the journal's entries
+ */
+export function openConsumerRecord(redis: Redis, keys: JournalKeys, token: string, keptMs: number): ConsumerRecord {
+  const write = script(redis, "consumerNote", NOTE, [keys.cad]);
   return {
     cursor: async (handler) => (await redis.hget(keys.cursors, handler)) ?? undefined,
     async note(handler, outcomes, cursor) {
-      const transaction = redis.multi();
-      for (const { entry, handler: _, ...outcome } of outcomes) {
-        transaction.hset(keys.handled(entry), handler, JSON.stringify(outcome)).pexpire(keys.handled(entry), keptMs);
-      }
-      await transaction.hset(keys.cursors, handler, cursor).exec();
+      const noted = outcomes.flatMap(({ entry, outcome, durationMs, tries, error }) => [
+        entry,
+        JSON.stringify({ outcome, durationMs, tries, error }),
+      ]);
+      if ((await write(token, keptMs, handler, cursor, ...noted)) !== 1) throw new NotOwner();
     },
     handled: (entry) => readHandled(redis, keys, entry),
   };

@@ -1,6 +1,10 @@
+import type { Redis } from "ioredis";
 import { describe, expect, test } from "vitest";
+import { commands } from "../../shared/commands/table.ts";
 import { events } from "../../shared/events/table.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
+import type { JournalKeys } from "../../shared/journal/keys.ts";
+import { openConsumerRecord } from "../../shared/journal/record.ts";
 import { openJournalWriter } from "../../shared/journal/write.ts";
 import { createSealer } from "../../shared/seal.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
@@ -10,6 +14,19 @@ import { freshPrefix } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
 const journalOf = (bridge: Bridge) => viewJournal(bridge.prefix);
+
+const writer = (redis: Redis, keys: JournalKeys) =>
+  openJournalWriter({
+    redis,
+    keys,
+    sealer: createSealer([]),
+    token: "me",
+    cad: "cad",
+    keptMs: 60_000,
+    maxEntries: 1000,
+    signal: new AbortController().signal,
+    log: keptLog().log,
+  });
 
 const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
 
@@ -85,17 +102,7 @@ describe("the journal", () => {
 test("an entry was received no earlier than the one before it, however long that one's batch took to get through", async () => {
   const { redis, keys } = viewJournal(freshPrefix());
   await redis.set(`${keys.cad}:owner`, "me");
-  const journal = openJournalWriter({
-    redis,
-    keys,
-    sealer: createSealer([]),
-    token: "me",
-    cad: "cad",
-    keptMs: 60_000,
-    maxEntries: 1000,
-    signal: new AbortController().signal,
-    log: keptLog().log,
-  });
+  const journal = writer(redis, keys);
   const blank = { keys: [], payload: null, eventId: undefined, own: undefined, recovered: undefined, wrong: [] };
   const entry = { ...blank, kind: "unknown" as const, event: "x", occurredAt: undefined };
   // Its age was taken before Redis went away for seconds; what came meanwhile had its age taken after.
@@ -143,3 +150,58 @@ describe("the handlers", () => {
     expect(await redis.hget(keys.state("unit:M12"), "status")).toBe('"onscene"');
   });
 });
+
+test("a worker that is not the owner any more cannot set a handler back, nor note what it did", async () => {
+  const { redis, keys } = viewJournal(freshPrefix());
+  const [old, now] = ["1:old", "2:now"].map((token) => openConsumerRecord(redis, keys, token, 60_000));
+  await redis.set(`${keys.cad}:owner`, "2:now");
+  await now?.note("state", [], "9-0");
+  const outcome = { entry: "3-0", handler: "state", outcome: "done", durationMs: 1, tries: 1 } as const;
+  await expect(old?.note("state", [outcome], "3-0")).rejects.toThrow("does not own");
+  expect([await now?.cursor("state"), await now?.handled("3-0")]).toEqual(["9-0", []]);
+});
+
+test("a batch that Redis gets to see only after the next one is not written again", async () => {
+  const { redis, keys, entries } = viewJournal(freshPrefix());
+  await redis.set(`${keys.cad}:owner`, "me");
+  // Redis executes the first batch, and its answer is lost; on a slow line it comes once more, after the second.
+  const seen: string[][] = [];
+  const call = redis.sendCommand.bind(redis);
+  const journal = writer(redis, keys);
+  redis.sendCommand = (command, ...more) => {
+    if (command.name === "evalsha") seen.push(command.args.map(String));
+    return call(command, ...more);
+  };
+  const blank = { keys: [], payload: null, eventId: undefined, own: undefined, recovered: undefined, wrong: [] };
+  const entry = { ...blank, kind: "unknown" as const, occurredAt: undefined, ageMs: 0 };
+  await journal.append([{ ...entry, event: "first" }]);
+  await journal.append([{ ...entry, event: "second" }]);
+  const [first] = seen;
+  await redis.call("evalsha", ...(first ?? []));
+  expect((await entries()).map((e) => e.event)).toEqual(["first", "second"]);
+});
+
+/** What the CAD broadcasts for each command; the joins and leaves have no echo, and two have none on a legacy CAD. */
+const echoes = (["legacy", "modern"] as const).flatMap((character) =>
+  commands
+    .filter((command) => !command.name.startsWith("rooms/"))
+    .filter((command) => command.echo ?? character === "modern")
+    .map((command) => ({ character, command, name: command.name, echo: command.echo?.event ?? command.emits[0] })),
+);
+
+test.each(echoes)(
+  "the echo of $name on a $character CAD is marked as the bridge's own, and what another sends of the same is not",
+  async ({ character, command, echo }) => {
+    const cad = { character, switches: { delayMs: { min: 400, max: 400 } } };
+    const bridge = await startBridge({ cad });
+    const { has } = journalOf(bridge);
+    const { body } = await bridge.post(`/${command.name}`, command.examples[0].body);
+    const id = body["command_id"];
+    const sent = await until("it is sent", () => bridge.cad.ledger.entries().find((e) => e.commandId === id));
+    const value = command.echo?.fields.at(-1) ?? "timestamp";
+    const { context: _, ...payload } = sent.payload as Record<string, unknown>;
+    bridge.cad.broadcast(echo, { ...payload, [value.split(".")[0] ?? ""]: "of another" });
+    expect(await bridge.settled(id)).toMatchObject({ status: command.echo ? "confirmed" : "received" });
+    expect((await has(echo, 2)).map((e) => e.own)).toEqual([undefined, id]);
+  },
+);

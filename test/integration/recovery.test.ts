@@ -3,6 +3,7 @@ import type { WorkerHealth } from "../../shared/health.ts";
 import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { type Bridge, type BridgeOptions, startBridge } from "../support/bridge.ts";
 import { type JournalView, viewJournal } from "../support/journal.ts";
+import { ownRedis } from "../support/own-redis.ts";
 import { until } from "../support/until.ts";
 
 const EVENT = "unit:status:updated";
@@ -252,5 +253,61 @@ describe("a CAD that can say nothing of what was missed", () => {
     await it.bridge.deliver("/units/status", { unit_id: "M12", status: "enroute" });
     expect((await it.health())?.recovery.recovering).toBe(true);
     await it.gaps();
+  });
+});
+
+// Longer than the usual bound: the outage alone takes 4.5 s, and the worker opens its lease, queue and line anew.
+describe("Redis away while the CAD goes on", { timeout: 40_000 }, () => {
+  const OUTAGE_MS = 4500; // longer than the lease
+
+  async function outage(it: Scene, away: () => Promise<void>, back: () => Promise<void>): Promise<void> {
+    it.broadcast(20);
+    await it.complete();
+    await it.noted();
+    await away();
+    const from = performance.now();
+    await until("the outage is over", async () => {
+      it.broadcast(1);
+      return performance.now() - from > OUTAGE_MS;
+    });
+    await back();
+    it.broadcast(10);
+  }
+
+  test.each(["frozen", "restarted"])(
+    "%s: what a CAD that replays broadcast is all in the journal, once",
+    async (how) => {
+      const redis = await ownRedis();
+      const it = await scene({ redisUrl: redis.url, cad: modern });
+      const frozen = how === "frozen";
+      const signal = (name: NodeJS.Signals) => redis.process.kill(name);
+      await outage(
+        it,
+        async () => (frozen ? signal("SIGSTOP") : await redis.stop()),
+        async () => (frozen ? signal("SIGCONT") : await redis.restart()),
+      );
+      await it.complete(15_000);
+      await it.through();
+      expect((await it.journal.entries()).filter((e) => e.event === BRIDGE_EVENTS.gap)).toEqual([]);
+    },
+  );
+
+  test("what a CAD that does not replay broadcast is in the journal, or within a gap that is told", async () => {
+    const redis = await ownRedis();
+    const it = await scene({ redisUrl: redis.url, cad: { character: "legacy" } });
+    const from = Date.now();
+    await outage(
+      it,
+      () => redis.stop(),
+      () => redis.restart(),
+    );
+    const to = Date.now();
+    const [gap] = await it.gaps();
+    await it.through();
+    const there = new Set((await it.journal.entries()).filter((e) => e.event === EVENT).map(statusOf));
+    expect(there.has("20")).toBe(true);
+    expect(Date.parse(gap?.from ?? "")).toBeGreaterThanOrEqual(from);
+    expect(Date.parse(gap?.to ?? "") - Date.parse(gap?.from ?? "")).toBeGreaterThan(OUTAGE_MS / 2);
+    expect(Date.parse(gap?.to ?? "")).toBeLessThanOrEqual(to + 10_000);
   });
 });

@@ -1,30 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { outboxKeys } from "../../shared/outbox/keys.ts";
-import { type OwnRedis, startRedis } from "../setup/redis.ts";
 import { startBridge } from "../support/bridge.ts";
+import { ownRedis } from "../support/own-redis.ts";
 import { until } from "../support/until.ts";
 
 const STATUS = { unit_id: "1", status: "enroute" };
-
-/** A Redis that this test alone may torment. */
-async function ownRedis(): Promise<OwnRedis & { restart(): Promise<void> }> {
-  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-faults-"));
-  let redis = await startRedis({ dir, appendonly: true });
-  onTestFinished(async () => {
-    await redis.stop();
-    rmSync(dir, { recursive: true, force: true });
-  });
-  const { port } = redis;
-  return {
-    ...redis,
-    stop: () => redis.stop(),
-    restart: async () => void (redis = await startRedis({ dir, appendonly: true, port })),
-  };
-}
 
 async function expect503(
   ask: () => Promise<{ status: number; headers: Headers; body: Record<string, unknown> }>,

@@ -35,7 +35,9 @@ export function viewJournal(prefix: string, redisUrl = inject("redisUrl")): Jour
       }),
     handled: (entry, handler) =>
       until(`${handler} has handled ${entry.id}`, async () =>
-        (await openConsumerRecord(redis, keys, 60_000).handled(entry.id)).find((h) => h.handler === handler),
+        (await openConsumerRecord(redis, keys, "a reader", 60_000).handled(entry.id)).find(
+          (h) => h.handler === handler,
+        ),
       ),
   };
 }

@@ -13,7 +13,7 @@ export function highPriority({ say }: HandlerTools, log: Log): Handler {
     wants: (entry) => entry.kind === "event" && entry.event === incidentNew.name && isHighest(entry.payload),
     async handle({ id, keys }) {
       log.warn({ entry: id, about: keys }, "a new incident of the highest priority");
-      await say(BRIDGE_EVENTS.highPriority, keys, { entry: id, priority: HIGHEST });
+      await say(BRIDGE_EVENTS.highPriority, keys, { entry: id, priority: HIGHEST }, `high-priority:${id}`);
     },
   };
 }

@@ -1,0 +1,167 @@
+import { expect, onTestFinished, test } from "vitest";
+import type { JournalEntry } from "../../shared/journal/entry.ts";
+import { compareIds, type JournalReader, START } from "../../shared/journal/read.ts";
+import type { ConsumerRecord, Handled } from "../../shared/journal/record.ts";
+import type { OrderingKey } from "../../shared/ordering-key.ts";
+import { type Consumer, createConsumer } from "../../worker/consumer.ts";
+import type { Handler } from "../../worker/handlers/handler.ts";
+import { keptLog } from "../support/log.ts";
+import { until } from "../support/until.ts";
+
+const entry = (n: number, keys: OrderingKey[] = [`unit:U${n}`]): JournalEntry => ({
+  id: `${n}-0`,
+  kind: "event",
+  event: "unit:status:updated",
+  keys,
+  payload: { n },
+  occurredAt: undefined,
+  receivedAt: n,
+  eventId: undefined,
+  own: undefined,
+  recovered: undefined,
+  wrong: [],
+  cad: "cad",
+});
+
+interface Fresh {
+  consumer: Consumer;
+  noted: (Handled & { entry: string })[];
+  cursor(): string | undefined;
+  told: { handler: string; from: string; to: string }[];
+  /** Asks it to stop, and answers how long that took, ms. */
+  stop(): Promise<number>;
+}
+
+/** One handler over a journal in memory, of which the first few entries may be gone. */
+function start(
+  handler: Partial<Handler>,
+  entries: JournalEntry[],
+  { known, gone = 0 }: { known?: string; gone?: number } = {},
+): Fresh {
+  const kept = entries.slice(gone);
+  const noted: Fresh["noted"] = [];
+  const told: Fresh["told"] = [];
+  let cursor = known;
+  const journal: JournalReader = {
+    after: async (id, limit) => kept.filter((e) => compareIds(e.id, id) > 0).slice(0, limit),
+    before: async () => [],
+    get: async (id) => kept.find((e) => e.id === id),
+    bounds: async () => ({ oldest: kept[0]?.id, newest: entries.at(-1)?.id ?? START, trimmed: gone > 0 }),
+  };
+  const record: ConsumerRecord = {
+    cursor: async () => cursor,
+    async note(_handler, outcomes, upTo) {
+      noted.push(...outcomes);
+      cursor = upTo;
+    },
+    handled: async () => [],
+  };
+  const over = new AbortController();
+  const consumer = createConsumer({
+    handler: { name: "test", what: "a test", wants: () => true, handle: async () => undefined, ...handler },
+    journal,
+    record,
+    handleMs: 50,
+    onSkipped: async (from, to) => void told.push({ handler: "test", from, to }),
+    waitMs: () => 1,
+    signal: over.signal,
+    log: keptLog().log,
+  });
+  const running = consumer.run();
+  onTestFinished(() => over.abort());
+  return {
+    consumer,
+    noted,
+    told,
+    cursor: () => cursor,
+    async stop() {
+      const from = performance.now();
+      over.abort();
+      await running;
+      return performance.now() - from;
+    },
+  };
+}
+
+const neverTheFirst = ({ id }: JournalEntry): Promise<void> =>
+  id === "1-0" ? new Promise(() => undefined) : Promise.resolve();
+
+test("a handler that never returns fails at that entry for good, and goes on with the next of the same unit", async () => {
+  const { noted, consumer } = start({ handle: neverTheFirst }, [entry(1, ["unit:A"]), entry(2, ["unit:A"])], {
+    known: START,
+  });
+  await until("both are through", () => noted.length === 2, 15_000);
+  expect(noted).toMatchObject([
+    { entry: "1-0", outcome: "failed", error: expect.stringContaining("50 ms") },
+    { entry: "2-0", outcome: "done" },
+  ]);
+  expect(consumer.status()).toMatchObject({ done: 1, failed: 1, running: 0 });
+});
+
+test("a handler that never returns holds no stop, and what others did is noted", async () => {
+  const { noted, stop, cursor, consumer } = start({ handle: neverTheFirst }, [entry(1), entry(2)], { known: START });
+  await until("the other is through", () => consumer.status().done === 1);
+  expect(await stop()).toBeLessThan(900);
+  expect(noted.map((n) => n.entry)).toEqual(["2-0"]);
+  expect(compareIds(cursor() ?? "", "1-0")).toBeLessThan(0);
+});
+
+test("what a handler has begun when it is to stop is let finish for a moment, and noted", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { noted, stop, consumer } = start({ handle: () => promise }, [entry(1, [])], { known: START });
+  await until("it has begun", () => consumer.status().running === 1);
+  const stopping = stop();
+  resolve();
+  await stopping;
+  expect(noted).toMatchObject([{ entry: "1-0", outcome: "done" }]);
+});
+
+test.each([
+  [
+    "throws at once",
+    {
+      handle: () => {
+        throw new TypeError("no promise");
+      },
+    },
+  ],
+  [
+    "cannot say whether it wants an entry",
+    {
+      wants: () => {
+        throw new TypeError("cannot read");
+      },
+    },
+  ],
+])("a handler that %s fails at that entry, and it is noted", async (_what, broken) => {
+  const { noted, consumer } = start(broken, [entry(1)], { known: START });
+  await until("it has failed", () => noted.length === 1, 15_000);
+  expect(noted).toMatchObject([{ entry: "1-0", outcome: "failed", error: "TypeError" }]);
+  expect(consumer.status()).toMatchObject({ failed: 1 });
+});
+
+test("a handler that the journal did not wait for is told of as one that skipped entries, once", async () => {
+  const entries = [1, 2, 3, 4, 5].map((n) => entry(n));
+  const { told, noted, consumer } = start({}, entries, { known: "1-0", gone: 3 });
+  await until("it is through", () => noted.length === 2);
+  expect(told).toEqual([{ handler: "test", from: "1-0", to: "4-0" }]);
+  expect(consumer.status()).toMatchObject({ done: 2, skipped: 1 });
+});
+
+test.each([
+  ["is where the journal still is", "4-0", 3],
+  ["is right before the oldest entry", "3-9007199254740991", 3],
+  ["is new", undefined, 3],
+])("a handler that %s skipped nothing", async (_what, known, gone) => {
+  const entries = [1, 2, 3, 4, 5].map((n) => entry(n));
+  const { told, consumer } = start({}, entries, { ...(known !== undefined && { known }), gone });
+  consumer.written([entry(6)]);
+  await until("it has read all there is", () => compareIds(consumer.status().cursor, "5-0") >= 0);
+  expect({ told, skipped: consumer.status().skipped }).toEqual({ told: [], skipped: 0 });
+});
+
+test("a handler for which nothing is left in the journal skipped what was there", async () => {
+  const { told } = start({}, [entry(1), entry(2)], { known: "1-0", gone: 2 });
+  await until("it is told", () => told.length === 1);
+  expect(told).toEqual([{ handler: "test", from: "1-0", to: "2-0" }]);
+});
