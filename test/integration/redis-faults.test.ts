@@ -2,6 +2,7 @@ import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { outboxKeys } from "../../shared/outbox/keys.ts";
 import { startBridge } from "../support/bridge.ts";
+import type { OwnRedis } from "../setup/redis.ts";
 import { ownRedis } from "../support/own-redis.ts";
 import { until } from "../support/until.ts";
 
