@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
-import { sleep, withDeadline } from "../shared/sleep.ts";
+import { RedisFault } from "../shared/redis.ts";
+import { DeadlineExceeded, sleep, withDeadline } from "../shared/sleep.ts";
 
 /** Waits for a word on a channel of Redis, for as many callers as there are, over one connection. */
 export interface Waiter {
@@ -37,7 +38,9 @@ export function createWaiter(subscriber: Redis): Waiter {
     const listener = listeners.get(channel) ?? { wakes: new Set(), subscribed: subscriber.subscribe(channel) };
     listeners.set(channel, listener);
     listener.wakes.add(wake);
-    await withDeadline(listener.subscribed, SUBSCRIBE_MS, "subscribing");
+    await withDeadline(listener.subscribed, SUBSCRIBE_MS, "subscribing").catch((error: unknown) => {
+      throw error instanceof DeadlineExceeded ? new RedisFault("unavailable") : error;
+    });
   }
 
   function leave(channel: string, wake: () => void): void {

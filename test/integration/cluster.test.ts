@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { type OwnRedis, startRedis } from "../setup/redis.ts";
-import { startBridge } from "../support/bridge.ts";
+import { startBridge, tokens } from "../support/bridge.ts";
+import { openStream } from "../support/sse.ts";
 import { until } from "../support/until.ts";
 
 const STATUS = { unit_id: "1", status: "enroute" };
@@ -46,6 +47,9 @@ test("a Redis Cluster carries commands in order, tells their final state, and pa
   for (let i = 0; i < 20; i += 1) last = (await bridge.post("/units/status", STATUS)).body["command_id"];
   expect(await bridge.settled(last)).toMatchObject({ status: "confirmed" });
   expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 21, duplicates: 0, violations: 0 });
+  const client = await openStream(bridge, tokens.dispatcher, "?last_event_id=0-0");
+  expect(await client.told(21)).toHaveLength(21);
+  expect((await bridge.get("/units?status=enroute")).body["units"]).toMatchObject([{ unit_id: STATUS.unit_id }]);
   expect(await bridge.post("/reconnect", {})).toMatchObject({ status: 200, body: { success: true } });
 }, 40_000);
 

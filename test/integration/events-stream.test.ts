@@ -202,6 +202,31 @@ describe("GET /events", () => {
   });
 });
 
+describe("what a CAD may send", () => {
+  test("a name with line breaks makes no field or event of its own in the stream", async () => {
+    const { bridge, journal } = await withJournal();
+    const client = await stream(bridge, "?last_event_id=0-0");
+    const event = "a\nid: 1-1\r\ndata: {}\r\rdata: x";
+    await journal.write({ event, kind: "unknown" }, { payload: { text: "a\n\ndata: b\u2028\ud800" } });
+    expect(await client.told(2)).toMatchObject([{ event }, { payload: { text: "a\n\ndata: b\u2028\ud800" } }]);
+    expect(client.names[0]).not.toMatch(/[\r\n]/);
+  });
+
+  test("payloads as large as are kept come through, in pages that are bounded", async () => {
+    const { bridge, journal } = await withJournal();
+    const text = "\u00e9".repeat(900_000);
+    for (let n = 0; n < 30; n += 1) await journal.write({ payload: { n, text } });
+    const client = await stream(bridge, "?last_event_id=0-0");
+    await client.told(30, 20_000);
+    expect(numbers(client)).toEqual(upTo(30));
+    const { body } = await bridge.get("/events/history?order=oldest&limit=500");
+    const found = body["events"] as unknown[];
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.length).toBeLessThan(30);
+    expect(body["next"]).not.toBeNull();
+  }, 40_000);
+});
+
 describe("the filters of GET /events", () => {
   const SENT = [
     { event: "unit:status:updated", keys: ["unit:M1", "incident:I1"], payload: { n: 0 } },

@@ -1,6 +1,11 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { createWaiter } from "../../functions/waiter.ts";
+import { redisFault } from "../../shared/redis.ts";
+import { startRedis } from "../setup/redis.ts";
 import { freshPrefix } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
@@ -42,4 +47,20 @@ test("without a word it ends when its time has passed, and at once when the host
   const waiting = waiter.during(channel, 60_000, (news) => news());
   waiter.stop();
   expect(await waiting).toBe(false);
+});
+
+test("a Redis that hangs while it is asked to listen counts as one that is away", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-waiter-"));
+  const redis = await startRedis({ dir });
+  const subscriber = new Redis(redis.url);
+  onTestFinished(async () => {
+    subscriber.disconnect();
+    redis.process.kill("SIGCONT");
+    await redis.stop();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  await subscriber.ping();
+  redis.process.kill("SIGSTOP");
+  const waited = createWaiter(subscriber).during("a channel", 10, async () => "looked");
+  expect(await waited.catch(redisFault)).toBe("unavailable");
 });
