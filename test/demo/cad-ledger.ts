@@ -9,9 +9,10 @@ const summary = z.object({
   appliedViolations: z.number(),
 });
 const page = z.object({
-  entries: z.array(z.object({ commandId: z.string().nullable(), first: z.boolean() })),
+  entries: z.array(z.object({ commandId: z.string().nullable(), first: z.boolean(), outcome: z.string() })),
   next: z.number(),
 });
+type LedgerEntry = z.infer<typeof page>["entries"][number];
 const PAGE = 1_000;
 
 /** What the CAD saw in a stretch of time. */
@@ -40,11 +41,17 @@ export async function watchLedger(simulatorUrl: string): Promise<() => Promise<C
 }
 
 async function readFirstDeliveries(simulatorUrl: string, after: number): Promise<string[]> {
-  const ids: string[] = [];
+  const entries = await readLedger(simulatorUrl, after);
+  return entries.flatMap(({ commandId, first }) => (first && commandId !== null ? [commandId] : []));
+}
+
+/** What the CAD received after that number. */
+export async function readLedger(simulatorUrl: string, after: number): Promise<LedgerEntry[]> {
+  const all: LedgerEntry[] = [];
   for (let from = after; ;) {
     const { entries, next } = await read(`${simulatorUrl}/simulator/ledger?after=${from}&limit=${PAGE}`, page);
-    for (const { commandId, first } of entries) if (first && commandId !== null) ids.push(commandId);
-    if (entries.length === 0) return ids;
+    all.push(...entries);
+    if (entries.length === 0) return all;
     from = next;
   }
 }

@@ -2,9 +2,12 @@ import { randomUUID } from "node:crypto";
 import { ask, causeOf, problemOf, text } from "./api.ts";
 import { hasEcho, roleOf, tenSteps, type Step } from "./ten-steps.ts";
 import type { Tokens } from "./tokens.ts";
+import { type CameBack, followBack } from "./way-back.ts";
 
 export interface PlayOptions {
   url: string;
+  simulatorUrl: string;
+  servicesUrl: string;
   tokens: Tokens;
   /** A CAD that never acks shows nothing of a step that it does not broadcast either. */
   cad: "legacy" | "modern";
@@ -13,39 +16,51 @@ export interface PlayOptions {
 }
 
 const WAIT_SECONDS = 10;
-const COLUMNS = [3, 21, 21, 12, 8, 9];
+const WIDTHS = [3, 20, 20, 11, 4, 7, 27, 6, 13];
+const RIGHT = 5;
+const NOTE = `
+* The legacy CAD has no handler for transport:completed: it neither acks nor broadcasts it. That its process has it is all
+  there is to know, and since no event of it comes back, no service is told: with such a CAD, billing hears of a completed
+  transport only from whoever reported it.`;
 
-/** Plays the ten steps one after another, printing each receipt as it comes; says how many went well. */
-export async function playTenSteps({
-  url,
-  tokens,
-  cad,
-  log,
-  signal,
-}: PlayOptions): Promise<{ good: number; steps: number }> {
+/** Plays the ten steps one after another, printing of each what went to the CAD and what came back; says how many went well. */
+export async function playTenSteps(options: PlayOptions): Promise<{ good: number; steps: number }> {
+  const { cad, log, signal } = options;
   const incident = `INC-${randomUUID().slice(0, 8).toUpperCase()}`;
   const steps = tenSteps(incident, new Date());
-  log(`\nTen steps of incident ${incident}, each printed when its receipt is final:\n`);
-  log(line("", "step", "command", "status", "by", "ms", "command_id"));
+  log(`\nTen steps of incident ${incident}, each printed when its receipt is final and all of it has come back:\n`);
+  log(line("", "to the CAD", "", "", "", "", "| back from the CAD"));
+  log(line("", "step", "command", "receipt", "by", "ms", "| event in the journal", "state", "webhooks to"));
   let good = 0;
   let noted = false;
   for (const [index, step] of steps.entries()) {
     if (signal.aborted) break;
     const began = performance.now();
-    const receipt = await send(url, tokens, step, signal);
+    const receipt = await send(step, options);
     const ms = (performance.now() - began).toFixed(1);
-    const enough =
-      receipt.status === "confirmed" || (cad === "legacy" && !hasEcho(step) && receipt.status === "received");
+    const silent = cad === "legacy" && !hasEcho(step);
+    const delivered = receipt.status === "confirmed" || (silent && receipt.status === "received");
+    const expected = silent ? undefined : step;
+    const came =
+      expected && delivered
+        ? await followBack(expected, incident, receipt.id, { ...options, token: options.tokens.admin })
+        : undefined;
+    const enough = delivered && (came === undefined ? silent : came.wrong.length === 0);
     if (enough) good += 1;
-    const mark = enough && receipt.status === "received" ? " *" : "";
-    noted ||= mark !== "";
-    log(line(String(index + 1), step.what, step.command, receipt.status + mark, receipt.by, ms, receipt.id));
-    if (!enough) log(`    ${receipt.reason}`);
+    noted ||= enough && silent;
+    const status = receipt.status + (enough && silent ? " *" : "");
+    log(line(String(index + 1), step.what, step.command, status, receipt.by, ms, ...back(step, came)));
+    if (!delivered) log(`    ${receipt.reason}`);
+    for (const wrong of came?.wrong ?? []) log(`    ${wrong}`);
   }
-  if (noted)
-    log("\n* The legacy CAD neither acks nor broadcasts this event: that its process has it is all there is to know.");
+  if (noted) log(NOTE);
   log(`\n${good} of ${steps.length} steps ${good === steps.length ? "done" : "went well"}.`);
   return { good, steps: steps.length };
+}
+
+function back({ event }: Step, came: CameBack | undefined): string[] {
+  if (!came) return ["| -"];
+  return [`| ${came.entry ? event : "-"}`, came.known ? "known" : "-", came.heardBy.join(", ")];
 }
 
 interface Outcome {
@@ -55,7 +70,7 @@ interface Outcome {
   reason: string;
 }
 
-async function send(url: string, tokens: Tokens, step: Step, signal: AbortSignal): Promise<Outcome> {
+async function send(step: Step, { url, tokens, signal }: PlayOptions): Promise<Outcome> {
   try {
     const answer = await ask("POST", `${url}/${step.command}`, {
       token: tokens[roleOf(step)],
@@ -78,6 +93,6 @@ async function send(url: string, tokens: Tokens, step: Step, signal: AbortSignal
 
 const line = (...cells: string[]) =>
   cells
-    .map((cell, i) => (i === 5 ? cell.padStart(7).padEnd(9) : cell.padEnd(COLUMNS[i] ?? 0)))
+    .map((cell, i) => (i === RIGHT ? `${cell.padStart(WIDTHS[i] ?? 0)} ` : cell.padEnd(WIDTHS[i] ?? 0)))
     .join(" ")
     .trimEnd();

@@ -1,8 +1,10 @@
 import { join, resolve } from "node:path";
 import { BASE_PATH } from "./api.ts";
 import { checkOrder, watchLedger } from "./cad-ledger.ts";
+import { compareState } from "./compare-state.ts";
 import { readArgs, runCli, UsageError, wholeNumber } from "./cli.ts";
 import { readCsv, type Line } from "./csv.ts";
+import { expectedState } from "./expected-state.ts";
 import { readSpeed, type Speed } from "./pace.ts";
 import { showProgress } from "./progress.ts";
 import { replay } from "./replay-run.ts";
@@ -14,7 +16,8 @@ import { deliveredIds, summarize } from "./summary.ts";
 const USAGE = `npm run replay -- FILE.csv [OPTIONS]
 
 Plays a San Francisco Fire Department "Calls for Service" CSV (a download of DataSF; a day, rather than all years: it is
-sorted in memory) through the HTTP API of a running bridge, and tells what became of every command.
+sorted in memory) through the HTTP API of a running bridge, tells what became of every command, and holds what the bridge
+then knows of every unit and incident against what the file says.
 
   --speed N|max   N times real time, such as 60; or as fast as it will go (default max)
   --limit ROWS    only the first rows of the file
@@ -23,7 +26,8 @@ sorted in memory) through the HTTP API of a running bridge, and tells what becam
   --dir DIR       where that "npm run up" keeps its files (default .run)
   --help
 
-Exit code 0 only if every command was confirmed or received, with no order violation.
+Exit code 0 only if every command was confirmed or received, with no order violation, and what
+the bridge knows is what the file says.
 `;
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -35,7 +39,7 @@ async function main(): Promise<number> {
   const bridge = findBridge(options.url, options.dir, process.env);
   const lines: Line[] = [];
   for await (const line of readCsv(options.file, REQUIRED_COLUMNS, options.limit)) lines.push(line);
-  const { calls, bad, rows } = toCalls(lines);
+  const { calls, good: responses, bad, rows } = toCalls(lines);
   const ledger = bridge.simulatorUrl === undefined ? undefined : await watchLedger(bridge.simulatorUrl);
   log(
     `${rows} rows become ${calls.length} commands to ${bridge.url}, at ${options.speed === "max" ? "full speed" : `${options.speed} times real time`}.`,
@@ -53,7 +57,13 @@ async function main(): Promise<number> {
     (report) => checkOrder(report, result.order, deliveredIds(result)),
     (error: Error) => error,
   );
-  const { good, text } = summarize({ rows, bad, calls: calls.length, result, ...(cad && { cad }) });
+  // A CAD that only received a completed transport tells nobody of it.
+  const completions = [...result.accepted.values()].some(
+    ({ call, settled }) => call.command === "transport/completed" && settled?.state === "confirmed",
+  );
+  const expected = expectedState(responses, completions);
+  const state = await compareState(expected, { ...bridge, signal: interrupted.signal }).catch((error: Error) => error);
+  const { good, text } = summarize({ rows, bad, calls: calls.length, result, state, ...(cad && { cad }) });
   log(`\n${text}`);
   return interrupted.signal.aborted ? 130 : good ? 0 : 1;
 }

@@ -10,7 +10,7 @@ export interface RunFile {
   /** Of the processes that it started, each with a part of its command line to know it by. */
   children: { name: string; pid: number; command: string }[];
   /** Absent until everything runs. */
-  ready?: { url: string; simulatorUrl: string; tokens: Tokens; logs: string };
+  ready?: { url: string; simulatorUrl: string; servicesUrl: string; tokens: Tokens; logs: string };
 }
 
 const FILE = "up.json";

@@ -18,12 +18,25 @@ export interface BadRow {
   problems: string[];
 }
 
+export interface GoodRow {
+  line: number;
+  response: Response;
+}
+
+export interface Day {
+  calls: ApiCall[];
+  good: GoodRow[];
+  bad: BadRow[];
+  rows: number;
+}
+
 /** A call with its place among calls of the same second: by rank, then by line. */
 type Ranked = ApiCall & { rank: number };
 
 /** All calls of these rows in the order of their times. A row with anything wrong in it is reported and not sent. */
-export function toCalls(lines: Iterable<Line>): { calls: ApiCall[]; bad: BadRow[]; rows: number } {
+export function toCalls(lines: Iterable<Line>): Day {
   const bad: BadRow[] = [];
+  const good: GoodRow[] = [];
   const calls: Ranked[] = [];
   const created = new Map<string, Ranked>();
   let rows = 0;
@@ -34,6 +47,7 @@ export function toCalls(lines: Iterable<Line>): { calls: ApiCall[]; bad: BadRow[
       bad.push({ line, problems: read.problems });
       continue;
     }
+    good.push({ line, response: read });
     calls.push(...responseCalls(read, line));
     const incident = incidentCall(read, line);
     const known = created.get(read.incident);
@@ -42,7 +56,7 @@ export function toCalls(lines: Iterable<Line>): { calls: ApiCall[]; bad: BadRow[
   }
   calls.push(...created.values());
   calls.sort((a, b) => a.at - b.at || a.rank - b.rank || a.line - b.line);
-  return { calls: calls.map(({ at, line, command, body }) => ({ at, line, command, body })), bad, rows };
+  return { calls: calls.map(({ at, line, command, body }) => ({ at, line, command, body })), good, bad, rows };
 }
 
 /** When it was received; earlier if bad times make something of it happen before that: first an incident exists. */

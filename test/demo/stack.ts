@@ -9,6 +9,7 @@ import { WRANGLER, wranglerDev } from "../setup/wrangler.ts";
 import { asRecord, ask, BASE_PATH, text } from "./api.ts";
 import { payloadKeys } from "./payload-keys.ts";
 import { createParts, type Parts } from "./parts.ts";
+import { startServices } from "./services.ts";
 
 export interface StackOptions {
   /** Redis's data and the logs go below it. */
@@ -28,6 +29,8 @@ export interface Stack {
   /** Of the API, with its base path. */
   url: string;
   simulatorUrl: string;
+  /** Of the billing and the ePCR service. */
+  servicesUrl: string;
   processes: readonly RunningProcess[];
   /** Ends everything, the last started first. Safe to call again. */
   stop(): Promise<void>;
@@ -55,9 +58,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const url = `http://${HOST}:${port}${BASE_PATH}`;
     await functionsPart(parts, url, options, { ...redis, JWT_SECRET: options.jwtSecret });
     log(`functions  ${url}${options.edge ? "  (at the edge: workerd)" : ""}`);
+    const services = await startServices(parts);
+    log(`services   ${services.url}  (billing and ePCR: they take webhooks)`);
     const cad = { CAD_BACKEND_URL: simulatorUrl, CAD_BACKEND_AUTH_TOKEN: cadToken };
-    log(`worker     ${await workerPart(parts, url, { ...redis, ...cad })}`);
-    return { url, simulatorUrl, processes: parts.processes, stop: () => parts.stop() };
+    log(`worker     ${await workerPart(parts, url, { ...redis, ...cad, ...services.env })}`);
+    return { url, simulatorUrl, servicesUrl: services.url, processes: parts.processes, stop: () => parts.stop() };
   } catch (error) {
     await parts.stop();
     throw error;

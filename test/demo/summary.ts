@@ -1,4 +1,5 @@
 import type { OrderCheck } from "./cad-ledger.ts";
+import type { ComparedState } from "./compare-state.ts";
 import type { ReplayResult } from "./replay-run.ts";
 import type { BadRow } from "./sffd.ts";
 
@@ -9,6 +10,8 @@ export interface Replayed {
   result: ReplayResult;
   /** Absent: no CAD was named to look at the order. An Error: it could not be asked. */
   cad?: OrderCheck | Error;
+  /** What the bridge knows of units and incidents, beside what the file says. An Error: it could not be asked. */
+  state?: ComparedState | Error;
 }
 
 const EXAMPLES = 5;
@@ -20,7 +23,7 @@ export const deliveredIds = (result: ReplayResult): string[] =>
 
 /** Text for the terminal, and whether everything went as it should: all confirmed or received, and in order. */
 export function summarize(replayed: Replayed): { good: boolean; text: string } {
-  const { rows, bad, calls, result, cad } = replayed;
+  const { rows, bad, calls, result, cad, state } = replayed;
   const accepted = [...result.accepted.values()];
   const repeats = accepted.reduce((sum, one) => sum + one.repeats, 0);
   const perSecond = Math.round((accepted.length * 1000) / Math.max(1, result.sendingMs));
@@ -39,6 +42,7 @@ export function summarize(replayed: Replayed): { good: boolean; text: string } {
       `${seconds(result.totalMs)}, of which sending ${seconds(result.sendingMs)} (${perSecond} commands/s)`,
     ),
     ...orderLines(cad, result.order.size),
+    ...stateLines(state),
     ...section(
       "Bad rows",
       bad.map(({ line, problems }) => `line ${line}: ${problems.join("; ")}`),
@@ -47,6 +51,10 @@ export function summarize(replayed: Replayed): { good: boolean; text: string } {
     ...section(
       "Refused by the bridge",
       result.refused.map(({ call, problem }) => `line ${call.line}, ${call.command}: ${problem}`),
+    ),
+    ...section(
+      "Known otherwise than the file says",
+      state === undefined || state instanceof Error ? [] : state.differ.map((d) => `${d.about}: ${d.wrong.join("; ")}`),
     ),
     ...section(
       "Neither confirmed nor received",
@@ -74,10 +82,20 @@ function orderLines(cad: OrderCheck | Error | undefined, keys: number): string[]
   ];
 }
 
+function stateLines(state: ComparedState | Error | undefined): string[] {
+  if (state === undefined) return [];
+  if (state instanceof Error) return [row("state", `not compared: ${state.message}`)];
+  return [
+    row("state compared", `${state.equal + state.differ.length} units and incidents`),
+    row("  equal", String(state.equal)),
+    row("  differ", String(state.differ.length)),
+  ];
+}
+
 const violations = ({ report, overtakings }: OrderCheck) => report.violations + report.appliedViolations + overtakings;
 
 /** What is wrong, and what to do next; the first that holds. */
-function whatIsWrong({ calls, result, cad }: Replayed, open: number): string | undefined {
+function whatIsWrong({ calls, result, cad, state }: Replayed, open: number): string | undefined {
   if (cad instanceof Error) return "The order could not be checked. See whether the simulator still runs.";
   if (cad && violations(cad) > 0)
     return "The order was not kept: look at GET /simulator/ledger of the simulator, and at the worker's log.";
@@ -87,6 +105,9 @@ function whatIsWrong({ calls, result, cad }: Replayed, open: number): string | u
     return "Not all was sent. See the bridge's health (GET /api/socket-bridge/health) and its logs, then replay again.";
   if (result.refused.length > 0) return "Some were refused: mend those rows of the file, then replay again.";
   if (open > 0) return "See what became of one with GET /api/socket-bridge/commands/{id}, and the worker's log.";
+  if (state instanceof Error) return "What the bridge knows of units and incidents could not be asked: see its health.";
+  if (state && state.differ.length > 0)
+    return "The bridge knows something otherwise than the file says: see the CAD's events at GET /api/socket-bridge/events/history.";
   if (calls === 0) return "Nothing was sent: the file holds no row that can be replayed.";
   return undefined;
 }

@@ -10,10 +10,11 @@ import { signTokens, type Tokens } from "./tokens.ts";
 
 const USAGE = `npm run up [-- OPTIONS]
 
-Starts a Redis of its own (or uses REDIS_URL), a CAD simulator, the functions and the worker; plays the ten steps from
-dispatch to back in service; and leaves it all running until Ctrl-C.
+Starts a Redis of its own (or uses REDIS_URL), a CAD simulator, a billing and an ePCR service that take webhooks, the
+functions and the worker; plays the ten steps from dispatch to back in service, and shows of each what went to the CAD and
+what came back from it; and leaves it all running until Ctrl-C.
 
-  --once        end after the ten steps; exit code 0 only if the CAD confirmed all of them
+  --once        end after the ten steps; exit code 0 only if each was confirmed, and all that is to come back of it came
   --port N      the port of the HTTP API (default 8000)
   --cad NAME    modern (default): acks every event; legacy: never acks, shows by its broadcasts that it handled them
   --edge        the functions run in workerd, as on Cloudflare Workers, instead of on Node
@@ -39,7 +40,7 @@ async function main(): Promise<number> {
   }
   const { stack, tokens } = running;
   try {
-    const { good, steps } = await playTenSteps({ url: stack.url, tokens, cad: options.cad, log, signal: stopping });
+    const { good, steps } = await playTenSteps({ ...stack, tokens, cad: options.cad, log, signal: stopping });
     if (options.once) return stopping.aborted ? 130 : good === steps ? 0 : 1;
     if (!stopping.aborted) explain(stack, tokens, options.dir);
     const dead = await Promise.race([asked(stopping), firstToEnd(stack)]);
@@ -103,8 +104,8 @@ async function start(options: Options) {
     },
   });
   const tokens = await signTokens(jwtSecret);
-  const { url, simulatorUrl } = stack;
-  update(options.dir, { ...file, ready: { url, simulatorUrl, tokens, logs: join(options.dir, "logs") } });
+  const { url, simulatorUrl, servicesUrl } = stack;
+  update(options.dir, { ...file, ready: { url, simulatorUrl, servicesUrl, tokens, logs: join(options.dir, "logs") } });
   log(`healthy    after ${((Date.now() - began) / 1000).toFixed(1)} s`);
   return { stack, tokens };
 }
@@ -148,6 +149,21 @@ Try it (it answers when the CAD has confirmed):
   curl -sS ${url}/units/location -H 'Authorization: Bearer ${tokens.crew}' \\
     -H 'Content-Type: application/json' -H 'Prefer: wait=5' \\
     -d '{"unit_id":"M12","latitude":37.7841,"longitude":-122.4076}'
+
+What the CAD says, and what is known from it:
+
+  curl -sSN ${url}/events -H 'Authorization: Bearer ${tokens.dispatcher}'                       # as it comes
+  curl -sS '${url}/events/history?event=unit:*&limit=5' -H 'Authorization: Bearer ${tokens.dispatcher}'
+  curl -sS ${url}/units/M12 -H 'Authorization: Bearer ${tokens.crew}'
+  curl -sS '${url}/incidents?limit=5' -H 'Authorization: Bearer ${tokens.dispatcher}'
+
+What could not be delivered:
+
+  curl -sS ${url}/dead-letters -H 'Authorization: Bearer ${tokens.admin}'
+
+How the services are that the CAD's events go to:
+
+  curl -sS ${url}/destinations -H 'Authorization: Bearer ${tokens.admin}'
 
 Replay a day of the San Francisco Fire Department (a CSV of "Calls for Service" from DataSF) from another terminal:
 

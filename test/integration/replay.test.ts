@@ -2,8 +2,15 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { z } from "zod";
+import { ask } from "../demo/api.ts";
+import { readCsv } from "../demo/csv.ts";
+import { byId, differences } from "../demo/known.ts";
+import { readRunning } from "../demo/run-file.ts";
+import { REQUIRED_COLUMNS } from "../demo/sffd-row.ts";
 import { freePort } from "../setup/free-port.ts";
 import { runScript, type ScriptRun } from "../setup/run-script.ts";
+import { connectDashboard, connectMdt } from "../support/cad-clients.ts";
 
 const START_MS = 40_000;
 /** Two and a half times what it took on two slow cores, with other work on them. */
@@ -82,6 +89,41 @@ function inventedDay(incidents: number): string {
   return [COLUMNS.join(","), ...rows, ""].join("\n");
 }
 
+/** A time of the CAD's that no row of the file has. */
+const MDT_FIELD = "time_incident_created";
+
+const entry = z.object({
+  id: z.string(),
+  event: z.string(),
+  kind: z.string(),
+  own_command: z.string().nullable(),
+  payload: z.record(z.string(), z.unknown()),
+});
+const historyPage = z.object({ events: z.array(entry), next: z.string().nullable() });
+type Client = { url: string; token: string };
+
+const history = async ({ url, token }: Client, query: string) =>
+  historyPage.parse((await ask("GET", `${url}/events/history?${query}`, { token })).body);
+const newest = async (client: Client) => (await history(client, "limit=1")).events[0];
+
+async function journalAfter(client: Client, id: string): Promise<z.infer<typeof entry>[]> {
+  const all: z.infer<typeof entry>[] = [];
+  for (let cursor: string | null = id; cursor !== null;) {
+    const page: z.infer<typeof historyPage> = await history(client, `order=oldest&limit=500&cursor=${cursor}`);
+    all.push(...page.events);
+    cursor = page.next;
+  }
+  return all;
+}
+
+/** The unit with the most rows. */
+async function busiestUnit(file: string): Promise<string> {
+  const rows = new Map<string, number>();
+  for await (const { row } of readCsv(file, REQUIRED_COLUMNS, Infinity))
+    rows.set(row["unit_id"] ?? "", (rows.get(row["unit_id"] ?? "") ?? 0) + 1);
+  return [...rows].toSorted((a, b) => b[1] - a[1])[0]?.[0] ?? "";
+}
+
 describe("npm run replay", () => {
   it("delivers an invented day in order, telling of its bad rows", { timeout: START_MS }, async () => {
     const file = join(dir, "invented.csv");
@@ -94,6 +136,7 @@ describe("npm run replay", () => {
     expect(output).toMatch(/commands accepted +580 of 580/);
     expect([number(output, "confirmed"), number(output, "received")]).toEqual([540, 40]);
     expect([number(output, "order violations"), number(output, "never at the CAD")]).toEqual([0, 0]);
+    expect([number(output, "equal"), number(output, "differ")]).toEqual([25, 0]);
     expect(code).toBe(0);
   });
 
@@ -117,15 +160,49 @@ describe("npm run replay", () => {
   if (!existsSync(day))
     console.log("Skipped: the whole day of the San Francisco Fire Department. Its CSV is not beside the project.");
   it.skipIf(!existsSync(day))(
-    "delivers a whole day of the San Francisco Fire Department in order",
+    "delivers a whole day of the San Francisco Fire Department in order, and knows in the end what its file says",
     { timeout: DAY_MS },
     async () => {
+      const { url, simulatorUrl, tokens } = readRunning(dir);
+      const client = { url, token: tokens.dispatcher };
+      const unit = await busiestUnit(day);
+      const before = (await newest(client))?.id ?? "0-0";
+      const dashboard = await connectDashboard(simulatorUrl);
+      const mdt = await connectMdt(simulatorUrl, unit, MDT_FIELD);
+
       const { code, output } = await replay(day);
       const accepted = number(output, "commands accepted");
       expect(accepted).toBeGreaterThan(10_000);
       expect(number(output, "confirmed") + number(output, "received")).toBe(accepted);
       expect([number(output, "order violations"), number(output, "never at the CAD")]).toEqual([0, 0]);
-      expect(code).toBe(0);
+      // The terminal's own positions stand beside the file's: of its unit, the CAD's last word counts.
+      const differ = output.split("\n").filter((line) => line.includes("location.value is"));
+      expect(differ.filter((line) => !line.includes(`unit ${unit}:`))).toEqual([]);
+      expect(number(output, "differ")).toBe(differ.length);
+      expect(number(output, "equal")).toBeGreaterThan(600);
+      expect(code).toBe(differ.length === 0 ? 0 : 1);
+
+      const journal = await journalAfter(client, before);
+      expect(journal.filter((e) => e.kind !== "event" && !e.event.startsWith("bridge:"))).toEqual([]);
+      // Everybody whom the CAD broadcasts to sees the same, in the same order.
+      const broadcast = journal.filter((e) => dashboard.events.has(e.event));
+      expect(broadcast.length).toBeGreaterThan(10_000);
+      expect(broadcast.map(({ event, payload }) => ({ event, payload }))).toEqual(dashboard.seen);
+      // Every command that the CAD broadcasts has its echo there, once; what the terminal said is nobody's.
+      const own = journal.flatMap((e) => e.own_command ?? []);
+      expect([own.length, new Set(own).size]).toEqual([number(output, "confirmed"), number(output, "confirmed")]);
+      expect(mdt.locations.length).toBeGreaterThan(5);
+      const others = broadcast.filter((e) => e.own_command === null);
+      expect(others.map((e) => e.payload)).toEqual(expect.arrayContaining(mdt.locations));
+      expect(others).toHaveLength(mdt.locations.length + mdt.timestamps.length);
+
+      const told = byId((await ask("GET", `${url}/units/${unit}`, client)).body);
+      const last = dashboard.seen.findLast((e) => e.event === "unit:location:updated" && e.payload["unitId"] === unit);
+      expect(differences(told, { "location.value": last?.payload["location"] })).toEqual([]);
+      for (const { incidentId, timestamp } of mdt.timestamps) {
+        const incident = byId((await ask("GET", `${url}/incidents/${String(incidentId)}`, client)).body);
+        expect(differences(incident, { [`timestamps.${MDT_FIELD}.timestamp`]: timestamp })).toEqual([]);
+      }
     },
   );
 });

@@ -51,15 +51,42 @@ async function demo() {
 const steps = (output: string, how: string) =>
   output.split("\n").filter((line) => new RegExp(String.raw`^\d+ .* ${how} `).test(line)).length;
 
+/** What each step brought back: its event, where units and incidents are known to be as it left them, and who heard of it. */
+const cameBack = (output: string) =>
+  output.split("\n").flatMap((line) => {
+    const [, event = "", services = ""] = /^\d+ .* \| (\S+:\S+) +known *(.*)$/.exec(line) ?? [];
+    return event === "" ? [] : [services === "" ? event : `${event} > ${services}`];
+  });
+
 describe("npm run up", { timeout: TEST_MS }, () => {
-  it("--once plays ten steps that are all confirmed, ends with 0 and leaves no process", async () => {
+  it("--once plays ten steps, each confirmed and come back from the CAD, ends with 0 and leaves no process", async () => {
     const { up, started, left, dir } = await demo();
     const run = up(["--once"]);
     const { code, output } = await run.ended;
     expect(output).toMatch(/10 of 10 steps done/);
     expect(steps(output, "confirmed")).toBe(10);
+    expect(cameBack(output)).toEqual([
+      "incident:new > epcr",
+      "assignment:received",
+      "unit:status:updated",
+      "unit:location:updated",
+      "incident:timestamp:updated > epcr",
+      ...Array.from({ length: 3 }, () => "unit:status:updated"),
+      "transport:completed > billing, epcr",
+      "unit:status:updated",
+    ]);
+    // The services say it themselves, and refused nothing.
+    const heard = readFileSync(join(dir, "logs", "services.log"), "utf8")
+      .trim()
+      .split("\n");
+    expect(heard.map((line) => line.replace(/ +incident:INC-\S+ +/, " ")).toSorted()).toEqual([
+      "billing  transport:completed signature right",
+      "epcr  incident:new signature right",
+      "epcr  incident:timestamp:updated signature right",
+      "epcr  transport:completed signature right",
+    ]);
     expect(code).toBe(0);
-    expect([started(), left()]).toEqual([4, []]);
+    expect([started(), left()]).toEqual([5, []]);
     expect(() => statSync(join(dir, "up.json"))).toThrow(/ENOENT/);
   });
 
@@ -67,7 +94,8 @@ describe("npm run up", { timeout: TEST_MS }, () => {
     const { up } = await demo();
     const { code, output } = await up(["--once", "--cad", "legacy"]).ended;
     expect([steps(output, "confirmed"), steps(output, String.raw`received \*`)]).toEqual([9, 1]);
-    expect(output).toMatch(/neither acks nor broadcasts/);
+    expect(cameBack(output)).toHaveLength(9);
+    expect(output).toMatch(/neither acks nor broadcasts[^]*no service is told/);
     expect(code).toBe(0);
   });
 
@@ -84,6 +112,14 @@ describe("npm run up", { timeout: TEST_MS }, () => {
     const pasted = spawnSync("sh", ["-c", curl], { encoding: "utf8" });
     if (spawnSync("curl", ["--version"]).error) console.log("curl is not installed: what it prints was not checked");
     else expect(JSON.parse(pasted.stdout)).toMatchObject({ status: "confirmed", unit_id: "M12" });
+
+    const curls = run.output().match(/^ +curl -sS '?http[^\\\n]*$/gm) ?? [];
+    expect(curls.length).toBeGreaterThanOrEqual(5);
+    for (const command of curls) {
+      if (spawnSync("curl", ["--version"]).error) break;
+      const shown = spawnSync("sh", ["-c", `${command} -w '%{http_code}' -o /dev/null`], { encoding: "utf8" });
+      expect([command, shown.stdout]).toEqual([command, "200"]);
+    }
 
     const second = await up().ended;
     expect(second.output).toMatch(/is running already \(process \d+\)[^]*kill \d+/);
@@ -110,13 +146,13 @@ describe("npm run up", { timeout: TEST_MS }, () => {
   it("ends what a killed one has left behind", async () => {
     const { up, started, left } = await demo();
     const killed = up();
-    await expect.poll(started, { timeout: START_MS }).toBe(4);
+    await expect.poll(started, { timeout: START_MS }).toBe(5);
     killed.child.kill("SIGKILL");
     await killed.ended;
-    expect(left()).toHaveLength(4);
+    expect(left()).toHaveLength(5);
     const next = up(["--once"]);
     const { code, output } = await next.ended;
-    expect(output.match(/left behind by an earlier run/g)).toHaveLength(4);
+    expect(output.match(/left behind by an earlier run/g)).toHaveLength(5);
     expect(code).toBe(0);
     expect(left()).toEqual([]);
   });
