@@ -21,13 +21,14 @@ end
 local function begin(id)
   if not owner then return {'not-owner'} end
   local r = redis.call('HMGET', record(id), 'kind', 'keys', 'body', 'user', 'role', 'accepted_at', 'expires_at',
-    'latest', 'state', 'sends', 'retry_at', 'early')
+    'latest', 'state', 'sends', 'early')
   local kind, keys_json, state, sends = r[1], r[2], r[9], tonumber(r[10])
   if not kind then return {'gone'} end
   local keys = cjson.decode(keys_json)
   if is_final(state) then return {'settled', unpack(runnable_heads(keys))} end
   if not first_everywhere(id, keys) then return {'waiting'} end
-  if r[11] and r[12] ~= '1' and now < tonumber(r[11]) then return {'resting', whole(r[11] - now)} end
+  local left = rest_left(id)
+  if left > 0 and r[11] ~= '1' then return {'resting', whole(left)} end
   if r[7] and now >= tonumber(r[7]) then
     local why = sends == 0 and 'its time to live passed before it could be sent'
       or 'it was sent, but its time to live passed before the CAD confirmed it: the CAD may have it'

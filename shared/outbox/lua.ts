@@ -26,6 +26,13 @@ local function first_everywhere(id, keys)
   return true
 end
 
+-- How long a postponed message rests still. Never longer than it was to rest: the clock may have been set back since.
+local function rest_left(id)
+  local was = redis.call('HMGET', record(id), 'retry_at', 'rest')
+  local left = was[1] and was[1] - now or 0
+  return left > 0 and left <= tonumber(was[2] or 0) and left or 0
+end
+
 -- Those that are first in all their lines, of the lines named: marked runnable, and returned on every call, so
 -- that a reply that was lost costs nothing. One without a record counts too: begin will find it gone.
 local function runnable_heads(keys)

@@ -89,6 +89,8 @@ export interface OwnedOutbox {
 }
 
 const PAGE = 500;
+/** What became runnable so much later than now did so before Redis's clock was set back, us. */
+const AHEAD_US = 10_000_000;
 const REFUSED = `${PRELUDE} return redis.call('HINCRBY', record(ARGV[1]), 'refusals', 1)`;
 /** Refused by Redis itself when it is full. */
 const ROOM = "#!lua\nreturn 1";
@@ -183,11 +185,17 @@ export function openOwnedOutbox(
 
     async *runnable(idleMs) {
       const [seconds, micros] = await redis.time();
-      const before = Number(seconds) * 1_000_000 + Number(micros) - idleMs * 1000;
-      for (let offset = 0; ; offset += PAGE) {
-        const page = await redis.zrangebyscore(keys.runnable, "-inf", before, "LIMIT", offset, PAGE);
-        if (page.length > 0) yield page;
-        if (page.length < PAGE) return;
+      const now = Number(seconds) * 1_000_000 + Number(micros);
+      const ranges = [
+        ["-inf", now - idleMs * 1000],
+        [now + AHEAD_US, "+inf"],
+      ] as const;
+      for (const [from, to] of ranges) {
+        for (let offset = 0, full = true; full; offset += PAGE) {
+          const page = await redis.zrangebyscore(keys.runnable, from, to, "LIMIT", offset, PAGE);
+          if (page.length > 0) yield page;
+          full = page.length === PAGE;
+        }
       }
     },
   };

@@ -8,22 +8,23 @@ import { PRELUDE } from "./lua.ts";
 export const POSTPONE = `${PRELUDE}
 local token, id, spared = ARGV[1], ARGV[2], tonumber(ARGV[3])
 if redis.call('GET', OWNER) ~= token then return {'not-owner'} end
-local was = redis.call('HMGET', record(id), 'state', 'refusals', 'retry_at', 'early', 'spared')
+local was = redis.call('HMGET', record(id), 'state', 'refusals', 'early', 'spared')
 if not was[1] or is_final(was[1]) then return {'gone'} end
 local attempts = tonumber(was[2] or 0)
-if spared > tonumber(was[5] or 0) then
+if spared > tonumber(was[4] or 0) then
   redis.call('HINCRBY', record(id), 'spared', 1)
   return {'again', '0', attempts}
 end
 -- An attempt that was made before its time does not count: the schedule stands.
-if was[4] == '1' then
+if was[3] == '1' then
   redis.call('HDEL', record(id), 'early')
-  if now < tonumber(was[3]) then return {'again', whole(was[3] - now), attempts} end
+  local left = rest_left(id)
+  if left > 0 then return {'again', whole(left), attempts} end
 end
 attempts = redis.call('HINCRBY', record(id), 'refusals', 1)
 local wait = ARGV[3 + attempts]
 if not wait then return {'used-up', attempts} end
-redis.call('HSET', record(id), 'retry_at', whole(now + wait))
+redis.call('HSET', record(id), 'retry_at', whole(now + wait), 'rest', wait)
 return {'again', wait, attempts}
 `;
 
@@ -32,8 +33,7 @@ export const HASTEN = `${PRELUDE}
 if redis.call('GET', OWNER) ~= ARGV[1] then return 0 end
 local count = 0
 for _, id in ipairs(redis.call('ZRANGE', RUNNABLE, 0, 9999)) do
-  local retry_at = redis.call('HGET', record(id), 'retry_at')
-  if retry_at and now < tonumber(retry_at) then
+  if rest_left(id) > 0 then
     redis.call('HSET', record(id), 'early', '1')
     count = count + 1
   end

@@ -43,3 +43,19 @@ test.each<[what: string, event: string, payload: unknown, data?: unknown]>([
   );
   expect(bridge.logs.filter((line) => line.fields["handler"] !== undefined)).toEqual([]);
 });
+
+test("a payload that is made for a filter holds up its own unit for seconds, the others not, and is told of", async () => {
+  const rules = [{ to: "a", events: "*", filter: "payload.status.matches('^(a+)+$')" }];
+  const { bridge, receivers } = await withDestinations(["a"], rules);
+  const tell = (unitId: string, status: string) => bridge.cad.broadcast("unit:status:updated", { unitId, status });
+  tell("M1", `${"a".repeat(50)}!`);
+  tell("M1", "aa");
+  tell("M2", "aaa");
+  const all = await until("both came", () => receivers.a.received.length === 2 && receivers.a.received, 18_000);
+  expect(all.map((r) => r.data)).toEqual([
+    { unitId: "M2", status: "aaa" },
+    { unitId: "M1", status: "aa" },
+  ]);
+  const failed = bridge.logs.filter((line) => line.level === "error" && line.fields["handler"] === "to:a");
+  expect(failed).toMatchObject([{ fields: { reason: "a filter took longer than 100 ms" } }]);
+});

@@ -120,3 +120,11 @@ test("a stop lets nobody in any more", async () => {
   expect(await waiting).toBeUndefined();
   expect(await gate.enter()).toBeUndefined();
 });
+
+test("one that asks to wait, but for no time at all, is not asked again without end", async () => {
+  const { gate, once } = fresh();
+  const asked = Date.now();
+  await once({ what: "busy", inMs: 0, reason: "it answered 429" });
+  expect(gate.state()).toMatchObject({ state: "paused" });
+  expect(gate.state().until).toBeGreaterThanOrEqual(asked + 1000);
+});

@@ -89,6 +89,18 @@ describe("a filter", () => {
     "%s cannot tell, and throws",
     (expression) => expect(() => says(expression)).toThrow(),
   );
+  test.each([
+    ["a pattern that goes back and forth", "payload.text.matches('^(a+)+$')"],
+    ["a list within a list", "payload.list.exists(a, payload.list.exists(b, a + b < 0))"],
+  ])("%s is stopped, and what comes next is asked as ever", (_what, expression) => {
+    const compiled = compileFilter(expression);
+    if ("error" in compiled) throw new Error(compiled.error);
+    const hostile = { text: `${"a".repeat(50)}!`, list: Array.from({ length: 50_000 }, (_, i) => i) };
+    const started = performance.now();
+    expect(() => compiled.filter(entry({ payload: hostile }))).toThrow("longer than 100 ms");
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect(compiled.filter(entry({ payload: { text: "aaa", list: [-1] } }))).toBe(true);
+  });
   test("a payload that is no object makes it throw, not crash", () => {
     for (const payload of [null, "text", 7, []])
       expect(() => says("payload.priority == 1", entry({ payload }))).toThrow();
@@ -132,6 +144,7 @@ test("once: the same for the same values in whatever form, another for others an
     { incidentId: "E", epcrId: "7" },
   ];
   expect(new Set([...others.map((o) => key(o)), key(others[0], "f")]).size).toBe(5);
+  for (const none of [{}, { incidentId: null }, null, "text"]) expect(key(none)).toBeUndefined();
 });
 
 const event = (more: Partial<JournalEntry> = {}, data: unknown = { a: 1 }) =>

@@ -281,6 +281,47 @@ describe("a begin that is taken back", () => {
   });
 });
 
+async function runnable(owned: OwnedOutbox, idleMs: number): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const page of owned.runnable(idleMs)) ids.push(...page);
+  return ids;
+}
+
+describe("when Redis's clock is set back", () => {
+  const HOUR_US = 3_600_000_000;
+  /** As if these times had been written by a clock that was an hour ahead. */
+  const setBack = async ({ redis, keys }: Awaited<ReturnType<typeof fresh>>, id: string) => {
+    await redis.zincrby(keys.runnable, HOUR_US, id);
+    await redis.hincrby(keys.record(id), "retry_at", HOUR_US);
+  };
+
+  test("what was runnable before is found all the same", async () => {
+    const given = await fresh();
+    await given.append("a", ["unit:1"]);
+    await setBack(given, "a");
+    expect(await runnable(given.owned, 2000)).toEqual(["a"]);
+    expect(await runnable(given.owned, 0)).toEqual(["a"]);
+    await given.append("b", ["unit:2"]);
+    expect(await runnable(given.owned, 2000)).toEqual(["a"]);
+  });
+
+  test("what rests is not put off for as long as it was set back", async () => {
+    const given = await fresh();
+    const { append, owned } = given;
+    await append("a", ["unit:1"]);
+    await owned.begin("a");
+    expect(await owned.postpone("a", [60_000, 60_000], 0)).toMatchObject({ answer: "again", inMs: 60_000 });
+    expect(await owned.begin("a")).toMatchObject({ answer: "resting" });
+    await setBack(given, "a");
+    expect(await owned.begin("a")).toMatchObject({ answer: "send" });
+    expect(await owned.postpone("a", [60_000, 60_000], 0)).toMatchObject({ inMs: 60_000, attempts: 2 });
+    await owned.hasten();
+    expect(await owned.begin("a")).toMatchObject({ answer: "send" });
+    await setBack(given, "a");
+    expect(await owned.postpone("a", [60_000, 60_000, 70_000], 0)).toMatchObject({ inMs: 70_000, attempts: 3 });
+  });
+});
+
 describe("ownership", () => {
   test("nobody but the owner may begin", async () => {
     const { append, owned, redis, keys, stateOf } = await fresh();

@@ -3,7 +3,8 @@ import type { DestinationState } from "../../shared/destinations.ts";
 
 /** After how many failures in a row, each of other units or incidents or all without an answer, a destination is paused. */
 const FAILURE_LIMIT = 3;
-/** How long it may ask to be left alone, ms. */
+/** How long it may ask to be left alone, ms; one that says "now" would be asked again without end. */
+const MIN_ASKED_MS = 1000;
 const MAX_ASKED_MS = 3_600_000;
 
 /** What came of one request. `keys`: the units and incidents that it was about. */
@@ -121,7 +122,8 @@ export function createDestinationGate(options: DestinationGateOptions): Destinat
     if (heard.what === "gone" && state?.state !== "disabled")
       become({ state: "disabled", reason: heard.reason, since: Date.now(), until: 0, trips: 0 });
     if (state?.state === "disabled" || (state?.state === "paused" && !probe)) return;
-    if (heard.what === "busy") pause(heard.reason, Math.min(heard.inMs, MAX_ASKED_MS), state?.trips ?? 0);
+    if (heard.what === "busy")
+      pause(heard.reason, Math.min(Math.max(heard.inMs, MIN_ASKED_MS), MAX_ASKED_MS), state?.trips ?? 0);
     if (heard.what === "answered") {
       answers += 1;
       failing.clear();

@@ -4,6 +4,7 @@ import { RedisFault } from "../../shared/redis.ts";
 import type { Sealer } from "../../shared/seal.ts";
 import type { Handler } from "../handlers/handler.ts";
 import { toCloudEvent } from "./cloud-event.ts";
+import { FilterTooSlow } from "./filter.ts";
 import type { Destination } from "./routes.ts";
 import { matches, onceKey, pick, type Rule } from "./rule.ts";
 
@@ -26,12 +27,13 @@ export interface ToDestinationOptions {
 export function toDestination(options: ToDestinationOptions): Handler {
   const { destination, outbox, sealer, source } = options;
 
-  /** The rule by which it goes out: the first that matches. A filter that cannot tell says no. */
+  /** The rule by which it goes out: the first that matches. A filter that cannot tell says no; throws if one takes too long. */
   function ruleFor(entry: JournalEntry, onError: (error: unknown) => void): Rule | undefined {
     return destination.rules.find((rule) => {
       try {
         return matches(rule, entry);
       } catch (error) {
+        if (error instanceof FilterTooSlow) throw error;
         onError(error);
         return false;
       }
@@ -41,11 +43,19 @@ export function toDestination(options: ToDestinationOptions): Handler {
   return {
     name: `to:${destination.id}`,
     what: `what the routes have for ${destination.id}, into its outbox`,
-    wants: (entry) => ruleFor(entry, options.onFilterError) !== undefined,
+    wants(entry) {
+      try {
+        return ruleFor(entry, options.onFilterError) !== undefined;
+      } catch {
+        // To be found out by the tries that a handler has, and told if they are used up.
+        return true;
+      }
+    },
     async handle(entry) {
       const rule = ruleFor(entry, () => undefined);
       if (!rule) return;
       const { id, event, keys, payload } = entry;
+      const once = rule.once && onceKey(event, payload, rule.once);
       const data = rule.fields ? pick(payload, rule.fields) : payload;
       const appended = await outbox.append({
         id,
@@ -58,7 +68,7 @@ export function toDestination(options: ToDestinationOptions): Handler {
         latestWins: false,
         ttlSeconds: undefined,
         idempotencyKey: undefined,
-        ...(rule.once && { once: onceKey(event, payload, rule.once) }),
+        ...(once !== undefined && { once }),
       });
       // Nothing of the entry's fault: it waits in the journal until there is room.
       if (appended.outcome === "full") throw new RedisFault("full");

@@ -67,13 +67,14 @@ export function pick(payload: unknown, fields: readonly string[]): Record<string
 
 /**
  * What is the same for events of which a rule sends one only: the event and the values of the fields. An id may have become a
- * number on its way, and a field that is missing or null has no value.
+ * number on its way, and a field that is missing or null has no value. Undefined if none has: such events are not the same.
  */
-export function onceKey(event: string, payload: unknown, fields: readonly string[]): string {
+export function onceKey(event: string, payload: unknown, fields: readonly string[]): string | undefined {
   const values = fields.map((path) => {
     const value = valueOf(payload, path) ?? null;
     return [path, typeof value === "number" ? String(value) : value];
   });
+  if (values.every(([, value]) => value === null)) return undefined;
   return createHash("sha256")
     .update(JSON.stringify([event, values]))
     .digest("base64url");
