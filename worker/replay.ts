@@ -60,9 +60,9 @@ export async function replay(options: {
       .ask("events:replay", asked, page === 1 ? FIRST_ANSWER_MS : ANSWER_MS)
       .catch(() => undefined);
     if (line.ended.aborted) throw new Error("the line ended");
-    if (said === undefined) return { from, reason: "the CAD does not answer events:replay" };
+    if (said === undefined) return { from: missing?.from ?? from, reason: "the CAD does not answer events:replay" };
     const { data } = answer.safeParse(said);
-    if (!data) return { from, reason: reasonOf(said) };
+    if (!data) return { from: missing?.from ?? from, reason: reasonOf(said) };
     if (!data.complete && !remembers(data.from, heard))
       missing ??= { from: heard, ...limitOf(data.from, heard), reason: "the CAD does not remember it" };
     await take(data.events);
@@ -76,11 +76,11 @@ export async function replay(options: {
   return { from: missing?.from ?? from, reason: "there is more than the CAD could send again in time" };
 }
 
-/** The CAD's memory begins there; at its own word, but not before what is known. */
 /** What was missed came after `heard`: that the CAD has forgotten what was before it is no loss. */
 const remembers = (from: string | undefined, heard: Micros): boolean =>
   from !== undefined && Date.parse(from) * 1000 <= heard;
 
+/** The CAD's memory begins there; at its own word, but not before what is known. */
 function limitOf(from: string | undefined, heard: Micros): { to?: Micros } {
   return from === undefined ? {} : { to: Math.max(heard, Date.parse(from) * 1000) };
 }
