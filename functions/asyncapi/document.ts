@@ -3,8 +3,9 @@ import { events } from "../../shared/events/table.ts";
 import type { Json } from "../openapi/parts.ts";
 import { commandParts } from "./commands.ts";
 import { connectionParts } from "./connection.ts";
-import { bridgeParts, eventPart } from "./events.ts";
+import { eventPart } from "./events.ts";
 import type { Channel } from "./parts.ts";
+import { journalParts, webhookParts } from "./services.ts";
 
 const ref = (to: string): Json => ({ $ref: `#/${to}` });
 const host = (what: string): Json => ({ host: { description: what, default: "localhost" } });
@@ -31,14 +32,28 @@ const CHANNELS: Readonly<Record<Channel, Json>> = {
     address: "/events",
     title: "The journal",
     description:
-      "Every event of the CAD in the order in which it came, and between them what the bridge itself has to say.",
+      "Server-Sent Events: every event of the CAD in the order in which it came, and between them what the bridge itself has to say. `Last-Event-ID` resumes.",
     servers: [ref("servers/bridge")],
+    bindings: { http: { bindingVersion: "0.3.0" } },
+  },
+  webhooks: {
+    address: null,
+    title: "Webhooks",
+    description: "To the URL of each destination: BILLING_API_URL, EPCR_API_URL and those of the routes file.",
+    servers: [ref("servers/destination")],
+    bindings: { http: { bindingVersion: "0.3.0" } },
   },
 };
 
 /** The messages between the bridge and its CAD as an AsyncAPI 3 document, made from the tables of commands and events. */
 export function asyncApi(basePath: string): Json {
-  const parts = [...connectionParts(), ...commands.flatMap(commandParts), ...events.map(eventPart), ...bridgeParts()];
+  const parts = [
+    ...connectionParts(),
+    ...commands.flatMap(commandParts),
+    ...events.map(eventPart),
+    ...journalParts(),
+    ...webhookParts(),
+  ];
   const messagesOf = (channel: string) =>
     Object.fromEntries(
       parts.filter((p) => p.channel === channel).map(({ key }) => [key, ref(`components/messages/${key}`)]),
@@ -49,7 +64,7 @@ export function asyncApi(basePath: string): Json {
       title: "Socket Bridge",
       version: "0.1.0",
       description:
-        "What the bridge says to the CAD, and what it hears from it: seen from the bridge, so that `send` is what the CAD gets. The HTTP side is in openapi.json.",
+        "What the bridge says to the CAD, and what it hears from it, and what the services get of that: seen from the bridge, so that `send` is what it says. The HTTP side is in openapi.json.",
     },
     defaultContentType: "application/json",
     servers: {
@@ -70,6 +85,12 @@ export function asyncApi(basePath: string): Json {
         title: "The bridge's own API",
         variables: host("The functions' host and port."),
         security: [ref("components/securitySchemes/bearer")],
+      },
+      destination: {
+        host: "{host}",
+        protocol: "https",
+        title: "A service that takes webhooks",
+        variables: host("The host and port of its URL."),
       },
     },
     channels: Object.fromEntries(

@@ -1,6 +1,5 @@
 import { commands } from "../../shared/commands/table.ts";
 import type { CadEvent } from "../../shared/events/event.ts";
-import { bridgeEvents } from "../../shared/journal/bridge-events.ts";
 import { keyKinds } from "../openapi/parts.ts";
 import { roomOf } from "./commands.ts";
 import { part, type Part, payloadOf } from "./parts.ts";
@@ -27,18 +26,3 @@ export function eventPart(event: CadEvent): Part {
     more: { "x-ordering-keys": keyKinds(event.keys(event.payload.parse(first))) },
   });
 }
-
-/** What the bridge itself adds to the journal, and so tells its readers. */
-export const bridgeParts = (): Part[] =>
-  Object.values(bridgeEvents).map(({ name, summary, payload, examples }) =>
-    part({
-      action: "send",
-      channel: "journal",
-      event: name,
-      summary,
-      description: "Written by the bridge itself, between the CAD's events, where it came about.",
-      payload: payloadOf(payload, "output"),
-      examples: examples.map((example) => ({ payload: example })),
-      tag: "bridge",
-    }),
-  );

@@ -11,7 +11,7 @@ export const payloadOf = (schema: z.ZodType, io: "input" | "output"): Json => {
 export const pascal = (event: string): string =>
   event.replaceAll(/(?:^|[^a-z]+)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
-export type Channel = "cad" | "unitRoom" | "journal";
+export type Channel = "cad" | "unitRoom" | "journal" | "webhooks";
 export const channelRef = (channel: Channel): Json => ({ $ref: `#/channels/${channel}` });
 export const messageRef = (channel: Channel, message: string): Json => ({
   $ref: `#/channels/${channel}/messages/${message}`,

@@ -1,15 +1,22 @@
 import { Parser } from "@asyncapi/parser";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { commands } from "../../shared/commands/table.ts";
 import { events } from "../../shared/events/table.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { startBridge } from "../support/bridge.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { until } from "../support/until.ts";
 
 interface Message {
   name: string;
   payload: Record<string, unknown>;
   examples: { payload: unknown }[];
+}
+interface Entry {
+  event: string;
+  kind: string;
+  payload: unknown;
 }
 interface Document {
   channels: Record<string, { address: string; messages: Record<string, unknown> }>;
@@ -27,6 +34,8 @@ const read = async (options: Parameters<typeof startBridge>[0] = { worker: false
 /** What is wrong with a payload by the document's own schema; undefined if nothing is. */
 const wrongWith = (message: Message | undefined, payload: unknown) =>
   z.fromJSONSchema(message?.payload ?? { not: {} }).safeParse(payload).error?.issues;
+
+const TO_SERVICES = ["event", "webhook"];
 
 const operationsOf = (document: Document, action: string) =>
   Object.values(document.operations)
@@ -46,7 +55,7 @@ describe("GET /asyncapi.json", () => {
     const own = Object.values(BRIDGE_EVENTS);
     const emitted = commands.flatMap(({ emits }) => emits);
     expect(operationsOf(document, "send")).toEqual(
-      [...emitted, ...own, "events:replay", "fastapi:authenticate"].toSorted(),
+      [...emitted, ...own, ...TO_SERVICES, "events:replay", "fastapi:authenticate"].toSorted(),
     );
     expect(operationsOf(document, "receive")).toEqual([...events.map((e) => e.name), "authenticated"].toSorted());
     expect(Object.keys(document.channels["unitRoom"]?.messages ?? {})).toEqual(["receiveAssignmentReceived"]);
@@ -62,7 +71,11 @@ describe("GET /asyncapi.json", () => {
   });
 
   test("what the CAD gets and what it broadcasts for it is what the document says", async () => {
-    const { bridge, document } = await read({});
+    const epcr = await startReceiver();
+    onTestFinished(() => epcr.stop());
+    const { bridge, document } = await read({
+      worker: { EPCR_API_URL: epcr.url, EPCR_WEBHOOK_SECRET: epcr.secret, ALLOW_PRIVATE_DESTINATIONS: "true" },
+    });
     const { messages } = document.components;
     const told = (action: string, event: string) =>
       Object.entries(messages).find(([key, { name }]) => key.startsWith(action) && name === event)?.[1];
@@ -72,5 +85,18 @@ describe("GET /asyncapi.json", () => {
     const got = bridge.cad.ledger.entries().filter(({ event }) => !event.startsWith("fastapi:"));
     expect(new Set(got.map(({ event }) => event))).toEqual(new Set(commands.flatMap(({ emits }) => emits)));
     for (const { event, payload } of got) expect(wrongWith(told("send", event), payload), event).toBeUndefined();
+    // And so are the journal's entries, the bridge's own among them: one of the examples has the highest priority.
+    const entries = await until("the bridge has said something itself", async () => {
+      const { events: found } = (await bridge.get("/events/history?limit=100")).body as { events: Entry[] };
+      return found.some(({ kind }) => kind === "bridge") && found;
+    });
+    for (const entry of entries) {
+      const message = told("send", entry.kind === "bridge" ? entry.event : "event");
+      expect([entry.event, wrongWith(message, entry)]).toEqual([entry.event, undefined]);
+      if (entry.kind !== "event") continue;
+      expect([entry.event, wrongWith(told("receive", entry.event), entry.payload)]).toEqual([entry.event, undefined]);
+    }
+    const [webhook] = await until("a service has got one", () => epcr.accepted().length > 0 && epcr.accepted());
+    expect(wrongWith(told("send", "webhook"), webhook?.event)).toBeUndefined();
   });
 });
