@@ -35,6 +35,9 @@ const operations: Operation[] = Object.entries(document.paths).flatMap(([path, m
   ),
 );
 
+/** How often one may ask is not what is tried here. */
+const UNLIMITED = { RATE_LIMIT_TOKEN: "0", RATE_LIMIT_ADDRESS: "0", RATE_LIMIT_UNAUTHENTICATED: "0" };
+
 /** Answers above 499 that say how things are, not that something broke: there is no worker in this test. */
 const HONEST = new Set(["no-worker", "too-many-streams", "unhealthy"]);
 
@@ -113,6 +116,11 @@ async function faultOf(bridge: Bridge, method: string, { target, headers, body }
   const url = `${bridge.url}${target}`;
   const answer = await request(url, { method, headers, ...(body !== undefined && { body }), dispatcher: agent });
   const type = String(answer.headers["content-type"] ?? "");
+  if (type.startsWith("text/event-stream")) {
+    answer.body.on("error", () => undefined); // it is cut here, as a client that goes away does
+    answer.body.destroy();
+    return undefined;
+  }
   if (!type.includes("json")) {
     await answer.body.dump({ limit: 1_000_000 });
     return undefined;
@@ -136,7 +144,7 @@ async function send(bridge: Bridge, method: string, cases: readonly Case[]): Pro
 test.each(operations.map((o) => [`${o.method} ${o.path}`, o] as const))(
   `%s answers ${CASES} requests of every kind, and none of them with a fault of its own`,
   async (_name, operation) => {
-    const bridge = await startBridge({ worker: false });
+    const bridge = await startBridge({ worker: false, functions: UNLIMITED });
     const { method } = operation;
     const cases = fc.sample(casesOf(operation), { numRuns: CASES, seed: SEED });
     await send(bridge, method, cases.slice(0, CASES / 10));
