@@ -65,6 +65,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   let failed = 0;
   let skipped = 0;
   let lastError: string | null = null;
+  let waitsFor: string | undefined;
   const open = new Set<string>();
   const lastOfKey = new Map<string, Promise<void>>();
   const running = new Set<Promise<void>>();
@@ -113,7 +114,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   }
 
   async function attempt(entry: JournalEntry): Promise<void> {
-    for (let tries = 1; !signal.aborted; tries += 1) {
+    for (let tries = 1, waited = 0; !signal.aborted;) {
       const started = performance.now();
       const error = await handle(entry).then(
         () => undefined,
@@ -123,21 +124,33 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       if (error === undefined) return finish(entry, { ...took, outcome: "done" });
       if (signal.aborted) return;
       // Redis being away, or a key that is missing, says nothing of the entry: that is waited for.
-      const waits = redisFault(error) !== undefined || error instanceof SealError;
-      if (waits) tries = 0;
-      else if (tries >= MAX_TRIES) return finish(entry, { ...took, outcome: "failed", error: reasonOf(error) });
       lastError = reasonOf(error);
+      if (redisFault(error) !== undefined || error instanceof SealError) {
+        waited += 1;
+        waitFor(entry, lastError);
+        await sleep(options.waitMs(waited), signal);
+        continue;
+      }
+      if (tries >= MAX_TRIES) return finish(entry, { ...took, outcome: "failed", error: lastError });
       log.warn(
         { handler: handler.name, entry: entry.id, tries, reason: lastError },
         "a handler failed: it is tried again",
       );
-      await sleep(options.waitMs(tries + 1), signal);
+      tries += 1;
+      await sleep(options.waitMs(tries), signal);
     }
+  }
+
+  /** Told once: all that are worked on at once wait for the same, and may do so for long. */
+  function waitFor({ id: entry }: JournalEntry, reason: string): void {
+    if (waitsFor !== reason) log.warn({ handler: handler.name, entry, reason }, "a handler waits");
+    waitsFor = reason;
   }
 
   function finish({ id: entry }: JournalEntry, outcome: Omit<Handled, "handler">): void {
     open.delete(entry);
     outcomes.push({ entry, handler: handler.name, ...outcome });
+    waitsFor = undefined;
     if (outcome.outcome === "done") done += 1;
     else {
       failed += 1;

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../shared/config.ts";
+import { openDestinationBook } from "../shared/destinations.ts";
 import { workerHealth, withoutCredentials } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
@@ -9,6 +10,9 @@ import { closeRedis, connectRedis } from "../shared/redis.ts";
 import { createSession, type Session } from "./cad/session.ts";
 import { createTransport } from "./cad/transport.ts";
 import { type WorkerConfig, workerEnv } from "./config.ts";
+import { leftOfRemoved } from "./destinations/destinations.ts";
+import { type Destination, loadRoutes } from "./destinations/routes.ts";
+import { createSender } from "./destinations/send.ts";
 
 /**
  * `npm run doctor`: looks at everything that the worker needs, with the worker's own configuration, and says what is wrong
@@ -61,6 +65,29 @@ function lookAtSealing({ PAYLOAD_KEYS: [key], ALLOW_UNSEALED_PAYLOADS }: WorkerC
   if (key) return { ok: true, what: `payloads are sealed with the key "${key.id}"` };
   const mend = "set PAYLOAD_KEYS on the functions and the worker, or ALLOW_UNSEALED_PAYLOADS=true if it is meant so";
   return { ok: ALLOW_UNSEALED_PAYLOADS === true, what: "payloads are stored in clear", mend };
+}
+
+/** Whether each destination can be reached, and what is left in Redis of those that were removed. Tells them no event. */
+async function lookAtDestinations(redis: Redis, config: WorkerConfig, all: readonly Destination[]): Promise<Finding[]> {
+  const book = openDestinationBook(redis, config.REDIS_PREFIX);
+  const reached = all.map(async (destination): Promise<Finding> => {
+    const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, 1);
+    const said = await sender.reach();
+    await sender.close();
+    const what = `the destination ${destination.id} at ${withoutCredentials(destination.url)}`;
+    if ("status" in said) return { ok: true, what: `${what} answers (an OPTIONS request, with ${said.status})` };
+    return { ok: false, what: `${what}: ${said.reason}`, mend: "start it, or mend its url" };
+  });
+  const states = all.map(async ({ id }): Promise<Finding[]> => {
+    const state = await book.load(id);
+    if (!state || state.state === "ok") return [];
+    const mend = `POST /destinations/${id}/enable once its service takes events again`;
+    return [{ ok: false, what: `the destination ${id} is ${state.state}: ${state.reason}`, mend }];
+  });
+  const removed = await leftOfRemoved(redis, book, config.REDIS_PREFIX, all);
+  const mend = "put it back into the routes, or discard its dead letters";
+  const left = removed.map(({ id, reason: why }) => ({ ok: false, what: `the destination ${id}: ${why}`, mend }));
+  return [...(await Promise.all(reached)), ...(await Promise.all(states)).flat(), ...left];
 }
 
 async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
@@ -137,8 +164,10 @@ async function main(): Promise<number> {
     return 0;
   }
   let config: WorkerConfig;
+  let destinations: Destination[];
   try {
     config = parseConfig(workerEnv, process.env, fromDisk);
+    destinations = loadRoutes(config, process.env, fromDisk);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`doctor: ${error.message}\n`);
@@ -146,7 +175,10 @@ async function main(): Promise<number> {
   }
   const redis = connectRedis(config.REDIS_URL, "worker", noLog);
   const [ofRedis, ofCad] = await Promise.all([lookAtRedis(redis, config), lookAtCad(config)]);
-  const findings = [...ofRedis, lookAtSealing(config), ...ofCad];
+  const ofDestinations = await lookAtDestinations(redis, config, destinations).catch((error: unknown) => [
+    { ok: false, what: `what Redis has of the destinations cannot be read: ${reason(error)}` },
+  ]);
+  const findings: Finding[] = [...ofRedis, lookAtSealing(config), ...ofCad, ...ofDestinations];
   await closeRedis(redis);
   for (const { ok, what: text, mend } of findings) {
     process.stdout.write(`${ok ? "ok   " : "WRONG"}  ${text}${mend ? `\n       to mend it: ${mend}` : ""}\n`);

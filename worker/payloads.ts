@@ -1,22 +1,23 @@
 import type { Log } from "../shared/log.ts";
-import { SealError, type Sealer } from "../shared/seal.ts";
+import { SealError, type SealedKind, type Sealer } from "../shared/seal.ts";
 
 /** `wait`: it can be opened once the configuration is mended. `spoilt`: never. */
 export type Opened = { text: string } | { wait: string } | { spoilt: string };
 
-/** Opens the payloads of commands, and knows which of them wait for a key. */
+/** Opens the payloads of an outbox, and knows which of them wait for a key. */
 export interface Payloads {
   open(id: string, stored: string): Promise<Opened>;
   /** It does not wait for a key any more, whatever became of it. */
   forget(id: string): void;
-  /** Why commands wait for a key, in words for people; undefined if none does. */
+  /** Why some wait for a key, in words for people; undefined if none does. */
   problem(): string | undefined;
 }
 
 /** How many reasons are told at once. */
 const MOST_REASONS = 3;
 
-export function createPayloads(sealer: Sealer, log: Log): Payloads {
+/** @param kind what they are sealed as */
+export function createPayloads(sealer: Sealer, log: Log, kind: SealedKind = "command"): Payloads {
   /** The ids that wait, by the reason. At most one for each line: only the first of a line is ever opened. */
   const waiting = new Map<string, Set<string>>();
 
@@ -26,7 +27,7 @@ export function createPayloads(sealer: Sealer, log: Log): Payloads {
 
   function waitFor(id: string, reason: string): Opened {
     const others = waiting.get(reason);
-    if (!others) log.error({ command_id: id, reason }, "a command waits for the key of its payload");
+    if (!others) log.error({ [`${kind}_id`]: id, reason }, `a ${kind} waits for the key of its payload`);
     waiting.set(reason, (others ?? new Set()).add(id));
     return { wait: reason };
   }
@@ -34,7 +35,7 @@ export function createPayloads(sealer: Sealer, log: Log): Payloads {
   return {
     async open(id, stored) {
       try {
-        const text = await sealer.open("command", id, stored);
+        const text = await sealer.open(kind, id, stored);
         forget(id);
         return { text };
       } catch (error) {

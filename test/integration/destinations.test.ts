@@ -1,7 +1,11 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Redis } from "ioredis";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { destinationKeys } from "../../shared/outbox/keys.ts";
-import { type Bridge, tokens } from "../support/bridge.ts";
+import { startProcess } from "../setup/process.ts";
+import { type Bridge, CAD_TOKEN, tokens } from "../support/bridge.ts";
 import { freshReceiver, withDestinations, writeRoutes } from "../support/destinations.ts";
 import type { Received, Receiver } from "../support/receiver.ts";
 import { dumpRedis } from "../support/redis-dump.ts";
@@ -230,6 +234,40 @@ describe("a restart of the worker", () => {
     expect(receivers.a.received).toHaveLength(8);
   });
 
+  test("that is killed loses nothing, and a confirmed event does not come again", async () => {
+    const { bridge, receivers, env } = await withDestinations(["a"], ALL, { timeout_ms: 20_000 });
+    await bridge.worker()?.stop();
+    const dir = mkdtempSync(join(tmpdir(), "socket-bridge-killed-"));
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+    const killed = await startProcess({
+      name: "worker",
+      script: "worker/main.ts",
+      output: join(dir, "worker.log"),
+      env: {
+        ...env,
+        REDIS_URL: inject("redisUrl"),
+        REDIS_PREFIX: bridge.prefix,
+        CAD_BACKEND_URL: bridge.cad.url,
+        CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN,
+        WORKER_PORT: "0",
+        LOG_FILE: undefined,
+      },
+      readyWhen: async () => ((await bridge.get("/health")).body["bridge"] as { ready: boolean }).ready,
+    });
+    onTestFinished(async () => void (await killed.stop()));
+    receivers.a.answer((r) => (statusOf(r) === "s2" ? "hang" : 204));
+    for (const unit of ["A", "B"]) tell(bridge, unit, 1, 2, 3);
+    await until("both hang", () => receivers.a.received.filter((r) => statusOf(r) === "s2").length === 2);
+    killed.kill("SIGKILL");
+    await killed.exited;
+    receivers.a.answer(204);
+    await bridge.startWorker(env);
+    const all = await accepts(receivers.a, 6, 15_000);
+    for (const unit of ["A", "B"]) expect(of(all, unit)).toEqual(["s1", "s2", "s3"]);
+    await becomes(bridge, "a", (d) => d.waiting === 0);
+    expect(of(receivers.a.received, "A")).toEqual(["s1", "s2", "s2", "s3"]);
+  });
+
   test("does not make a message's next attempt come sooner", async () => {
     const { bridge, receivers, env } = await withDestinations(["a"], ALL, { retry_s: [1000] });
     receivers.a.answer((r) => (r.subject === "unit:BAD" ? 500 : 204));
@@ -260,6 +298,24 @@ describe("a restart of the worker", () => {
 });
 
 describe("what a destination says", () => {
+  test("what rests for long since it failed is tried at once when it is well again", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [0.2, 1000] });
+    receivers.a.answer(500);
+    for (const unit of ["A", "B", "C"]) tell(bridge, unit, 1);
+    await until("one rests for long", () => receivers.a.received.length >= 5);
+    receivers.a.answer(204);
+    tell(bridge, "D", 1);
+    await accepts(receivers.a, 4, 15_000);
+    await becomes(bridge, "a", (d) => d.state === "ok" && d.waiting === 0);
+  });
+
+  test("no more requests go out in a second than its rate", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { rate: 3 });
+    for (const unit of ["A", "B", "C", "D", "E", "F", "G"]) tell(bridge, unit, 1);
+    const all = await accepts(receivers.a, 7);
+    expect((all[6]?.at ?? 0) - (all[0]?.at ?? 0)).toBeGreaterThan(1500);
+  });
+
   test("410 disables it until it is enabled; what waited then goes out in order", async () => {
     const { bridge, receivers } = await withDestinations(["a"], ALL);
     receivers.a.answer(410);

@@ -7,6 +7,8 @@ import { freePort } from "../setup/free-port.ts";
 import { startRedis } from "../setup/redis.ts";
 import { startProcess } from "../setup/process.ts";
 import { CAD_TOKEN, startBridge } from "../support/bridge.ts";
+import { writeRoutes } from "../support/destinations.ts";
+import { newSecret } from "../support/receiver.ts";
 import { freshPrefix } from "../support/redis.ts";
 
 /** Not in this process: the doctor is waited for in one go, while the CAD must answer it. */
@@ -92,4 +94,21 @@ test("says what does not answer, and which token is refused, without telling eit
   });
   expect(refused.stdout).toContain("Authentication failed");
   expect(away.stdout + refused.stdout).not.toContain("canary");
+});
+
+test("says which destinations answer, and what is wrong with the routes, without telling a secret", async () => {
+  const cad = await startCadProcess();
+  const secret = newSecret();
+  const destinations = [
+    { id: "there", url: `${cad}/hook?token=canary`, secret },
+    { id: "away", url: "http://127.0.0.1:9/hook", secret },
+  ];
+  const base = { REDIS_URL: inject("redisUrl"), CAD_BACKEND_URL: cad };
+  const ROUTES_FILE = writeRoutes({ destinations, rules: [] });
+  const looked = runDoctor({ ...base, ROUTES_FILE, ALLOW_PRIVATE_DESTINATIONS: "true" });
+  expect(looked.stdout).toMatch(/ok {5}the destination there at http:\/\/127\.0\.0\.1:\d+\/hook answers/);
+  expect(looked.stdout).toMatch(/WRONG {2}the destination away at .*cannot be reached \(ECONNREFUSED\)/);
+  expect(looked.stdout).not.toMatch(/canary|whsec_/);
+  const refused = runDoctor({ ...base, ROUTES_FILE });
+  expect(refused).toMatchObject({ code: 78, stderr: expect.stringContaining("destinations[0].url: must be https://") });
 });

@@ -387,3 +387,78 @@ test("a full backlog accepts no more, and says so", async () => {
   await append("b", ["unit:1"]);
   expect(await append("c", ["unit:2"])).toEqual({ outcome: "full" });
 });
+
+describe("a message that was sent in vain", () => {
+  const WAITS = [60_000, 120_000];
+
+  test("rests in its place for as long as its attempts say, whoever asks, and is given up after the last", async () => {
+    const { append, owned, redis, keys } = await fresh();
+    await append("a", ["unit:1"]);
+    await append("b", ["unit:1"]);
+    await owned.begin("a");
+    expect(await owned.postpone("a", WAITS, 0)).toEqual({ answer: "again", inMs: 60_000, attempts: 1 });
+    const [begun, behind] = await Promise.all([owned.begin("a"), owned.begin("b")]);
+    expect(begun).toMatchObject({ answer: "resting" });
+    expect((begun as { inMs: number }).inMs).toBeGreaterThan(59_000);
+    expect(behind).toEqual({ answer: "waiting" });
+    await redis.hset(keys.record("a"), "retry_at", 1);
+    expect(await owned.begin("a")).toMatchObject({ answer: "send", sends: 2 });
+    expect(await owned.postpone("a", WAITS, 0)).toMatchObject({ inMs: 120_000, attempts: 2 });
+    expect(await owned.postpone("a", WAITS, 0)).toEqual({ answer: "used-up", attempts: 3 });
+  });
+
+  test("may be spared so many times, which are no attempts", async () => {
+    const { append, owned } = await fresh();
+    await append("a", ["unit:1"]);
+    for (const count of [1, 2]) {
+      expect(await owned.begin("a")).toMatchObject({ answer: "send", sends: count });
+      expect(await owned.postpone("a", WAITS, 2)).toEqual({ answer: "again", inMs: 0, attempts: 0 });
+    }
+    expect(await owned.postpone("a", WAITS, 2)).toEqual({ answer: "again", inMs: 60_000, attempts: 1 });
+  });
+
+  test("may be tried once before its time, which is no attempt, and its schedule stands", async () => {
+    const { append, owned } = await fresh();
+    await append("a", ["unit:1"]);
+    await append("other", ["unit:2"]);
+    await owned.begin("a");
+    await owned.postpone("a", WAITS, 0);
+    await owned.hasten();
+    expect(await owned.begin("a")).toMatchObject({ answer: "send" });
+    const again = await owned.postpone("a", WAITS, 0);
+    expect(again).toMatchObject({ answer: "again", attempts: 1 });
+    expect((again as { inMs: number }).inMs).toBeLessThanOrEqual(60_000);
+    expect(await owned.begin("a")).toMatchObject({ answer: "resting" });
+    expect(await owned.begin("other")).toMatchObject({ answer: "send" });
+  });
+
+  test("is not touched by a worker that does not own the CAD", async () => {
+    const { append, owned, redis, keys } = await fresh();
+    await append("a", ["unit:1"]);
+    await owned.begin("a");
+    await redis.mset(keys.owner, "2:other", keys.lease, "2:other");
+    await expect(owned.postpone("a", WAITS, 0)).rejects.toThrow(NotOwner);
+    await owned.hasten();
+    expect(await redis.hget(keys.record("a"), "retry_at")).toBeNull();
+  });
+});
+
+test("of messages that may be there once, the first is accepted, even when its record is gone; a repeat of it is it", async () => {
+  const { append, owned, redis, keys } = await fresh();
+  expect(await append("a", ["unit:1"], { once: "x" })).toMatchObject({ outcome: "accepted" });
+  expect(await append("a", ["unit:1"], { once: "x" })).toMatchObject({ outcome: "replayed", id: "a" });
+  expect(await append("b", ["unit:1"], { once: "x" })).toEqual({ outcome: "once", id: "a" });
+  expect(await append("c", ["unit:1"], { once: "y" })).toMatchObject({ outcome: "accepted" });
+  await confirm(owned, "a");
+  await redis.del(keys.record("a"));
+  expect(await append("d", ["unit:1"], { once: "x" })).toEqual({ outcome: "once", id: "a" });
+  expect(await redis.pttl(`${keys.base}:once:x`)).toBeGreaterThan(399 * 24 * 3_600_000);
+});
+
+test("one that may be there once and found no room may come again", async () => {
+  const { append, owned } = await fresh(1);
+  await append("a", ["unit:1"]);
+  expect(await append("b", ["unit:1"], { once: "x" })).toEqual({ outcome: "full" });
+  await confirm(owned, "a");
+  expect(await append("b", ["unit:1"], { once: "x" })).toMatchObject({ outcome: "accepted" });
+});

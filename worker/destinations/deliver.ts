@@ -1,7 +1,7 @@
 import type { Log } from "../../shared/log.ts";
 import { NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../../shared/outbox/owned.ts";
-import { SealError, type Sealer } from "../../shared/seal.ts";
 import type { Delivered } from "../deliver.ts";
+import type { Payloads } from "../payloads.ts";
 import { settleSurely } from "../settle.ts";
 import type { DestinationGate, Heard } from "./gate.ts";
 import type { Pace } from "./pace.ts";
@@ -22,7 +22,7 @@ export interface DeliverToOptions {
   outbox: OwnedOutbox;
   gate: DestinationGate;
   pace: Pace;
-  sealer: Sealer;
+  payloads: Payloads;
   retryMs: readonly number[];
   send(body: string): Promise<Said>;
   onSaid(said: Said): void;
@@ -67,33 +67,22 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     }
   }
 
-  async function open(id: string, message: ToSend): Promise<{ text: string } | { next: Promise<Delivered> }> {
-    try {
-      return { text: await options.sealer.open("webhook", id, message.body) };
-    } catch (error) {
-      if (!(error instanceof SealError)) throw error;
-      const { message: reason } = error;
-      if (error.code === "tampered") return { next: settle({ id, state: "failed", reason, by: "" }, message) };
-      log.error(
-        { destination: options.destination, message: id, reason },
-        "a message waits for the key of its payload",
-      );
-      await outbox.putBack(id);
-      return { next: Promise.resolve({ retryInMs: KEY_REST_MS }) };
-    }
-  }
-
   /** One try, with leave to send. */
   async function sendOnce(id: string, hear: (heard: Heard) => void): Promise<Delivered | "again"> {
-    await options.pace();
+    await options.pace(signal);
+    if (signal.aborted) return { runnable: [] };
     const asked = performance.now();
     const begun = await outbox.begin(id);
     if (begun.answer === "not-owner") throw new NotOwner();
     if (begun.answer === "resting") return { retryInMs: begun.inMs };
     if (begun.answer === "gone") return { runnable: await outbox.giveWay(id) };
     if (begun.answer !== "send") return { runnable: begun.answer === "settled" ? begun.runnable : [] };
-    const opened = await open(id, begun);
-    if ("next" in opened) return opened.next;
+    const opened = await options.payloads.open(id, begun.body);
+    if ("wait" in opened) {
+      await outbox.putBack(id);
+      return { retryInMs: KEY_REST_MS };
+    }
+    if ("spoilt" in opened) return settle({ id, state: "failed", reason: opened.spoilt, by: "" }, begun);
     if (!options.mayEmit()) throw new NotOwner();
     if (performance.now() - asked > STALE_MS) return "again";
     const said = await options.send(opened.text);

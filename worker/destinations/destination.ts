@@ -7,6 +7,7 @@ import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import type { Sealer } from "../../shared/seal.ts";
 import { sleep } from "../../shared/sleep.ts";
+import { createPayloads } from "../payloads.ts";
 import { createDrain } from "../drain.ts";
 import type { Handler } from "../handlers/handler.ts";
 import { sourceOf } from "./cloud-event.ts";
@@ -74,13 +75,14 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     signal,
     random,
   });
+  const payloads = createPayloads(sealer, log, "webhook");
   const keeper = createKeeper(book, id, gate, signal);
   const deliver = createDeliverTo({
     destination: id,
     outbox,
     gate,
     pace: createPace(destination.rate),
-    sealer,
+    payloads,
     retryMs: destination.retryMs,
     send: sender.send,
     onSaid: counts.said,
@@ -115,7 +117,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       url: withoutCredentials(destination.url),
       ...shown(gate.state()),
       in_flight: gate.running(),
-      ...counts.report(),
+      ...counts.report(payloads.problem()),
     }),
     async run() {
       await keeper.load();
@@ -156,7 +158,8 @@ function createCounts() {
       counted.last_error_at = iso(Date.now());
     },
     filterFailed: () => (counted.filter_errors += 1),
-    report: () => ({ ...counted }),
+    /** @param waits why messages wait for the key of their payload */
+    report: (waits: string | undefined) => ({ ...counted, ...(waits !== undefined && { last_error: waits }) }),
   };
 }
 

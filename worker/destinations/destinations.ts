@@ -1,4 +1,5 @@
-import type { DestinationReport } from "../../shared/destinations.ts";
+import type { Redis } from "ioredis";
+import type { DestinationBook, DestinationReport } from "../../shared/destinations.ts";
 import { destinationKeys } from "../../shared/outbox/keys.ts";
 import { sleep } from "../../shared/sleep.ts";
 import type { Handler } from "../handlers/handler.ts";
@@ -28,15 +29,10 @@ export function startDestinations(options: DestinationsOptions): Destinations {
 
   /** What is left of destinations that are in no route any more is kept, and told. */
   async function lookForRemoved(): Promise<void> {
-    const known = new Set(destinations.map((d) => d.id));
-    await book.add([...known]);
-    const left: DestinationReport[] = [];
-    for (const id of (await book.ids()).filter((one) => !known.has(one))) {
-      const keys = destinationKeys(options.config.REDIS_PREFIX, id);
-      const [waiting, dead] = await Promise.all([options.redis.zcard(keys.open), options.redis.zcard(keys.dead)]);
-      if (waiting + dead === 0) await book.remove(id);
-      else left.push(leftOf(id, waiting, dead));
-    }
+    await book.add(destinations.map((d) => d.id));
+    const left = await leftOfRemoved(options.redis, book, options.config.REDIS_PREFIX, destinations);
+    const kept = new Set([...destinations, ...left].map(({ id }) => id));
+    for (const id of await book.ids()) if (!kept.has(id)) await book.remove(id);
     removed = left;
     for (const { id, reason } of left)
       log.warn({ destination: id, reason }, "a destination was removed, and something is left of it");
@@ -60,6 +56,22 @@ export function startDestinations(options: DestinationsOptions): Destinations {
     run: async () => void (await Promise.all([keepLooking(), ...all.map((one) => one.run())])),
     close: async () => void (await Promise.all(all.map((one) => one.close()))),
   };
+}
+
+/** What is left in Redis of destinations that are in no route any more. */
+export async function leftOfRemoved(
+  redis: Redis,
+  book: DestinationBook,
+  prefix: string,
+  destinations: readonly Pick<Destination, "id">[],
+): Promise<DestinationReport[]> {
+  const removed = (await book.ids()).filter((id) => !destinations.some((d) => d.id === id));
+  const left = removed.map(async (id) => {
+    const keys = destinationKeys(prefix, id);
+    const [waiting, dead] = await Promise.all([redis.zcard(keys.open), redis.zcard(keys.dead)]);
+    return waiting + dead === 0 ? [] : [leftOf(id, waiting, dead)];
+  });
+  return (await Promise.all(left)).flat();
 }
 
 const leftOf = (id: string, waiting: number, dead: number): DestinationReport => ({
