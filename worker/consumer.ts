@@ -69,6 +69,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   const open = new Set<string>();
   const lastOfKey = new Map<string, Promise<void>>();
   const running = new Set<Promise<void>>();
+  /** Of the entries in hand: what is to be done at a stop. A listener for each would be searched for at every next one. */
+  const hurries = new Set<() => void>();
   let outcomes: (Handled & { entry: string })[] = [];
   /** Entries that came while it keeps up; undefined while it is behind, and reads the journal. */
   let ahead: JournalEntry[] | undefined;
@@ -79,6 +81,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     () => {
       placed.resolve();
       wake.resolve();
+      for (const hurry of hurries) hurry();
     },
     { once: true },
   );
@@ -104,12 +107,12 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       clearTimeout(timer);
       timer = limit(STOP_MS);
     };
-    signal.addEventListener("abort", hurry, { once: true });
+    hurries.add(hurry);
     try {
       await Promise.race([handling, late.promise]);
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener("abort", hurry);
+      hurries.delete(hurry);
     }
   }
 

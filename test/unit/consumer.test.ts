@@ -36,7 +36,7 @@ interface Fresh {
 function start(
   handler: Partial<Handler>,
   entries: JournalEntry[],
-  { known, gone = 0 }: { known?: string; gone?: number } = {},
+  { known, gone = 0, handleMs = 50 }: { known?: string; gone?: number; handleMs?: number } = {},
 ): Fresh {
   const kept = entries.slice(gone);
   const noted: Fresh["noted"] = [];
@@ -61,7 +61,7 @@ function start(
     handler: { name: "test", what: "a test", wants: () => true, handle: async () => undefined, ...handler },
     journal,
     record,
-    handleMs: 50,
+    handleMs,
     onSkipped: async (from, to) => void told.push({ handler: "test", from, to }),
     waitMs: () => 1,
     signal: over.signal,
@@ -99,7 +99,8 @@ test("a handler that never returns fails at that entry for good, and goes on wit
 });
 
 test("a handler that never returns holds no stop, and what others did is noted", async () => {
-  const { noted, stop, cursor, consumer } = start({ handle: neverTheFirst }, [entry(1), entry(2)], { known: START });
+  const options = { known: START, handleMs: 60_000 };
+  const { noted, stop, cursor, consumer } = start({ handle: neverTheFirst }, [entry(1), entry(2)], options);
   await until("the other is through", () => consumer.status().done === 1);
   expect(await stop()).toBeLessThan(900);
   expect(noted.map((n) => n.entry)).toEqual(["2-0"]);
