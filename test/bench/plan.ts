@@ -1,4 +1,4 @@
-/** How much is measured: in full within five minutes, quickly within two. */
+/** How much is measured: in full within seven minutes, quickly within two and a half. */
 export interface Plan {
   accept: { clients: readonly number[]; rounds: number; seconds: number };
   latency: { perSecond: readonly number[]; rounds: number; seconds: number; warmUpSeconds: number };

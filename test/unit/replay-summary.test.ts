@@ -53,6 +53,17 @@ describe("a replay", () => {
     expect(text).not.toContain("in order");
   });
 
+  it("is not good if the bridge knows something otherwise than the file says, or cannot be asked", () => {
+    const differ = [{ about: "unit X1", wrong: ['status.value is "a", not "b"'] }];
+    const known = judge(result(["confirmed"]), undefined, { state: { equal: 3, differ } });
+    expect(known.good).toBe(false);
+    expect(known.text).toMatch(/state compared +4 units and incidents\n +equal +3\n +differ +1\n/);
+    expect(known.text).toMatch(/unit X1: status\.value is "a", not "b"/);
+    const silent = judge(result(["confirmed"]), undefined, { state: new Error("503") });
+    expect([silent.good, silent.text]).toEqual([false, expect.stringMatching(/not compared: 503/)]);
+    expect(judge(result(["confirmed"]), undefined, { state: { equal: 4, differ: [] } }).good).toBe(true);
+  });
+
   it("with bad rows tells each of them", () => {
     const bad = [{ line: 9, problems: ["unit_id is blank", "address is blank"] }];
     const { good, text } = judge(result(["confirmed"]), undefined, { rows: 2, bad });
