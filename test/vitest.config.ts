@@ -30,6 +30,7 @@ export default defineConfig({
             "commands",
             "redis-faults",
             "dead-letters",
+            "destination-api",
             "sealed",
             "tls",
             "cluster",

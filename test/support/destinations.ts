@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
 import { type Bridge, type BridgeOptions, startBridge } from "./bridge.ts";
-import { type Receiver, startReceiver } from "./receiver.ts";
+import { type Received, type Receiver, startReceiver } from "./receiver.ts";
+import { until } from "./until.ts";
 
 /** A routes file for one test. Its path; written again, it is for the next start of a worker. */
 export function writeRoutes(routes: { destinations: unknown[]; rules: unknown[] }): string {
@@ -55,3 +56,35 @@ export async function withDestinations<Id extends string>(
   const bridge = await startBridge({ ...options, worker: env });
   return { bridge, receivers: Object.fromEntries(pairs) as Record<Id, Receiver>, env };
 }
+
+/** The events of these tests, and not what the bridge itself has to say. */
+export const ALL = [{ to: "a", events: ["unit:*", "incident:*"] }];
+export const status = (unitId: string, n: number) => ({ unitId, status: `s${n}` });
+export const statusOf = (request: Received) => (request.data as { status: string }).status;
+export const of = (requests: Received[], unit: string) =>
+  requests.filter((r) => r.subject === `unit:${unit}`).map(statusOf);
+export const tell = (bridge: Bridge, unitId: string, ...ns: number[]) => {
+  for (const n of ns) bridge.cad.broadcast("unit:status:updated", status(unitId, n));
+};
+export const accepts = (receiver: Receiver, count: number, withinMs?: number) =>
+  until(`${count} were accepted`, () => receiver.accepted().length >= count && receiver.accepted(), withinMs);
+
+export interface Shown {
+  id: string;
+  url: string;
+  state: string;
+  reason: string | null;
+  waiting: number;
+  dead_letters: number;
+  last_error: string | null;
+  oldest_age_seconds: number | null;
+}
+export const shown = async (bridge: Bridge, id: string) =>
+  ((await bridge.get("/destinations")).body["destinations"] as Shown[]).find((d) => d.id === id);
+export const becomes = (bridge: Bridge, id: string, what: (d: Shown) => boolean) =>
+  until(`${id} shows it`, async () => {
+    const found = await shown(bridge, id);
+    return found && what(found) && found;
+  });
+export const problems = async (bridge: Bridge) =>
+  (await bridge.get("/health")).body as { status: string; problems: string[] };

@@ -128,3 +128,10 @@ test("one that asks to wait, but for no time at all, is not asked again without 
   expect(gate.state()).toMatchObject({ state: "paused" });
   expect(gate.state().until).toBeGreaterThanOrEqual(asked + 1000);
 });
+
+test("what was sent before a pause and fails during it makes it no longer", async () => {
+  const { gate } = fresh(undefined, 8);
+  const passes = await Promise.all(Array.from({ length: 8 }, () => gate.enter()));
+  for (const [i, pass] of passes.entries()) pass?.done(i % 2 ? unreachable : failed(`unit:${i}`));
+  expect(gate.state()).toMatchObject({ state: "paused", trips: 1 });
+});

@@ -1,0 +1,70 @@
+import { describe, expect, test } from "vitest";
+import { tokens } from "../support/bridge.ts";
+import { accepts, ALL, becomes, of, problems, statusOf, tell, withDestinations } from "../support/destinations.ts";
+
+test("410 disables it until it is enabled; what waited then goes out in order", async () => {
+  const { bridge, receivers } = await withDestinations(["a"], ALL);
+  receivers.a.answer(410);
+  tell(bridge, "A", 1, 2);
+  await becomes(bridge, "a", (d) => d.state === "disabled");
+  expect((await problems(bridge)).problems.join()).toMatch(/destination a is disabled: it answered 410/);
+  tell(bridge, "B", 1);
+  await becomes(bridge, "a", (d) => d.waiting === 3);
+  expect(receivers.a.received).toHaveLength(1);
+  receivers.a.answer(204);
+  expect((await bridge.post("/destinations/a/enable", {})).status).toBe(202);
+  const all = await accepts(receivers.a, 3);
+  expect(of(all, "A")).toEqual(["s1", "s2"]);
+  await becomes(bridge, "a", (d) => d.state === "ok" && d.waiting === 0);
+  expect((await bridge.post("/destinations/nobody/enable", {})).status).toBe(404);
+});
+
+describe("dead letters", () => {
+  test("what used up its attempts is listed with its reason, lets the next one go, and is sent again in order", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [0.01, 0.01] });
+    receivers.a.answer((r) => (statusOf(r) === "s1" ? 400 : 204));
+    tell(bridge, "A", 1, 2);
+    await accepts(receivers.a, 1);
+    expect(of(receivers.a.received, "A")).toEqual(["s1", "s1", "s1", "s2"]);
+    const list = async (query = "") => (await bridge.get(`/dead-letters?destination=a${query}`)).body["dead_letters"];
+    const [letter] = (await list("&unit=A&event=unit:status:updated")) as { command_id: string; reason: string }[];
+    expect(letter).toMatchObject({
+      status: "failed",
+      reason: "3 attempts failed; it answered 400",
+      command: "unit:status:updated",
+    });
+    expect((await bridge.get("/dead-letters")).body["dead_letters"]).toEqual([]);
+
+    receivers.a.answer(204);
+    const path = `/dead-letters/${letter?.command_id}/redrive`;
+    expect((await bridge.post(path, {})).status).toBe(404);
+    const again = await bridge.post(`${path}?destination=a`, {});
+    expect(again.status).toBe(202);
+    const all = await accepts(receivers.a, 2);
+    expect(of(all, "A")).toEqual(["s2", "s1"]);
+    const [first, last] = [receivers.a.received[0], all[1]];
+    expect(last).toMatchObject({ verified: true, id: first?.id });
+    expect(last?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
+    expect(await list()).toEqual([]);
+    expect((await bridge.get("/dead-letters?destination=nobody")).status).toBe(404);
+  });
+
+  test("many are sent again at once, and one can be discarded", async () => {
+    const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [0.01] });
+    receivers.a.answer(400);
+    tell(bridge, "A", 1, 2, 3);
+    await becomes(bridge, "a", (d) => d.dead_letters === 3);
+    const { body } = await bridge.get("/dead-letters?destination=a");
+    const [, , oldest] = body["dead_letters"] as { command_id: string }[];
+    const discarded = await fetch(`${bridge.url}/dead-letters/${oldest?.command_id}?destination=a`, {
+      method: "DELETE",
+      headers: { Authorization: `Bearer ${tokens.admin}` },
+    });
+    expect(discarded.status).toBe(204);
+    receivers.a.answer(204);
+    const redriven = await bridge.post("/dead-letters/redrive", { destination: "a" });
+    expect(redriven).toMatchObject({ status: 202, body: { count: 2 } });
+    const all = await accepts(receivers.a, 2, 20_000);
+    expect(of(all, "A")).toEqual(["s2", "s3"]);
+  });
+});
