@@ -44,13 +44,13 @@ export function parseRow([id, list]: Row): SealedEntry {
     id,
     kind: ENTRY_KINDS.find((k) => k === text("kind")) ?? "unknown",
     event: text("event"),
-    keys: JSON.parse(text("keys") || "[]") as OrderingKey[],
-    occurredAt: text("occurred") ? Number(text("occurred")) : undefined,
-    receivedAt: Number(text("received")),
+    keys: (listIn(text("keys")) ?? []) as OrderingKey[],
+    occurredAt: Number(text("occurred")) || undefined,
+    receivedAt: Number(text("received")) || Number(id.split("-", 1)[0]) * 1000,
     eventId: text("event_id") || undefined,
     own: text("own") || undefined,
     recovered: recovered === "" ? undefined : recovered === "1",
-    wrong: JSON.parse(text("wrong") || "[]") as string[],
+    wrong: listIn(text("wrong")) ?? [UNREADABLE],
     cad: text("cad"),
   };
   return { entry, ref: text("ref"), stored: text("payload") };
@@ -62,13 +62,27 @@ export async function openEntry(sealer: Sealer, { entry, ref, stored }: SealedEn
     const payload: unknown = JSON.parse(await sealer.open("journal", ref, stored));
     return { ...entry, kind: entry.wrong.length > 0 ? "malformed" : entry.kind, payload };
   } catch (error) {
+    if (error instanceof SyntaxError) return withoutPayload(entry, new Error(UNREADABLE));
     if (!(error instanceof SealError) || error.code !== "tampered") throw error;
     return withoutPayload(entry, error);
   }
 }
 
+/** What somebody else wrote into the stream stops nobody who reads it. */
+const UNREADABLE = "it stands in Redis in a form that the bridge does not write";
+
+/** A list of texts in JSON; undefined for anything else. */
+function listIn(json: string): string[] | undefined {
+  try {
+    const list: unknown = JSON.parse(json);
+    return Array.isArray(list) ? list.map(String) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** An entry whose payload cannot be opened, and why. */
-export const withoutPayload = (entry: SealedEntry["entry"], error: SealError): JournalEntry => ({
+export const withoutPayload = (entry: SealedEntry["entry"], error: Error): JournalEntry => ({
   ...entry,
   kind: "malformed",
   payload: null,

@@ -59,3 +59,26 @@ test("a payload that is made for a filter holds up its own unit for seconds, the
   const failed = bridge.logs.filter((line) => line.level === "error" && line.fields["handler"] === "to:a");
   expect(failed).toMatchObject([{ fields: { reason: "a filter took longer than 100 ms" } }]);
 });
+
+test("what somebody else writes into the stream in Redis stops no handler and no reader", async () => {
+  const { bridge, receivers, env } = await withDestinations(["a"], [{ to: "a", events: "*" }]);
+  const [redis, { journal }] = [testRedis(), journalKeys(bridge.prefix)];
+  const fields = { kind: "event", event: "unit:status:updated", keys: "[]", wrong: "[]", payload: "{}", received: "1" };
+  for (const bad of [
+    { keys: "{" },
+    { keys: "7" },
+    { wrong: "x" },
+    { payload: "{" },
+    { received: "x" },
+    { occurred: "x" },
+    { kind: "x" },
+  ])
+    await redis.xadd(journal, "*", ...Object.entries({ ...fields, ...bad }).flat());
+  await redis.xadd(journal, "*", "some", "thing");
+  await bridge.worker()?.stop();
+  await bridge.startWorker(env);
+  await bridge.healthy();
+  bridge.cad.broadcast("unit:status:updated", { unitId: "M12", status: "enroute" });
+  await until("what comes next came", () => receivers.a.received.some((r) => r.subject === "unit:M12"));
+  expect((await bridge.get("/events/history")).status).toBe(200);
+});

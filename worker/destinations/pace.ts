@@ -1,18 +1,20 @@
-import { RateLimiterMemory, RateLimiterQueue } from "rate-limiter-flexible";
+import { sleep } from "../../shared/sleep.ts";
 
-/** Resolves when one more request may go out, so many a second at most, or when the signal aborts. */
+/** Resolves when one more request may go out, or when the signal aborts. */
 export type Pace = (signal: AbortSignal) => Promise<void>;
 
-/** @param perSecond undefined: as many as there are */
+/**
+ * So many a second at most, evenly spread. By a clock that is never set, unlike the one that libraries for this go by: set back by
+ * an hour, it would let nothing out for an hour.
+ * @param perSecond undefined: as many as there are
+ */
 export function createPace(perSecond: number | undefined): Pace {
   if (perSecond === undefined) return async () => undefined;
-  const queue = new RateLimiterQueue(new RateLimiterMemory({ points: perSecond, duration: 1 }));
-  return async (signal) => {
-    const stopped = new AbortController();
-    const aborted = new Promise<void>((resolve) =>
-      signal.addEventListener("abort", () => resolve(), { once: true, signal: stopped.signal }),
-    );
-    await Promise.race([queue.removeTokens(1), aborted]);
-    stopped.abort();
+  let next = 0;
+  return (signal) => {
+    const now = performance.now();
+    const mine = Math.max(now, next);
+    next = mine + 1000 / perSecond;
+    return mine > now ? sleep(mine - now, signal) : Promise.resolve();
   };
 }
