@@ -56,7 +56,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
         body: await deps.sealer.seal("command", id, text),
         user: userId,
         role,
-        fingerprints: await deps.sealer.fingerprints(JSON.stringify([command.name, ttlSeconds ?? null, text])),
+        fingerprints: deps.sealer.fingerprints(JSON.stringify([command.name, ttlSeconds ?? null, text])),
         latestWins: command.latestWins ?? false,
         ttlSeconds,
         idempotencyKey: key,

@@ -33,7 +33,7 @@ export async function fill(rig: Rig, commands: number, keys: 1 | 2, fleet = FLEE
         body: text,
         user: "bench",
         role: "crew",
-        fingerprints: await sealer.fingerprints(text),
+        fingerprints: sealer.fingerprints(text),
         latestWins: false,
         ttlSeconds: undefined,
         idempotencyKey: `fill-${mine}`,
