@@ -5,7 +5,7 @@ import { Problem } from "../shared/problem.ts";
 import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import type { Sealer } from "../shared/seal.ts";
-import { administrative, noteReading, noteRefusal, serveAudit } from "./audit.ts";
+import { administrative, noteLooking, noteReading, noteRefusal, serveAudit } from "./audit.ts";
 import { acceptCommand, parseBody } from "./accept.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, type CallerEnv, requireAccess, requireRole } from "./auth.ts";
@@ -110,8 +110,9 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   serveDeadLetters(app, { ...deps, basePath: BASE_PATH, noteAction, noted });
   serveDestinations(app, { ...deps, noteAction });
   serveAudit(app, deps, noted);
-  serveEvents(app, deps);
-  const state = serveState(app, deps);
+  const looking = noteLooking({ backend, basePath: BASE_PATH });
+  serveEvents(app, { ...deps, noted: looking });
+  const state = serveState(app, { ...deps, noted: looking });
   state.lists();
 
   const documents = { openapi: once(() => openApi(BASE_PATH)), asyncapi: once(() => asyncApi(BASE_PATH)) };

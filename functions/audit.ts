@@ -16,9 +16,13 @@ import { mayTouch } from "./scope.ts";
 
 /** Of a unit's positions, and of other values of which only the newest matters, one in so long is written, ms. */
 const LATEST_MS = 3_600_000;
+/** Of a user's readings of the same, one in so long is written: dashboards ask all the time, ms. */
+const READ_MS = 3_600_000;
 /** Of refusals that are alike, one in so long is written, ms. */
 const REFUSED_MS = 10_000;
 const MAX_ID = 64;
+/** As long as the ids of units and incidents may be. */
+const MAX_ABOUT = 200;
 /** A refusal is answered after so long at the latest, whether it could be noted or not, ms. */
 const NOTE_MS = 500;
 
@@ -83,16 +87,28 @@ export function administrative(deps: { backend: Backend; basePath: string; log: 
   };
 }
 
-/** Reading what others did is an action too; how it went is in the answer alone. */
-export function noteReading({
-  backend,
-  basePath,
-}: {
+interface ReadingDeps {
   backend: Backend;
   basePath: string;
-}): MiddlewareHandler<CallerEnv> {
+}
+
+/** Reading what others did is an action too; how it went is in the answer alone. */
+export function noteReading({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
   return async (c, next) => {
     await backend.note(noteOf(c, basePath), "done", idOf(c));
+    await next();
+  };
+}
+
+/** Reading what is known of units, incidents and patients: once in a while for each user and each that is asked for. */
+export function noteLooking({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
+  return async (c, next) => {
+    const kind = /^\/(unit|incident)s\//.exec(c.req.path.slice(basePath.length))?.[1];
+    const about = kind === undefined ? [] : [`${kind}:${(c.req.param("id") ?? "").slice(0, MAX_ABOUT)}` as OrderingKey];
+    const note = noteOf(c, basePath, about);
+    const id = idOf(c);
+    const once = { key: JSON.stringify([note.user, note.action, id]), ms: READ_MS };
+    await backend.note({ ...note, once }, "done", kind === undefined ? id : "");
     await next();
   };
 }

@@ -1,4 +1,4 @@
-import type { Hono } from "hono";
+import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import { instant } from "../shared/fields.ts";
 import { ENTRY_KINDS } from "../shared/journal/entry.ts";
@@ -59,15 +59,16 @@ const toMicros = (text: string | undefined) => (text === undefined ? undefined :
 
 export interface EventDeps extends StreamDeps {
   backend: Pick<Backend, "readEvents" | "listEvents" | "readEvent">;
+  /** Notes who reads. */
+  noted: MiddlewareHandler<CallerEnv>;
 }
 
 /** The CAD's events, as they come and as they came. All of it takes the role dispatcher. */
 export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
-  const { backend } = deps;
-  const { authenticate } = deps;
+  const { backend, authenticate, noted } = deps;
   const stream = createEventStreams(deps);
 
-  app.get("/events", requireAccess(authenticate, "GET /events"), parseQuery(streamQuery), async (c) => {
+  app.get("/events", requireAccess(authenticate, "GET /events"), parseQuery(streamQuery), noted, async (c) => {
     const { last_event_id: fromQuery, ...given } = c.req.valid("query");
     const after = lastEventId(c.req.header("Last-Event-ID")) ?? fromQuery;
     if (c.req.method === "HEAD") return c.body(null, 200, { "Content-Type": "text/event-stream" });
@@ -80,6 +81,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
     "/events/history",
     requireAccess(authenticate, "GET /events/history"),
     parseQuery(historyQuery),
+    noted,
     async (c) => {
       const { kind, own, since, until, order, limit, cursor, ...given } = c.req.valid("query");
       const filter = { ...toFilter(given), kinds: kind, own };
@@ -91,7 +93,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
     },
   );
 
-  app.get("/events/:id", requireAccess(authenticate, "GET /events/{id}"), async (c) => {
+  app.get("/events/:id", requireAccess(authenticate, "GET /events/{id}"), noted, async (c) => {
     const id = c.req.param("id");
     const found = isEntryId(id) ? await backend.readEvent(id) : undefined;
     if (!found || !mayTouch(c.var.caller, found.entry.keys))

@@ -1,4 +1,4 @@
-import type { Context, Hono } from "hono";
+import type { Context, Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import { type OrderingKey, unitKey } from "../shared/ordering-key.ts";
 import { Problem } from "../shared/problem.ts";
@@ -28,6 +28,8 @@ export interface StateDeps {
   backend: Pick<Backend, "readState" | "listState">;
   authenticate: Authenticate;
   now: () => Date;
+  /** Notes who reads. */
+  noted: MiddlewareHandler<CallerEnv>;
 }
 
 /** How units and incidents are told, and by whom they may be seen. */
@@ -45,7 +47,7 @@ function maySee(caller: Caller, kind: StateKind, record: StateRecord): boolean {
 }
 
 /** What is known of units and incidents. */
-export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now }: StateDeps) {
+export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, noted }: StateDeps) {
   const access = (endpoint: Extract<GatedEndpoint, `GET /${"units" | "incidents"}${string}`>) =>
     requireAccess(authenticate, endpoint);
   const micros = (): Micros => now().getTime() * 1000;
@@ -69,15 +71,17 @@ export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now }:
 
   return {
     lists(): void {
-      app.get("/units", access("GET /units"), parseQuery(stateQuery), (c) => many(c, "unit", c.req.valid("query")));
-      app.get("/incidents", access("GET /incidents"), parseQuery(stateQuery), (c) =>
+      app.get("/units", access("GET /units"), parseQuery(stateQuery), noted, (c) =>
+        many(c, "unit", c.req.valid("query")),
+      );
+      app.get("/incidents", access("GET /incidents"), parseQuery(stateQuery), noted, (c) =>
         many(c, "incident", c.req.valid("query")),
       );
     },
     /** Their paths also fit those of commands, such as /units/location: so they are served after whatever has such a path. */
     single(): void {
-      app.get("/units/:id", access("GET /units/{id}"), (c) => one(c, "unit", c.req.param("id")));
-      app.get("/incidents/:id", access("GET /incidents/{id}"), (c) => one(c, "incident", c.req.param("id")));
+      app.get("/units/:id", access("GET /units/{id}"), noted, (c) => one(c, "unit", c.req.param("id")));
+      app.get("/incidents/:id", access("GET /incidents/{id}"), noted, (c) => one(c, "incident", c.req.param("id")));
     },
   };
 }

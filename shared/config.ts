@@ -120,13 +120,17 @@ export function describeConfig(schema: EnvSchema, files = true): Variable[] {
     const unset = type.safeParse(undefined);
     const byDefault = unset.data === undefined ? "" : `${unset.data as string | number}`;
     const notes = [
-      type.description ?? "",
+      descriptionOf(type),
       others.length > 0 ? `Either this or \`${others.join("`, `")}\` is required.` : "",
       secret && files ? `Or \`${name}_FILE\`, the name of a file that holds it.` : "",
     ];
     return { name, fallback: unset.success ? byDefault : "required", description: notes.filter(Boolean).join(" ") };
   });
 }
+
+/** A description stays behind on the inner schema where it was made optional afterwards. */
+const descriptionOf = (type: z.ZodType): string =>
+  type.description ?? (type instanceof z.ZodOptional ? descriptionOf(type.unwrap() as z.ZodType) : "");
 
 /** What `--help` prints. */
 export function helpText(what: string, schema: EnvSchema, files = true): string {

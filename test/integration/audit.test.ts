@@ -26,6 +26,22 @@ async function trail(bridge: Bridge, query = ""): Promise<Entry[]> {
 const functionsOnly = (functions?: Record<string, string>) =>
   startBridge({ worker: false, ...(functions && { functions }) });
 
+test("who read of units, incidents and events is there once in a while, with what was read", async () => {
+  const bridge = await functionsOnly();
+  for (let i = 0; i < 3; i += 1) {
+    for (const path of ["/units", "/units/M1", "/incidents/I1", "/events/history", "/events/1-1"])
+      await bridge.get(path, bearer(tokens.dispatcher));
+  }
+  const seen = (await trail(bridge)).map(({ action, about, outcome }) => ({ action, about, outcome }));
+  expect(seen).toEqual([
+    { action: "GET /units", about: [], outcome: "done" },
+    { action: "GET /units/{id}", about: ["unit:M1"], outcome: "done" },
+    { action: "GET /incidents/{id}", about: ["incident:I1"], outcome: "done" },
+    { action: "GET /events/history", about: [], outcome: "done" },
+    { action: "GET /events/{id}", about: [], outcome: "done" },
+  ]);
+});
+
 describe("who did what", () => {
   test("every command that was accepted is there once, with who, what, unit or incident, request and address", async () => {
     const bridge = await functionsOnly();
