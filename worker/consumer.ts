@@ -14,7 +14,7 @@ const WINDOW = 256;
 /** How often what was done is noted, ms: after a crash, that much is done again. */
 const NOTE_MS = 100;
 /** How many written entries wait in memory for a slow handler; beyond, it reads them from the journal again. */
-const MAX_AHEAD = 2000;
+const MAX_AHEAD = 500;
 const PAGE = 500;
 /** How long what a handler has begun may take when it is to stop, ms. */
 const STOP_MS = 500;
@@ -206,10 +206,10 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   /** One page of the journal; what is written while it is read waits, and if the page was the last, it keeps up from then on. */
   async function catchUp(): Promise<void> {
     ahead = [];
-    const page = await journal.after(position, PAGE);
-    if (page.length === PAGE) ahead = undefined;
+    const { entries, more } = await journal.page(position, PAGE);
+    if (more) ahead = undefined;
     await noticeSkipped();
-    await take(page);
+    await take(entries);
   }
 
   /** Whether something after the position was gone before it was read. Where the last that was done is gone too, it may be that alone. */

@@ -5,7 +5,7 @@ import type { Micros } from "../time.ts";
 import type { JournalEntry } from "./entry.ts";
 import { type EntryFilter, entryMatches } from "./filter.ts";
 import type { JournalKeys } from "./keys.ts";
-import { openEntry, parseRow, type Row, type SealedEntry, withoutPayload } from "./read.ts";
+import { LIST, openEntry, PAGE_BYTES, parseRow, READ, type Row, type SealedEntry, withoutPayload } from "./read.ts";
 
 /** What follows an entry. */
 export type Followed =
@@ -42,28 +42,9 @@ export interface JournalPages {
   get(id: string): Promise<JournalEntry | undefined>;
 }
 
-/** A page ends once it has so many bytes, as they are stored: the largest payload has some 4 MB. */
-const PAGE_BYTES = 2_000_000;
 const CHUNK = 200;
 /** How many entries one request looks at, at most. */
 const LOOK_AT = 5000;
-
-/** Reads rows until there are enough of them, or enough bytes; a few at a time, since only then it shows how large they are. */
-const READ = `
-local journal = KEYS[1] .. ':journal'
-local function read(command, from, to, limit, most)
-  local rows, bytes = {}, 0
-  while #rows < limit and bytes < most do
-    local chunk = redis.call(command, journal, from, to, 'COUNT', math.min(4, limit - #rows))
-    if #chunk == 0 then return rows, 0 end
-    for _, row in ipairs(chunk) do
-      rows[#rows + 1] = row
-      for _, text in ipairs(row[2]) do bytes = bytes + #text end
-    end
-    from = '(' .. chunk[#chunk][1]
-  end
-  return rows, 1
-end`;
 
 /**
  * ARGV: id ('' for the end), limit, bytes. Answers {'page', position, more, rows} or {'gone', oldest}. What follows an id is
@@ -88,12 +69,6 @@ if not known then
 end
 local rows, more = read('XRANGE', '(' .. id, '+', tonumber(ARGV[2]), tonumber(ARGV[3]))
 return {'page', #rows > 0 and rows[#rows][1] or id, more, rows}`;
-
-/** ARGV: XRANGE or XREVRANGE, from, to, limit, bytes. Answers {more, rows}. */
-const LIST = `#!lua flags=no-writes
-${READ}
-local rows, more = read(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
-return {more, rows}`;
 
 const milliseconds = (micros: Micros): string => String(Math.max(0, Math.floor(micros / 1000)));
 // The scripts answer rows as XRANGE does.

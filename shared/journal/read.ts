@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import type { OrderingKey } from "../ordering-key.ts";
+import { script, type ScriptReply } from "../redis.ts";
 import { SealError, type Sealer } from "../seal.ts";
 import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
@@ -20,6 +21,8 @@ export interface JournalBounds {
 export interface JournalReader {
   /** What follows an id, the oldest first. */
   after(id: string, limit: number): Promise<JournalEntry[]>;
+  /** The same in pages that are bounded in size too; `more`: there may be more already. */
+  page(id: string, limit: number): Promise<{ entries: JournalEntry[]; more: boolean }>;
   /** What precedes an id (or the end, if there is none), the newest first. */
   before(id: string | undefined, limit: number): Promise<JournalEntry[]>;
   get(id: string): Promise<JournalEntry | undefined>;
@@ -89,12 +92,43 @@ export const withoutPayload = (entry: SealedEntry["entry"], error: Error): Journ
   wrong: [...entry.wrong, error.message],
 });
 
+/** A page ends once it has so many bytes, as they are stored: the largest payload has some 4 MB. */
+export const PAGE_BYTES = 2_000_000;
+
+/** Reads rows until there are enough of them, or enough bytes; a few at a time, since only then it shows how large they are. */
+export const READ = `
+local journal = KEYS[1] .. ':journal'
+local function read(command, from, to, limit, most)
+  local rows, bytes = {}, 0
+  while #rows < limit and bytes < most do
+    local chunk = redis.call(command, journal, from, to, 'COUNT', math.min(4, limit - #rows))
+    if #chunk == 0 then return rows, 0 end
+    for _, row in ipairs(chunk) do
+      rows[#rows + 1] = row
+      for _, text in ipairs(row[2]) do bytes = bytes + #text end
+    end
+    from = '(' .. chunk[#chunk][1]
+  end
+  return rows, 1
+end`;
+
+/** ARGV: XRANGE or XREVRANGE, from, to, limit, bytes. Answers {more, rows}. */
+export const LIST = `#!lua flags=no-writes
+${READ}
+local rows, more = read(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
+return {more, rows}`;
+
 export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Sealer): JournalReader {
   const parse = (row: Row) => openEntry(sealer, parseRow(row));
   const parseAll = (rows: Row[]) => Promise.all(rows.map(parse));
+  const list = script(redis, "journalPage", LIST, [keys.cad]);
 
   return {
     after: async (id, limit) => parseAll(await redis.xrange(keys.journal, `(${id}`, "+", "COUNT", limit)),
+    async page(id, limit) {
+      const [more, rows] = (await list("XRANGE", `(${id}`, "+", limit, PAGE_BYTES)) as [number, ScriptReply];
+      return { entries: await parseAll(rows as Row[]), more: more === 1 };
+    },
     before: async (id, limit) =>
       parseAll(await redis.xrevrange(keys.journal, id === undefined ? "+" : `(${id}`, "-", "COUNT", limit)),
     async get(id) {

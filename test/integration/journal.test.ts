@@ -4,6 +4,7 @@ import { commands } from "../../shared/commands/table.ts";
 import { events } from "../../shared/events/table.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import type { JournalKeys } from "../../shared/journal/keys.ts";
+import { openJournalReader, START } from "../../shared/journal/read.ts";
 import { openConsumerRecord } from "../../shared/journal/record.ts";
 import { openJournalWriter } from "../../shared/journal/write.ts";
 import { createSealer } from "../../shared/seal.ts";
@@ -205,3 +206,22 @@ test.each(echoes)(
     expect((await has(echo, 2)).map((e) => e.own)).toEqual([undefined, id]);
   },
 );
+
+test("large entries are read in pages of some MB, so that a handler that is behind leaves room for everything else", async () => {
+  const bridge = await startBridge();
+  const { redis, keys } = viewJournal(bridge.prefix);
+  const reader = openJournalReader(redis, keys, createSealer([]));
+  const blank = { kind: "unknown", event: "x", ref: "r", keys: '["other"]', wrong: "[]" };
+  const payload = JSON.stringify("x".repeat(400_000));
+  for (let i = 0; i < 30; i += 1) await redis.xadd(keys.journal, "*", ...Object.entries({ ...blank, payload }).flat());
+  const sizes: number[] = [];
+  for (let [at, more] = [START, true]; more;) {
+    const page = await reader.page(at, 100);
+    sizes.push(page.entries.length);
+    ({ more } = page);
+    at = page.entries.at(-1)?.id ?? at;
+  }
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(8);
+  expect(sizes.reduce((sum, n) => sum + n)).toBe(30);
+  expect(await reader.page(START, 3)).toMatchObject({ entries: [{}, {}, {}], more: true });
+});

@@ -44,6 +44,7 @@ function start(
   let cursor = known;
   const journal: JournalReader = {
     after: async (id, limit) => kept.filter((e) => compareIds(e.id, id) > 0).slice(0, limit),
+    page: async (id, limit) => ({ entries: await journal.after(id, limit), more: false }),
     before: async () => [],
     get: async (id) => kept.find((e) => e.id === id),
     bounds: async () => ({ oldest: kept[0]?.id, newest: entries.at(-1)?.id ?? START, trimmed: gone > 0 }),
