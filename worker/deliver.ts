@@ -2,7 +2,7 @@ import { backoffMs } from "../shared/backoff.ts";
 import type { Context, Emit } from "../shared/commands/command.ts";
 import { commandNamed } from "../shared/commands/table.ts";
 import type { Log } from "../shared/log.ts";
-import type { Room } from "../shared/ordering-key.ts";
+import type { OrderingKey, Room } from "../shared/ordering-key.ts";
 import { type Begun, NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../shared/outbox/owned.ts";
 import { toIso } from "../shared/time.ts";
 import type { Delivery, Outcome } from "./cad/confirm.ts";
@@ -30,6 +30,8 @@ export interface DeliverOptions {
   quarantine: Quarantine;
   payloads: Payloads;
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
+  /** The CAD received it, and tells nobody of it. Resolves once that is noted. */
+  untold(delivery: Delivery, keys: readonly OrderingKey[]): Promise<void>;
   /** True as long as this worker surely owns the CAD. */
   mayEmit(): boolean;
   /** Aborted when this worker stops or loses the CAD. */
@@ -88,7 +90,8 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     const next = decide(outcome, { refusals, poison }, options.random);
     const broke = poison === undefined ? (place.alone && !pass.probe ? "suspect" : "disconnected") : "poison";
     const heard = outcome.result === "disconnected" ? broke : HEARD[outcome.result];
-    return { heard, next, message: begun };
+    const untold = outcome.result === "received" ? { untold: prepared.delivery } : {};
+    return { heard, next, message: begun, ...untold };
   }
 
   /** One try, in its place and through the gate; undefined if the worker stops. */
@@ -110,7 +113,9 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     for (;;) {
       const tried = await tryOnce(id);
       if (!tried) return { runnable: [] };
-      const { next, message } = tried;
+      const { next, message, untold } = tried;
+      // Before it is settled: after a crash in between it is sent and told of again, and noted once.
+      if (untold && message) await options.untold(untold, message.keys);
       if (next.follow === "settle") return settle({ id, ...next.as }, message);
       if (next.follow === "retry") return { retryInMs: next.inMs };
       if (next.follow === "done") return { runnable: next.runnable };
@@ -123,6 +128,8 @@ interface Tried {
   heard: Heard;
   next: Next | { follow: "done"; runnable: string[] };
   message?: ToSend;
+  /** What the CAD received without a word. */
+  untold?: Delivery;
 }
 
 /** A fence proves that the CAD's process lives, not that it handles anything. */

@@ -1,3 +1,4 @@
+import { commands } from "../shared/commands/table.ts";
 import { type CadEvent, marksOf } from "../shared/events/event.ts";
 import type { WorkerHealth } from "../shared/health.ts";
 import type { JournalEntry, NewEntry } from "../shared/journal/entry.ts";
@@ -36,6 +37,8 @@ export interface Taken {
 }
 
 export interface Said {
+  /** The command that it is about: the CAD has it, and tells nobody. */
+  own?: string;
   /** false: something was missed, and could not be recovered. */
   recovered?: false;
   /** What was said under this id within a day is not written again. */
@@ -168,9 +171,11 @@ export function createInbound(options: InboundOptions): Inbound {
       if (!over) lose();
       return false;
     },
-    async say(event, keys, payload, { recovered: isRecovered, once: eventId } = {}) {
+    async say(event, keys, payload, { recovered: isRecovered, once: eventId, own } = {}) {
       if (over || !hasRoom(false)) return false;
-      return await add({ ...NOTHING, kind: "bridge", event, keys, payload, recovered: isRecovered, eventId }, 0, false);
+      const about = { event, keys, payload, own, fact: factOf(event, own) };
+      const said = { ...NOTHING, ...about, kind: "bridge" as const, recovered: isRecovered, eventId };
+      return await add(said, toJson(payload)?.length ?? 0, false);
     },
     hold: () => void (held ??= []),
     release() {
@@ -205,6 +210,11 @@ export function createInbound(options: InboundOptions): Inbound {
 }
 
 const NOTHING = { occurredAt: undefined, eventId: undefined, own: undefined, recovered: undefined, wrong: [] };
+
+/** See worker/untold.ts: a CAD that is slow may tell of a command after all that it seemed to tell nobody of. */
+const factOf = (event: string, own: string | undefined): string | undefined =>
+  own !== undefined && MAY_BE_UNTOLD.has(event) ? `own:${own}` : undefined;
+const MAY_BE_UNTOLD: ReadonlySet<string> = new Set(commands.flatMap(({ echo, emits }) => (echo ? [] : [...emits])));
 
 /** Makes an entry of whatever the CAD sent, and counts it. */
 function createReader(events: readonly CadEvent[], now: () => Micros, log: Log) {
@@ -257,7 +267,7 @@ function createReader(events: readonly CadEvent[], now: () => Micros, log: Log) 
       { event: name, about: keys, own_command: own },
       "event",
     );
-    return { ...entry, kind: "event", keys, eventId, occurredAt: at };
+    return { ...entry, kind: "event", keys, eventId, occurredAt: at, fact: factOf(name, sentBy) };
   }
 
   return { read, counts: () => Object.fromEntries(counts) };

@@ -26,6 +26,7 @@ import { createReporter } from "./report.ts";
 import { startDestinations } from "./destinations/destinations.ts";
 import type { Destination } from "./destinations/routes.ts";
 import { openDestinationBook } from "../shared/destinations.ts";
+import { createUntold } from "./untold.ts";
 
 /** A hanging CAD is noticed within the sum of these two, ms. */
 const FENCE_IDLE_MS = 3000;
@@ -133,6 +134,7 @@ export function startOwner(options: OwnerOptions): Owner {
     quarantine: createQuarantine(),
     payloads,
     send: connection.send,
+    untold: createUntold(cadEvents.inbound, signal),
     mayEmit: lease.held,
     signal,
     random,

@@ -5,7 +5,8 @@ import type { Micros } from "../time.ts";
  * - `event`: an event of the table, as its schema parsed it
  * - `malformed`: an event of the table whose payload does not parse; `wrong` says where
  * - `unknown`: an event that is in no table
- * - `bridge`: what the bridge itself has to say, such as a gap
+ * - `bridge`: what the bridge itself has to say, such as a gap; or an event of the table that it delivered to a CAD that has
+ *   it, and tells nobody of it
  */
 export const ENTRY_KINDS = ["event", "malformed", "unknown", "bridge"] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
@@ -37,6 +38,8 @@ export interface NewEntry {
   own: string | undefined;
   /** true: it was missed at first, and came by recovery. false: something was missed and could not be recovered. */
   recovered: boolean | undefined;
+  /** What it tells, if the CAD and the bridge may both tell of it: whoever is first is written, the other is not. */
+  fact?: string | undefined;
   /** What does not parse, never a value. */
   wrong: readonly string[];
 }

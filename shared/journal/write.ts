@@ -15,7 +15,7 @@ export const SEEN_MS = 24 * 3_600_000;
 /**
  * KEYS[1] the base name, ARGV: owner token, batch (1, 2, 3...), seen_ms, kept_ms, most entries, cad, then for each entry: event
  * id, kind, event, ref, keys, payload, occurred ('' or us), age (us), own (the id of what may be a command), recovered ('', '1',
- * '0'), wrong. Answers {'not-owner'} or {'written', received, id, own, received, id, own...}; the id of one that was seen before
+ * '0'), wrong, fact ('' or what it tells, whoever tells it: told once). Answers {'not-owner'} or {'written', received, id, own, received, id, own...}; the id of one that was seen before
  * is '', and own is '' unless it is a command of this bridge. A batch that is asked for again, since its answer was lost, is
  * written once; also one that Redis gets to see only after the next one.
  */
@@ -30,13 +30,16 @@ local now = clock[1] * 1000000 + clock[2]
 local floor = tonumber(redis.call('HGET', base .. ':written', 'received') or '0')
 local answer = {'written'}
 local last
-for i = 7, #ARGV, 11 do
+local function first(name)
+  return name == '' or redis.call('SET', base .. ':seen:' .. name, 1, 'NX', 'PX', ARGV[3])
+end
+for i = 7, #ARGV, 12 do
   local event_id, age = ARGV[i], tonumber(ARGV[i + 7])
   floor = math.max(floor, now - age)
   local received = string.format('%.0f', floor)
   local id, own = '', ARGV[i + 8]
   if own ~= '' and redis.call('EXISTS', base .. ':record:' .. own) == 0 then own = '' end
-  if event_id == '' or redis.call('SET', base .. ':seen:' .. event_id, 1, 'NX', 'PX', ARGV[3]) then
+  if first(event_id) and first(ARGV[i + 11]) then
     id = redis.call('XADD', base .. ':journal', '*', 'kind', ARGV[i + 1], 'event', ARGV[i + 2], 'ref', ARGV[i + 3],
       'keys', ARGV[i + 4], 'payload', ARGV[i + 5], 'occurred', ARGV[i + 6], 'received', received, 'own', own,
       'recovered', ARGV[i + 9], 'wrong', ARGV[i + 10], 'event_id', event_id, 'cad', ARGV[6])
@@ -110,7 +113,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     return [
       ...[entry.eventId ?? "", entry.kind, entry.event, ref, JSON.stringify(entry.keys), payload],
       ...[String(entry.occurredAt ?? ""), String(Math.round(entry.ageMs * 1000)), entry.own ?? "", recovered],
-      JSON.stringify(entry.wrong),
+      ...[JSON.stringify(entry.wrong), entry.fact ?? ""],
     ];
   }
 

@@ -45,6 +45,8 @@ const add = History.prototype.add;
 History.prototype.add = function (event, payload, room, at, keep) {
   const marked = add.call(this, event, payload, room, at, keep);
   const { eventId } = (marked ?? {}) as { eventId?: unknown };
-  if (room === undefined && typeof eventId === "string") write({ what: "broadcast", eventId });
+  // A transport may be told of by the bridge before the CAD does, and then stands in the journal without the CAD's id.
+  if (room === undefined && event !== "transport:completed" && typeof eventId === "string")
+    write({ what: "broadcast", eventId });
   return marked;
 };

@@ -13,6 +13,8 @@ export interface WayBackOptions {
   token: string;
   simulatorUrl: string;
   servicesUrl: string;
+  /** The CAD has no handler for the step: that its process has it is all. */
+  unhandled: boolean;
   signal: AbortSignal;
 }
 
@@ -50,7 +52,7 @@ async function look(step: Step, incident: string, commandId: string, options: Wa
       servicesThatHeard(commandId, step, options),
     ]);
     const wrong = [
-      ...(handled === "applied" ? [] : [`the CAD's ledger says: ${handled}`]),
+      ...(handled === (options.unhandled ? "unhandled" : "applied") ? [] : [`the CAD's ledger says: ${handled}`]),
       ...(entry === undefined ? [`no ${step.event} of it is in the journal`] : []),
       ...wrongKnown,
       ...(isDeepStrictEqual(heardBy, [...step.tells])

@@ -125,34 +125,40 @@ describe("what is sent", () => {
     );
   });
 
-  test("billing and ePCR get what they need by their URLs and secrets alone; the bridge's own report is billed", async () => {
-    const [billing, epcr] = await Promise.all([freshReceiver(), freshReceiver()]);
-    const env = {
-      BILLING_API_URL: billing.url,
-      BILLING_WEBHOOK_SECRET: billing.secret,
-      EPCR_API_URL: epcr.url,
-      EPCR_WEBHOOK_SECRET: epcr.secret,
-      ALLOW_PRIVATE_DESTINATIONS: "true",
-    };
-    const { bridge } = await withDestinations([], [], {}, { cad: { character: "modern" }, worker: env });
-    await bridge.deliver("/transport/completed", { incident_id: "I1", epcr_id: "E1", transport_type: "ALS" });
-    bridge.cad.broadcast("transport:completed", { incidentId: "I1", epcrId: "E1" });
-    bridge.cad.broadcast("incident:new", { incidentId: "I2", type: "Chest Pain" });
-    tell(bridge, "M12", 1);
-    bridge.cad.broadcast("incident:timestamp:updated", { incidentId: "I1", field: "time_enroute", timestamp: "x" });
-    await accepts(epcr, 4);
-    expect(epcr.accepted().map((r) => r.type)).toEqual(
-      expect.arrayContaining(["transport:completed", "incident:new", "incident:timestamp:updated"]),
-    );
-    expect(epcr.accepted().map((r) => r.type)).not.toContain("unit:status:updated");
-    const [only, ...more] = billing.received;
-    expect(more).toEqual([]);
-    expect(only).toMatchObject({
-      verified: true,
-      type: "transport:completed",
-      data: { incidentId: "I1", epcrId: "E1" },
-    });
-  });
+  test.each([
+    ["modern", "which broadcasts it"],
+    ["legacy", "which tells nobody of it"],
+  ] as const)(
+    "billing and ePCR get what they need by their URLs and secrets alone; the bridge's own report is billed, to a %s CAD, %s",
+    async (character, _how) => {
+      const [billing, epcr] = await Promise.all([freshReceiver(), freshReceiver()]);
+      const env = {
+        BILLING_API_URL: billing.url,
+        BILLING_WEBHOOK_SECRET: billing.secret,
+        EPCR_API_URL: epcr.url,
+        EPCR_WEBHOOK_SECRET: epcr.secret,
+        ALLOW_PRIVATE_DESTINATIONS: "true",
+      };
+      const { bridge } = await withDestinations([], [], {}, { cad: { character }, worker: env });
+      await bridge.deliver("/transport/completed", { incident_id: "I1", epcr_id: "E1", transport_type: "ALS" });
+      bridge.cad.broadcast("transport:completed", { incidentId: "I1", epcrId: "E1" });
+      bridge.cad.broadcast("incident:new", { incidentId: "I2", type: "Chest Pain" });
+      tell(bridge, "M12", 1);
+      bridge.cad.broadcast("incident:timestamp:updated", { incidentId: "I1", field: "time_enroute", timestamp: "x" });
+      await accepts(epcr, 4);
+      expect(epcr.accepted().map((r) => r.type)).toEqual(
+        expect.arrayContaining(["transport:completed", "incident:new", "incident:timestamp:updated"]),
+      );
+      expect(epcr.accepted().map((r) => r.type)).not.toContain("unit:status:updated");
+      const [only, ...more] = billing.received;
+      expect(more).toEqual([]);
+      expect(only).toMatchObject({
+        verified: true,
+        type: "transport:completed",
+        data: { incidentId: "I1", epcrId: "E1" },
+      });
+    },
+  );
 });
 
 describe("order", () => {

@@ -5,6 +5,7 @@ import { events } from "../../shared/events/table.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import type { JournalKeys } from "../../shared/journal/keys.ts";
 import { openJournalReader, START } from "../../shared/journal/read.ts";
+import { outboxKeys } from "../../shared/outbox/keys.ts";
 import { openConsumerRecord } from "../../shared/journal/record.ts";
 import { openJournalWriter } from "../../shared/journal/write.ts";
 import { createSealer } from "../../shared/seal.ts";
@@ -112,6 +113,60 @@ test("an entry was received no earlier than the one before it, however long that
   expect(next?.receivedAt).toBeGreaterThanOrEqual(late?.receivedAt ?? Infinity);
 });
 
+describe("a command of which the CAD tells nobody", () => {
+  const TRANSPORT = { incident_id: "I1", epcr_id: "E1", transport_type: "ALS" };
+
+  test("is told by the bridge itself, once the CAD's process has it: in the journal, with the command's id", async () => {
+    const bridge = await startBridge({ cad: { character: "legacy" } });
+    const { has, handled, redis, keys } = journalOf(bridge);
+    const receipt = await bridge.deliver("/transport/completed", TRANSPORT);
+    expect(receipt.status).toBe("received");
+    const [entry, ...more] = await has("transport:completed");
+    expect(more).toEqual([]);
+    expect(entry).toMatchObject({ kind: "bridge", own: receipt.command_id, keys: ["incident:I1"] });
+    expect(entry?.payload).toMatchObject({
+      incidentId: "I1",
+      epcrId: "E1",
+      context: { commandId: receipt.command_id },
+    });
+    if (entry) await handled(entry, "state");
+    expect(JSON.parse((await redis.hget(keys.state("incident:I1"), "completion")) ?? "")).toMatchObject({
+      epcrId: "E1",
+    });
+  });
+
+  test("is in the journal once, as the CAD's own event, where the CAD does tell of it", async () => {
+    const bridge = await startBridge({ cad: { character: "modern" } });
+    const { has } = journalOf(bridge);
+    const { command_id: id } = await bridge.deliver("/transport/completed", TRANSPORT);
+    await bridge.deliver("/incidents/status", { incident_id: "I1", status: "COMPLETED", user_id: "u" });
+    await has("incident:status:updated");
+    expect(await has("transport:completed")).toMatchObject([{ kind: "event", own: id }]);
+  });
+
+  test("is told of once, although the worker stopped between the telling and the end, and it was sent again", async () => {
+    const bridge = await startBridge({ cad: { character: "legacy" } });
+    const { has, redis } = journalOf(bridge);
+    const { command_id: id } = await bridge.deliver("/transport/completed", TRANSPORT);
+    await bridge.worker()?.stop();
+    // As a crash right before the end would have left it.
+    const { base, record, runnable, open } = outboxKeys(bridge.prefix);
+    await redis.hset(record(id), "state", "sent");
+    await redis.hdel(record(id), "settled_at");
+    await redis.rpush(`${base}:line:incident:I1`, id);
+    await redis.zadd(runnable, 1, id);
+    await redis.zadd(open, 1, id);
+    await bridge.startWorker();
+    expect((await bridge.settled(id)).status).toBe("received");
+    await bridge.deliver("/transport/completed", { ...TRANSPORT, epcr_id: "E2" });
+    expect((await has("transport:completed", 2)).map((e) => (e.payload as { epcrId: string }).epcrId)).toEqual([
+      "E1",
+      "E2",
+    ]);
+    expect(bridge.cad.ledger.entries().filter((e) => e.event === "transport:completed").length).toBe(3);
+  });
+});
+
 describe("the handlers", () => {
   test("each note what they made of an entry, and how long it took", async () => {
     const bridge = await startBridge();
@@ -195,15 +250,19 @@ test.each(echoes)(
   async ({ character, command, echo }) => {
     const cad = { character, switches: { delayMs: { min: 400, max: 400 } } };
     const bridge = await startBridge({ cad });
-    const { has } = journalOf(bridge);
+    const { has, entries } = journalOf(bridge);
     const { body } = await bridge.post(`/${command.name}`, command.examples[0].body);
     const id = body["command_id"];
     const sent = await until("it is sent", () => bridge.cad.ledger.entries().find((e) => e.commandId === id));
     const value = command.echo?.fields.at(-1) ?? "timestamp";
     const { context: _, ...payload } = sent.payload as Record<string, unknown>;
     bridge.cad.broadcast(echo, { ...payload, [value.split(".")[0] ?? ""]: "of another" });
-    expect(await bridge.settled(id)).toMatchObject({ status: command.echo ? "confirmed" : "received" });
-    expect((await has(echo, 2)).map((e) => e.own)).toEqual([undefined, id]);
+    expect((await bridge.settled(id)).status).toMatch(command.echo ? /^confirmed$/ : /^(confirmed|received)$/);
+    // Whatever comes behind it is in the journal by then, and the CAD has told of it by then.
+    await bridge.deliver("/incidents/status", { incident_id: "last", status: "COMPLETED", user_id: "u" });
+    await until("all is there", async () => (await entries()).some((e) => e.keys[0] === "incident:last"));
+    const told = (await has(echo, 2)).filter((e) => e.keys[0] !== "incident:last");
+    expect(told.map((e) => e.own)).toEqual([undefined, id]);
   },
 );
 

@@ -22,7 +22,7 @@ import { createSender, type Said } from "./send.ts";
 /** How many requests go to one destination at once; none of them share a unit or an incident. */
 const PLACES = 64;
 /** How long what was delivered is known by its id, ms: longer than an entry is handled again after a crash. */
-const DELIVERED_KEPT_MS = 3_600_000;
+const DELIVERED_KEPT_MS = 25 * 3_600_000;
 /** How long a failing destination is left alone before it is tried again, ms at most. */
 const PAUSE_TO_MS = 300_000;
 const ASK_MS = 1000;

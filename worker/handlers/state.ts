@@ -7,7 +7,7 @@ export function state(apply: ApplyChange): Handler {
   return {
     name: "state",
     what: "the last known state of units and incidents",
-    wants: (entry) => entry.kind === "event" && eventNamed(entry.event) !== undefined,
+    wants: (entry) => (entry.kind === "event" || entry.kind === "bridge") && eventNamed(entry.event) !== undefined,
     async handle({ event, payload, occurredAt, receivedAt }) {
       const declared = eventNamed(event);
       const parsed = declared?.payload.safeParse(payload);
