@@ -91,7 +91,7 @@ describe("GET /asyncapi.json", () => {
       return found.some(({ kind }) => kind === "bridge") && found;
     });
     for (const entry of entries) {
-      const message = told("send", entry.kind === "bridge" ? entry.event : "event");
+      const message = told("send", entry.event.startsWith("bridge:") ? entry.event : "event");
       expect([entry.event, wrongWith(message, entry)]).toEqual([entry.event, undefined]);
       if (entry.kind !== "event") continue;
       expect([entry.event, wrongWith(told("receive", entry.event), entry.payload)]).toEqual([entry.event, undefined]);

@@ -142,6 +142,7 @@ test("neither the patient nor a secret is in any log, error, answer or health re
   await until("the connection is gone", async () => (await bridge.get("/health")).body["status"] !== "healthy");
   await askEverything(bridge, heard);
   bridge.cad.switches.refuseToken = false;
+  receiver.answer({ status: 204 });
   await bridge.healthy();
   const dump = await dumpRedis(client, bridge.prefix);
   await client.config("SET", "maxmemory", "1");
