@@ -104,6 +104,7 @@ export function renderRemarks(runs: readonly FaultRun[]): string[] {
   return [
     `Late repeats that are no failure (sent before their connection broke, and received after a newer command): ${sum(runs, (r) => r.verdict.excusedRepeats)}.`,
     `Emits that came out of a frozen process or path when another worker owned the CAD, no failure either: ${sum(runs, (r) => r.verdict.excusedEmits)}.`,
+    `Webhooks that came out of a frozen worker again, after a newer one, no failure either: ${sumEvents(runs, (e) => e.excused)}.`,
     `Emits by another than the owner: ${violationsOf(runs, ["emit by another than the owner"])}.`,
     `Processes that ended by themselves, and were started again as a supervisor does: ${sum(runs, (r) => r.endings.length)}.`,
     `Dead letters: ${reasons}.`,

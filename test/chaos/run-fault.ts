@@ -66,7 +66,8 @@ async function strikeAndJudge(rig: Rig, fault: Fault, seed: number, dir: string)
   const left = await waitUntilEmpty(rig, EMPTY_WITHIN_MS);
   const receipts = await readReceipts(rig, producer.accepted);
   rig.ledger.poll();
-  const events = await readEvents(rig.redisUrl, rig.services, rig.ledger.broadcasts, EMPTY_WITHIN_MS);
+  const seen = await readEvents(rig.redisUrl, rig.services, rig.ledger.broadcasts, EMPTY_WITHIN_MS);
+  const events = { ...seen, stalls: rig.stalls };
   const eventVerdict = checkEvents(events);
   const evidence = {
     accepted: producer.accepted,

@@ -93,7 +93,7 @@ export async function readEvents(
   services: Services,
   sent: readonly string[],
   withinMs: number,
-): Promise<EventEvidence> {
+): Promise<Omit<EventEvidence, "stalls">> {
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   redis.on("error", () => undefined);
   const deadline = performance.now() + withinMs;
@@ -130,7 +130,7 @@ async function evidence(
   services: Services,
   sent: readonly string[],
   left: readonly string[],
-): Promise<EventEvidence> {
+): Promise<Omit<EventEvidence, "stalls">> {
   const reader = openJournalReader(redis, keys, createSealer([]));
   const journal: JournalEntry[] = [];
   for (

@@ -14,6 +14,7 @@ const GOOD: EventEvidence = {
   sent: ["e1", "e2", "e3"],
   kept: ["e1", "e2", "e3"],
   gaps: 0,
+  stalls: [],
 };
 function delivered(text: string, time = 0) {
   const [destination = "", id = ""] = text.split(" ");
@@ -23,7 +24,15 @@ const received = (...texts: string[]) => texts.map(delivered);
 const kinds = (more: Partial<EventEvidence>) => checkEvents({ ...GOOD, ...more }).violations.map((v) => v.kind);
 
 test("finds nothing where everything arrived in order; units of their own may come in any", () => {
-  expect(checkEvents(GOOD)).toEqual({ violations: [], journalled: 3, wanted: 5, received: 5, duplicates: 0, gaps: 0 });
+  expect(checkEvents(GOOD)).toEqual({
+    violations: [],
+    journalled: 3,
+    wanted: 5,
+    received: 5,
+    duplicates: 0,
+    excused: 0,
+    gaps: 0,
+  });
 });
 
 const BAD: [what: string, kind: (typeof EVENT_VIOLATIONS)[number], more: Partial<EventEvidence>][] = [
@@ -66,4 +75,13 @@ test("a dead letter is no loss, nor is what a gap tells of; an entry that Redis 
 test("a repeat with nothing newer before it is counted, and is no failure", () => {
   const twice = received("x 1-0", "x 1-0", "x 2-0", "x 3-0", "x 3-0", "y 1-0", "y 3-0");
   expect(checkEvents({ ...GOOD, received: twice })).toMatchObject({ violations: [], duplicates: 2 });
+});
+
+test("what a frozen worker had sent, and comes when it wakes, is counted, and is no failure; a first delivery is", () => {
+  const stalls = [{ from: 100, to: 200, acceptedBefore: 100 }];
+  const late = [...GOOD.received, delivered("x 1-0", 201)];
+  expect(checkEvents({ ...GOOD, received: late, stalls })).toMatchObject({ violations: [], excused: 1 });
+  expect(checkEvents({ ...GOOD, received: late, stalls: [] }).violations).toHaveLength(1);
+  const first = ["x 3-0", "x 1-0", "x 2-0", "y 1-0", "y 3-0"].map((text) => delivered(text, 150));
+  expect(checkEvents({ ...GOOD, received: first, stalls }).violations).toHaveLength(1);
 });

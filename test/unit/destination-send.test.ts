@@ -91,3 +91,18 @@ test("no answer within its time is a failure that the message is not to blame fo
     reason: expect.stringMatching(/cannot be reached/),
   });
 });
+
+test("a worker that may have lost the CAD while it waited for a connection sends nothing on it", async () => {
+  const receiver = await startReceiver();
+  onTestFinished(() => receiver.stop());
+  let owner = true;
+  const target = { url: receiver.url, secrets: [receiver.secret], headers: {}, timeoutMs: 2000 };
+  const sender = createSender(target, true, 4, () => owner);
+  onTestFinished(() => sender.close());
+  const sent = sender.send(BODY);
+  owner = false;
+  expect(await sent).toMatchObject({ result: "failed", unreachable: true });
+  owner = true;
+  expect(await sender.send(BODY)).toEqual({ result: "ok" });
+  expect(receiver.received).toHaveLength(1);
+});

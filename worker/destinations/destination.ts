@@ -58,7 +58,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   const keys = destinationKeys(config.REDIS_PREFIX, id);
   const outbox = openOwnedOutbox(redis, keys, options.token, options.deadKeptMs, DELIVERED_KEPT_MS);
   const counts = createCounts();
-  const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, PLACES);
+  const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit);
 
   const gate = createDestinationGate({
     places: PLACES,

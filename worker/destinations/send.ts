@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { Webhook } from "standardwebhooks";
-import { Agent, buildConnector, request } from "undici";
+import { Agent, buildConnector, type Dispatcher, request } from "undici";
 import { literalAddress, isPublic, PrivateAddress, publicLookup } from "./address.ts";
 import type { Destination } from "./routes.ts";
 
@@ -37,14 +37,46 @@ function publicConnector(timeout: number): buildConnector.connector {
   };
 }
 
-/** @param places how many requests it sends at once */
-export function createSender(target: Target, allowPrivate: boolean, places: number): Sender {
+/** The owner may have been frozen since it asked whether it may send, and another may own the CAD by now. */
+class NoLongerOwner extends Error {
+  override name = "NoLongerOwner";
+}
+
+/** Asks once more right before a request is written: it may have waited for its connection while the process was frozen. */
+const askingOnce =
+  (mayEmit: () => boolean): Dispatcher.DispatcherComposeInterceptor =>
+  (dispatch) =>
+  (options, handler) =>
+    dispatch(
+      options,
+      new Proxy(handler, {
+        get(inner, name) {
+          const method: unknown = Reflect.get(inner, name);
+          if (name !== "onRequestStart") return typeof method === "function" ? method.bind(inner) : method;
+          return (controller: Dispatcher.DispatchController, context: unknown) => {
+            inner.onRequestStart?.(controller, context);
+            if (!mayEmit()) controller.abort(new NoLongerOwner());
+          };
+        },
+      }),
+    );
+
+/**
+ * @param places how many requests it sends at once
+ * @param mayEmit true as long as this worker surely owns the CAD
+ */
+export function createSender(
+  target: Target,
+  allowPrivate: boolean,
+  places: number,
+  mayEmit: () => boolean = () => true,
+): Sender {
   const { url, timeoutMs } = target;
   const signers = target.secrets.map((secret) => new Webhook(secret));
   const agent = new Agent({
     connections: places,
     connect: allowPrivate ? { timeout: timeoutMs, allowH2: false } : publicConnector(timeoutMs),
-  });
+  }).compose(askingOnce(mayEmit));
 
   async function ask(method: "POST" | "OPTIONS", headers: Record<string, string>, body?: string) {
     const answer = await request(url, {
