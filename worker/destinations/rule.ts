@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
+import { nameMatches } from "../../shared/journal/filter.ts";
 import type { Filter } from "./filter.ts";
 
 /** Which of the CAD's events a destination gets, and how much of each. */
@@ -15,21 +16,6 @@ export interface Rule {
   once: readonly string[] | undefined;
 }
 
-/** Whether an event's name fits a pattern in which `*` stands for any text. Each part is looked for once, from left to right. */
-export function fits(pattern: string, event: string): boolean {
-  const [first = "", ...rest] = pattern.split(/\*+/);
-  const last = rest.pop();
-  if (last === undefined) return event === first;
-  if (!event.startsWith(first)) return false;
-  let at = first.length;
-  for (const part of rest) {
-    const found = event.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return event.length - at >= last.length && event.endsWith(last);
-}
-
 /**
  * True for what the rule sends out. A payload that did not parse is never sent: no service could rely on what is in it. It stays
  * in the journal. Throws what the filter throws.
@@ -37,7 +23,7 @@ export function fits(pattern: string, event: string): boolean {
 export function matches(rule: Rule, entry: JournalEntry): boolean {
   if (entry.kind === "malformed") return false;
   if (entry.own !== undefined && !rule.ownEchoes) return false;
-  return rule.events.some((pattern) => fits(pattern, entry.event)) && (rule.filter?.(entry) ?? true);
+  return rule.events.some((pattern) => nameMatches(entry.event, pattern)) && (rule.filter?.(entry) ?? true);
 }
 
 const own = (value: unknown, key: string): unknown =>
