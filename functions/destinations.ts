@@ -1,6 +1,6 @@
 import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
-import { destinationReport } from "../shared/destinations.ts";
+import { destinationReport, NOTHING_SENT } from "../shared/destinations.ts";
 import { Problem } from "../shared/problem.ts";
 import { secondsBetween } from "../shared/time.ts";
 import { type Authenticate, type CallerEnv, requireAccess } from "./auth.ts";
@@ -16,16 +16,7 @@ export const destinationAnswer = destinationReport.extend({
 });
 
 /** What is said of a destination of which no worker told yet. */
-const UNTOLD = {
-  url: "",
-  in_flight: 0,
-  delivered: 0,
-  failed_attempts: 0,
-  filter_errors: 0,
-  last_success: null,
-  last_error: null,
-  last_error_at: null,
-};
+const UNTOLD = { url: "", in_flight: 0, ...NOTHING_SENT };
 
 const iso = (ms: number | undefined) => (ms ? new Date(ms).toISOString() : null);
 

@@ -45,6 +45,16 @@ export const destinationReport = z.object({
 });
 export type DestinationReport = z.infer<typeof destinationReport>;
 
+/** What is counted of a destination to which nothing was sent yet. */
+export const NOTHING_SENT = {
+  delivered: 0,
+  failed_attempts: 0,
+  filter_errors: 0,
+  last_success: null,
+  last_error: null,
+  last_error_at: null,
+} as const satisfies Partial<DestinationReport>;
+
 /** What Redis holds of the destinations beside their outboxes. */
 export interface DestinationBook {
   /** Every destination that there ever was and of which something is left. */

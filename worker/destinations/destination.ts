@@ -1,5 +1,10 @@
 import type { Redis } from "ioredis";
-import type { DestinationBook, DestinationReport, DestinationState } from "../../shared/destinations.ts";
+import {
+  type DestinationBook,
+  type DestinationReport,
+  type DestinationState,
+  NOTHING_SENT,
+} from "../../shared/destinations.ts";
 import { withoutCredentials } from "../../shared/health.ts";
 import type { Log } from "../../shared/log.ts";
 import { destinationKeys } from "../../shared/outbox/keys.ts";
@@ -138,14 +143,7 @@ const shown = ({ state, reason, since, until }: DestinationState) => ({
 
 /** What a destination said so far. */
 function createCounts() {
-  const counted = {
-    delivered: 0,
-    failed_attempts: 0,
-    filter_errors: 0,
-    last_success: null as string | null,
-    last_error: null as string | null,
-    last_error_at: null as string | null,
-  };
+  const counted: Pick<DestinationReport, keyof typeof NOTHING_SENT> = { ...NOTHING_SENT };
   return {
     said(said: Said): void {
       if (said.result === "ok") {

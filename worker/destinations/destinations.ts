@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import type { DestinationBook, DestinationReport } from "../../shared/destinations.ts";
+import { type DestinationBook, type DestinationReport, NOTHING_SENT } from "../../shared/destinations.ts";
 import { destinationKeys } from "../../shared/outbox/keys.ts";
 import { sleep } from "../../shared/sleep.ts";
 import type { Handler } from "../handlers/handler.ts";
@@ -82,10 +82,5 @@ const leftOf = (id: string, waiting: number, dead: number): DestinationReport =>
   since: null,
   until: null,
   in_flight: 0,
-  delivered: 0,
-  failed_attempts: 0,
-  filter_errors: 0,
-  last_success: null,
-  last_error: null,
-  last_error_at: null,
+  ...NOTHING_SENT,
 });
