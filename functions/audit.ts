@@ -1,4 +1,3 @@
-import { zValidator } from "@hono/zod-validator";
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { z } from "zod";
@@ -6,12 +5,13 @@ import { type AuditEntry, type AuditNote, OUTCOMES, timeOfId } from "../shared/a
 import { instant } from "../shared/fields.ts";
 import type { Log } from "../shared/log.ts";
 import type { OrderingKey } from "../shared/ordering-key.ts";
-import { Problem, PROBLEMS, wrongFields } from "../shared/problem.ts";
+import { type Problem, PROBLEMS } from "../shared/problem.ts";
 import { withDeadline } from "../shared/sleep.ts";
 import { toIso } from "../shared/time.ts";
 import { type Authenticate, type CallerEnv, requireAccess } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { limitedAddress } from "./client-address.ts";
+import { parseQuery } from "./query.ts";
 import { mayTouch } from "./scope.ts";
 
 /** Of a unit's positions, and of other values of which only the newest matters, one in so long is written, ms. */
@@ -151,10 +151,7 @@ export function serveAudit(
   { backend, authenticate }: AuditDeps,
   noted: MiddlewareHandler<CallerEnv>,
 ): void {
-  const query = zValidator("query", auditQuery, (result) => {
-    if (!result.success)
-      throw new Problem("invalid-body", "The filter does not fit.", { errors: wrongFields(result.error.issues) });
-  });
+  const query = parseQuery(auditQuery, "filter");
   app.get("/audit", requireAccess(authenticate, "GET /audit"), query, noted, async (c) => {
     const { limit, cursor, who, since, until, ...filter } = c.req.valid("query");
 

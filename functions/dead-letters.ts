@@ -1,4 +1,3 @@
-import { zValidator } from "@hono/zod-validator";
 import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import type { AuditNote } from "../shared/audit/entry.ts";
@@ -6,7 +5,7 @@ import { commands } from "../shared/commands/table.ts";
 import { instant } from "../shared/fields.ts";
 import type { DeadFilter } from "../shared/outbox/dead-letters.ts";
 import { isDead } from "../shared/outbox/states.ts";
-import { Problem, type WrongField, wrongFields } from "../shared/problem.ts";
+import { Problem, type WrongField } from "../shared/problem.ts";
 import type { GatedEndpoint } from "../shared/roles.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import { toIso } from "../shared/time.ts";
@@ -15,6 +14,7 @@ import { type Authenticate, type Caller, type CallerEnv, requireAccess } from ".
 import type { Backend } from "./backend.ts";
 import { requireKnown } from "./destinations.ts";
 import { jsonBody, noBody } from "./json-body.ts";
+import { parseQuery } from "./query.ts";
 import { mayTouch } from "./scope.ts";
 
 /** How many dead letters one request redrives at most. */
@@ -109,12 +109,8 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     return { as: appended.id };
   }
 
-  const query = zValidator("query", listQuery, (result) => {
-    if (!result.success) throw badFilter(wrongFields(result.error.issues));
-  });
-  const shelf = zValidator("query", shelfQuery, (result) => {
-    if (!result.success) throw badFilter(wrongFields(result.error.issues));
-  });
+  const query = parseQuery(listQuery, "filter");
+  const shelf = parseQuery(shelfQuery, "filter");
   app.get("/dead-letters", allow("GET /dead-letters"), query, noted, async (c) => {
     const { limit, cursor, destination, ...given } = c.req.valid("query");
     await requireKnown(backend, destination);

@@ -2,11 +2,11 @@ import { zValidator } from "@hono/zod-validator";
 import { z } from "zod";
 import { Problem, wrongFields } from "../shared/problem.ts";
 
-/** Parses the query by a schema, and tells every wrong field. */
-export const parseQuery = <Schema extends z.ZodObject>(schema: Schema) =>
+/** Parses the query by a schema, and tells every wrong field. @param what it is called in the answer */
+export const parseQuery = <Schema extends z.ZodObject>(schema: Schema, what = "query") =>
   zValidator("query", schema, (result) => {
     if (!result.success)
-      throw new Problem("invalid-body", "The query does not fit.", { errors: wrongFields(result.error.issues) });
+      throw new Problem("invalid-body", `The ${what} does not fit.`, { errors: wrongFields(result.error.issues) });
   });
 
 const MANY = 50;
