@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { journalKeys } from "../../shared/journal/keys.ts";
@@ -77,7 +78,7 @@ export async function startServices(dir: string): Promise<Services> {
     async away(name, ms) {
       const service = of(name);
       await service.receiver.stop();
-      await new Promise((resolve) => setTimeout(resolve, ms));
+      await pause(ms);
       service.receiver = await listen(name, service.port, service.secret);
     },
     delivered: () => delivered,
@@ -101,7 +102,7 @@ export async function readEvents(
     for (;;) {
       const left = await leftIn(redis);
       if (left.length === 0 || performance.now() > deadline) return await evidence(redis, services, sent, left);
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await pause(LOOK_EVERY_MS);
     }
   } finally {
     redis.disconnect();

@@ -1,12 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Redis } from "ioredis";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { commands } from "../../shared/commands/table.ts";
 import { startRedis } from "../setup/redis.ts";
 import { runScript } from "../setup/run-script.ts";
 import { type Bridge, startBridge, tokens } from "../support/bridge.ts";
+import { testRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
 const STATUS = { unit_id: "M1", status: "enroute" };
@@ -93,8 +93,7 @@ describe("who did what", () => {
       { outcome: "forbidden", who: "demo-dispatcher", action: "GET /status" },
       { outcome: "forbidden", who: "demo-crew", action: "GET /dead-letters/{id}", command_id: "some-id" },
     ]);
-    const redis = new Redis(inject("redisUrl"));
-    onTestFinished(() => redis.disconnect());
+    const redis = testRedis();
     const counts = await redis.hgetall(`{${bridge.prefix}}:cad:audit:counts`);
     expect(counts).toMatchObject({ "unauthenticated POST /metrics/broadcast": "5" });
   });
@@ -200,8 +199,7 @@ const audit = (bridge: Bridge, args: string[], env: Record<string, string | unde
 describe.runIf(inject("host") === "node")("npm run audit", () => {
   test("verify and export: the worker chains what the functions note, and one entry that was touched is named", async () => {
     const bridge = await startBridge({ cad: { character: "modern" }, worker: { AUDIT_KEY } });
-    const redis = new Redis(inject("redisUrl"));
-    onTestFinished(() => redis.disconnect());
+    const redis = testRedis();
     for (let i = 0; i < 30; i += 1) await bridge.post("/units/status", STATUS);
     const entries = `{${bridge.prefix}}:cad:audit`;
     // The worker's own entry: from here on there is a key.

@@ -1,14 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
-import { commands } from "../../shared/commands/table.ts";
 import { events } from "../../shared/events/table.ts";
-import { freePort } from "../setup/free-port.ts";
-import { type OwnRedis, startRedis } from "../setup/redis.ts";
 import { type Bridge, CAD_TOKEN, JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";
 import { writeRoutes } from "../support/destinations.ts";
+import { ownRedis } from "../support/own-redis.ts";
+import { BODIES, found, PATIENT, TELLTALES, WORD } from "../support/patient.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { dumpRedis } from "../support/redis-dump.ts";
 import { appRoutes } from "../support/routes.ts";
@@ -18,21 +14,6 @@ import { until } from "../support/until.ts";
  * A canary patient and canary secrets run through everything that the bridge does, errors included; then everything that it
  * let out is searched: logs, answers, headers, health, and all of Redis.
  */
-const WORD = "Kanarienvogel";
-const PATIENT = {
-  patient_name: `Wilhelmina ${WORD}-Østergård`,
-  address: `4711 ${WORD} Row, Apartment 12`,
-  incident_type: `${WORD} Poisoning`,
-  details: { complaint: `pain of the ${WORD}`, insurance: "KANARIENVOGEL-INS-0815" },
-  destination: { name: `${WORD} General`, bed: "kanarienvogel-12" },
-  billing_data: { insurance_number: "KANARIENVOGEL-2342-9999" },
-  location: { lat: 37.71234567, lng: -122.47654321 },
-  latitude: 37.71234567,
-  longitude: -122.47654321,
-  metrics: { note: `${WORD} metrics` },
-};
-const PATIENTS_WORDS = [WORD, "37.71234567", "122.47654321"];
-
 const REDIS_PASSWORD = "canary-redis-password-1b2c";
 const PAYLOAD_KEY = Buffer.from("canary payload key of 32 bytes!!").toString("base64");
 const AUDIT_KEY = Buffer.from("canary audit key, of 32 bytes !!").toString("base64");
@@ -46,32 +27,12 @@ const SECRETS = [
 /** What an authorised reader is shown a payload by: that is what they are for. */
 const SHOWS_PAYLOADS = /^GET \/(events|units|incidents)/;
 
-function found(text: string, telltales: readonly string[]): string[] {
-  const lower = text.toLowerCase();
-  return telltales.filter((telltale) => lower.includes(telltale.toLowerCase()));
-}
-
-/** Every example of every command, about the patient. */
-const bodies = commands.flatMap(({ name, body, examples }) =>
-  examples.map((example) => {
-    const about: Record<string, unknown> = { ...example.body };
-    for (const [field, value] of Object.entries(PATIENT)) {
-      if (body.safeParse({ ...about, [field]: value }).success) about[field] = value;
-    }
-    return { path: `/${name}`, body: about };
-  }),
-);
-
-async function ownRedis(): Promise<{ redis: OwnRedis; url: string; client: Redis }> {
-  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-canary-"));
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
-  const redis = await startRedis({ dir, port: await freePort() });
-  onTestFinished(() => redis.stop());
-  const url = `redis://bridge:${REDIS_PASSWORD}@127.0.0.1:${redis.port}`;
-  const admin = new Redis(redis.url);
-  await admin.acl("SETUSER", "bridge", "on", `>${REDIS_PASSWORD}`, "~*", "&*", "+@all");
-  onTestFinished(() => admin.disconnect());
-  return { redis, url, client: admin };
+async function guardedRedis(): Promise<{ url: string; client: Redis }> {
+  const { url, port } = await ownRedis();
+  const client = new Redis(url);
+  await client.acl("SETUSER", "bridge", "on", `>${REDIS_PASSWORD}`, "~*", "&*", "+@all");
+  onTestFinished(() => client.disconnect());
+  return { url: `redis://bridge:${REDIS_PASSWORD}@127.0.0.1:${port}`, client };
 }
 
 /** What came out of the bridge: every answer with its headers, by what was asked. */
@@ -89,7 +50,7 @@ const keep = (heard: Heard, name: string, { status, headers, body }: Awaited<Ret
   heard.set(`${name} ${heard.size}`, JSON.stringify([status, [...headers], body]));
 
 test("neither the patient nor a secret is in any log, error, answer or health report, nor anywhere in Redis", async () => {
-  const { url, client } = await ownRedis();
+  const { url, client } = await guardedRedis();
   const receiver = await startReceiver({ secret: WEBHOOK_SECRET });
   onTestFinished(() => receiver.stop());
   const destination = { id: "ward", url: receiver.url, secret: WEBHOOK_SECRET, retry_s: [0.05, 0.1] };
@@ -111,11 +72,11 @@ test("neither the patient nor a secret is in any log, error, answer or health re
     keep(heard, `POST ${path}`, await bridge.post(path, body, headers));
 
   // What is delivered, what the CAD refuses with words that quote it, and what is wrong with a body.
-  for (const { path, body } of bodies) await post(path, body, { Prefer: "wait=5" });
+  for (const { path, body } of BODIES) await post(path, body, { Prefer: "wait=5" });
   bridge.cad.switches.reject = 1;
-  for (const { path, body } of bodies) await post(path, body, { Prefer: "wait=5" });
+  for (const { path, body } of BODIES) await post(path, body, { Prefer: "wait=5" });
   bridge.cad.switches.reject = 0;
-  for (const { path, body } of bodies) {
+  for (const { path, body } of BODIES) {
     await post(path, { ...body, unit_id: { name: PATIENT.patient_name }, incident_id: [PATIENT.address] });
     await post(path, JSON.stringify(body).slice(0, -1));
     await post(path, JSON.stringify(body).replace("{", `{"address":"${PATIENT.address}","address":"2",`));
@@ -146,11 +107,11 @@ test("neither the patient nor a secret is in any log, error, answer or health re
   await bridge.healthy();
   const dump = await dumpRedis(client, bridge.prefix);
   await client.config("SET", "maxmemory", "1");
-  for (const { path, body } of bodies.slice(0, 3)) await post(path, body);
+  for (const { path, body } of BODIES.slice(0, 3)) await post(path, body);
   await client.config("SET", "maxmemory", "0");
   await client.acl("SETUSER", "bridge", "off");
   await client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
-  for (const { path, body } of bodies.slice(0, 3)) await post(path, body);
+  for (const { path, body } of BODIES.slice(0, 3)) await post(path, body);
   keep(heard, "GET /health", await bridge.get("/health"));
   await client.acl("SETUSER", "bridge", "on");
 
@@ -159,7 +120,7 @@ test("neither the patient nor a secret is in any log, error, answer or health re
   const logs = bridge.logs.map((line) => JSON.stringify(line)).join("\n");
   const outputs = [["redis", dump], ["log", logs], ...heard] as const;
   const leaks = outputs.flatMap(([where, text]) => {
-    const telltales = found(text, [...PATIENTS_WORDS, ...SECRETS]);
+    const telltales = found(text, [...TELLTALES, ...SECRETS]);
     return telltales.map((telltale) => `${where}: ${telltale} in …${around(text, telltale)}…`);
   });
   expect(leaks).toEqual([]);

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Redis } from "ioredis";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { destinationKeys } from "../../shared/outbox/keys.ts";
 import { startProcess } from "../setup/process.ts";
@@ -20,6 +19,7 @@ import {
   writeRoutes,
 } from "../support/destinations.ts";
 import { dumpRedis } from "../support/redis-dump.ts";
+import { testRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
 /** Another worker on the same Redis, connected to the CAD. */
@@ -33,9 +33,7 @@ async function restart(bridge: Bridge, env: Record<string, string>): Promise<voi
 }
 
 function redisOf(bridge: Bridge) {
-  const redis = new Redis(inject("redisUrl"));
-  onTestFinished(() => redis.disconnect());
-  return { redis, keys: destinationKeys(bridge.prefix, "a") };
+  return { redis: testRedis(), keys: destinationKeys(bridge.prefix, "a") };
 }
 
 describe("what is sent", () => {

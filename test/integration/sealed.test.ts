@@ -1,23 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { Redis } from "ioredis";
-import { expect, inject, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { commands } from "../../shared/commands/table.ts";
 import { outboxKeys } from "../../shared/outbox/keys.ts";
 import type { Receipt } from "../../shared/receipt.ts";
 import { UNIT_STATUSES } from "../../shared/vocabulary.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
+import { BODIES, found, TELLTALES } from "../support/patient.ts";
 import { dumpRedis } from "../support/redis-dump.ts";
+import { testRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
 const key = (id: string) => `${id}:${randomBytes(32).toString("base64")}`;
 const [A, B] = [key("a"), key("b")];
 const status = (unit: string, to = "enroute") => ["/units/status", { unit_id: unit, status: to }] as const;
-
-function openRedis(): Redis {
-  const redis = new Redis(inject("redisUrl"));
-  onTestFinished(() => redis.disconnect());
-  return redis;
-}
 
 const accepted = async (posted: ReturnType<Bridge["post"]>): Promise<string> => {
   const { status: code, body } = await posted;
@@ -28,40 +23,10 @@ const problems = async (bridge: Bridge) => String((await bridge.get("/health")).
 const receiptOf = async (bridge: Bridge, id: string) =>
   (await bridge.get(`/commands/${id}`)).body as unknown as Receipt;
 
-/** A patient, in every field that may speak of one. */
-const PATIENT: Record<string, unknown> = {
-  patient_name: "Wilhelmina Kanarienvogel-Østergård",
-  address: "4711 Kanarienvogel Row, Apartment 12",
-  incident_type: "Kanarienvogel Poisoning",
-  details: { complaint: "chest pain of the Kanarienvogel", insurance: "KANARIENVOGEL-INS-0815-4711" },
-  destination: { name: "Kanarienvogel General Hospital", bed: "kanarienvogel-12" },
-  billing_data: { insurance_number: "KANARIENVOGEL-2342-9999", procedures: ["Kanarienvogel intubation"] },
-  location: { lat: 37.71234567, lng: -122.47654321 },
-  metrics: { note: "Kanarienvogel metrics 5150" },
-};
-/** What must not be found: every text and every coordinate of it, and the word that all its texts have. */
-const TELLTALES = ["Kanarienvogel", ...leaves(PATIENT).map(String)];
-
-function leaves(value: unknown): unknown[] {
-  return typeof value === "object" && value !== null ? Object.values(value).flatMap(leaves) : [value];
-}
-const found = (text: string) => TELLTALES.filter((telltale) => text.toLowerCase().includes(telltale.toLowerCase()));
-
-/** Every example of every command, about the patient. */
-const BODIES = commands.flatMap(({ name, body, examples }) =>
-  examples.map((example) => {
-    const about = { ...example.body };
-    for (const [field, value] of Object.entries(PATIENT)) {
-      if (body.safeParse({ ...about, [field]: value }).success) about[field] = value;
-    }
-    return { path: `/${name}`, body: about };
-  }),
-);
-
 test("nothing in Redis tells what a command carries: while it waits, as a dead letter, sent again, or delivered", async () => {
   expect(found(JSON.stringify(BODIES))).toEqual(TELLTALES);
   const bridge = await startBridge({ worker: false, functions: { PAYLOAD_KEYS: A }, cad: { character: "modern" } });
-  const redis = openRedis();
+  const redis = testRedis();
   const dump = () => dumpRedis(redis, bridge.prefix);
 
   const ids: string[] = [];
@@ -94,7 +59,7 @@ test("nothing in Redis tells what a command carries: while it waits, as a dead l
 test("a job in the queue is an id and nothing else, sealed or not", async () => {
   const bridge = await startBridge({ worker: false });
   const id = await accepted(bridge.post(...status("M1")));
-  const redis = openRedis();
+  const redis = testRedis();
   const { prefix, name } = outboxKeys(bridge.prefix).queue;
   const job = await redis.hgetall(`${prefix}:${name}:${id}`);
   expect(job).toMatchObject({ name: "emit", data: "{}" });
@@ -139,7 +104,7 @@ test("keys rotate while commands flow: what the worker cannot open yet waits in 
 
 test("a payload that was changed, or is another's, is a dead letter with the reason, and cannot be sent again", async () => {
   const bridge = await startBridge({ functions: { PAYLOAD_KEYS: A }, worker: false });
-  const redis = openRedis();
+  const redis = testRedis();
   const keys = outboxKeys(bridge.prefix);
   const [one, two, good] = [
     await accepted(bridge.post(...status("M1"))),
