@@ -5,7 +5,7 @@ import type { Log } from "../shared/log.ts";
 import { redisFault } from "../shared/redis.ts";
 import { SealError } from "../shared/seal.ts";
 import { sleep } from "../shared/sleep.ts";
-import { type Handler, HandlerError } from "./handlers/handler.ts";
+import { type Handler, HandlerError, type Task } from "./handlers/handler.ts";
 
 /** How often a handler is given an entry that it fails at. */
 const MAX_TRIES = 6;
@@ -95,10 +95,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   }
 
   /** Whatever the handler does, this ends in time, and throws what the handler throws. */
-  async function handle(entry: JournalEntry): Promise<void> {
-    const handling = (async () => {
-      if (handler.wants(entry)) await handler.handle(entry);
-    })();
+  async function perform(task: Task): Promise<void> {
+    const performing = (async () => task())();
     const late = Promise.withResolvers<never>();
     const limit = (ms: number) =>
       setTimeout(() => late.reject(new HandlerError(`it took longer than ${options.handleMs} ms`)), ms);
@@ -109,17 +107,17 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     };
     hurries.add(hurry);
     try {
-      await Promise.race([handling, late.promise]);
+      await Promise.race([performing, late.promise]);
     } finally {
       clearTimeout(timer);
       hurries.delete(hurry);
     }
   }
 
-  async function attempt(entry: JournalEntry): Promise<void> {
+  async function attempt(entry: JournalEntry, task: Task): Promise<void> {
     for (let tries = 1, waited = 0; !signal.aborted;) {
       const started = performance.now();
-      const error = await handle(entry).then(
+      const error = await perform(task).then(
         () => undefined,
         (e: unknown) => e ?? new Error("unknown"),
       );
@@ -163,22 +161,23 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     wake.resolve();
   }
 
-  /** False if the handler does not want it; what it throws at is for the attempt to meet. */
-  function mayWant(entry: JournalEntry): boolean {
+  /** What the handler makes of an entry. Where it throws at it, each try asks again, and meets what it throws. */
+  function plan(entry: JournalEntry): Task | undefined {
     try {
-      return handler.wants(entry);
+      return handler.plan(entry);
     } catch {
-      return true;
+      return async () => handler.plan(entry)?.();
     }
   }
 
   /** Begins with an entry once those before it that share a unit or an incident with it are done. */
   function begin(entry: JournalEntry): void {
     position = entry.id;
-    if (!mayWant(entry)) return;
+    const task = plan(entry);
+    if (!task) return;
     open.add(entry.id);
     const before = Promise.all(entry.keys.flatMap((key) => lastOfKey.get(key) ?? []));
-    const mine = before.then(() => attempt(entry));
+    const mine = before.then(() => attempt(entry, task));
     running.add(mine);
     void mine.then(() => running.delete(mine));
     for (const key of entry.keys) {

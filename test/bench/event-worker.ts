@@ -22,10 +22,8 @@ if (import.meta.main) {
       {
         name: "bench",
         what: "notes when it gets an event",
-        wants: (entry) => entry.event === BROADCAST_EVENT,
-        async handle({ payload }) {
-          clock.came("handler", due.parse(payload).dueMs);
-        },
+        plan: ({ event, payload }) =>
+          event === BROADCAST_EVENT ? async () => clock.came("handler", due.parse(payload).dueMs) : undefined,
       },
     ],
     random: Math.random,

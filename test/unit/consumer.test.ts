@@ -3,8 +3,10 @@ import type { JournalEntry } from "../../shared/journal/entry.ts";
 import { compareIds, type JournalReader, START } from "../../shared/journal/read.ts";
 import type { ConsumerRecord, Handled } from "../../shared/journal/record.ts";
 import type { OrderingKey } from "../../shared/ordering-key.ts";
+import { createSealer } from "../../shared/seal.ts";
 import { type Consumer, createConsumer } from "../../worker/consumer.ts";
-import type { Handler } from "../../worker/handlers/handler.ts";
+import { toDestination } from "../../worker/destinations/handler.ts";
+import type { Handler, Task } from "../../worker/handlers/handler.ts";
 import { keptLog } from "../support/log.ts";
 import { until } from "../support/until.ts";
 
@@ -59,7 +61,7 @@ function start(
   };
   const over = new AbortController();
   const consumer = createConsumer({
-    handler: { name: "test", what: "a test", wants: () => true, handle: async () => undefined, ...handler },
+    handler: { name: "test", what: "a test", plan: () => async () => undefined, ...handler },
     journal,
     record,
     handleMs,
@@ -84,11 +86,13 @@ function start(
   };
 }
 
-const neverTheFirst = ({ id }: JournalEntry): Promise<void> =>
-  id === "1-0" ? new Promise(() => undefined) : Promise.resolve();
+const neverTheFirst =
+  ({ id }: JournalEntry): Task =>
+  () =>
+    id === "1-0" ? new Promise(() => undefined) : Promise.resolve();
 
 test("a handler that never returns fails at that entry for good, and goes on with the next of the same unit", async () => {
-  const { noted, consumer } = start({ handle: neverTheFirst }, [entry(1, ["unit:A"]), entry(2, ["unit:A"])], {
+  const { noted, consumer } = start({ plan: neverTheFirst }, [entry(1, ["unit:A"]), entry(2, ["unit:A"])], {
     known: START,
   });
   await until("both are through", () => noted.length === 2, 15_000);
@@ -101,7 +105,7 @@ test("a handler that never returns fails at that entry for good, and goes on wit
 
 test("a handler that never returns holds no stop, and what others did is noted", async () => {
   const options = { known: START, handleMs: 60_000 };
-  const { noted, stop, cursor, consumer } = start({ handle: neverTheFirst }, [entry(1), entry(2)], options);
+  const { noted, stop, cursor, consumer } = start({ plan: neverTheFirst }, [entry(1), entry(2)], options);
   await until("the other is through", () => consumer.status().done === 1);
   expect(await stop()).toBeLessThan(900);
   expect(noted.map((n) => n.entry)).toEqual(["2-0"]);
@@ -110,7 +114,7 @@ test("a handler that never returns holds no stop, and what others did is noted",
 
 test("what a handler has begun when it is to stop is let finish for a moment, and noted", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const { noted, stop, consumer } = start({ handle: () => promise }, [entry(1, [])], { known: START });
+  const { noted, stop, consumer } = start({ plan: () => () => promise }, [entry(1, [])], { known: START });
   await until("it has begun", () => consumer.status().running === 1);
   const stopping = stop();
   resolve();
@@ -122,15 +126,15 @@ test.each([
   [
     "throws at once",
     {
-      handle: () => {
+      plan: () => () => {
         throw new TypeError("no promise");
       },
     },
   ],
   [
-    "cannot say whether it wants an entry",
+    "cannot say what it makes of an entry",
     {
-      wants: () => {
+      plan: () => {
         throw new TypeError("cannot read");
       },
     },
@@ -140,6 +144,31 @@ test.each([
   await until("it has failed", () => noted.length === 1, 15_000);
   expect(noted).toMatchObject([{ entry: "1-0", outcome: "failed", error: "TypeError" }]);
   expect(consumer.status()).toMatchObject({ failed: 1 });
+});
+
+test("the filter of a destination is asked once about each entry, however often its outbox fails", async () => {
+  const asked: string[] = [];
+  const filter = ({ id }: JournalEntry) => asked.push(id) > 0;
+  const rule = { events: ["*"], filter, ownEchoes: true, fields: undefined, once: undefined };
+  let appends = 0;
+  const { name: _, ...handler } = toDestination({
+    destination: { id: "board", rules: [rule] },
+    outbox: {
+      async append({ id }) {
+        appends += 1;
+        if (appends < 3) throw new TypeError("not now");
+        return { outcome: "accepted", id, state: "queued", acceptedAt: 0, runnable: false };
+      },
+    },
+    sealer: createSealer([]),
+    source: "urn:test",
+    onRunnable: () => undefined,
+    onFilterError: () => undefined,
+  });
+  const { noted } = start(handler, [entry(1, ["unit:A"]), entry(2, ["unit:A"])], { known: START });
+  await until("both are through", () => noted.length === 2, 15_000);
+  expect(noted).toMatchObject([{ tries: 3 }, { tries: 1 }]);
+  expect(asked).toEqual(["1-0", "2-0"]);
 });
 
 test("a handler that the journal did not wait for is told of as one that skipped entries, once", async () => {

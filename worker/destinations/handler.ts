@@ -28,51 +28,46 @@ export function toDestination(options: ToDestinationOptions): Handler {
   const { destination, outbox, sealer, source } = options;
 
   /** The rule by which it goes out: the first that matches. A filter that cannot tell says no; throws if one takes too long. */
-  function ruleFor(entry: JournalEntry, onError: (error: unknown) => void): Rule | undefined {
+  function ruleFor(entry: JournalEntry): Rule | undefined {
     return destination.rules.find((rule) => {
       try {
         return matches(rule, entry);
       } catch (error) {
         if (error instanceof FilterTooSlow) throw error;
-        onError(error);
+        options.onFilterError(error);
         return false;
       }
     });
   }
 
+  async function send(entry: JournalEntry, rule: Rule): Promise<void> {
+    const { id, event, keys, payload } = entry;
+    const once = rule.once && onceKey(event, payload, rule.once);
+    const data = rule.fields ? pick(payload, rule.fields) : payload;
+    const appended = await outbox.append({
+      id,
+      kind: event,
+      keys,
+      body: await sealer.seal("webhook", id, toCloudEvent(entry, source, data)),
+      user: "bridge",
+      role: "admin",
+      fingerprints: [id],
+      latestWins: false,
+      ttlSeconds: undefined,
+      idempotencyKey: undefined,
+      ...(once !== undefined && { once }),
+    });
+    // Nothing of the entry's fault: it waits in the journal until there is room.
+    if (appended.outcome === "full") throw new RedisFault("full");
+    if (appended.outcome === "accepted" && appended.runnable) options.onRunnable(id);
+  }
+
   return {
     name: `to:${destination.id}`,
     what: `what the routes have for ${destination.id}, into its outbox`,
-    wants(entry) {
-      try {
-        return ruleFor(entry, options.onFilterError) !== undefined;
-      } catch {
-        // To be found out by the tries that a handler has, and told if they are used up.
-        return true;
-      }
-    },
-    async handle(entry) {
-      const rule = ruleFor(entry, () => undefined);
-      if (!rule) return;
-      const { id, event, keys, payload } = entry;
-      const once = rule.once && onceKey(event, payload, rule.once);
-      const data = rule.fields ? pick(payload, rule.fields) : payload;
-      const appended = await outbox.append({
-        id,
-        kind: event,
-        keys,
-        body: await sealer.seal("webhook", id, toCloudEvent(entry, source, data)),
-        user: "bridge",
-        role: "admin",
-        fingerprints: [id],
-        latestWins: false,
-        ttlSeconds: undefined,
-        idempotencyKey: undefined,
-        ...(once !== undefined && { once }),
-      });
-      // Nothing of the entry's fault: it waits in the journal until there is room.
-      if (appended.outcome === "full") throw new RedisFault("full");
-      if (appended.outcome === "accepted" && appended.runnable) options.onRunnable(id);
+    plan(entry) {
+      const rule = ruleFor(entry);
+      return rule && (() => send(entry, rule));
     },
   };
 }

@@ -10,10 +10,15 @@ export interface Handler {
   /** Its place in the journal is kept under this name: never rename one. */
   name: string;
   what: string;
-  wants(entry: JournalEntry): boolean;
-  /** Throws what is to be tried again; a HandlerError says why in words that may be shown. */
-  handle(entry: JournalEntry): Promise<void>;
+  /**
+   * What is to be done with an entry; undefined if nothing is. Only looks, and is asked once for each entry, in the order of the
+   * journal; again only where it throws, which is a failure like one of the task.
+   */
+  plan(entry: JournalEntry): Task | undefined;
 }
+
+/** Done as often as it takes. Throws what is to be tried again; a HandlerError says why in words that may be shown. */
+export type Task = () => Promise<void>;
 
 /** Why a handler failed, in words that hold nothing of the payload. */
 export class HandlerError extends Error {

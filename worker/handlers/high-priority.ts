@@ -10,10 +10,12 @@ export function highPriority({ say }: HandlerTools, log: Log): Handler {
   return {
     name: "high-priority",
     what: "a notice for every new incident of priority 1",
-    wants: (entry) => entry.kind === "event" && entry.event === incidentNew.name && isHighest(entry.payload),
-    async handle({ id, keys }) {
-      log.warn({ entry: id, about: keys }, "a new incident of the highest priority");
-      await say(BRIDGE_EVENTS.highPriority, keys, { entry: id, priority: HIGHEST }, `high-priority:${id}`);
+    plan({ id, kind, event, keys, payload }) {
+      if (kind !== "event" || event !== incidentNew.name || !isHighest(payload)) return undefined;
+      return async () => {
+        log.warn({ entry: id, about: keys }, "a new incident of the highest priority");
+        await say(BRIDGE_EVENTS.highPriority, keys, { entry: id, priority: HIGHEST }, `high-priority:${id}`);
+      };
     },
   };
 }

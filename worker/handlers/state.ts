@@ -7,13 +7,15 @@ export function state(apply: ApplyChange): Handler {
   return {
     name: "state",
     what: "the last known state of units and incidents",
-    wants: (entry) => (entry.kind === "event" || entry.kind === "bridge") && eventNamed(entry.event) !== undefined,
-    async handle({ event, payload, occurredAt, receivedAt }) {
-      const declared = eventNamed(event);
-      const parsed = declared?.payload.safeParse(payload);
-      if (!declared || !parsed?.success) return;
-      const at = occurredAt ?? receivedAt;
-      await Promise.all(declared.changes(parsed.data).map((change) => apply(change, at)));
+    plan({ kind, event, payload, occurredAt, receivedAt }) {
+      const declared = kind === "event" || kind === "bridge" ? eventNamed(event) : undefined;
+      if (!declared) return undefined;
+      return async () => {
+        const parsed = declared.payload.safeParse(payload);
+        if (!parsed.success) return;
+        const at = occurredAt ?? receivedAt;
+        await Promise.all(declared.changes(parsed.data).map((change) => apply(change, at)));
+      };
     },
   };
 }
