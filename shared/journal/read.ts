@@ -19,13 +19,8 @@ export interface JournalBounds {
 
 /** The side of the journal that anyone may read. Throws SealError for what is sealed with a key that is not there. */
 export interface JournalReader {
-  /** What follows an id, the oldest first. */
-  after(id: string, limit: number): Promise<JournalEntry[]>;
-  /** The same in pages that are bounded in size too; `more`: there may be more already. */
+  /** What follows an id, the oldest first, in pages that are bounded in number and in size; `more`: there may be more already. */
   page(id: string, limit: number): Promise<{ entries: JournalEntry[]; more: boolean }>;
-  /** What precedes an id (or the end, if there is none), the newest first. */
-  before(id: string | undefined, limit: number): Promise<JournalEntry[]>;
-  get(id: string): Promise<JournalEntry | undefined>;
   bounds(): Promise<JournalBounds>;
 }
 
@@ -119,21 +114,13 @@ local rows, more = read(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(A
 return {more, rows}`;
 
 export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Sealer): JournalReader {
-  const parse = (row: Row) => openEntry(sealer, parseRow(row));
-  const parseAll = (rows: Row[]) => Promise.all(rows.map(parse));
   const list = script(redis, "journalPage", LIST, [keys.cad]);
 
   return {
-    after: async (id, limit) => parseAll(await redis.xrange(keys.journal, `(${id}`, "+", "COUNT", limit)),
     async page(id, limit) {
       const [more, rows] = (await list("XRANGE", `(${id}`, "+", limit, PAGE_BYTES)) as [number, ScriptReply];
-      return { entries: await parseAll(rows as Row[]), more: more === 1 };
-    },
-    before: async (id, limit) =>
-      parseAll(await redis.xrevrange(keys.journal, id === undefined ? "+" : `(${id}`, "-", "COUNT", limit)),
-    async get(id) {
-      const [row] = await redis.xrange(keys.journal, id, id, "COUNT", 1);
-      return row && (await parse(row));
+      const entries = await Promise.all((rows as Row[]).map((row) => openEntry(sealer, parseRow(row))));
+      return { entries, more: more === 1 };
     },
     async bounds() {
       const [oldest, info] = await Promise.all([

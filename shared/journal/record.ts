@@ -20,7 +20,6 @@ export interface ConsumerRecord {
   cursor(handler: string): Promise<string | undefined>;
   /** Notes outcomes, and then the cursor. Throws NotOwner: a worker that was frozen must not set back its successor. */
   note(handler: string, outcomes: readonly (Handled & { entry: string })[], cursor: string): Promise<void>;
-  handled(entry: string): Promise<Handled[]>;
 }
 
 /** KEYS[1] the base name, ARGV: owner token, kept_ms, handler, cursor, then for each entry: its id, the outcome as JSON. */
@@ -50,7 +49,6 @@ export function openConsumerRecord(redis: Redis, keys: JournalKeys, token: strin
       ]);
       if ((await write(token, keptMs, handler, cursor, ...noted)) !== 1) throw new NotOwner();
     },
-    handled: (entry) => readHandled(redis, keys, entry),
   };
 }
 

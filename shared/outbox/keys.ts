@@ -13,7 +13,6 @@ export interface OutboxKeys {
   counts: string;
   lease: string;
   owner: string;
-  epoch: string;
   rooms: string;
   health: string;
 }
@@ -43,7 +42,6 @@ function keysOf(prefix: string, outbox: string): OutboxKeys {
     counts: `${base}:counts`,
     lease: `${cad}:lease`,
     owner: `${cad}:owner`,
-    epoch: `${cad}:epoch`,
     rooms: `${cad}:rooms`,
     health: `${cad}:health`,
   };

@@ -134,12 +134,11 @@ async function evidence(
 ): Promise<Omit<EventEvidence, "stalls">> {
   const reader = openJournalReader(redis, keys, createSealer([]));
   const journal: JournalEntry[] = [];
-  for (
-    let page = await reader.after(START, PAGE);
-    page.length > 0;
-    page = await reader.after(journal.at(-1)?.id ?? START, PAGE)
-  )
-    journal.push(...page);
+  for (let more = true; more;) {
+    const page = await reader.page(journal.at(-1)?.id ?? START, PAGE);
+    journal.push(...page.entries);
+    ({ more } = page);
+  }
   const dead = await Promise.all(
     NAMES.map(async (name) => {
       const ids = await redis.zrange(destinationKeys(PREFIX, name).dead, "0", "-1");

@@ -35,7 +35,8 @@ test.each<[what: string, event: string, payload: unknown, data?: unknown]>([
   expect(first?.data).toEqual(JSON.parse(JSON.stringify(data)));
   const [redis, keys] = [testRedis(), journalKeys(bridge.prefix)];
   const reader = openJournalReader(redis, keys, createSealer([]));
-  const [entry] = await reader.after(START, 1);
+  const { entries } = await reader.page(START, 1);
+  const [entry] = entries;
   expect(entry?.payload).toEqual(first?.data);
   expect(first?.type).toBe(entry?.event);
   await until("all handlers are done", async () =>

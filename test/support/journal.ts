@@ -3,9 +3,11 @@ import { inject, onTestFinished } from "vitest";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import { type JournalKeys, journalKeys } from "../../shared/journal/keys.ts";
 import { openJournalReader, START } from "../../shared/journal/read.ts";
-import { type Handled, openConsumerRecord } from "../../shared/journal/record.ts";
+import { type Handled, readHandled } from "../../shared/journal/record.ts";
 import { createSealer } from "../../shared/seal.ts";
 import { until } from "./until.ts";
+
+const PAGE = 1000;
 
 /** A look into the journal of one bridge, from outside. */
 export interface JournalView {
@@ -23,7 +25,15 @@ export function viewJournal(prefix: string, redisUrl = inject("redisUrl")): Jour
   onTestFinished(() => redis.disconnect());
   const keys = journalKeys(prefix);
   const reader = openJournalReader(redis, keys, createSealer([]));
-  const entries = () => reader.after(START, 100_000);
+  async function entries(): Promise<JournalEntry[]> {
+    const all: JournalEntry[] = [];
+    for (let more = true; more;) {
+      const page = await reader.page(all.at(-1)?.id ?? START, PAGE);
+      all.push(...page.entries);
+      ({ more } = page);
+    }
+    return all;
+  }
   return {
     redis,
     keys,
@@ -35,9 +45,7 @@ export function viewJournal(prefix: string, redisUrl = inject("redisUrl")): Jour
       }),
     handled: (entry, handler) =>
       until(`${handler} has handled ${entry.id}`, async () =>
-        (await openConsumerRecord(redis, keys, "a reader", 60_000).handled(entry.id)).find(
-          (h) => h.handler === handler,
-        ),
+        (await readHandled(redis, keys, entry.id)).find((h) => h.handler === handler),
       ),
   };
 }

@@ -45,10 +45,10 @@ function start(
   const told: Fresh["told"] = [];
   let cursor = known;
   const journal: JournalReader = {
-    after: async (id, limit) => kept.filter((e) => compareIds(e.id, id) > 0).slice(0, limit),
-    page: async (id, limit) => ({ entries: await journal.after(id, limit), more: false }),
-    before: async () => [],
-    get: async (id) => kept.find((e) => e.id === id),
+    page: async (id, limit) => ({
+      entries: kept.filter((e) => compareIds(e.id, id) > 0).slice(0, limit),
+      more: false,
+    }),
     bounds: async () => ({ oldest: kept[0]?.id, newest: entries.at(-1)?.id ?? START, trimmed: gone > 0 }),
   };
   const record: ConsumerRecord = {
@@ -57,7 +57,6 @@ function start(
       noted.push(...outcomes);
       cursor = upTo;
     },
-    handled: async () => [],
   };
   const over = new AbortController();
   const consumer = createConsumer({
