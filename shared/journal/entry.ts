@@ -17,7 +17,7 @@ export const BRIDGE_EVENTS = {
   gap: "bridge:gap",
   /** A handler was so far behind that entries were gone before it came to them: `{ handler, from, to }`, ids of entries. */
   skipped: "bridge:handler-skipped",
-  /** An incident of the highest priority was created: `{ incidentId, entry }`. */
+  /** An incident of the highest priority was created: `{ entry, priority }`, the id of its `incident:new` and 1. */
   highPriority: "bridge:high-priority",
 } as const;
 
