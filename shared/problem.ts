@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { faultsOf } from "./issues.ts";
 
 /**
  * Everything that an answer may complain of (RFC 9457). A code never changes its meaning: clients branch on it.
@@ -154,29 +154,6 @@ export class Problem extends Error {
 export const pointer = (path: readonly PropertyKey[]): string =>
   path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 
-type Issue = z.core.$ZodIssue;
-
-/** Every wrong field of a body. Of a union, the form that fits best is the one whose faults are told. */
-export function wrongFields(issues: readonly Issue[], at: readonly PropertyKey[] = []): WrongField[] {
-  return issues.flatMap((issue) => {
-    const path = [...at, ...issue.path];
-    if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => ({ pointer: pointer([...path, key]), detail: "is not a field of this request" }));
-    }
-    if (issue.code === "invalid_union" && issue.errors.length > 0) {
-      const nested = issue.errors.filter((branch) =>
-        branch.some((i) => i.path.length > 0 || i.code === "unrecognized_keys"),
-      );
-      const [best] = nested.toSorted((a, b) => misfit(a) - misfit(b));
-      if (best) return wrongFields(best, path);
-    }
-    return [{ pointer: pointer(path), detail: issue.message }];
-  });
-}
-
-/** How far a form of a union is from what was given: keys that do not belong weigh more than values that are off. */
-const misfit = (branch: readonly Issue[]): number =>
-  branch.reduce(
-    (sum, i) => sum + (i.code === "unrecognized_keys" ? 10 * i.keys.length : i.code === "invalid_type" ? 3 : 1),
-    0,
-  );
+/** Every wrong field of a body or a query. */
+export const wrongFields = (issues: Parameters<typeof faultsOf>[0]): WrongField[] =>
+  faultsOf(issues).map(({ path, message }) => ({ pointer: pointer(path), detail: message }));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { historyQuery } from "../../functions/events.ts";
 import { commandTtl, idempotencyKey, MAX_WAIT_S, preferredWait } from "../../functions/headers.ts";
 import { backoffMs } from "../../shared/backoff.ts";
 import { batched } from "../../shared/batch.ts";
@@ -108,6 +109,18 @@ describe("locations", () => {
   ])("of %j the fault is named where it is: %s", (given, pointer) => {
     const parsed = location.safeParse(given);
     expect(wrongFields(parsed.error?.issues ?? []).map((f) => f.pointer)).toEqual([pointer]);
+  });
+});
+
+describe("what may stand once or several times", () => {
+  test.each([
+    [{ kind: "foo" }, "/kind", /"event"/],
+    [{ kind: ["event", "foo"] }, "/kind/1", /"event"/],
+    [{ unit: "" }, "/unit", />=1/],
+    [{ unit: ["M12", ""] }, "/unit/1", />=1/],
+  ])("of %j it is told where the fault is, and what may stand there", (query, at, detail) => {
+    const { error } = historyQuery.safeParse(query);
+    expect(wrongFields(error?.issues ?? [])).toEqual([{ pointer: at, detail: expect.stringMatching(detail) }]);
   });
 });
 

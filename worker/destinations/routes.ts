@@ -1,6 +1,6 @@
 import { LineCounter, parseDocument } from "yaml";
-import type { z } from "zod";
 import { ConfigError } from "../../shared/config.ts";
+import { faultsOf } from "../../shared/issues.ts";
 import { type ReadSecret, readSecretFile, whyUnreadable } from "../../shared/secret-files.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { Rule } from "./rule.ts";
@@ -59,7 +59,7 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
 
   function fromRaw(raw: unknown, wrong: (problem: string) => void): Destination[] {
     const { data, error } = routesFile(config.ALLOW_PRIVATE_DESTINATIONS).safeParse(raw);
-    for (const issue of flat(error?.issues ?? [])) wrong(`${placeOf(issue.path)}: ${issue.message}`);
+    for (const { path, message } of faultsOf(error?.issues ?? [])) wrong(`${placeOf(path)}: ${message}`);
     return (data?.destinations ?? []).map((given, i) => ({
       id: given.id,
       url: given.url,
@@ -124,25 +124,6 @@ function parseText(text: string, wrong: (problem: string) => void): unknown {
     return undefined;
   }
 }
-
-type Issue = z.core.$ZodIssue;
-
-/** Of what may be one or a list, the faults of the form that was given. */
-function flat(issues: readonly Issue[], at: readonly PropertyKey[] = []): { path: PropertyKey[]; message: string }[] {
-  return issues.flatMap((issue) => {
-    const path = [...at, ...issue.path];
-    if (issue.code === "invalid_union") {
-      const forms = issue.errors.map((form) => flat(form, path));
-      const meant = forms.filter((form) => !form.some((i) => i.path.length === path.length && isType(i.message)));
-      return meant[0] ?? [{ path, message: issue.message }];
-    }
-    if (issue.code === "invalid_key") return flat(issue.issues, path);
-    if (issue.code === "unrecognized_keys")
-      return issue.keys.map((key) => ({ path: [...path, key], message: "is not a field that is known here" }));
-    return [{ path, message: issue.message }];
-  });
-}
-const isType = (message: string) => message.startsWith("Invalid input: expected");
 
 const placeOf = (path: readonly PropertyKey[]): string =>
   path.map((step, i) => (typeof step === "number" ? `[${step}]` : `${i > 0 ? "." : ""}${String(step)}`)).join("") ||
