@@ -40,9 +40,13 @@ const PROFILES = {
   },
 } as const satisfies Record<string, RedisOptions>;
 
+/** A master that became a replica keeps its connections: behind its name stands another by now, and only a new connection gets there. */
+const reconnectOnError = (error: Error): boolean => error.message.startsWith("READONLY");
+
 /** Opens a connection. Losing and regaining it is logged once each, not for every try. */
 export function connectRedis(url: string, profile: keyof typeof PROFILES, log: Log): Redis {
-  const redis = CLUSTER_URL.test(url) ? openCluster(url, PROFILES[profile]) : new Redis(url, PROFILES[profile]);
+  const options = { ...PROFILES[profile], reconnectOnError };
+  const redis = CLUSTER_URL.test(url) ? openCluster(url, options) : new Redis(url, options);
   let reachable: boolean | undefined;
   redis.on("ready", () => {
     if (reachable === false) log.info({ profile }, "redis is back");

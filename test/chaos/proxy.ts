@@ -17,6 +17,8 @@ export interface Proxy {
   heal(): void;
   /** Every connection is reset. */
   cut(): void;
+  /** New connections go to the server at this port; those that there are stay where they are. */
+  leadTo(port: number): void;
   stop(): Promise<void>;
 }
 
@@ -30,6 +32,7 @@ interface Link {
 export async function startProxy(toPort: number, onConnected: (localPort: number) => void = () => {}): Promise<Proxy> {
   const links = new Set<Link>();
   let swallowed: ReadonlySet<Direction> = new Set();
+  let serverPort = toPort;
 
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const link: Link = { client, server: undefined, swallowed };
@@ -41,7 +44,7 @@ export async function startProxy(toPort: number, onConnected: (localPort: number
       client.once("close", () => links.delete(link));
       return;
     }
-    const server = connect({ port: toPort, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+    const server = connect({ port: serverPort, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     link.server = server;
     server.once("connect", () => onConnected(server.localPort ?? 0));
     pass(link, "to-server", client, server);
@@ -74,6 +77,7 @@ export async function startProxy(toPort: number, onConnected: (localPort: number
     },
     heal: () => void (swallowed = new Set()),
     cut,
+    leadTo: (port) => void (serverPort = port),
     stop: () =>
       new Promise((resolve) => {
         listener.close(() => resolve());

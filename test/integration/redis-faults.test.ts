@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { outboxKeys } from "../../shared/outbox/keys.ts";
+import { startProxy } from "../chaos/proxy.ts";
 import { startBridge } from "../support/bridge.ts";
 import type { OwnRedis } from "../setup/redis.ts";
 import { ownRedis } from "../support/own-redis.ts";
@@ -169,3 +170,26 @@ test("Redis full: however many commands stand behind one another, all are delive
   expect(await bridge.settled(last, 15_000)).toMatchObject({ status: "confirmed" });
   expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 150, duplicates: 0, violations: 0 });
 }, 40_000);
+
+test("a replica takes over and the old master goes on as its replica, closing no connection: nothing stays with it", async () => {
+  const [master, replica] = [await ownRedis(), await ownRedis()];
+  const [onMaster, onReplica] = [new Redis(master.url), new Redis(replica.url)];
+  const proxy = await startProxy(master.port);
+  onTestFinished(() => [onMaster, onReplica].forEach((redis) => redis.disconnect()));
+  onTestFinished(() => proxy.stop());
+  await onMaster.config("SET", "repl-diskless-sync-delay", "0");
+  await onReplica.replicaof("127.0.0.1", master.port);
+  const bridge = await startBridge({ redisUrl: `redis://127.0.0.1:${proxy.port}`, cad: { character: "modern" } });
+  expect(await bridge.deliver("/units/status", STATUS)).toMatchObject({ status: "confirmed" });
+  await until("the replica has it all", async () => (await onMaster.wait(1, 100)) === 1);
+
+  await onReplica.replicaof("NO", "ONE");
+  await onMaster.replicaof("127.0.0.1", replica.port);
+  proxy.leadTo(replica.port);
+  const { body } = await until("it accepts again", async () => {
+    const answer = await bridge.post("/units/status", STATUS);
+    return answer.status === 202 && answer;
+  });
+  expect(await bridge.settled(body["command_id"])).toMatchObject({ status: "confirmed" });
+  expect(bridge.cad.ledger.summary()).toMatchObject({ violations: 0 });
+});
