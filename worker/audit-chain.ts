@@ -14,6 +14,8 @@ const TRIM_EVERY_MS = 60_000;
 const STEP_MS = 5000;
 /** After a failure, ms. */
 const AGAIN_MS = 10_000;
+/** Of notes that the key is another one, one in so long is written, however often the chain is looked at, ms. */
+const NOTED_MS = 3_600_000;
 
 export interface AuditChainOptions {
   redis: Redis;
@@ -51,7 +53,8 @@ export async function keepAuditChain({ redis, keys, secrets, keptMs, signal, log
     const { by } = (await chain.head()) ?? GENESIS;
     if (by === secrets.by) return;
     const note = { user: "", role: "worker", action: "AUDIT_KEY", about: [], requestId: "", address: "" };
-    await openAuditTrail(redis, keys).note(note, "done", "");
+    const once = { key: JSON.stringify([by, secrets.by]), ms: NOTED_MS };
+    await openAuditTrail(redis, keys).note({ ...note, once }, "done", "");
     log.info({ before: by, now: secrets.by }, "the audit trail is chained with another key from here on");
   }
 
@@ -61,6 +64,8 @@ export async function keepAuditChain({ redis, keys, secrets, keptMs, signal, log
       if (linked < LINKS_AT_ONCE) await sleep(LINK_EVERY_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
+      // A chain that is gone begins anew, and the trail tells.
+      began = false;
       const reason = error instanceof Error ? error.message : "unknown";
       log.error({ reason }, "the audit trail could not be chained; npm run audit -- verify says whether it is whole");
       await sleep(AGAIN_MS, signal);

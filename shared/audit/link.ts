@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { script } from "../redis.ts";
-import { type ChainKeys, GENESIS, hashOf, type Mark, sealOf } from "./chain.ts";
+import { type ChainKeys, GENESIS, hashOf, type Mark, same, sealOf } from "./chain.ts";
 import type { StoredEntry } from "./entry.ts";
 import type { AuditKeys } from "./keys.ts";
 
@@ -52,9 +52,12 @@ return redis.call('XTRIM', base .. ':audit', 'MINID', '=', ARGV[1])`;
 
 /** Writes the chain of hashes beside the entries. */
 export interface AuditChain {
-  /** Links up to `most` entries that are not in the chain yet; answers how many there were. */
+  /**
+   * Links up to `most` entries that are not in the chain yet; answers how many there were. Throws an Error for a head that no
+   * worker set, and once for one that was set back.
+   */
   extend(most: number): Promise<number>;
-  /** Takes off what is older than `ms` and in the chain; answers how many entries. */
+  /** Takes off what is older than `ms` and in the chain; answers how many entries. Throws an Error for a link that no worker made. */
   trim(ms: number): Promise<number>;
   head(): Promise<SealedMark | undefined>;
 }
@@ -65,12 +68,28 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
   const link = script(redis, "auditLink", LINK, [keys.base]);
   const trimScript = script(redis, "auditTrim", TRIM, [keys.base]);
   const { by } = secrets;
+  /** Where the chain stood last, as far as this worker knows. */
+  let seen: Mark | undefined;
+
+  /** To go on from what somebody else wrote would vouch for it with the key. */
+  function vet(head: SealedMark | undefined): void {
+    // With another key than before, or the first one, it goes on as it finds the chain, and the trail notes the new key.
+    const isNewKey = seen === undefined && head?.sealedBy !== by;
+    if (head && !isNewKey && !same(sealOf("head", head, head.sealedBy, secrets), head.seal))
+      throw new Error("the chain's head was not set by a worker with AUDIT_KEY");
+    const before = seen ?? GENESIS;
+    seen = head ?? GENESIS;
+    if (seen.count < before.count)
+      throw new Error(`the chain was set back: it stood at ${before.id}:${before.hash}, which verify --seen takes`);
+  }
 
   return {
     head: () => readMark(redis, keys.head),
 
     async extend(most) {
-      const before: Mark = (await readMark(redis, keys.head)) ?? GENESIS;
+      const head = await readMark(redis, keys.head);
+      vet(head);
+      const before: Mark = head ?? GENESIS;
       const entries: StoredEntry[] = await redis.xrange(keys.entries, `(${before.id}`, "+", "COUNT", most);
       if (entries.length === 0) return 0;
       let mark = before;
@@ -79,8 +98,8 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
         mark = { id: entry[0], hash, by, count: mark.count + 1 };
         return [entry[0], hash, by, mark.count];
       });
-      const head = [mark.id, mark.hash, by, mark.count, by, must(sealOf("head", mark, by, secrets))];
-      await link(before.id, before.hash, ...head, ...links);
+      const newHead = [mark.id, mark.hash, by, mark.count, by, must(sealOf("head", mark, by, secrets))];
+      if ((await link(before.id, before.hash, ...newHead, ...links)) === 1) seen = mark;
       return entries.length;
     },
 
@@ -88,10 +107,14 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
       const [seconds, micros] = await redis.time();
       const cutoff = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) - ms;
       if (cutoff <= 0) return 0;
-      const [last] = await redis.xrevrange(keys.links, `(${cutoff}-0`, "-", "COUNT", 1);
+      const [last, previous] = await redis.xrevrange(keys.links, `(${cutoff}-0`, "-", "COUNT", 2);
       if (!last) return 0;
       const mark = parseLink(last);
       const { id, hash, count } = mark;
+      const [entry] = await redis.xrange(keys.entries, id, id);
+      const before = previous ? parseLink(previous) : ((await readMark(redis, keys.anchor)) ?? GENESIS);
+      if (!entry || !same(hashOf(entry, before.hash, mark.by, secrets), hash))
+        throw new Error(`the link ${id} does not fit its entry, or AUDIT_KEY lacks ${mark.by}: nothing was taken off`);
       const seal = must(sealOf("anchor", mark, by, secrets));
       return Number(await trimScript(after(id), id, hash, mark.by, count, by, seal));
     },

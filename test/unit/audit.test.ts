@@ -144,6 +144,52 @@ test("a whole trail that was written anew without the key is found; with one tha
   }
 });
 
+/** Entries from the sixth on are gone with their links, and the head is set back: all that whoever owns Redis can do. */
+async function cutTail(t: Trail, head: Record<string, string | number>) {
+  const cut = t.ids.slice(5);
+  await Promise.all([t.keys.entries, t.keys.links].map((key) => t.redis.xdel(key, ...cut)));
+  const [, fields] = (await t.redis.xrevrange(t.keys.links, "+", "-", "COUNT", 1))[0] ?? ["", []];
+  await t.redis.hset(t.keys.head, { id: t.ids[4], hash: fields[1], by: KEYED.by, count: 5, ...head });
+  await t.trail.note(note(99), "accepted", "");
+}
+
+test.each([
+  ["with the seal that it had", {}],
+  ["with a seal without a key", { sealed_by: "sha256" }],
+  ["with a seal by a key that nobody knows", { sealed_by: "hmac-12345678" }],
+])("a worker does not go on from a head that was set back %s", async (_how, head) => {
+  const trail = await trailOf(10);
+  await cutTail(trail, head);
+  await expect(trail.chain.extend(10)).rejects.toThrow("head was not set by a worker with AUDIT_KEY");
+  expect(await trail.verify()).toMatchObject({ ok: false });
+});
+
+test("a worker goes on from an older head that was set by a worker, and from none, but says first where the chain had stood", async () => {
+  const trail = await trailOf(5);
+  const older = await trail.redis.hgetall(trail.keys.head);
+  await trail.trail.note(note(6), "accepted", "");
+  await trail.chain.extend(10);
+  const { id, hash } = (await trail.chain.head()) ?? { id: "", hash: "" };
+  await trail.rewrite(trail.keys.links, (await trail.redis.xrange(trail.keys.links, "-", "+")).slice(0, -1));
+  await trail.redis.hset(trail.keys.head, older);
+  await expect(trail.chain.extend(10)).rejects.toThrow(`it stood at ${id}:${hash}`);
+  expect(await trail.chain.extend(10)).toBe(1);
+  await trail.redis.del(trail.keys.head, trail.keys.links);
+  await expect(trail.chain.extend(10)).rejects.toThrow("was set back");
+  expect(await trail.chain.extend(10)).toBe(6);
+});
+
+test("a worker takes off nothing for the age of a link that is not the bridge's own", async () => {
+  const trail = await trailOf(10);
+  const links = await trail.redis.xrange(trail.keys.links, "-", "+");
+  const cut = trail.ids.slice(0, 5);
+  await trail.redis.xdel(trail.keys.entries, ...cut);
+  // As if the fifth had been the last of long ago.
+  await trail.rewrite(trail.keys.links, [["1-0", links[4]?.[1] ?? []], ...links.slice(5)]);
+  await expect(trail.chain.trim(DAY_MS)).rejects.toThrow("nothing was taken off");
+  expect(await trail.verify()).toMatchObject({ ok: false });
+});
+
 test("a key that is added or replaced goes on with the chain, and who checks needs every key that made it", async () => {
   const trail = await trailOf(3, PLAIN);
   const add = async (n: number, secrets: typeof KEYED) => {
