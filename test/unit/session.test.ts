@@ -18,7 +18,7 @@ function fresh(rooms: () => Promise<never[]> = async () => []) {
   };
   const session = createSession({
     transport,
-    token: () => "token",
+    token: () => "The-CAD-token",
     rooms: { all: rooms, note: () => undefined },
     mode: "auto",
     times: { confirmMs: 1000, authWaitMs: 50, fenceTimeoutMs: 1000, fenceIdleMs: 10 },
@@ -86,4 +86,21 @@ test("one that ends right after the proof that it answers is not taken for ready
   await expect(opened).rejects.toThrow("io server disconnect");
   expect(session.state().ready).toBe(false);
   expect(await session.send(SEND, undefined)).toEqual({ result: "disconnected" });
+});
+
+test("a CAD that refuses the token with words that quote it is told of without it", async () => {
+  const words = 'bad token "The-CAD-token", length 13';
+  const says: ((session: ReturnType<typeof fresh>["session"]) => void)[] = [
+    (session) => session.events.refused(words),
+    (session) => void session.events.event("authenticated", { success: false, error: words }, false),
+  ];
+  for (const say of says) {
+    const { session } = fresh();
+    const opened = session.open();
+    session.events.connected(false);
+    say(session);
+    const error = await opened.catch((thrown: unknown) => String(thrown));
+    expect(error).toContain("length 13");
+    expect(error).not.toContain("The-CAD");
+  }
 });

@@ -67,6 +67,9 @@ export function createSession(options: SessionOptions): Session {
   let fences: Fences | undefined;
   let confirmations: Confirmations | undefined;
 
+  /** The CAD's words: one that refuses a token may quote it, and they go into the log and into /health. */
+  const withoutToken = (words: string) => words.replaceAll(options.token(), "…");
+
   function end(reason: string, leave?: "leave"): void {
     if (over.signal.aborted) return;
     over.abort();
@@ -95,7 +98,9 @@ export function createSession(options: SessionOptions): Session {
     }
     const { success, error } = (answer ?? {}) as { success?: unknown; error?: unknown };
     if (success !== true)
-      throw new Error(`the CAD refused the token: ${typeof error === "string" ? error : "no reason given"}`);
+      throw new Error(
+        `the CAD refused the token: ${typeof error === "string" ? withoutToken(error) : "no reason given"}`,
+      );
     isAuthenticated = true;
   }
 
@@ -138,7 +143,7 @@ export function createSession(options: SessionOptions): Session {
         options.onLine({ recovered, ready: ready.promise, ended: over.signal, ask, proof });
         connected.resolve();
       },
-      refused: (reason) => end(reason),
+      refused: (reason) => end(withoutToken(reason)),
       disconnected: (reason) => end(reason),
       async event(name, payload, missed) {
         const own = confirmations?.heard(name, payload);
