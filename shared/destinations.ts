@@ -25,8 +25,7 @@ export type DestinationState = z.infer<typeof destinationState>;
 /** What the worker says of one destination: never a secret, a header's value or a payload. */
 export const destinationReport = z.object({
   id: z.string(),
-  /** Without credentials and query. */
-  url: z.string(),
+  url: z.string().meta({ description: "Scheme and host alone: the rest may be a secret." }),
   /** `removed`: it is in no route any more, and something of it is left. */
   state: z.enum([...DESTINATION_STATES, "removed"]),
   reason: z.string().nullable(),

@@ -29,7 +29,7 @@ export const workerHealth = z.object({
   waiting_for: z.string().nullable(),
   /** Why some commands wait although the CAD is ready: their payloads cannot be opened yet. */
   payload_problem: z.string().nullable().default(null),
-  /** Without credentials. */
+  /** Scheme and host. */
   cad_url: z.string(),
   last_connection: z.string().nullable(),
   connection_attempts: z.number(),
@@ -70,8 +70,8 @@ export const workerHealth = z.object({
 });
 export type WorkerHealth = z.infer<typeof workerHealth>;
 
-/** The URL without user, password and query: fit to be shown. */
+/** Scheme, host and port of a URL: fit to be shown. Its path may be a secret as well, as that of a chat's webhook is. */
 export function withoutCredentials(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  return parsed ? `${parsed.protocol}//${parsed.host}${parsed.pathname === "/" ? "" : parsed.pathname}` : "(not a URL)";
+  return parsed ? `${parsed.protocol}//${parsed.host}` : "(not a URL)";
 }

@@ -36,6 +36,7 @@ export const workerEnv = z.object({
   ...sealingEnv,
   CAD_BACKEND_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
+    .refine((text) => !/^[^/]*\/\/[^/?#]*@/.test(text), "must not hold user or password: they would not be sent")
     .describe("The CAD's Socket.io server. A path is taken as the namespace."),
   CAD_BACKEND_AUTH_TOKEN: env.note(
     z

@@ -47,7 +47,7 @@ export interface NewEntry {
 /** One entry of the journal. Its id is the stream's: MILLISECONDS-NUMBER, strictly increasing. */
 export interface JournalEntry extends Omit<NewEntry, "ageMs"> {
   id: string;
-  /** The CAD's address, without credentials. */
+  /** The scheme and host of the CAD. */
   cad: string;
   receivedAt: Micros;
 }

@@ -75,7 +75,7 @@ export interface JournalOptions {
   sealer: Sealer;
   /** The owner's; nobody else may write. */
   token: string;
-  /** The CAD's address, without credentials. */
+  /** The scheme and host of the CAD. */
   cad: string;
   keptMs: number;
   maxEntries: number;

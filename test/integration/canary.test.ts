@@ -19,7 +19,10 @@ const PAYLOAD_KEY = Buffer.from("canary payload key of 32 bytes!!").toString("ba
 const AUDIT_KEY = Buffer.from("canary audit key, of 32 bytes !!").toString("base64");
 const WEBHOOK_SECRET = `whsec_${Buffer.from("canary webhook secret of 32 byte").toString("base64")}`;
 const HEADER_VALUE = "canary-header-value-77aa";
+/** Whoever knows the path of a chat's webhook may post there. */
+const URL_SECRET = "canary-of-a-url-55ee";
 const SECRETS = [
+  URL_SECRET,
   ...[REDIS_PASSWORD, PAYLOAD_KEY, AUDIT_KEY, WEBHOOK_SECRET, WEBHOOK_SECRET.slice(6), HEADER_VALUE],
   ...[JWT_SECRET, CAD_TOKEN, tokens.admin, tokens.dispatcher, tokens.crew],
 ];
@@ -50,10 +53,11 @@ const keep = (heard: Heard, name: string, { status, headers, body }: Awaited<Ret
   heard.set(`${name} ${heard.size}`, JSON.stringify([status, [...headers], body]));
 
 test("neither the patient nor a secret is in any log, error, answer or health report, nor anywhere in Redis", async () => {
-  const { url, client } = await guardedRedis();
+  const { url: redisUrl, client } = await guardedRedis();
   const receiver = await startReceiver({ secret: WEBHOOK_SECRET });
   onTestFinished(() => receiver.stop());
-  const destination = { id: "ward", url: receiver.url, secret: WEBHOOK_SECRET, retry_s: [0.05, 0.1] };
+  const url = `${receiver.url}/${URL_SECRET}?key=${URL_SECRET}`;
+  const destination = { id: "ward", url, secret: WEBHOOK_SECRET, retry_s: [0.05, 0.1] };
   const sealed = { PAYLOAD_KEYS: `canary:${PAYLOAD_KEY}`, LOG_LEVEL: "debug" };
   const worker = {
     ...sealed,
@@ -66,7 +70,7 @@ test("neither the patient nor a secret is in any log, error, answer or health re
     ALLOW_PRIVATE_DESTINATIONS: "true",
   };
   const cad = { character: "modern" as const };
-  const bridge = await startBridge({ redisUrl: url, functions: sealed, worker, cad });
+  const bridge = await startBridge({ redisUrl, functions: sealed, worker, cad });
   const heard: Heard = new Map();
   const post = async (path: string, body: unknown, headers = {}) =>
     keep(heard, `POST ${path}`, await bridge.post(path, body, headers));

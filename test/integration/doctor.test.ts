@@ -93,20 +93,23 @@ test("says what does not answer, and which token is refused, without telling eit
     CAD_BACKEND_AUTH_TOKEN: "canary",
   });
   expect(refused.stdout).toContain("Authentication failed");
-  expect(away.stdout + refused.stdout).not.toContain("canary");
+  const inUrl = runDoctor({ REDIS_URL: inject("redisUrl"), CAD_BACKEND_URL: cad.replace("//", "//user:canary@") });
+  expect(inUrl).toMatchObject({ code: 78, stderr: expect.stringContaining("CAD_BACKEND_URL: must not hold user or") });
+  const said = [away, refused, inUrl].map(({ stdout, stderr }) => stdout + stderr).join("");
+  expect(said).not.toContain("canary");
 });
 
 test("says which destinations answer, and what is wrong with the routes, without telling a secret", async () => {
   const cad = await startCadProcess();
   const secret = newSecret();
   const destinations = [
-    { id: "there", url: `${cad}/hook?token=canary`, secret },
+    { id: "there", url: `${cad}/services/canary/hook?token=canary`, secret },
     { id: "away", url: "http://127.0.0.1:9/hook", secret },
   ];
   const base = { REDIS_URL: inject("redisUrl"), CAD_BACKEND_URL: cad };
   const ROUTES_FILE = writeRoutes({ destinations, rules: [] });
   const looked = runDoctor({ ...base, ROUTES_FILE, ALLOW_PRIVATE_DESTINATIONS: "true" });
-  expect(looked.stdout).toMatch(/ok {5}the destination there at http:\/\/127\.0\.0\.1:\d+\/hook answers/);
+  expect(looked.stdout).toMatch(/ok {5}the destination there at http:\/\/127\.0\.0\.1:\d+ answers/);
   expect(looked.stdout).toMatch(/WRONG {2}the destination away at .*cannot be reached \(ECONNREFUSED\)/);
   expect(looked.stdout).not.toMatch(/canary|whsec_/);
   const refused = runDoctor({ ...base, ROUTES_FILE });

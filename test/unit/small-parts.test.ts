@@ -138,7 +138,10 @@ describe("times", () => {
     expect([secondsBetween(5_000_000, 0), secondsBetween(0, 1_234_567)]).toEqual([0, 1.235]));
 });
 
-test("credentials are cut out of a URL", () => {
-  expect(withoutCredentials("https://user:pass@cad.example:8443/path?token=x")).toBe("https://cad.example:8443/path");
+test("of a URL nothing is shown that may be a secret", () => {
+  expect(withoutCredentials("https://user:pass@cad.example:8443/path?token=x#y")).toBe("https://cad.example:8443");
+  expect(withoutCredentials("rediss+cluster://user:pass@redis.example/2?node=x")).toBe(
+    "rediss+cluster://redis.example",
+  );
   expect(withoutCredentials("nonsense")).toBe("(not a URL)");
 });
