@@ -4,6 +4,14 @@ import type { LogLevel } from "./log-levels.ts";
 /** What the code logs with. Never a payload, a token or a URL with credentials. */
 export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
 
+/** For what tells all that it has to say by itself, such as a command on a terminal. */
+export const noLog: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
+
 /** Lines are written together, 100 ms late at most: a write for each would cost more than the line itself. */
 const BUFFERED = { sync: false, minLength: 4096, periodicFlush: 100 } as const;
 

@@ -4,11 +4,12 @@ import { parseArgs } from "node:util";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import { chainKeys, type ChainKeys, auditKeyList, GENESIS } from "../shared/audit/chain.ts";
-import { exportTrail, readLines } from "../shared/audit/export.ts";
+import { exportTrail, verifyExport } from "../shared/audit/export.ts";
 import { auditKeys, type AuditKeys } from "../shared/audit/keys.ts";
 import { type Noted, type Verdict, verifyTrail } from "../shared/audit/verify.ts";
 import { type Config, ConfigError, env, EX_CONFIG, helpText, parseConfig, sharedEnv } from "../shared/config.ts";
 import { instant } from "../shared/fields.ts";
+import { noLog } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
 import { fromDisk } from "../shared/process.ts";
 import { closeRedis, connectRedis } from "../shared/redis.ts";
@@ -31,7 +32,6 @@ npm run audit -- export [--since TIME] [--until TIME]
 
 const USAGE_ERROR = 2;
 const ANSWER_MS = 5000;
-const noLog = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** Wrong arguments: exit code 2. */
 class UsageError extends Error {
@@ -97,7 +97,7 @@ function tell(verdict: Verdict): number {
 }
 
 async function verifyFile(file: string, keys: ChainKeys, noted: Noted | undefined): Promise<Verdict> {
-  return await readLines(createInterface({ input: createReadStream(file), crlfDelay: Infinity }), keys, noted);
+  return await verifyExport(createInterface({ input: createReadStream(file), crlfDelay: Infinity }), keys, noted);
 }
 
 async function write(redis: Redis, keys: AuditKeys, { since, until }: Options): Promise<number> {

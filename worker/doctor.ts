@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../shared/config.ts";
 import { openDestinationBook } from "../shared/destinations.ts";
 import { workerHealth, withoutCredentials } from "../shared/health.ts";
-import type { Log } from "../shared/log.ts";
+import { noLog } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
 import { fromDisk } from "../shared/process.ts";
 import { checkRedis, clock, type Finding } from "../shared/redis-check.ts";
@@ -19,8 +19,6 @@ import { createSender } from "./destinations/send.ts";
  * and how to mend it. Changes nothing; for a moment the CAD has one more client. Exit code 0 if all is well, else 1.
  */
 const CAD_ANSWER_MS = 5000;
-const silent = () => undefined;
-const noLog: Log = { debug: silent, info: silent, warn: silent, error: silent };
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message || error.name : String(error));
 
@@ -130,7 +128,7 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
   const session = createSession({
     transport,
     token,
-    rooms: { all: async () => [], note: silent },
+    rooms: { all: async () => [], note: () => undefined },
     mode: config.CAD_CONFIRM,
     times: {
       confirmMs: CAD_ANSWER_MS,

@@ -1,3 +1,4 @@
+import { parseList } from "../json.ts";
 import type { OrderingKey } from "../ordering-key.ts";
 import type { Micros } from "../time.ts";
 
@@ -73,14 +74,5 @@ export const storedEntry = (entry: AuditEntry): StoredEntry => [
   entry.id,
   FIELDS.flatMap((name) => [name, name === "about" ? JSON.stringify(entry.about) : String(entry[name])]),
 ];
-
-function parseList(text: string): string[] | undefined {
-  try {
-    const list: unknown = JSON.parse(text);
-    return Array.isArray(list) ? list.map(String) : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 export const timeOfId = (id: string): Micros => Number(id.split("-", 1)[0]) * 1000;

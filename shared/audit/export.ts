@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
+import { parseJson } from "../json.ts";
 import { toIso } from "../time.ts";
 import { type ChainKeys, GENESIS, type Mark } from "./chain.ts";
 import { parseEntry, storedEntry, timeOfId } from "./entry.ts";
@@ -47,7 +48,7 @@ async function markBefore(redis: Redis, keys: AuditKeys, from: string): Promise<
 }
 
 /** Checks an export, from its first line to its last; what stood before and after it, it cannot know. */
-export async function readLines(lines: AsyncIterable<string>, secrets: ChainKeys, noted?: Noted): Promise<Verdict> {
+export async function verifyExport(lines: AsyncIterable<string>, secrets: ChainKeys, noted?: Noted): Promise<Verdict> {
   let chain: ReturnType<typeof chainFrom> | undefined;
   const head: Mark = { ...GENESIS };
   let unlinked: string | undefined;
@@ -68,12 +69,4 @@ export async function readLines(lines: AsyncIterable<string>, secrets: ChainKeys
     Object.assign(head, { id: line.id, hash, by, count: n });
   }
   return (chain ?? chainFrom(GENESIS, head, secrets, noted)).end();
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

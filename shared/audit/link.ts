@@ -62,7 +62,11 @@ export interface AuditChain {
   head(): Promise<SealedMark | undefined>;
 }
 
-const must = (text: string | undefined): string => text ?? "";
+/** The key that makes links is always among those that are known. */
+function must(hash: string | undefined): string {
+  if (hash === undefined) throw new TypeError("the key that makes links is not among the known ones");
+  return hash;
+}
 
 export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys): AuditChain {
   const link = script(redis, "auditLink", LINK, [keys.base]);

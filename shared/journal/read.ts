@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { parseList } from "../json.ts";
 import type { OrderingKey } from "../ordering-key.ts";
 import { script, type ScriptReply } from "../redis.ts";
 import { SealError, type Sealer } from "../seal.ts";
@@ -42,13 +43,13 @@ export function parseRow([id, list]: Row): SealedEntry {
     id,
     kind: ENTRY_KINDS.find((k) => k === text("kind")) ?? "unknown",
     event: text("event"),
-    keys: (listIn(text("keys")) ?? []) as OrderingKey[],
+    keys: (parseList(text("keys")) ?? []) as OrderingKey[],
     occurredAt: Number(text("occurred")) || undefined,
     receivedAt: Number(text("received")) || Number(id.split("-", 1)[0]) * 1000,
     eventId: text("event_id") || undefined,
     own: text("own") || undefined,
     recovered: recovered === "" ? undefined : recovered === "1",
-    wrong: listIn(text("wrong")) ?? [UNREADABLE],
+    wrong: parseList(text("wrong")) ?? [UNREADABLE],
     cad: text("cad"),
   };
   return { entry, ref: text("ref"), stored: text("payload") };
@@ -68,16 +69,6 @@ export async function openEntry(sealer: Sealer, { entry, ref, stored }: SealedEn
 
 /** What somebody else wrote into the stream stops nobody who reads it. */
 const UNREADABLE = "it stands in Redis in a form that the bridge does not write";
-
-/** A list of texts in JSON; undefined for anything else. */
-function listIn(json: string): string[] | undefined {
-  try {
-    const list: unknown = JSON.parse(json);
-    return Array.isArray(list) ? list.map(String) : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** An entry whose payload cannot be opened, and why. */
 export const withoutPayload = (entry: SealedEntry["entry"], error: Error): JournalEntry => ({

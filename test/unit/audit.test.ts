@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { chainKeys } from "../../shared/audit/chain.ts";
 import type { AuditNote, StoredEntry } from "../../shared/audit/entry.ts";
-import { exportTrail, readLines } from "../../shared/audit/export.ts";
+import { exportTrail, verifyExport } from "../../shared/audit/export.ts";
 import { auditKeys } from "../../shared/audit/keys.ts";
 import { openAuditChain } from "../../shared/audit/link.ts";
 import { MAX_UNAUTHENTICATED_PER_MINUTE, openAuditTrail } from "../../shared/audit/trail.ts";
@@ -274,7 +274,7 @@ async function check(lines: string[]) {
   async function* read() {
     yield* lines;
   }
-  return await readLines(read(), KEYED);
+  return await verifyExport(read(), KEYED);
 }
 
 test("an export can be checked by itself: a changed, removed or inserted line is named", async () => {
