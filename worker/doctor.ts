@@ -5,7 +5,7 @@ import { workerHealth, withoutCredentials } from "../shared/health.ts";
 import { noLog } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
 import { fromDisk } from "../shared/process.ts";
-import { checkRedis, clock, type Finding } from "../shared/redis-check.ts";
+import { checkRedis, clock, type Finding, finding } from "../shared/redis-check.ts";
 import { closeRedis, connectRedis } from "../shared/redis.ts";
 import { createSession, type Session } from "./cad/session.ts";
 import { createTransport } from "./cad/transport.ts";
@@ -45,16 +45,13 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
   ]);
   const beat = workerHealth.safeParse(text === null ? null : JSON.parse(text));
   const waits = beat.success ? (beat.data.waiting_for ?? beat.data.payload_problem) : null;
+  const owned = `the CAD's owner is ${owner}${waits ? `, which waits: ${waits}` : ""}`;
   return [
     owner === null
       ? { ok: false, what: "no worker owns the CAD", mend: "start a worker" }
-      : { ok: waits === null, what: `the CAD's owner is ${owner}${waits ? `, which waits: ${waits}` : ""}` },
+      : finding(waits === null, owned, "see to what it waits for; nothing is lost meanwhile"),
     { ok: true, what: `${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms` },
-    {
-      ok: dead === 0,
-      what: `${dead} dead letters`,
-      ...(dead > 0 && { mend: "look at GET /dead-letters; redrive or discard them" }),
-    },
+    finding(dead === 0, `${dead} dead letters`, "look at GET /dead-letters; redrive or discard them"),
   ];
 }
 
@@ -62,7 +59,7 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
 function lookAtSealing({ PAYLOAD_KEYS: [key], ALLOW_UNSEALED_PAYLOADS }: WorkerConfig): Finding {
   if (key) return { ok: true, what: `payloads are sealed with the key "${key.id}"` };
   const mend = "set PAYLOAD_KEYS on the functions and the worker, or ALLOW_UNSEALED_PAYLOADS=true if it is meant so";
-  return { ok: ALLOW_UNSEALED_PAYLOADS === true, what: "payloads are stored in clear", mend };
+  return finding(ALLOW_UNSEALED_PAYLOADS === true, "payloads are stored in clear", mend);
 }
 
 /** Whether each destination can be reached, and what is left in Redis of those that were removed. Tells them no event. */
@@ -84,7 +81,7 @@ async function lookAtDestinations(redis: Redis, config: WorkerConfig, all: reado
   });
   const removed = await leftOfRemoved(redis, book, config.REDIS_PREFIX, all);
   const mend = "put it back into the routes, or discard its dead letters";
-  const left = removed.map(({ id, reason: why }) => ({ ok: false, what: `the destination ${id}: ${why}`, mend }));
+  const left = removed.map(({ id, reason: why }) => finding(false, `the destination ${id}: ${why}`, mend));
   return [...(await Promise.all(reached)), ...(await Promise.all(states)).flat(), ...left];
 }
 
@@ -99,11 +96,9 @@ async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
     // The header tells whole seconds: half of one is the best guess.
     const ahead = Math.round(date + 500 - (asked + Date.now()) / 2);
     const time = Number.isNaN(date) ? [] : [clock("the CAD", ahead)];
-    return [
-      { ok: response.ok, what: `the CAD answers at ${where} with ${response.status}` },
-      ...time,
-      await tryToken(config),
-    ];
+    const answers = `the CAD answers at ${where} with ${response.status}`;
+    const isServer = finding(response.ok, answers, "mend CAD_BACKEND_URL: it has to name a Socket.io 4 server");
+    return [isServer, ...time, await tryToken(config)];
   } catch (error) {
     return [
       {
@@ -149,7 +144,9 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
       : "the CAD answers, but not fastapi:authenticate";
     return { ok: true, what };
   } catch (error) {
-    return { ok: false, what: `the CAD refuses the connection: ${reason(error)}`, mend: "mend CAD_BACKEND_AUTH_TOKEN" };
+    const mend =
+      "mend CAD_BACKEND_AUTH_TOKEN if the CAD refuses it, or CAD_BACKEND_URL if its path is no namespace; else look into the CAD's log";
+    return { ok: false, what: `no connection to the CAD comes about: ${reason(error)}`, mend };
   } finally {
     session.end("the doctor is done", "leave");
   }
@@ -174,13 +171,14 @@ async function main(): Promise<number> {
   const redis = connectRedis(config.REDIS_URL, "worker", noLog);
   const [ofRedis, ofCad] = await Promise.all([lookAtRedis(redis, config), lookAtCad(config)]);
   const ofDestinations = await lookAtDestinations(redis, config, destinations).catch((error: unknown) => [
-    { ok: false, what: `what Redis has of the destinations cannot be read: ${reason(error)}` },
+    finding(false, `what Redis has of the destinations cannot be read: ${reason(error)}`, "see to Redis first"),
   ]);
-  const findings: Finding[] = [...ofRedis, lookAtSealing(config), ...ofCad, ...ofDestinations];
+  const findings = [...ofRedis, lookAtSealing(config), ...ofCad, ...ofDestinations];
   await closeRedis(redis);
-  for (const { ok, what: text, mend } of findings) {
-    process.stdout.write(`${ok ? "ok   " : "WRONG"}  ${text}${mend ? `\n       to mend it: ${mend}` : ""}\n`);
-  }
+  for (const found of findings)
+    process.stdout.write(
+      found.ok ? `ok     ${found.what}\n` : `WRONG  ${found.what}\n       to mend it: ${found.mend}\n`,
+    );
   const wrong = findings.filter((f) => !f.ok).length;
   process.stdout.write(wrong === 0 ? "\nAll is well.\n" : `\n${wrong} of ${findings.length} are wrong.\n`);
   return wrong === 0 ? 0 : 1;

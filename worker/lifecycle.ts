@@ -123,7 +123,8 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
 async function warnOfRedis(redis: Redis, signal: AbortSignal, log: Log): Promise<void> {
   while (!signal.aborted) {
     const findings = await checkRedis(redis).catch(() => undefined);
-    for (const { ok, what, mend } of findings ?? []) if (!ok) log.warn({ what, mend }, "redis is not safe as it is");
+    for (const found of findings ?? [])
+      if (!found.ok) log.warn({ what: found.what, mend: found.mend }, "redis is not safe as it is");
     if (findings) return;
     await sleep(CHECK_AGAIN_MS, signal);
   }
