@@ -21,7 +21,7 @@ function toNetwork(text: string): Network | undefined {
 }
 
 /** What stands for an address that is not known: it counts as one client. */
-export const UNKNOWN_ADDRESS = "unknown";
+const UNKNOWN_ADDRESS = "unknown";
 
 /** An address in its one written form: an IPv4 address that came mapped into IPv6 is one of IPv4. */
 export function normalAddress(text: string | undefined): string {

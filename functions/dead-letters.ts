@@ -18,7 +18,7 @@ import { parseQuery } from "./query.ts";
 import { mayTouch } from "./scope.ts";
 
 /** How many dead letters one request redrives at most. */
-export const MAX_REDRIVE = 1000;
+const MAX_REDRIVE = 1000;
 
 const filterFields = {
   command: z

@@ -2,11 +2,11 @@ import type { Hono } from "hono";
 import type { CallerEnv } from "./auth.ts";
 
 /** The files of Swagger UI that the page needs, with their types. */
-export const DOCS_FILES = {
+const DOCS_FILES = {
   "swagger-ui.css": "text/css; charset=utf-8",
   "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
 } as const;
-export type DocsFile = keyof typeof DOCS_FILES;
+type DocsFile = keyof typeof DOCS_FILES;
 
 /** Where a host keeps those files: they are served by the bridge itself, so that the page works without internet. */
 export type DocsAssets = (name: DocsFile) => Promise<Uint8Array<ArrayBuffer>>;

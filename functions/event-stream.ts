@@ -43,7 +43,7 @@ const HEADERS = { "X-Accel-Buffering": "no", "Cache-Control": "no-store", Connec
 type Page = Extract<Followed, { outcome: "page" }>;
 
 /** Which entry a stream tells. */
-export type Wanted = (entry: JournalEntry) => boolean;
+type Wanted = (entry: JournalEntry) => boolean;
 
 type Ending = "left" | "slow" | "stopping" | "token" | "gone" | "unreadable";
 
@@ -58,7 +58,7 @@ class StreamEnd extends Error {
 }
 
 /** The page of a stream's beginning. Throws a Problem if what followed cannot be told, or told whole. */
-export function beginning(read: Followed): Page {
+function beginning(read: Followed): Page {
   if (read.outcome === "gone") throw gone(read.oldest);
   if (read.outcome === "unreadable") throw new Problem("unreadable-payload", `The journal stops here: ${read.reason}.`);
   return read;

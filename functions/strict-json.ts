@@ -1,12 +1,12 @@
 import { pointer, type WrongField } from "../shared/problem.ts";
 
 /** Deeper than any body of the API is, and far less than what a stack holds. */
-export const MAX_DEPTH = 32;
+const MAX_DEPTH = 32;
 /** How many faults are told at most. */
 const MAX_FAULTS = 20;
 
 /** What was read: a value, or why it is none that can be taken. */
-export type StrictJson = { value: unknown } | { notJson: string } | { faults: WrongField[] };
+type StrictJson = { value: unknown } | { notJson: string } | { faults: WrongField[] };
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

@@ -7,10 +7,10 @@ import { destinationKeys } from "./outbox/keys.ts";
  * - `paused`: it failed too often in a row, or asked to wait; it is tried again by itself
  * - `disabled`: it answered 410, and gets nothing until somebody enables it
  */
-export const DESTINATION_STATES = ["ok", "paused", "disabled"] as const;
+const DESTINATION_STATES = ["ok", "paused", "disabled"] as const;
 
 /** How a destination is, as it is kept in Redis. Times are ms since 1970. */
-export const destinationState = z.object({
+const destinationState = z.object({
   state: z.enum(DESTINATION_STATES),
   /** In words for people; empty if it is ok. */
   reason: z.string(),

@@ -105,7 +105,7 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS;
 
 /** The seconds that a client is asked to wait before it tries again. */
-export const RETRY_AFTER_S = 2;
+const RETRY_AFTER_S = 2;
 
 /** One wrong field: where it is (RFC 6901) and what is wrong with it, never its value. */
 export interface WrongField {

@@ -21,7 +21,7 @@ export const sealingEnv = {
     ),
   NODE_ENV: z.string().optional().describe("`production`: payloads are sealed, or the start is refused."),
 };
-export type SealingConfig = z.infer<z.ZodObject<typeof sealingEnv>>;
+type SealingConfig = z.infer<z.ZodObject<typeof sealingEnv>>;
 
 /** The sealer of a process. Says so if payloads are stored in clear; throws ConfigError if they must not be. */
 export function openSealer(config: SealingConfig, log: Log): Sealer {

@@ -8,7 +8,7 @@ import type { Delivered } from "./deliver.ts";
  * How many commands are worked on at once, and how many jobs BullMQ hands out at once: a place for every unit of a
  * large agency, so that units whose commands are not confirmed, and hold theirs for seconds, delay no other.
  */
-export const MAX_RUNNING = 2048;
+const MAX_RUNNING = 2048;
 export const CONCURRENCY = 1024;
 /** How many commands follow one another in process before the next goes back to the queue, for fairness. */
 const MAX_CHAIN = 64;

@@ -20,7 +20,7 @@ export const edgeEnv = functionsEnv.omit(nodeOnly).extend({
     .default(1)
     .describe("How many Durable Objects hold a connection to Redis; each takes some hundreds of requests a second."),
 });
-export type EdgeConfig = Config<typeof edgeEnv>;
+type EdgeConfig = Config<typeof edgeEnv>;
 
 /** What wrangler.toml binds, beside the variables and the secrets. */
 export interface Bindings {

@@ -8,7 +8,7 @@ import type { Sealer } from "../seal.ts";
 import type { Micros } from "../time.ts";
 
 /** What is said of a unit or an incident is kept for so long after the last word of it, ms. */
-export const STATE_KEPT_MS = 30 * 24 * 3_600_000;
+const STATE_KEPT_MS = 30 * 24 * 3_600_000;
 
 /**
  * KEYS[1] the base name, ARGV: kept_ms, then for each change: kind, id, aspect, at (us), text. A value that is older than the

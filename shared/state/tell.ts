@@ -52,8 +52,8 @@ export const incidentState = z.object({
   warnings: z.array(warning).meta({ description: "What cannot be right among the timestamps." }),
   completion: known(z.object({ epcr_id: z.unknown(), transport_type: z.unknown(), destination: z.unknown() })),
 });
-export type UnitState = z.infer<typeof unitState>;
-export type IncidentState = z.infer<typeof incidentState>;
+type UnitState = z.infer<typeof unitState>;
+type IncidentState = z.infer<typeof incidentState>;
 
 /** A field of an aspect's value; the aspects are as the events of the CAD made them. */
 const field = (aspect: Aspect, name: string): unknown =>

@@ -42,7 +42,7 @@ const headers = z.record(
 );
 
 /** Where a destination may be. @param allowPrivate ALLOW_PRIVATE_DESTINATIONS */
-export const destinationUrl = (allowPrivate: boolean) =>
+const destinationUrl = (allowPrivate: boolean) =>
   z.url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" }).superRefine((text, context) => {
     if (!URL.canParse(text)) return;
     const url = new URL(text);
