@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
+import { pipeline } from "node:stream/promises";
 import { parseArgs } from "node:util";
 import type { Redis } from "ioredis";
 import { z } from "zod";
@@ -102,10 +103,17 @@ async function verifyFile(file: string, keys: ChainKeys, noted: Noted | undefine
 
 async function write(redis: Redis, keys: AuditKeys, { since, until }: Options): Promise<number> {
   const range = { since: toMs("since", since), until: toMs("until", until) };
-  for await (const line of exportTrail(redis, keys, range)) {
-    if (!process.stdout.write(`${line}\n`)) await new Promise((resolve) => process.stdout.once("drain", resolve));
+  try {
+    await pipeline(ended(exportTrail(redis, keys, range)), process.stdout, { end: false });
+  } catch (error) {
+    // Who reads it, such as head, has enough.
+    if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
   }
   return 0;
+}
+
+async function* ended(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const line of lines) yield `${line}\n`;
 }
 
 async function run(config: Config<typeof auditEnv>, what: string, options: Options, noted?: Noted): Promise<number> {

@@ -230,6 +230,13 @@ describe.runIf(inject("host") === "node")("npm run audit", () => {
       output: expect.stringMatching(/^BAD {2}\d+-\d+ {2}was changed/m),
     });
 
+    const cut = runScript("worker/audit.ts", ["export"], {
+      REDIS_URL: inject("redisUrl"),
+      REDIS_PREFIX: bridge.prefix,
+    });
+    cut.child.stdout?.destroy();
+    expect(await cut.ended, "a reader that has enough").toMatchObject({ code: 0, output: "" });
+
     const { id } = JSON.parse(lines[12] ?? "") as { id: string };
     await redis.xdel(entries, id);
     expect(await audit(bridge, ["verify"], { AUDIT_KEY })).toMatchObject({
