@@ -2,13 +2,10 @@ import type { JournalEntry } from "../shared/journal/entry.ts";
 import { compareIds, type JournalReader, START } from "../shared/journal/read.ts";
 import type { ConsumerRecord, Handled } from "../shared/journal/record.ts";
 import type { Log } from "../shared/log.ts";
-import { redisFault } from "../shared/redis.ts";
-import { SealError } from "../shared/seal.ts";
 import { sleep } from "../shared/sleep.ts";
-import { type Handler, HandlerError, type Task } from "./handlers/handler.ts";
+import { createAttempts, type Outcome, reasonOf } from "./attempts.ts";
+import type { Handler, Task } from "./handlers/handler.ts";
 
-/** How often a handler is given an entry that it fails at. */
-const MAX_TRIES = 6;
 /** How many entries a handler works on at once; none of them share a unit or an incident. */
 const WINDOW = 256;
 /** How often what was done is noted, ms: after a crash, that much is done again. */
@@ -16,8 +13,6 @@ const NOTE_MS = 100;
 /** How many written entries wait in memory for a slow handler; beyond, it reads them from the journal again. */
 const MAX_AHEAD = 500;
 const PAGE = 500;
-/** How long what a handler has begun may take when it is to stop, ms. */
-const STOP_MS = 500;
 
 export interface ConsumerOptions {
   handler: Handler;
@@ -65,12 +60,9 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   let failed = 0;
   let skipped = 0;
   let lastError: string | null = null;
-  let waitsFor: string | undefined;
   const open = new Set<string>();
   const lastOfKey = new Map<string, Promise<void>>();
   const running = new Set<Promise<void>>();
-  /** Of the entries in hand: what is to be done at a stop. A listener for each would be searched for at every next one. */
-  const hurries = new Set<() => void>();
   let outcomes: (Handled & { entry: string })[] = [];
   /** Entries that came while it keeps up; undefined while it is behind, and reads the journal. */
   let ahead: JournalEntry[] | undefined;
@@ -81,10 +73,18 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     () => {
       placed.resolve();
       wake.resolve();
-      for (const hurry of hurries) hurry();
     },
     { once: true },
   );
+
+  const attempt = createAttempts({
+    handler: handler.name,
+    handleMs: options.handleMs,
+    waitMs: options.waitMs,
+    onTrouble: (reason) => void (lastError = reason),
+    signal,
+    log,
+  });
 
   /** Where it was; a handler that is new begins with what comes from now on. */
   async function place(): Promise<void> {
@@ -94,69 +94,13 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     placed.resolve();
   }
 
-  /** Whatever the handler does, this ends in time, and throws what the handler throws. */
-  async function perform(task: Task): Promise<void> {
-    const performing = (async () => task())();
-    const late = Promise.withResolvers<never>();
-    const limit = (ms: number) =>
-      setTimeout(() => late.reject(new HandlerError(`it took longer than ${options.handleMs} ms`)), ms);
-    let timer = limit(options.handleMs);
-    const hurry = () => {
-      clearTimeout(timer);
-      timer = limit(STOP_MS);
-    };
-    hurries.add(hurry);
-    try {
-      await Promise.race([performing, late.promise]);
-    } finally {
-      clearTimeout(timer);
-      hurries.delete(hurry);
-    }
-  }
-
-  async function attempt(entry: JournalEntry, task: Task): Promise<void> {
-    for (let tries = 1, waited = 0; !signal.aborted;) {
-      const started = performance.now();
-      const error = await perform(task).then(
-        () => undefined,
-        (e: unknown) => e ?? new Error("unknown"),
-      );
-      const took = { durationMs: Math.round((performance.now() - started) * 100) / 100, tries };
-      if (error === undefined) return finish(entry, { ...took, outcome: "done" });
-      if (signal.aborted) return;
-      // Redis being away, or a key that is missing, says nothing of the entry: that is waited for.
-      lastError = reasonOf(error);
-      if (redisFault(error) !== undefined || error instanceof SealError) {
-        waited += 1;
-        waitFor(entry, lastError);
-        await sleep(options.waitMs(waited), signal);
-        continue;
-      }
-      if (tries >= MAX_TRIES) return finish(entry, { ...took, outcome: "failed", error: lastError });
-      log.warn(
-        { handler: handler.name, entry: entry.id, tries, reason: lastError },
-        "a handler failed: it is tried again",
-      );
-      tries += 1;
-      await sleep(options.waitMs(tries), signal);
-    }
-  }
-
-  /** Told once: all that are worked on at once wait for the same, and may do so for long. */
-  function waitFor({ id: entry }: JournalEntry, reason: string): void {
-    if (waitsFor !== reason) log.warn({ handler: handler.name, entry, reason }, "a handler waits");
-    waitsFor = reason;
-  }
-
-  function finish({ id: entry }: JournalEntry, outcome: Omit<Handled, "handler">): void {
+  function finish(entry: string, outcome: Outcome): void {
     open.delete(entry);
     outcomes.push({ entry, handler: handler.name, ...outcome });
-    waitsFor = undefined;
     if (outcome.outcome === "done") done += 1;
     else {
       failed += 1;
-      lastError = outcome.error ?? null;
-      log.error({ handler: handler.name, entry, reason: lastError }, "a handler failed for good at an entry");
+      log.error({ handler: handler.name, entry, reason: outcome.error }, "a handler failed for good at an entry");
     }
     wake.resolve();
   }
@@ -170,14 +114,19 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     }
   }
 
-  /** Begins with an entry once those before it that share a unit or an incident with it are done. */
+  /** Waits for those before it that share a unit or an incident with it. */
+  async function workOn({ id, keys }: JournalEntry, task: Task): Promise<void> {
+    await Promise.all(keys.flatMap((key) => lastOfKey.get(key) ?? []));
+    const outcome = await attempt(id, task);
+    if (outcome) finish(id, outcome);
+  }
+
   function begin(entry: JournalEntry): void {
     position = entry.id;
     const task = plan(entry);
     if (!task) return;
     open.add(entry.id);
-    const before = Promise.all(entry.keys.flatMap((key) => lastOfKey.get(key) ?? []));
-    const mine = before.then(() => attempt(entry, task));
+    const mine = workOn(entry, task);
     running.add(mine);
     void mine.then(() => running.delete(mine));
     for (const key of entry.keys) {
@@ -309,9 +258,3 @@ function cursorBefore(id: string): string {
   const [ms = 0, number = 0] = id.split("-").map(Number);
   return number > 0 ? `${ms}-${number - 1}` : `${ms - 1}-${Number.MAX_SAFE_INTEGER}`;
 }
-
-/** Words that may be shown: an error of our own says what is wrong; of any other only its name is told. */
-const reasonOf = (error: unknown): string =>
-  error instanceof HandlerError || error instanceof SealError
-    ? error.message
-    : (redisFault(error) ?? (error instanceof Error ? error.name : "unknown"));
