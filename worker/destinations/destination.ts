@@ -11,7 +11,6 @@ import { destinationKeys } from "../../shared/outbox/keys.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import type { Sealer } from "../../shared/seal.ts";
-import { sleep } from "../../shared/sleep.ts";
 import { createPayloads } from "../payloads.ts";
 import { createDrain } from "../drain.ts";
 import type { Handler } from "../handlers/handler.ts";
@@ -19,6 +18,7 @@ import { sourceOf } from "./cloud-event.ts";
 import { createDeliverTo } from "./deliver.ts";
 import { createDestinationGate } from "./gate.ts";
 import { toDestination } from "./handler.ts";
+import { createKeeper } from "./keeper.ts";
 import { createPace } from "./pace.ts";
 import { createLocalQueue } from "./queue.ts";
 import type { Destination } from "./routes.ts";
@@ -30,7 +30,6 @@ const PLACES = 64;
 const DELIVERED_KEPT_MS = 25 * 3_600_000;
 /** How long a failing destination is left alone before it is tried again, ms at most. */
 const PAUSE_TO_MS = 300_000;
-const ASK_MS = 1000;
 
 export interface DestinationOptions {
   destination: Destination;
@@ -158,58 +157,5 @@ function createCounts() {
     filterFailed: () => (counted.filter_errors += 1),
     /** @param waits why messages wait for the key of their payload */
     report: (waits: string | undefined) => ({ ...counted, ...(waits !== undefined && { last_error: waits }) }),
-  };
-}
-
-/** Keeps a gate's state in Redis, for the next owner, and asks there whether somebody enabled the destination. */
-function createKeeper(
-  book: DestinationBook,
-  id: string,
-  gate: ReturnType<typeof createDestinationGate>,
-  signal: AbortSignal,
-) {
-  let unsaved = false;
-  let enables: number | undefined;
-  let wake = new AbortController();
-
-  async function look(): Promise<void> {
-    if (unsaved) {
-      unsaved = false;
-      try {
-        enables = await book.save(id, gate.state());
-      } catch (error) {
-        unsaved = true;
-        throw error;
-      }
-    } else if (gate.state().state !== "ok") {
-      const now = await book.enabled(id);
-      if (enables !== undefined && now > enables) gate.enable();
-      enables = now;
-    }
-  }
-
-  return {
-    changed() {
-      unsaved = true;
-      wake.abort();
-    },
-    async load() {
-      while (!signal.aborted) {
-        try {
-          enables = await book.enabled(id);
-          return gate.begin(await book.load(id));
-        } catch {
-          await sleep(ASK_MS, signal);
-        }
-      }
-    },
-    async run() {
-      while (!signal.aborted) {
-        wake = new AbortController();
-        if (!unsaved) await sleep(ASK_MS, AbortSignal.any([signal, wake.signal]));
-        // What Redis does not take now is written with the next look.
-        await look().catch(() => sleep(ASK_MS, signal));
-      }
-    },
   };
 }
