@@ -119,10 +119,10 @@ export function createInbound(options: InboundOptions): Inbound {
     options.onOverflow();
   }
 
-  /** What is held leaves room for what is to be written before it. */
+  /** What is held leaves room for what is to be written before it, but not the other way round: it comes into the same queue. */
   function hasRoom(mayWait: boolean): boolean {
-    const [count, sum] = mayWait && held ? [held.length, heldSize] : [queue.length, queued];
-    return count < MAX_PENDING && sum < MAX_PENDING_SIZE;
+    const [count, sum] = mayWait ? [held?.length ?? 0, heldSize] : [0, 0];
+    return queue.length + count < MAX_PENDING && queued + sum < MAX_PENDING_SIZE;
   }
 
   function add(entry: Pending["entry"], size: number, mayWait: boolean): Promise<boolean> {

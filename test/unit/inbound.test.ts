@@ -87,6 +87,17 @@ test("what is held leaves room for what is to be written before it, and follows 
   expect(written().length).toBe(MOST + 1);
 });
 
+test("line after line while nothing can be written: what was held on one leaves no room for more on the next", async () => {
+  const { take, inbound } = start({ stuck: true });
+  for (let line = 1; line <= 3; line += 1) {
+    inbound.hold();
+    for (let n = 0; n < MOST; n += 1) void take(n);
+    inbound.release();
+    await tick(); // so that the first batch is on its way
+  }
+  expect(inbound.lost()).toBeGreaterThanOrEqual(2 * MOST - 256);
+});
+
 test("what the bridge has to say itself is refused, and not counted as an event of the CAD's that is lost", async () => {
   const { take, inbound } = start({ stuck: true });
   void take(0);
