@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { JobQueue } from "../../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
 import type { Delivered } from "../../worker/deliver.ts";
+import { createDestinationGate } from "../../worker/destinations/gate.ts";
 import { createDrain } from "../../worker/drain.ts";
 import { keptLog } from "../support/log.ts";
 import { until } from "../support/until.ts";
@@ -58,4 +59,48 @@ test("a stop waits for what is on its way, and lets nothing follow", async () =>
   settle("c0");
   await Promise.all([run, job]);
   expect({ onTheirWay: onTheirWay.size, queued }).toEqual({ onTheirWay: 0, queued: [] });
+});
+
+test("a destination whose places are all taken still gets what was neglected: it is not left until the others pause", async () => {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const gate = createDestinationGate({
+    places: 1,
+    pauseFromMs: 1,
+    pauseToMs: 1,
+    onChange: () => undefined,
+    signal,
+    random: () => 0,
+  });
+  gate.begin(undefined);
+  const pass = await gate.enter();
+  const ensured: string[] = [];
+  const outbox: Pick<OwnedOutbox, "runnable" | "expire" | "isFull"> = {
+    async *runnable(idleMs) {
+      if (idleMs > 0) yield ["neglected"];
+    },
+    expire: async () => [],
+    isFull: async () => false,
+  };
+  const queue: Pick<JobQueue, "add" | "ensure"> = {
+    add: async () => undefined,
+    async ensure(id) {
+      ensured.push(id);
+      return "added";
+    },
+  };
+  const drain = createDrain({
+    outbox: outbox as OwnedOutbox,
+    queue: queue as JobQueue,
+    deliver: () => Promise.resolve({ runnable: [] }),
+    isOpen: gate.isOpen,
+    signal,
+    log: keptLog().log,
+  });
+  const run = drain.run();
+  await until("it waits for a place", () => ensured.length > 0);
+  pass?.done({ what: "answered" });
+  stopping.abort();
+  await run;
+  expect(ensured).toContain("neglected");
 });

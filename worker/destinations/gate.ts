@@ -30,7 +30,7 @@ export interface DestinationGate {
   enter(): Promise<Pass | undefined>;
   state(): DestinationState;
   running(): number;
-  /** True if something could be sent now. */
+  /** True if it may be sent to now, as soon as there is a place. */
   isOpen(): boolean;
   /** Nothing enters before: with the state that an earlier worker left, if there is one. */
   begin(state: DestinationState | undefined): void;
@@ -64,12 +64,11 @@ export function createDestinationGate(options: DestinationGateOptions): Destinat
   let unreachable = 0;
   const failing = new Set<string>();
 
-  const mayEnter = () =>
-    running < options.places &&
-    (state?.state === "ok" || (state?.state === "paused" && !probing && performance.now() >= pausedUntil));
+  const isOpen = () =>
+    state?.state === "ok" || (state?.state === "paused" && !probing && performance.now() >= pausedUntil);
 
   function letIn(): void {
-    while (waiting.length > 0 && mayEnter()) waiting.shift()?.(pass());
+    while (waiting.length > 0 && running < options.places && isOpen()) waiting.shift()?.(pass());
   }
   signal.addEventListener(
     "abort",
@@ -148,7 +147,7 @@ export function createDestinationGate(options: DestinationGateOptions): Destinat
       }),
     state: () => state ?? well(),
     running: () => running,
-    isOpen: () => mayEnter(),
+    isOpen,
     begin: (saved) => become(saved ?? well(), false),
     enable() {
       if (state && state.state !== "ok") become(well());
