@@ -65,7 +65,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     log,
   });
   const journal = openJournalReader(redis, keys, sealer);
-  const record = openConsumerRecord(redis, keys, token, keptMs);
+  const record = openConsumerRecord(redis, keys, token, keptMs, config.JOURNAL_MAX);
 
   const tools: HandlerTools = {
     async say(event, about, payload, once) {

@@ -22,23 +22,40 @@ export interface ConsumerRecord {
   note(handler: string, outcomes: readonly (Handled & { entry: string })[], cursor: string): Promise<void>;
 }
 
-/** KEYS[1] the base name, ARGV: owner token, kept_ms, handler, cursor, then for each entry: its id, the outcome as JSON. */
+/**
+ * KEYS[1] the base name, ARGV: owner token, kept_ms, most entries of the journal, handler, cursor, then for each entry: its id, the
+ * outcome as JSON. A journal that is full drops its oldest long before their time is over, and outcomes are not to outlive them
+ * by far: they are kept twice as long as it reaches back then, since less may come than did.
+ */
 const NOTE = `#!lua
-local base, handler = KEYS[1], ARGV[3]
+local base, kept, handler = KEYS[1], tonumber(ARGV[2]), ARGV[4]
+local journal = base .. ':journal'
 if redis.call('GET', base .. ':owner') ~= ARGV[1] then return 0 end
-for i = 5, #ARGV, 2 do
+if #ARGV > 5 and redis.call('XLEN', journal) >= tonumber(ARGV[3]) then
+  local oldest = redis.call('XRANGE', journal, '-', '+', 'COUNT', 1)[1]
+  local reach = redis.call('TIME')[1] * 1000 - string.match(oldest[1], '^%d+')
+  kept = math.min(kept, math.max(2 * reach, 1000))
+end
+for i = 6, #ARGV, 2 do
   local handled = base .. ':handled:' .. ARGV[i]
   redis.call('HSET', handled, handler, ARGV[i + 1])
-  redis.call('PEXPIRE', handled, ARGV[2])
+  redis.call('PEXPIRE', handled, string.format('%.0f', kept))
 end
-redis.call('HSET', base .. ':cursors', handler, ARGV[4])
+redis.call('HSET', base .. ':cursors', handler, ARGV[5])
 return 1`;
 
 /**
  * @param token the owner's; nobody else may note
  * @param keptMs as long as the journal's entries
+ * @param maxEntries as many as the journal's
  */
-export function openConsumerRecord(redis: Redis, keys: JournalKeys, token: string, keptMs: number): ConsumerRecord {
+export function openConsumerRecord(
+  redis: Redis,
+  keys: JournalKeys,
+  token: string,
+  keptMs: number,
+  maxEntries: number,
+): ConsumerRecord {
   const write = script(redis, "consumerNote", NOTE, [keys.cad]);
   return {
     cursor: async (handler) => (await redis.hget(keys.cursors, handler)) ?? undefined,
@@ -47,7 +64,7 @@ export function openConsumerRecord(redis: Redis, keys: JournalKeys, token: strin
         entry,
         JSON.stringify({ outcome, durationMs, tries, error }),
       ]);
-      if ((await write(token, keptMs, handler, cursor, ...noted)) !== 1) throw new NotOwner();
+      if ((await write(token, keptMs, maxEntries, handler, cursor, ...noted)) !== 1) throw new NotOwner();
     },
   };
 }

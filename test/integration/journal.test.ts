@@ -209,12 +209,30 @@ describe("the handlers", () => {
 
 test("a worker that is not the owner any more cannot set a handler back, nor note what it did", async () => {
   const { redis, keys } = viewJournal(freshPrefix());
-  const [old, now] = ["1:old", "2:now"].map((token) => openConsumerRecord(redis, keys, token, 60_000));
+  const [old, now] = ["1:old", "2:now"].map((token) => openConsumerRecord(redis, keys, token, 60_000, 1000));
   await redis.set(`${keys.cad}:owner`, "2:now");
   await now?.note("state", [], "9-0");
   const outcome = { entry: "3-0", handler: "state", outcome: "done", durationMs: 1, tries: 1 } as const;
   await expect(old?.note("state", [outcome], "3-0")).rejects.toThrow("does not own");
   expect([await now?.cursor("state"), await readHandled(redis, keys, "3-0")]).toEqual(["9-0", []]);
+});
+
+test("what the handlers did is forgotten about when the journal drops the entry, be it for its age or for their number", async () => {
+  const { redis, keys } = viewJournal(freshPrefix());
+  await redis.set(`${keys.cad}:owner`, "me");
+  const keptMs = 7 * 24 * 3_600_000;
+  const record = openConsumerRecord(redis, keys, "me", keptMs, 2);
+  const noteOne = async (entry: string) => {
+    await record.note("state", [{ entry, handler: "state", outcome: "done", durationMs: 1, tries: 1 }], entry);
+    return await redis.pttl(keys.handled(entry));
+  };
+  const hourAgo = Date.now() - 3_600_000;
+  await redis.xadd(keys.journal, `${hourAgo}-0`, "event", "x");
+  expect(await noteOne(`${hourAgo}-0`)).toBeGreaterThan(keptMs - 60_000);
+  await redis.xadd(keys.journal, "*", "event", "x");
+  const left = await noteOne(`${hourAgo}-1`);
+  expect(left).toBeGreaterThan(3_600_000);
+  expect(left).toBeLessThan(3 * 3_600_000);
 });
 
 test("a batch that Redis gets to see only after the next one is not written again", async () => {
