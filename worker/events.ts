@@ -9,6 +9,7 @@ import { BRIDGE_EVENTS } from "../shared/journal/entry.ts";
 import { openConsumerRecord } from "../shared/journal/record.ts";
 import { openJournalWriter } from "../shared/journal/write.ts";
 import type { Log } from "../shared/log.ts";
+import { RedisFault } from "../shared/redis.ts";
 import type { Sealer } from "../shared/seal.ts";
 import { openStateWriter } from "../shared/state/apply.ts";
 import { nowMicros } from "../shared/time.ts";
@@ -69,7 +70,8 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
 
   const tools: HandlerTools = {
     async say(event, about, payload, once) {
-      if (!(await inbound.say(event, about, payload, { once }))) throw new HandlerError("there was no room to say it");
+      // Nothing of the entry's fault: it waits until what came before has found its way into Redis.
+      if (!(await inbound.say(event, about, payload, { once }))) throw new RedisFault("full");
     },
   };
   const handlers = [state(openStateWriter(redis, keys, sealer)), highPriority(tools, log), ...options.more];

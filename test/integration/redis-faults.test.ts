@@ -1,10 +1,17 @@
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
+import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
+import { START } from "../../shared/journal/read.ts";
 import { outboxKeys } from "../../shared/outbox/keys.ts";
+import { createSealer } from "../../shared/seal.ts";
+import { createCadEvents } from "../../worker/events.ts";
 import { startProxy } from "../chaos/proxy.ts";
 import { startBridge } from "../support/bridge.ts";
 import type { OwnRedis } from "../setup/redis.ts";
+import { viewJournal } from "../support/journal.ts";
+import { keptLog } from "../support/log.ts";
 import { ownRedis } from "../support/own-redis.ts";
+import { freshPrefix } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
 const STATUS = { unit_id: "1", status: "enroute" };
@@ -170,6 +177,45 @@ test("Redis full: however many commands stand behind one another, all are delive
   expect(await bridge.settled(last, 15_000)).toMatchObject({ status: "confirmed" });
   expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 150, duplicates: 0, violations: 0 });
 }, 40_000);
+
+test("Redis full: a handler that has something to say, and finds no room for it, waits until there is", async () => {
+  const redis = await ownRedis();
+  const { redis: own, keys, has } = viewJournal(freshPrefix(), redis.url);
+  const blank = { kind: "event", keys: '["incident:A"]', payload: '{"incidentId":"A","priority":1}', wrong: "[]" };
+  const highest = await own.xadd(keys.journal, "*", ...Object.entries({ ...blank, event: "incident:new" }).flat());
+  await own.set(`${keys.cad}:owner`, "me");
+  await own.hset(keys.cursors, "high-priority", START);
+  await own.config("SET", "maxmemory", "1");
+
+  const over = new AbortController();
+  const { log } = keptLog();
+  const config = { CAD_BACKEND_URL: "http://cad", JOURNAL_DAYS: 7, JOURNAL_MAX: 100_000 };
+  const signal = over.signal;
+  const options = {
+    config,
+    redis: own,
+    keys,
+    sealer: createSealer([]),
+    token: "me",
+    more: [],
+    random: () => 0,
+    signal,
+    log,
+  };
+  const cadEvents = createCadEvents(options);
+  while (cadEvents.inbound.lost() === 0) void cadEvents.inbound.take({ event: "x", payload: null });
+  const running = cadEvents.run().catch(() => undefined);
+  onTestFinished(async () => {
+    over.abort();
+    await running;
+  });
+  const status = () => cadEvents.handlers().find(({ handler }) => handler === "high-priority");
+  // Anything else would be held against the entry, and be the end of it after a few tries.
+  expect(await until("it has tried", () => status()?.last_error)).toBe("full");
+  await own.config("SET", "maxmemory", "0");
+  const [said] = await has(BRIDGE_EVENTS.highPriority);
+  expect(said?.payload).toMatchObject({ entry: highest });
+});
 
 test("a replica takes over and the old master goes on as its replica, closing no connection: nothing stays with it", async () => {
   const [master, replica] = [await ownRedis(), await ownRedis()];

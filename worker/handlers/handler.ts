@@ -28,7 +28,7 @@ export class HandlerError extends Error {
 /** What a handler may ask the bridge to do. */
 export interface HandlerTools {
   /**
-   * Writes something into the journal that others may want to know. Throws a HandlerError if that cannot be done now.
+   * Writes something into the journal that others may want to know. Throws a RedisFault if that cannot be done now.
    * `once`: what was said under this id within a day is not said again.
    */
   say(event: string, keys: readonly OrderingKey[], payload: unknown, once: string): Promise<void>;
