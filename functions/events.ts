@@ -1,7 +1,7 @@
 import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import { instant } from "../shared/fields.ts";
-import { ENTRY_KINDS } from "../shared/journal/entry.ts";
+import { ENTRY_KINDS, type JournalEntry } from "../shared/journal/entry.ts";
 import { type EntryFilter, entryMatches } from "../shared/journal/filter.ts";
 import { isEntryId } from "../shared/journal/read.ts";
 import { tellEntry } from "../shared/journal/tell.ts";
@@ -63,6 +63,10 @@ export interface EventDeps extends StreamDeps {
   noted: MiddlewareHandler<CallerEnv>;
 }
 
+/** Of what does not parse, or is in no table, nobody knows which units it names: a caller with a scope is not shown it. */
+const maySee = ({ caller }: CallerEnv["Variables"], { kind, keys }: JournalEntry): boolean =>
+  mayTouch(caller, keys) && (caller.units === undefined || (kind !== "malformed" && kind !== "unknown"));
+
 /** The CAD's events, as they come and as they came. All of it takes the role dispatcher. */
 export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
   const { backend, authenticate, noted } = deps;
@@ -72,9 +76,8 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
     const { last_event_id: fromQuery, ...given } = c.req.valid("query");
     const after = lastEventId(c.req.header("Last-Event-ID")) ?? fromQuery;
     if (c.req.method === "HEAD") return c.body(null, 200, { "Content-Type": "text/event-stream" });
-    const { caller } = c.var;
     const filter = toFilter(given);
-    return await stream(c, after, (entry) => entryMatches(entry, filter) && mayTouch(caller, entry.keys));
+    return await stream(c, after, (entry) => entryMatches(entry, filter) && maySee(c.var, entry));
   });
 
   app.get(
@@ -88,7 +91,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
       const times = { since: toMicros(since), until: toMicros(until) };
       const page = await backend.listEvents({ filter, limit, first: order, after: cursor, ...times });
       if (page.outcome === "gone") throw gone(page.oldest);
-      const events = page.entries.filter((entry) => mayTouch(c.var.caller, entry.keys)).map(tellEntry);
+      const events = page.entries.filter((entry) => maySee(c.var, entry)).map(tellEntry);
       return c.json({ events, next: page.next ?? null });
     },
   );
@@ -96,7 +99,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
   app.get("/events/:id", requireAccess(authenticate, "GET /events/{id}"), noted, async (c) => {
     const id = c.req.param("id");
     const found = isEntryId(id) ? await backend.readEvent(id) : undefined;
-    if (!found || !mayTouch(c.var.caller, found.entry.keys))
+    if (!found || !maySee(c.var, found.entry))
       throw new Problem("not-found", "The journal has no entry with this id, or not any more.");
     const handled = found.handled.map((h) => ({
       handler: h.handler,

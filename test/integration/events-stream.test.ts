@@ -347,16 +347,19 @@ describe("who may read a stream, and how long", () => {
     const { bridge, journal } = await withJournal();
     const token = await sign({ role: "dispatcher", units: ["M1"] }, "1h");
     const client = await openStream(bridge, token, "?last_event_id=0-0");
-    const [, other] = await journal.write(
+    const [, ...others] = await journal.write(
       { keys: ["unit:M1"], payload: { n: 0 } },
       { keys: ["unit:M2", "incident:I1"], payload: { n: 1 } },
-      { keys: ["incident:I1"], payload: { n: 2 } },
+      { kind: "malformed", keys: ["other"], payload: { n: 2, unitId: ["M2"] }, wrong: ["unitId"] },
+      { kind: "unknown", keys: ["other"], payload: { n: 3, unit: "M2" } },
+      { kind: "bridge", keys: ["other"], payload: { n: 4 } },
+      { keys: ["incident:I1"], payload: { n: 5 } },
     );
-    await client.told(2);
-    expect(numbers(client)).toEqual([0, 2]);
+    await client.told(3);
+    expect(numbers(client)).toEqual([0, 4, 5]);
     const headers = { Authorization: `Bearer ${token}` };
-    expect((await bridge.get("/events/history", headers)).body["events"]).toHaveLength(2);
-    expect((await bridge.get(`/events/${other?.id}`, headers)).status).toBe(404);
+    expect((await bridge.get("/events/history", headers)).body["events"]).toHaveLength(3);
+    for (const { id } of others.slice(0, 3)) expect((await bridge.get(`/events/${id}`, headers)).status).toBe(404);
   });
 
   test("a stream ends when its token expires", async () => {
