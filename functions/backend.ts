@@ -18,7 +18,7 @@ import { type JobQueue, openJobQueue } from "../shared/outbox/queue.ts";
 import { isFinal } from "../shared/outbox/states.ts";
 import { publish } from "../shared/redis-cluster.ts";
 import { RedisFault } from "../shared/redis.ts";
-import { SealError, type Sealer } from "../shared/seal.ts";
+import { SealError, type Sealer, sealerFor } from "../shared/seal.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
 import { openPoints, type TakePoints } from "./points.ts";
 import { type Quotas, UNLIMITED } from "./quotas.ts";
@@ -131,7 +131,11 @@ export function createBackend(
     if (destination === undefined) return { read: outbox.read, accept, deadLetters };
     const theirs = destinationKeys(prefix, destination);
     const { read, append } = openOutbox(redis, theirs, maxBacklog);
-    return { read, accept: append, deadLetters: openDeadLetters(redis, theirs, sealer, "webhook") };
+    return {
+      read,
+      accept: append,
+      deadLetters: openDeadLetters(redis, theirs, sealerFor(sealer, destination), "webhook"),
+    };
   }
 
   return {

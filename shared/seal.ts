@@ -101,6 +101,13 @@ export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refus
   };
 }
 
+/** Seals what is for one destination: the same message to another may say more, and does not open in its place. */
+export const sealerFor = (sealer: Sealer, destination: string): Sealer => ({
+  ...sealer,
+  seal: (kind, id, text) => sealer.seal(kind, `${destination}/${id}`, text),
+  open: (kind, id, stored) => sealer.open(kind, `${destination}/${id}`, stored),
+});
+
 const gcm = (iv: Uint8Array<ArrayBuffer>, keyId: string, kind: SealedKind, id: string) => ({
   name: "AES-GCM",
   iv,

@@ -356,6 +356,29 @@ describe("what a destination says", () => {
 });
 
 describe("what Redis holds", () => {
+  test("what is sealed for one does not open for another, which is to get less of it", async () => {
+    const PAYLOAD_KEYS = `k:${Buffer.alloc(32, 7).toString("base64")}`;
+    const rules = [
+      { to: "a", events: "unit:*" },
+      { to: "b", events: "unit:*", fields: ["unitId"] },
+    ];
+    const sealed = { worker: { PAYLOAD_KEYS }, functions: { PAYLOAD_KEYS } };
+    const { bridge, receivers, env } = await withDestinations(["a", "b"], rules, {}, sealed);
+    for (const receiver of [receivers.a, receivers.b]) receiver.answer(500);
+    tell(bridge, "M1", 1);
+    for (const id of ["a", "b"]) await becomes(bridge, id, (d) => d.waiting === 1);
+    await bridge.worker()?.stop();
+    const { redis, keys } = redisOf(bridge);
+    const [id = ""] = await redis.zrange(keys.open, "0", "0");
+    const theirs = destinationKeys(bridge.prefix, "b").record(id);
+    await redis.hset(theirs, "body", (await redis.hget(keys.record(id), "body")) ?? "");
+    for (const receiver of [receivers.a, receivers.b]) receiver.answer(204);
+    await bridge.startWorker(env);
+    await becomes(bridge, "b", (d) => d.dead_letters === 1);
+    expect(await accepts(receivers.a, 1)).toMatchObject([{ data: { status: "s1" } }]);
+    expect(receivers.b.accepted()).toEqual([]);
+  });
+
   test("payloads are sealed there, and arrive in clear; also those that are sent again", async () => {
     const PAYLOAD_KEYS = `k:${Buffer.alloc(32, 7).toString("base64")}`;
     const options = { worker: { PAYLOAD_KEYS }, functions: { PAYLOAD_KEYS } };

@@ -10,7 +10,7 @@ import type { Log } from "../../shared/log.ts";
 import { destinationKeys } from "../../shared/outbox/keys.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
-import type { Sealer } from "../../shared/seal.ts";
+import { type Sealer, sealerFor } from "../../shared/seal.ts";
 import { createPayloads } from "../payloads.ts";
 import { createDrain } from "../drain.ts";
 import type { Handler } from "../handlers/handler.ts";
@@ -57,8 +57,9 @@ export interface RunningDestination {
 }
 
 export function startDestination(options: DestinationOptions): RunningDestination {
-  const { destination, config, redis, sealer, book, signal, random, log } = options;
+  const { destination, config, redis, book, signal, random, log } = options;
   const { id } = destination;
+  const sealer = sealerFor(options.sealer, id);
   const keys = destinationKeys(config.REDIS_PREFIX, id);
   const outbox = openOwnedOutbox(redis, keys, options.token, options.deadKeptMs, DELIVERED_KEPT_MS);
   const counts = createCounts();
