@@ -9,7 +9,7 @@ const MAX_TTL_S = 7 * 24 * 3600;
 export function idempotencyKey(value: string | undefined): string | undefined {
   if (value === undefined) return undefined;
   if (/^[\x20-\x7e]{1,255}$/.test(value)) return value;
-  throw new Problem("invalid-header", "Idempotency-Key must be 1 to 255 printable characters.");
+  throw new Problem("invalid-header", "Idempotency-Key must be 1 to 255 printable ASCII characters.");
 }
 
 /** Command-TTL: whole seconds. */

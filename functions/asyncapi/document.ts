@@ -1,6 +1,6 @@
 import { commands } from "../../shared/commands/table.ts";
 import { events } from "../../shared/events/table.ts";
-import type { Json } from "../openapi/parts.ts";
+import { INFO, type Json } from "../openapi/parts.ts";
 import { commandParts } from "./commands.ts";
 import { connectionParts } from "./connection.ts";
 import { eventPart } from "./events.ts";
@@ -61,8 +61,7 @@ export function asyncApi(basePath: string): Json {
   return {
     asyncapi: "3.1.0",
     info: {
-      title: "Socket Bridge",
-      version: "0.1.0",
+      ...INFO,
       description:
         "What the bridge says to the CAD, and what it hears from it, and what the services get of that: seen from the bridge, so that `send` is what it says. The HTTP side is in openapi.json.",
     },

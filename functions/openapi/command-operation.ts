@@ -7,7 +7,7 @@ export const parameters = {
     name: "Idempotency-Key",
     in: "header",
     description:
-      "Any printable text. The same key with the same body again is answered with the same command_id, and nothing is sent twice, for 24 h. With another body it is refused.",
+      "1 to 255 printable ASCII characters. The same key with the same body again is answered with the same command_id, and nothing is sent twice, for 24 h. With another body it is refused.",
     schema: { type: "string", minLength: 1, maxLength: 255 },
   },
   Prefer: {

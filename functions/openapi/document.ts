@@ -6,7 +6,7 @@ import { receipt } from "../../shared/receipt.ts";
 import { incidentState, unitState } from "../../shared/state/tell.ts";
 import { health } from "../health.ts";
 import { commandOperation, parameters } from "./command-operation.ts";
-import { type Json, ref, schemaOf } from "./parts.ts";
+import { INFO, type Json, ref, schemaOf } from "./parts.ts";
 import { routePaths } from "./routes.ts";
 
 const accepted = {
@@ -60,8 +60,7 @@ export function openApi(basePath: string): Json {
   return {
     openapi: "3.1.0",
     info: {
-      title: "Socket Bridge",
-      version: "0.1.0",
+      ...INFO,
       description:
         "Tells the CAD what the services have to say. What is accepted (202) is delivered, in order within each unit and incident, and its receipt shows what became of it. What goes over the CAD's wire, commands and events, is in asyncapi.json.",
     },

@@ -5,6 +5,9 @@ import type { Endpoint } from "../../shared/roles.ts";
 
 export type Json = Record<string, unknown>;
 
+/** What both documents say of the bridge. */
+export const INFO = { title: "Socket Bridge", version: "0.1.0" } as const;
+
 /** A schema as JSON Schema 2020-12, which is what OpenAPI 3.1 takes. */
 export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): Json => {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json;

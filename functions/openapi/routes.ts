@@ -73,7 +73,8 @@ const ROUTES: readonly Route[] = [
     id: "getCommand",
     tag: "receipts",
     summary: "What became of a command",
-    description: "A receipt is kept for a day after the command was settled, a dead letter for 30 days.",
+    description:
+      "A receipt is kept for a day after the command was settled, a dead letter for 30 days if DEAD_LETTER_DAYS does not say otherwise.",
     answers: { "200": answer("Its receipt.", ref("Receipt")) },
     problems: ["not-found", ...REDIS],
   },

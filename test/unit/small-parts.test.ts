@@ -26,7 +26,7 @@ describe("headers", () => {
     [undefined, undefined],
   ])("Prefer: %s is a wait of %s s", (value, seconds) => expect(preferredWait(value)).toBe(seconds));
 
-  test("an Idempotency-Key is 1 to 255 printable characters", () => {
+  test("an Idempotency-Key is 1 to 255 printable ASCII characters", () => {
     expect(idempotencyKey('~ any, printable "text"')).toBe('~ any, printable "text"');
     expect(idempotencyKey(undefined)).toBeUndefined();
     for (const bad of ["", "a\tb", "é", "x".repeat(256)]) expect(() => idempotencyKey(bad)).toThrow(/printable/);
