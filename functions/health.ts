@@ -121,6 +121,10 @@ export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: s
   }
   for (const { id, state, reason } of gone ? [] : beat.health.destinations)
     if (state !== "ok") problems.push(`The destination ${id} is ${state}: ${reason ?? "it is not known why"}.`);
+  for (const { id, payload_problem: why } of gone ? [] : beat.health.destinations)
+    if (why !== null) problems.push(`Messages for the destination ${id} wait: ${why}.`);
+  for (const { handler, reading_problem: why } of gone ? [] : beat.health.handlers)
+    if (why !== null) problems.push(`The handler ${handler} stands still: ${why}.`);
   if (!gone && beat.health.payload_problem) problems.push(`Commands wait: ${beat.health.payload_problem}.`);
 
   return {

@@ -41,6 +41,8 @@ export const destinationReport = z.object({
   last_success: z.string().nullable(),
   last_error: z.string().nullable(),
   last_error_at: z.string().nullable(),
+  /** Why some of its messages wait: their payloads cannot be opened yet. */
+  payload_problem: z.string().nullable().default(null),
 });
 export type DestinationReport = z.infer<typeof destinationReport>;
 
@@ -52,6 +54,7 @@ export const NOTHING_SENT = {
   last_success: null,
   last_error: null,
   last_error_at: null,
+  payload_problem: null,
 } as const satisfies Partial<DestinationReport>;
 
 /** What Redis holds of the destinations beside their outboxes. */

@@ -64,6 +64,8 @@ export const workerHealth = z.object({
       failed: z.number(),
       skipped: z.number(),
       running: z.number(),
+      /** Why it cannot read the journal on; null if it can. */
+      reading_problem: z.string().nullable().default(null),
       last_error: z.string().nullable(),
     }),
   ),

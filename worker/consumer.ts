@@ -13,6 +13,8 @@ const NOTE_MS = 100;
 /** How many written entries wait in memory for a slow handler; beyond, it reads them from the journal again. */
 const MAX_AHEAD = 500;
 const PAGE = 500;
+/** How soon the journal is read again after that failed, ms. */
+const READ_AGAIN_MS = 1000;
 
 export interface ConsumerOptions {
   handler: Handler;
@@ -38,6 +40,8 @@ export interface ConsumerStatus {
   /** How often entries were gone from the journal before the handler came to them. */
   skipped: number;
   running: number;
+  /** Why it cannot read the journal on, in words that may be shown; null if it can. */
+  reading_problem: string | null;
   last_error: string | null;
 }
 
@@ -60,6 +64,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   let failed = 0;
   let skipped = 0;
   let lastError: string | null = null;
+  let readingProblem: string | null = null;
   const open = new Set<string>();
   const lastOfKey = new Map<string, Promise<void>>();
   const running = new Set<Promise<void>>();
@@ -157,6 +162,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     const { entries, more } = await journal.page(position, PAGE);
     if (more) ahead = undefined;
     await noticeSkipped();
+    readingProblem = null;
     await take(entries);
   }
 
@@ -185,6 +191,14 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       wake = Promise.withResolvers();
       await wake.promise;
     }
+  }
+
+  /** Told once: a key may be missing for long. */
+  function cannotRead(reason: string): void {
+    if (readingProblem !== reason)
+      log.warn({ handler: handler.name, reason }, "a handler cannot read the journal: it is tried again");
+    readingProblem = reason;
+    lastError = reason;
   }
 
   async function noteProgress(): Promise<void> {
@@ -227,6 +241,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       failed,
       skipped,
       running: open.size,
+      reading_problem: readingProblem,
       last_error: lastError,
     }),
     async run() {
@@ -238,12 +253,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
           await catchUp();
           await keepUp();
         } catch (error) {
-          lastError = reasonOf(error);
-          log.warn(
-            { handler: handler.name, reason: lastError },
-            "a handler cannot read the journal: it is tried again",
-          );
-          await sleep(1000, signal);
+          cannotRead(reasonOf(error));
+          await sleep(READ_AGAIN_MS, signal);
         }
       }
       await noting;

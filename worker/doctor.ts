@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../shared/config.ts";
 import { openDestinationBook } from "../shared/destinations.ts";
-import { workerHealth, withoutCredentials } from "../shared/health.ts";
+import { type WorkerHealth, workerHealth, withoutCredentials } from "../shared/health.ts";
 import { noLog } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
 import { fromDisk } from "../shared/process.ts";
@@ -44,7 +44,7 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
     redis.zcard(keys.dead),
   ]);
   const beat = workerHealth.safeParse(text === null ? null : JSON.parse(text));
-  const waits = beat.success ? (beat.data.waiting_for ?? beat.data.payload_problem) : null;
+  const waits = beat.success ? whatWaits(beat.data) : null;
   const owned = `the CAD's owner is ${owner}${waits ? `, which waits: ${waits}` : ""}`;
   return [
     owner === null
@@ -53,6 +53,12 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
     { ok: true, what: `${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms` },
     finding(dead === 0, `${dead} dead letters`, "look at GET /dead-letters; redrive or discard them"),
   ];
+}
+
+/** Why commands or events wait; null if none do. */
+function whatWaits({ waiting_for: commands, payload_problem: sealed, handlers, destinations }: WorkerHealth) {
+  const behind = [...handlers.map((h) => h.reading_problem), ...destinations.map((d) => d.payload_problem)];
+  return [commands, sealed, ...behind].find((why) => why !== null) ?? null;
 }
 
 /** Whether what is in Redis can be read by whoever gets at it. */

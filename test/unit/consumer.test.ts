@@ -3,7 +3,7 @@ import type { JournalEntry } from "../../shared/journal/entry.ts";
 import { compareIds, type JournalReader, START } from "../../shared/journal/read.ts";
 import type { ConsumerRecord, Handled } from "../../shared/journal/record.ts";
 import type { OrderingKey } from "../../shared/ordering-key.ts";
-import { createSealer } from "../../shared/seal.ts";
+import { createSealer, SealError } from "../../shared/seal.ts";
 import { type Consumer, createConsumer } from "../../worker/consumer.ts";
 import { toDestination } from "../../worker/destinations/handler.ts";
 import type { Handler, Task } from "../../worker/handlers/handler.ts";
@@ -30,6 +30,7 @@ interface Fresh {
   noted: (Handled & { entry: string })[];
   cursor(): string | undefined;
   told: { handler: string; from: string; to: string }[];
+  lines: ReturnType<typeof keptLog>["lines"];
   /** Asks it to stop, and answers how long that took, ms. */
   stop(): Promise<number>;
 }
@@ -38,17 +39,23 @@ interface Fresh {
 function start(
   handler: Partial<Handler>,
   entries: JournalEntry[],
-  { known, gone = 0, handleMs = 50 }: { known?: string; gone?: number; handleMs?: number } = {},
+  {
+    known,
+    gone = 0,
+    handleMs = 50,
+    unreadable = () => undefined,
+  }: { known?: string; gone?: number; handleMs?: number; unreadable?: () => Error | undefined } = {},
 ): Fresh {
   const kept = entries.slice(gone);
   const noted: Fresh["noted"] = [];
   const told: Fresh["told"] = [];
   let cursor = known;
   const journal: JournalReader = {
-    page: async (id, limit) => ({
-      entries: kept.filter((e) => compareIds(e.id, id) > 0).slice(0, limit),
-      more: false,
-    }),
+    async page(id, limit) {
+      const wrong = unreadable();
+      if (wrong) throw wrong;
+      return { entries: kept.filter((e) => compareIds(e.id, id) > 0).slice(0, limit), more: false };
+    },
     bounds: async () => ({ oldest: kept[0]?.id, newest: entries.at(-1)?.id ?? START, trimmed: gone > 0 }),
   };
   const record: ConsumerRecord = {
@@ -59,6 +66,7 @@ function start(
     },
   };
   const over = new AbortController();
+  const { log, lines } = keptLog();
   const consumer = createConsumer({
     handler: { name: "test", what: "a test", plan: () => async () => undefined, ...handler },
     journal,
@@ -67,7 +75,7 @@ function start(
     onSkipped: async (from, to) => void told.push({ handler: "test", from, to }),
     waitMs: () => 1,
     signal: over.signal,
-    log: keptLog().log,
+    log,
   });
   const running = consumer.run();
   onTestFinished(() => over.abort());
@@ -75,6 +83,7 @@ function start(
     consumer,
     noted,
     told,
+    lines,
     cursor: () => cursor,
     async stop() {
       const from = performance.now();
@@ -143,6 +152,20 @@ test.each([
   await until("it has failed", () => noted.length === 1, 15_000);
   expect(noted).toMatchObject([{ entry: "1-0", outcome: "failed", error: "TypeError" }]);
   expect(consumer.status()).toMatchObject({ failed: 1 });
+});
+
+test("a handler that cannot read on says why for as long as that is so, and once in the log", async () => {
+  let wrong: Error | undefined = new SealError("missing-key", "a key is missing");
+  const { consumer, lines, noted } = start({}, [entry(1)], { known: START, unreadable: () => wrong });
+  await until("it says so", () => consumer.status().reading_problem === "a key is missing");
+  const told = () => lines.filter(({ message }) => message.startsWith("a handler cannot read the journal"));
+  wrong = new TypeError("not now");
+  await until("it has tried again", () => told().length === 2, 5000);
+  expect(consumer.status().reading_problem).toBe("TypeError");
+  wrong = undefined;
+  await until("it has read on", () => noted.length === 1, 5000);
+  expect(consumer.status().reading_problem).toBeNull();
+  expect(told().map(({ fields }) => fields["reason"])).toEqual(["a key is missing", "TypeError"]);
 });
 
 test("the filter of a destination is asked once about each entry, however often its outbox fails", async () => {

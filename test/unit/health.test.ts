@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { LastBeat } from "../../functions/backend.ts";
 import { judge } from "../../functions/health.ts";
+import { NOTHING_SENT } from "../../shared/destinations.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health.ts";
 import type { Backlog } from "../../shared/outbox/outbox.ts";
 
@@ -30,6 +31,27 @@ const WORKER: WorkerHealth = {
   handlers: [],
   destinations: [],
 };
+const HANDLER: WorkerHealth["handlers"][number] = {
+  handler: "to:board",
+  what: "",
+  cursor: "1-0",
+  done: 0,
+  failed: 0,
+  skipped: 0,
+  running: 0,
+  reading_problem: null,
+  last_error: null,
+};
+const DESTINATION: WorkerHealth["destinations"][number] = {
+  id: "board",
+  url: "",
+  state: "ok",
+  reason: null,
+  since: null,
+  until: null,
+  in_flight: 0,
+  ...NOTHING_SENT,
+};
 const NOW = 1_000_000_000;
 const EMPTY: Backlog = {
   now: NOW,
@@ -47,6 +69,20 @@ const beat = (more: Partial<WorkerHealth> = {}, ageSeconds = 1): LastBeat => ({
 
 test.each<[string, LastBeat | undefined, Partial<Backlog>, string, RegExp | undefined]>([
   ["a worker at work", beat(), {}, "healthy", undefined],
+  [
+    "a handler that cannot read the journal",
+    beat({ handlers: [{ ...HANDLER, reading_problem: 'a payload is sealed with the key "old"' }] }),
+    {},
+    "degraded",
+    /The handler to:board stands still: a payload is sealed with the key "old"/,
+  ],
+  [
+    "a destination whose messages cannot be opened",
+    beat({ destinations: [{ ...DESTINATION, payload_problem: 'a payload is sealed with the key "old"' }] }),
+    {},
+    "degraded",
+    /Messages for the destination board wait: a payload is sealed with the key "old"/,
+  ],
   [
     "a backlog that is being worked on",
     beat(),

@@ -74,6 +74,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     const asked = performance.now();
     const begun = await outbox.begin(id);
     if (begun.answer === "not-owner") throw new NotOwner();
+    if (begun.answer !== "send") options.payloads.forget(id);
     if (begun.answer === "resting") return { retryInMs: begun.inMs };
     if (begun.answer === "gone") return { runnable: await outbox.giveWay(id) };
     if (begun.answer !== "send") return { runnable: begun.answer === "settled" ? begun.runnable : [] };

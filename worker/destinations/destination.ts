@@ -122,7 +122,8 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       url: withoutCredentials(destination.url),
       ...shown(gate.state()),
       in_flight: gate.running(),
-      ...counts.report(payloads.problem()),
+      ...counts.report(),
+      payload_problem: payloads.problem() ?? null,
     }),
     async run() {
       await keeper.load();
@@ -156,7 +157,6 @@ function createCounts() {
       counted.last_error_at = iso(Date.now());
     },
     filterFailed: () => (counted.filter_errors += 1),
-    /** @param waits why messages wait for the key of their payload */
-    report: (waits: string | undefined) => ({ ...counted, ...(waits !== undefined && { last_error: waits }) }),
+    report: () => ({ ...counted }),
   };
 }
