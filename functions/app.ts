@@ -115,9 +115,11 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   const state = serveState(app, { ...deps, noted: looking });
   state.lists();
 
-  const documents = { openapi: once(() => openApi(BASE_PATH)), asyncapi: once(() => asyncApi(BASE_PATH)) };
-  app.get("/openapi.json", (c) => c.json(documents.openapi(), 200, PUBLIC));
-  app.get("/asyncapi.json", (c) => c.json(documents.asyncapi(), 200, PUBLIC));
+  const documents = { "/openapi.json": openApi, "/asyncapi.json": asyncApi };
+  for (const [path, make] of Object.entries(documents)) {
+    const bytes = once(() => new TextEncoder().encode(JSON.stringify(make(BASE_PATH))));
+    app.get(path, (c) => c.body(bytes(), 200, { "Content-Type": "application/json", ...PUBLIC }));
+  }
   serveDocs(app, BASE_PATH, deps.assets);
 
   refuseOtherMethods(app);
@@ -132,7 +134,10 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   return everything;
 }
 
-/** Made when it is first asked for: a host that starts often need not make what nobody reads. */
+/**
+ * Made when it is first asked for: a host that starts often need not make what nobody reads. And kept: those who ask for it and
+ * do not read it, without a token, all hold the same bytes.
+ */
 function once<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => (made ??= make());

@@ -15,6 +15,11 @@ export const nodeServerEnv = {
   HTTP_REQUEST_TIMEOUT_MS: env.milliseconds
     .default(30_000)
     .describe("How long a client may take to send the whole request, ms; after that, 408."),
+  HTTP_IDLE_TIMEOUT_MS: env.milliseconds
+    .default(60_000)
+    .describe(
+      "How long a connection may stand still, ms, such as that of a client that does not read; longer than `Prefer: wait` and `STREAM_HEARTBEAT_MS`.",
+    ),
   HTTP_MAX_CONNECTIONS: count
     .default(10_000)
     .describe("How many connections are kept at once; further ones are closed. 0: any number."),

@@ -20,6 +20,7 @@ export async function listen(
   };
   // The adaptor makes a server of HTTP/1.1 unless it is given another one's options.
   const server = createAdaptorServer({ fetch, serverOptions }) as Server;
+  server.timeout = config.HTTP_IDLE_TIMEOUT_MS;
   if (config.HTTP_MAX_CONNECTIONS > 0) server.maxConnections = config.HTTP_MAX_CONNECTIONS;
   if (config.HTTP_MAX_CONNECTIONS_PER_ADDRESS > 0) limitEachAddress(server, config.HTTP_MAX_CONNECTIONS_PER_ADDRESS);
   await new Promise<void>((resolve, reject) => {

@@ -23,10 +23,20 @@ const DRAIN_MS = 5000;
 /** How long the start waits for Redis before it listens, ms. */
 const FIRST_CONNECT_MS = 1000;
 
-const fromPackage: DocsAssets = async (name) => {
+async function readAsset(name: string): ReturnType<DocsAssets> {
   const path = createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`);
   return Uint8Array.from(await readFile(path));
-};
+}
+
+/** Each file is read once: those who ask for it and do not read it, without a token, all hold the same bytes. */
+function fromPackage(): DocsAssets {
+  const files = new Map<string, ReturnType<DocsAssets>>();
+  return (name) => {
+    const file = files.get(name) ?? readAsset(name);
+    files.set(name, file);
+    return file;
+  };
+}
 
 /** The functions on Node: the app behind an HTTP server. `stop` lets what is being answered be answered. */
 export async function startFunctions(
@@ -50,7 +60,7 @@ export async function startFunctions(
     backend,
     sealer,
     authenticate: createAuthenticate(config, { log }),
-    assets: fromPackage,
+    assets: fromPackage(),
     now: () => new Date(),
     newId: () => crypto.randomUUID(),
     clientAddress: (c) =>

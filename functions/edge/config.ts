@@ -7,7 +7,7 @@ import type { CadBackend } from "./cad-backend.ts";
 const nodeOnly = {
   ...({ PORT: true, HOST: true, LOG_FILE: true, TRUST_PROXY: true } as const),
   ...({ HTTP_MAX_HEADER_BYTES: true, HTTP_HEADERS_TIMEOUT_MS: true, HTTP_REQUEST_TIMEOUT_MS: true } as const),
-  ...({ HTTP_MAX_CONNECTIONS: true, HTTP_MAX_CONNECTIONS_PER_ADDRESS: true } as const),
+  ...({ HTTP_IDLE_TIMEOUT_MS: true, HTTP_MAX_CONNECTIONS: true, HTTP_MAX_CONNECTIONS_PER_ADDRESS: true } as const),
 } as const;
 
 /** The functions' environment at the edge, where connections are the runtime's affair and there is no file to write to. */

@@ -46,6 +46,16 @@ const isServed = (socket: Socket) =>
   });
 const withLimits = (functions: Record<string, string>) => startBridge({ worker: false, functions });
 
+/** Asks for what is large, again and again, and reads nothing of it. */
+const askAndNotRead = async (bridge: Bridge) => {
+  const socket = await open(bridge);
+  socket.pause();
+  for (const path of ["docs/swagger-ui-bundle.js", "openapi.json", "asyncapi.json"])
+    socket.write(`GET /api/socket-bridge/${path} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(8));
+};
+
+const megabytes = () => process.memoryUsage().arrayBuffers / 1e6;
+
 describe("connections", () => {
   test("one that sends its headers drop by drop, or none at all, is cut", async () => {
     const bridge = await withLimits({ HTTP_HEADERS_TIMEOUT_MS: "500" });
@@ -103,6 +113,21 @@ describe("connections", () => {
       sockets[0]?.destroy();
       await until("a place is free again", async () => await isServed(await open(bridge)));
     }
+  });
+
+  test("those who ask for the docs, need no token, and read nothing do not fill the memory", async () => {
+    const bridge = await withLimits({});
+    const before = megabytes();
+    await Promise.all(Array.from({ length: 40 }, () => askAndNotRead(bridge)));
+    for (let i = 0; i < 3; i += 1) expect((await bridge.get("/docs/swagger-ui-bundle.js")).status).toBe(200);
+    expect(megabytes() - before).toBeLessThan(40);
+  });
+
+  test("one that stands still for HTTP_IDLE_TIMEOUT_MS since its client does not read is cut", async () => {
+    const bridge = await withLimits({ HTTP_IDLE_TIMEOUT_MS: "500", HTTP_MAX_CONNECTIONS: "1" });
+    await askAndNotRead(bridge);
+    expect(await isServed(await open(bridge))).toBe(false);
+    await until("its place is free again", async () => await isServed(await open(bridge)));
   });
 
   test("a request that waits for its command outlives the limits on slow requests", async () => {
