@@ -8,6 +8,8 @@ import type { Handler, Task } from "./handlers/handler.ts";
 
 /** How many entries a handler works on at once; none of them share a unit or an incident. */
 const WINDOW = 256;
+/** How much it works on at once, and how much waits beside it, characters of payloads as they are stored: see WINDOW, MAX_AHEAD. */
+const MAX_SIZE = 8_000_000;
 /** How often what was done is noted, ms: after a crash, that much is done again. */
 const NOTE_MS = 100;
 /** How many written entries wait in memory for a slow handler; beyond, it reads them from the journal again. */
@@ -65,12 +67,14 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   let skipped = 0;
   let lastError: string | null = null;
   let readingProblem: string | null = null;
-  const open = new Set<string>();
+  /** The size of each. */
+  const open = new Map<string, number>();
+  let openSize = 0;
   const lastOfKey = new Map<string, Promise<void>>();
   const running = new Set<Promise<void>>();
   let outcomes: (Handled & { entry: string })[] = [];
   /** Entries that came while it keeps up; undefined while it is behind, and reads the journal. */
-  let ahead: JournalEntry[] | undefined;
+  let ahead: { entries: JournalEntry[]; size: number } | undefined;
   const placed = Promise.withResolvers<void>();
   let wake = Promise.withResolvers<void>();
   signal.addEventListener(
@@ -100,6 +104,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   }
 
   function finish(entry: string, outcome: Outcome): void {
+    openSize -= open.get(entry) ?? 0;
     open.delete(entry);
     outcomes.push({ entry, handler: handler.name, ...outcome });
     if (outcome.outcome === "done") done += 1;
@@ -130,7 +135,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     position = entry.id;
     const task = plan(entry);
     if (!task) return;
-    open.add(entry.id);
+    open.set(entry.id, entry.size);
+    openSize += entry.size;
     const mine = workOn(entry, task);
     running.add(mine);
     void mine.then(() => running.delete(mine));
@@ -140,8 +146,10 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     }
   }
 
+  const hasRoom = () => open.size < WINDOW && openSize < MAX_SIZE;
+
   async function room(): Promise<void> {
-    while (open.size >= WINDOW && !signal.aborted) {
+    while (!hasRoom() && !signal.aborted) {
       wake = Promise.withResolvers();
       await wake.promise;
     }
@@ -158,7 +166,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
 
   /** One page of the journal; what is written while it is read waits, and if the page was the last, it keeps up from then on. */
   async function catchUp(): Promise<void> {
-    ahead = [];
+    ahead = { entries: [], size: 0 };
     const { entries, more } = await journal.page(position, PAGE);
     if (more) ahead = undefined;
     await noticeSkipped();
@@ -184,10 +192,10 @@ export function createConsumer(options: ConsumerOptions): Consumer {
 
   async function keepUp(): Promise<void> {
     while (ahead && !signal.aborted) {
-      const entries = ahead;
-      ahead = [];
+      const { entries } = ahead;
+      ahead = { entries: [], size: 0 };
       await take(entries);
-      if (ahead?.length !== 0) continue;
+      if (ahead?.entries.length !== 0) continue;
       wake = Promise.withResolvers();
       await wake.promise;
     }
@@ -204,7 +212,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   async function noteProgress(): Promise<void> {
     const noted = outcomes;
     // All before the first that is not done; an entry that was not wanted is done.
-    const [first] = open;
+    const [first] = open.keys();
     const upTo = first === undefined ? position : undefined;
     const next = upTo ?? cursorBefore(first ?? START);
     if (noted.length === 0 && next === cursor) return;
@@ -229,8 +237,9 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     placed: placed.promise,
     written(entries) {
       if (!ahead) return;
-      if (ahead.length + entries.length > MAX_AHEAD) ahead = undefined;
-      else ahead.push(...entries);
+      ahead.entries.push(...entries);
+      ahead.size += entries.reduce((sum, { size }) => sum + size, 0);
+      if (ahead.entries.length > MAX_AHEAD || ahead.size > MAX_SIZE) ahead = undefined;
       wake.resolve();
     },
     status: () => ({

@@ -50,4 +50,6 @@ export interface JournalEntry extends Omit<NewEntry, "ageMs"> {
   /** The scheme and host of the CAD. */
   cad: string;
   receivedAt: Micros;
+  /** Characters of its payload as it is stored: what is kept of entries in memory is bounded by it. */
+  size: number;
 }

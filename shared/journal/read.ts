@@ -51,6 +51,7 @@ export function parseRow([id, list]: Row): SealedEntry {
     recovered: recovered === "" ? undefined : recovered === "1",
     wrong: parseList(text("wrong")) ?? [UNREADABLE],
     cad: text("cad"),
+    size: text("payload").length,
   };
   return { entry, ref: text("ref"), stored: text("payload") };
 }

@@ -106,15 +106,16 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
   const clock = script(redis, "journalClock", CLOCK, [keys.cad]);
   let batches = 0;
 
-  async function fields(entry: NewEntry): Promise<string[]> {
+  async function fields(entry: NewEntry): Promise<{ args: string[]; size: number }> {
     const ref = randomUUID();
     const payload = await sealer.seal("journal", ref, JSON.stringify(entry.payload ?? null));
     const recovered = entry.recovered === undefined ? "" : entry.recovered ? "1" : "0";
-    return [
+    const args = [
       ...[entry.eventId ?? "", entry.kind, entry.event, ref, JSON.stringify(entry.keys), payload],
       ...[String(entry.occurredAt ?? ""), String(Math.round(entry.ageMs * 1000)), entry.own ?? "", recovered],
       ...[JSON.stringify(entry.wrong), entry.fact ?? ""],
     ];
+    return { args, size: payload.length };
   }
 
   async function writeOnce(batch: number, args: readonly string[]): Promise<ScriptReply[]> {
@@ -132,12 +133,17 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
 
   return {
     async append(entries) {
-      const args = (await Promise.all(entries.map(fields))).flat();
-      const [outcome, ...rest] = await writeOnce((batches += 1), args);
+      const stored = await Promise.all(entries.map(fields));
+      const batch = (batches += 1);
+      const [outcome, ...rest] = await writeOnce(
+        batch,
+        stored.flatMap(({ args }) => args),
+      );
       if (outcome === "not-owner") throw new NotOwner();
       return entries.map((entry, i) => {
         const [receivedAt, id, own] = [Number(rest[3 * i]), String(rest[3 * i + 1]), String(rest[3 * i + 2])];
-        return id === "" ? undefined : { ...entry, id, cad, receivedAt, own: own || undefined };
+        const size = stored[i]?.size ?? 0;
+        return id === "" ? undefined : { ...entry, id, cad, receivedAt, own: own || undefined, size };
       });
     },
     async heard(until) {

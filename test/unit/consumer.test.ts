@@ -10,7 +10,7 @@ import type { Handler, Task } from "../../worker/handlers/handler.ts";
 import { keptLog } from "../support/log.ts";
 import { until } from "../support/until.ts";
 
-const entry = (n: number, keys: OrderingKey[] = [`unit:U${n}`]): JournalEntry => ({
+const entry = (n: number, keys: OrderingKey[] = [`unit:U${n}`], size = 10): JournalEntry => ({
   id: `${n}-0`,
   kind: "event",
   event: "unit:status:updated",
@@ -23,6 +23,7 @@ const entry = (n: number, keys: OrderingKey[] = [`unit:U${n}`]): JournalEntry =>
   recovered: undefined,
   wrong: [],
   cad: "cad",
+  size,
 });
 
 interface Fresh {
@@ -46,7 +47,7 @@ function start(
     unreadable = () => undefined,
   }: { known?: string; gone?: number; handleMs?: number; unreadable?: () => Error | undefined } = {},
 ): Fresh {
-  const kept = entries.slice(gone);
+  const kept = () => entries.slice(gone);
   const noted: Fresh["noted"] = [];
   const told: Fresh["told"] = [];
   let cursor = known;
@@ -54,9 +55,14 @@ function start(
     async page(id, limit) {
       const wrong = unreadable();
       if (wrong) throw wrong;
-      return { entries: kept.filter((e) => compareIds(e.id, id) > 0).slice(0, limit), more: false };
+      return {
+        entries: kept()
+          .filter((e) => compareIds(e.id, id) > 0)
+          .slice(0, limit),
+        more: false,
+      };
     },
-    bounds: async () => ({ oldest: kept[0]?.id, newest: entries.at(-1)?.id ?? START, trimmed: gone > 0 }),
+    bounds: async () => ({ oldest: kept()[0]?.id, newest: entries.at(-1)?.id ?? START, trimmed: gone > 0 }),
   };
   const record: ConsumerRecord = {
     cursor: async () => cursor,
@@ -217,4 +223,19 @@ test("a handler for which nothing is left in the journal skipped what was there"
   const { told } = start({}, [entry(1), entry(2)], { known: "1-0", gone: 2 });
   await until("it is told", () => told.length === 1);
   expect(told).toEqual([{ handler: "test", from: "1-0", to: "2-0" }]);
+});
+
+test("of large entries a handler works on a few at once, keeps a few more, and does them all in the end", async () => {
+  const entries: JournalEntry[] = [];
+  const { promise: letGo, resolve } = Promise.withResolvers<void>();
+  const { consumer } = start({ plan: () => () => letGo }, entries, { known: START, handleMs: 60_000 });
+  await consumer.placed;
+  for (let n = 1; n <= 30; n += 1) {
+    entries.push(entry(n, [`unit:U${n}`], 1_000_000));
+    consumer.written(entries.slice(-1));
+    await new Promise(setImmediate);
+  }
+  expect(consumer.status().running).toBe(8);
+  resolve();
+  await until("all are done", () => consumer.status().done === 30);
 });

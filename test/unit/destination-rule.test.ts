@@ -14,6 +14,7 @@ const entry = (more: Partial<JournalEntry> = {}): JournalEntry => ({
   payload: { unitId: "M12", status: "enroute", priority: 1, crew: ["a", "b"], patient: { name: "Jane", age: 7 } },
   occurredAt: 1_700_000_000_000_000,
   receivedAt: 1_700_000_001_000_000,
+  size: 10,
   eventId: undefined,
   own: undefined,
   recovered: undefined,

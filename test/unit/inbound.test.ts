@@ -22,7 +22,7 @@ function start({ stuck = false }: { stuck?: boolean } = {}) {
       async append(batch) {
         await gate.open.promise;
         batches.push([...batch]);
-        return batch.map((e): JournalEntry => ({ ...e, id: `${(id += 1)}-0`, cad: "cad", receivedAt: 1 }));
+        return batch.map((e): JournalEntry => ({ ...e, id: `${(id += 1)}-0`, cad: "cad", receivedAt: 1, size: 10 }));
       },
     },
     ready: Promise.resolve(),
