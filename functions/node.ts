@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { HttpBindings } from "@hono/node-server";
@@ -6,13 +5,11 @@ import { getConnInfo } from "@hono/node-server/conninfo";
 import type { Log } from "../shared/log.ts";
 import { runProgram } from "../shared/process.ts";
 import { openSealer } from "../shared/sealing.ts";
-import { closeRedis, connectRedis } from "../shared/redis.ts";
-import { withDeadline } from "../shared/sleep.ts";
 import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
-import { createBackend } from "./backend.ts";
 import { clientAddress } from "./client-address.ts";
 import { type FunctionsConfig, functionsEnv } from "./config.ts";
+import { connectBackend } from "./connect-backend.ts";
 import type { DocsAssets } from "./docs.ts";
 import { listen } from "./node-server.ts";
 import { streamLimits } from "./stream-env.ts";
@@ -20,8 +17,6 @@ import { toQuotas } from "./quotas.ts";
 
 /** How long requests that are being answered may go on once the host stops, ms. */
 const DRAIN_MS = 5000;
-/** How long the start waits for Redis before it listens, ms. */
-const FIRST_CONNECT_MS = 1000;
 
 async function readAsset(name: string): ReturnType<DocsAssets> {
   const path = createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`);
@@ -44,17 +39,7 @@ export async function startFunctions(
   log: Log,
 ): Promise<{ port: number; stop(): Promise<void> }> {
   const sealer = openSealer(config, log);
-  const redis = connectRedis(config.REDIS_URL, "request", log);
-  const subscriber = connectRedis(config.REDIS_URL, "request", log);
-  const backend = createBackend(
-    redis,
-    subscriber,
-    config.REDIS_PREFIX,
-    config.MAX_BACKLOG,
-    sealer,
-    log,
-    toQuotas(config),
-  );
+  const { backend, connected, close } = connectBackend(config, sealer, log);
   const stopping = new AbortController();
   const app = createApp({
     backend,
@@ -75,13 +60,7 @@ export async function startFunctions(
     log,
   });
 
-  // Redis is there in a few milliseconds, or not: it is not waited for longer, since every answer says how it is.
-  await Promise.all(
-    [redis, subscriber].map((r) =>
-      withDeadline(once(r, "ready"), FIRST_CONNECT_MS, "connecting").catch(() => undefined),
-    ),
-  );
-
+  await connected;
   const { server, port } = await listen(app.fetch, config);
   log.info({ host: config.HOST, port }, "the functions have started");
 
@@ -93,8 +72,7 @@ export async function startFunctions(
     const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
     await closed;
     clearTimeout(cut);
-    await backend.close();
-    await Promise.all([redis, subscriber].map(closeRedis));
+    await close();
   }
   return { port, stop: () => (stopped ??= stop()) };
 }

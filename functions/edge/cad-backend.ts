@@ -1,17 +1,12 @@
-import { once } from "node:events";
 import { DurableObject } from "cloudflare:workers";
 import type { Log } from "../../shared/log.ts";
-import { connectRedis, redisFault } from "../../shared/redis.ts";
+import { redisFault } from "../../shared/redis.ts";
 import { openSealer } from "../../shared/sealing.ts";
-import { withDeadline } from "../../shared/sleep.ts";
-import { type Backend, createBackend } from "../backend.ts";
-import { toQuotas } from "../quotas.ts";
+import type { Backend } from "../backend.ts";
+import { connectBackend } from "../connect-backend.ts";
 import { type Answer, type Arguments, type Call, CALL_MS, type Outcome } from "./calls.ts";
 import { type Bindings, edgeConfig } from "./config.ts";
 import { consoleLog } from "./console-log.ts";
-
-/** How long the first calls wait for Redis, ms. */
-const FIRST_CONNECT_MS = 1000;
 
 /**
  * The Durable Object that holds the connections to Redis of one CAD backend: in a plain worker a connection would live
@@ -21,30 +16,16 @@ const FIRST_CONNECT_MS = 1000;
 export class CadBackend extends DurableObject<Bindings> {
   readonly #backend: Backend;
   readonly #log: Log;
-  /** Redis is there in a few milliseconds, or not: a call that comes before does not fail for that. */
+  /** A call that comes before Redis is there does not fail for that. */
   readonly #connected: Promise<unknown>;
 
   constructor(state: unknown, env: Bindings) {
     super(state, env);
     const config = edgeConfig(env);
     this.#log = consoleLog("functions", config.LOG_LEVEL);
-    const redis = connectRedis(config.REDIS_URL, "request", this.#log);
-    const subscriber = connectRedis(config.REDIS_URL, "request", this.#log);
-    const sealer = openSealer(config, this.#log);
-    this.#backend = createBackend(
-      redis,
-      subscriber,
-      config.REDIS_PREFIX,
-      config.MAX_BACKLOG,
-      sealer,
-      this.#log,
-      toQuotas(config),
-    );
-    this.#connected = Promise.all(
-      [redis, subscriber].map((r) =>
-        withDeadline(once(r, "ready"), FIRST_CONNECT_MS, "connecting").catch(() => undefined),
-      ),
-    );
+    const { backend, connected } = connectBackend(config, openSealer(config, this.#log), this.#log);
+    this.#backend = backend;
+    this.#connected = connected;
   }
 
   /** Does one call of the Backend. Never rejects. */
