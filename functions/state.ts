@@ -1,15 +1,13 @@
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
-import { type OrderingKey, unitKey } from "../shared/ordering-key.ts";
 import { Problem } from "../shared/problem.ts";
 import type { GatedEndpoint } from "../shared/roles.ts";
-import type { StateKind, StateRecord } from "../shared/state/read.ts";
-import { tellIncident, tellUnit, unitsOf } from "../shared/state/tell.ts";
+import { isOf, type StateKind, type StateRecord } from "../shared/state/read.ts";
+import { tellIncident, tellUnit } from "../shared/state/tell.ts";
 import { type Micros, toIso } from "../shared/time.ts";
 import { type Authenticate, type Caller, type CallerEnv, requireAccess } from "./auth.ts";
 import type { Backend } from "./backend.ts";
 import { parseQuery } from "./query.ts";
-import { mayTouch } from "./scope.ts";
 
 const toCursor = (id: string): string => Buffer.from(id).toString("base64url");
 
@@ -32,19 +30,15 @@ export interface StateDeps {
   noted: MiddlewareHandler<CallerEnv>;
 }
 
-/** How units and incidents are told, and by whom they may be seen. */
+/** How units and incidents are told. */
 const KINDS = {
-  unit: { path: "/units", list: "units", tell: tellUnit, keys: ({ id }: StateRecord): OrderingKey[] => [unitKey(id)] },
-  incident: { path: "/incidents", list: "incidents", tell: tellIncident, keys: () => [] },
+  unit: { list: "units", tell: tellUnit },
+  incident: { list: "incidents", tell: tellIncident },
 } as const satisfies Record<StateKind, unknown>;
 
-/** To a caller with a scope, an incident that none of its units is on is none at all. */
-function maySee(caller: Caller, kind: StateKind, record: StateRecord): boolean {
-  if (!mayTouch(caller, KINDS[kind].keys(record))) return false;
-  if (kind === "unit" || caller.units === undefined) return true;
-  const there = unitsOf(record);
-  return caller.units.some((unit) => there.has(unit));
-}
+/** To a caller with a scope, another unit, or an incident that none of its units is on, is none at all. */
+const maySee = ({ units }: Caller, kind: StateKind, record: StateRecord): boolean =>
+  units === undefined || isOf(units, kind, record);
 
 /** What is known of units and incidents. */
 export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, noted }: StateDeps) {
@@ -62,10 +56,10 @@ export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, n
 
   async function many(c: Context<CallerEnv>, kind: StateKind, query: z.output<typeof stateQuery>): Promise<Response> {
     const { status, limit, cursor } = query;
-    const { records, next } = await backend.listState(kind, { status, limit, after: cursor });
+    const { units } = c.var.caller;
+    const { records, next } = await backend.listState(kind, { units, status, limit, after: cursor });
     const at = micros();
-    const seen = records.filter((record) => maySee(c.var.caller, kind, record));
-    const told = seen.map((record) => KINDS[kind].tell(record, at));
+    const told = records.map((record) => KINDS[kind].tell(record, at));
     return c.json({ timestamp: toIso(at), [KINDS[kind].list]: told, next: next === undefined ? null : toCursor(next) });
   }
 

@@ -23,6 +23,8 @@ export interface StateRecord {
 export type StateKind = "unit" | "incident";
 
 export interface StateQuery {
+  /** Only these units, and the incidents that they are on: `next` names another only after LOOK_AT of them. Absent: all. */
+  units?: readonly string[] | undefined;
   /** In either case. */
   status?: string | undefined;
   /** How many a page holds at most. It may hold fewer although there are more: `next` tells. */
@@ -33,6 +35,18 @@ export interface StateQuery {
 export interface StatePage {
   records: StateRecord[];
   next: string | undefined;
+}
+
+/** The units that were assigned to an incident, or named it with their status. */
+export function unitsOf({ aspects }: StateRecord): Set<string> {
+  const names = Object.keys(aspects).flatMap((name) => /^(?:unit|assigned):(.*)$/s.exec(name)?.[1] ?? []);
+  return new Set(names);
+}
+
+/** Whether it is one of these units, or an incident that one of them is on. */
+export function isOf(units: readonly string[], kind: StateKind, record: StateRecord): boolean {
+  const about = kind === "unit" ? new Set([record.id]) : unitsOf(record);
+  return units.some((unit) => about.has(unit));
 }
 
 export interface StateReader {
@@ -78,21 +92,24 @@ export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer)
 
   return {
     get,
-    async list(kind, { status, limit, after }) {
+    async list(kind, { units, status, limit, after }) {
       const records: StateRecord[] = [];
       let last = after;
       for (let looked = 0; looked < LOOK_AT; looked += CHUNK) {
         const from = last === undefined ? "-" : `(${last}`;
         const ids = await redis.zrangebylex(keys.all(kind), from, "+", "LIMIT", 0, CHUNK);
         const fitting = await withStatus(kind, ids, status);
-        const taken = fitting.slice(0, limit - records.length);
-        const found = await Promise.all(taken.map((id) => get(kind, id)));
+        const room = limit - records.length;
+        // Whose they are shows only when they are read.
+        const taken = units === undefined ? fitting.slice(0, room) : fitting;
+        const read = await Promise.all(taken.map((id) => get(kind, id)));
         // One of which nothing was heard for long is in the list for a while yet.
-        records.push(...found.filter((record) => record !== undefined));
-        const tookAll = taken.length === fitting.length;
+        const found = read.flatMap((r) => (r && (units === undefined || isOf(units, kind, r)) ? [r] : []));
+        records.push(...found.slice(0, room));
+        const tookAll = taken.length === fitting.length && found.length <= room;
         if (tookAll && ids.length < CHUNK) return { records, next: undefined };
+        if (records.length >= limit) return { records, next: records.at(-1)?.id };
         last = tookAll ? ids.at(-1) : taken.at(-1);
-        if (records.length >= limit) return { records, next: last };
       }
       return { records, next: last };
     },

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { chronologyWarnings } from "../chronology.ts";
 import { eTimeOf } from "../etimes.ts";
 import { type Micros, secondsBetween, toIso } from "../time.ts";
-import type { Aspect, StateRecord } from "./read.ts";
+import { type Aspect, type StateRecord, unitsOf } from "./read.ts";
 
 const dated = {
   as_of: z.string().meta({ description: "When it came about." }),
@@ -133,10 +133,4 @@ export function tellIncident(record: StateRecord, now: Micros): IncidentState {
         : null,
     ),
   };
-}
-
-/** The units that were assigned to an incident, or named it with their status. */
-export function unitsOf({ aspects }: StateRecord): Set<string> {
-  const names = Object.keys(aspects).flatMap((name) => /^(?:unit|assigned):(.*)$/s.exec(name)?.[1] ?? []);
-  return new Set(names);
 }

@@ -329,5 +329,12 @@ describe("who may see what", () => {
       { incident_id: "I1" },
       { incident_id: "I2" },
     ]);
+    // Not even by where a page ends: it would tell that there is another with this status, and which.
+    for (const path of ["/units?status=enroute&limit=1", "/incidents?limit=2"])
+      expect((await bridge.get(path, mine)).body, path).toMatchObject({ next: null });
+    await unit("M0", "enroute");
+    for (let n = 0; n < 250; n += 1) await unit(`N${n}`, "enroute");
+    const { body } = await bridge.get("/units?limit=1", mine);
+    expect(body).toMatchObject({ units: [{ unit_id: "M1" }], next: Buffer.from("M1").toString("base64url") });
   });
 });
