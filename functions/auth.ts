@@ -76,13 +76,17 @@ export interface AuthenticateDeps {
   now?: () => number;
 }
 
+/** A provider gives tokens out for many services, and some sign those of all their tenants with the same keys. */
+const OF_A_PROVIDER = ["JWT_ISSUER", "JWT_AUDIENCE"] as const;
+
 /** Tokens are signed with a secret or with a key of the identity provider, with `sub`, `role` or `roles`, and `exp`. */
 export function createAuthenticate(config: AccessConfig, { log, now = Date.now }: AuthenticateDeps): Authenticate {
   const { JWKS_URL, JWT_SECRET, JWT_SECRET_PREVIOUS, ORG } = config;
   const secrets = [JWT_SECRET, JWT_SECRET_PREVIOUS].filter((secret) => secret !== undefined);
   const keys: TokenKeys = JWKS_URL === undefined ? sharedSecrets(secrets) : remoteKeys(JWKS_URL, { now, log });
-  if (JWKS_URL !== undefined && config.JWT_AUDIENCE === undefined)
-    log.warn({ mend: "set JWT_AUDIENCE" }, "tokens that the identity provider gave out for others are taken as well");
+  for (const name of JWKS_URL === undefined ? [] : OF_A_PROVIDER)
+    if (config[name] === undefined)
+      log.warn({ mend: `set ${name}` }, "tokens of other services or tenants are taken too");
   const toleranceMs = config.JWT_CLOCK_TOLERANCE_S * 1000;
   const options: JWTVerifyOptions = {
     requiredClaims: ["sub", "exp"],

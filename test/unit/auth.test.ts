@@ -112,6 +112,17 @@ describe("what a token has to be", () => {
     await expect(authenticate(await sign(CLAIMS))).rejects.toThrow("issuer");
   });
 
+  test.each([
+    [{}, ["JWT_ISSUER", "JWT_AUDIENCE"]],
+    [{ JWT_AUDIENCE: "bridge" }, ["JWT_ISSUER"]],
+    [{ JWT_ISSUER: "idp" }, ["JWT_AUDIENCE"]],
+    [{ JWT_ISSUER: "idp", JWT_AUDIENCE: "bridge" }, []],
+  ])("with an identity provider and %j the start warns of %j", (set, unset) => {
+    const { log, lines } = keptLog();
+    createAuthenticate({ JWKS_URL: "https://idp.example/keys", JWT_CLOCK_TOLERANCE_S: 0, ...set }, { log });
+    expect(lines.map((line) => line.fields["mend"])).toEqual(unset.map((name) => `set ${name}`));
+  });
+
   test.each([undefined, "other", ["ours"], "", null])(
     "org %j opens nothing where another is configured",
     async (org) => {
