@@ -5,7 +5,18 @@ import type { Micros } from "../time.ts";
 import type { JournalEntry } from "./entry.ts";
 import { type EntryFilter, entryMatches } from "./filter.ts";
 import type { JournalKeys } from "./keys.ts";
-import { LIST, openEntry, PAGE_BYTES, parseRow, READ, type Row, type SealedEntry, withoutPayload } from "./read.ts";
+import {
+  compareIds,
+  LIST,
+  openEntry,
+  PAGE_BYTES,
+  parseRow,
+  READ,
+  type Row,
+  type SealedEntry,
+  START,
+  withoutPayload,
+} from "./read.ts";
 
 /** What follows an entry. */
 export type Followed =
@@ -86,6 +97,8 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
     });
 
   async function* rowsOf({ first, since, until, after }: EntryQuery): AsyncGenerator<SealedEntry> {
+    // Redis refuses what is asked for before the first id that there may be.
+    if (first === "newest" && after !== undefined && compareIds(after, START) === 0) return;
     const least = since === undefined ? "-" : milliseconds(since);
     const most = until === undefined ? "+" : milliseconds(until);
     const [command, begin, to] = first === "newest" ? ["XREVRANGE", most, least] : ["XRANGE", least, most];

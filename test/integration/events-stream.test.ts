@@ -434,6 +434,16 @@ describe("GET /events/history", () => {
     expect((await page(bridge, "")).next).toBeNull();
   });
 
+  test("a cursor may be the first or the last id that there is: it is answered like any other", async () => {
+    const { bridge, journal } = await withJournal();
+    await journal.write({ payload: { n: 0 } });
+    expect(await page(bridge, "cursor=0-0")).toEqual({ events: [], next: null });
+    const last = `${"9".repeat(16)}-${"9".repeat(16)}`;
+    expect((await page(bridge, `cursor=${last}`)).events).toHaveLength(1);
+    expect((await bridge.get(`/events/history?order=oldest&cursor=${last}`)).status).toBe(410);
+    expect((await page(bridge, "order=oldest&cursor=0-0")).events).toHaveLength(1);
+  });
+
   test("can be narrowed by event, unit, incident, kind, own echo and time", async () => {
     const { bridge, journal } = await withJournal();
     await journal.redis.hset(outboxKeys(bridge.prefix).record("a-command"), "state", "sent");
