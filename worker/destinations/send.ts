@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { Agent, buildConnector, type Dispatcher, request } from "undici";
+import { NotOwner } from "../../shared/outbox/owned.ts";
 import { literalAddress, isPublic, PrivateAddress, publicLookup } from "./address.ts";
 import type { Destination } from "./routes.ts";
 
@@ -18,7 +19,10 @@ export type Said =
   | { result: "failed"; reason: string; unreachable: boolean };
 
 export interface Sender {
-  /** @param body a CloudEvent in structured mode, as JSON */
+  /**
+   * Throws NotOwner: then it was not sent, and the destination is not to blame.
+   * @param body a CloudEvent in structured mode, as JSON
+   */
   send(body: string): Promise<Said>;
   /** Whether it answers at all, without telling it anything. */
   reach(): Promise<{ status: number } | { reason: string }>;
@@ -37,12 +41,10 @@ function publicConnector(timeout: number): buildConnector.connector {
   };
 }
 
-/** The owner may have been frozen since it asked whether it may send, and another may own the CAD by now. */
-class NoLongerOwner extends Error {
-  override name = "NoLongerOwner";
-}
-
-/** Asks once more right before a request is written: it may have waited for its connection while the process was frozen. */
+/**
+ * Asks once more right before a request is written: it may have waited for its connection while the process was frozen, and
+ * another may own the CAD by now.
+ */
 const askingOnce =
   (mayEmit: () => boolean): Dispatcher.DispatcherComposeInterceptor =>
   (dispatch) =>
@@ -55,7 +57,7 @@ const askingOnce =
           if (name !== "onRequestStart") return typeof method === "function" ? method.bind(inner) : method;
           return (controller: Dispatcher.DispatchController, context: unknown) => {
             inner.onRequestStart?.(controller, context);
-            if (!mayEmit()) controller.abort(new NoLongerOwner());
+            if (!mayEmit()) controller.abort(new NotOwner());
           };
         },
       }),
@@ -105,6 +107,7 @@ export function createSender(
         const answer = await ask("POST", headers, body);
         return judge(answer.statusCode, answer.headers["retry-after"], now);
       } catch (error) {
+        if (error instanceof NotOwner) throw error;
         return { result: "failed", reason: whyUnreachable(error, timeoutMs), unreachable: true };
       }
     },
