@@ -213,8 +213,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     const noted = outcomes;
     // All before the first that is not done; an entry that was not wanted is done.
     const [first] = open.keys();
-    const upTo = first === undefined ? position : undefined;
-    const next = upTo ?? cursorBefore(first ?? START);
+    const next = first === undefined ? position : cursorBefore(first);
     if (noted.length === 0 && next === cursor) return;
     outcomes = [];
     try {
