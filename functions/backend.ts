@@ -17,7 +17,7 @@ import {
 import { type JobQueue, openJobQueue } from "../shared/outbox/queue.ts";
 import { isFinal } from "../shared/outbox/states.ts";
 import { publish } from "../shared/redis-cluster.ts";
-import { RedisFault } from "../shared/redis.ts";
+import { askWhetherFull, RedisFault } from "../shared/redis.ts";
 import { SealError, type Sealer, sealerFor } from "../shared/seal.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
 import { openPoints, type TakePoints } from "./points.ts";
@@ -40,6 +40,9 @@ export interface DestinationBacklog {
   state: DestinationState | undefined;
 }
 
+/** The commands' backlog; `full`: why no more of them are accepted. */
+export type CommandBacklog = Backlog & { full?: "redis" | "backlog" };
+
 /** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
 export interface Backend extends EventCalls {
   /** Stores a message and, if it is runnable, queues it. */
@@ -48,7 +51,7 @@ export interface Backend extends EventCalls {
   read(id: string, destination?: string): Promise<MessageRecord | undefined>;
   /** Reads it once it is final, or when `ms` have passed. */
   readSettled(id: string, ms: number): Promise<MessageRecord | undefined>;
-  backlog(): Promise<Backlog>;
+  backlog(): Promise<CommandBacklog>;
   queued(): Promise<Record<string, number>>;
   lastBeat(): Promise<LastBeat | undefined>;
   /** Tells the worker to reconnect; answers how many workers heard it. */
@@ -91,6 +94,7 @@ export function createBackend(
   const book = openDestinationBook(redis, prefix);
   const trail = openAuditTrail(redis, keys);
   const waiter = createWaiter(subscriber);
+  const isFull = askWhetherFull(redis, keys.base);
   let queue: JobQueue | undefined;
 
   /** A BullMQ queue that is built while Redis is away stays broken for ever: so it is built at first need, if Redis is there. */
@@ -152,7 +156,11 @@ export function createBackend(
       });
     },
 
-    backlog: outbox.backlog,
+    async backlog() {
+      const [backlog, redisIsFull] = await Promise.all([outbox.backlog(), isFull()]);
+      if (redisIsFull) return { ...backlog, full: "redis" };
+      return backlog.unsettled < maxBacklog ? backlog : { ...backlog, full: "backlog" };
+    },
     queued: () => useQueue((jobQueue) => jobQueue.counts()),
 
     async lastBeat() {

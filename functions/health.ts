@@ -1,8 +1,7 @@
 import { z } from "zod";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../shared/health.ts";
-import type { Backlog } from "../shared/outbox/outbox.ts";
 import { secondsBetween } from "../shared/time.ts";
-import type { Backend, LastBeat } from "./backend.ts";
+import type { Backend, CommandBacklog, LastBeat } from "./backend.ts";
 
 /**
  * A runnable command that nobody touched for so long, and for as long as a confirmation may take, while the CAD was ready,
@@ -98,8 +97,37 @@ const wedge = (consuming: boolean, left: number): string =>
     ? `A command that could be sent was not worked on for ${Math.round(left)} s: the worker does not consume.`
     : "No job comes out of the queue: the worker does not consume.";
 
+const FULL = {
+  redis: "Redis is full: nothing is accepted until it has room. What it holds is delivered.",
+  backlog: "As many commands wait as may (MAX_BACKLOG): no more are accepted.",
+} as const;
+
+function whyNobodyDelivers(beat: LastBeat | undefined): string {
+  if (!beat) return "No worker was heard of for a minute: commands are accepted and wait.";
+  if (beat.health.stopped) return "The worker was stopped and none took over: commands are accepted and wait.";
+  return `The worker was last heard of ${Math.round(beat.ageSeconds)} s ago: commands are accepted and wait.`;
+}
+
+function whyCommandsWait({ ready, waiting_for: why, last_error: error }: WorkerHealth): string[] {
+  return ready ? [] : [`Commands wait: ${why ?? "the CAD is not ready"}.${error ? ` Last error: ${error}.` : ""}`];
+}
+
+/** What waits although commands are delivered. */
+const whatElseWaits = ({ destinations, handlers, payload_problem: sealed }: WorkerHealth): string[] => [
+  ...destinations
+    .filter(({ state }) => state !== "ok")
+    .map(({ id, state, reason }) => `The destination ${id} is ${state}: ${reason ?? "it is not known why"}.`),
+  ...destinations.flatMap(({ id, payload_problem: why }) =>
+    why === null ? [] : [`Messages for the destination ${id} wait: ${why}.`],
+  ),
+  ...handlers.flatMap(({ handler, reading_problem: why }) =>
+    why === null ? [] : [`The handler ${handler} stands still: ${why}.`],
+  ),
+  ...(sealed === null ? [] : [`Commands wait: ${sealed}.`]),
+];
+
 /** A pure function of what Redis holds. */
-export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: string): Health {
+export function judge(beat: LastBeat | undefined, backlog: CommandBacklog, timestamp: string): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
   const neglected = age(backlog.oldestRunnable);
   const worker = beat?.health;
@@ -108,27 +136,18 @@ export function judge(beat: LastBeat | undefined, backlog: Backlog, timestamp: s
   const limit = NEGLECT_LIMIT_S + (worker?.confirm_seconds ?? 0);
   const wedged = !gone && beat.health.ready && (!beat.health.consuming || left > limit);
 
-  const problems: string[] = [];
-  if (!beat) problems.push("No worker was heard of for a minute: commands are accepted and wait.");
-  else if (beat.health.stopped)
-    problems.push("The worker was stopped and none took over: commands are accepted and wait.");
-  else if (gone)
-    problems.push(`The worker was last heard of ${Math.round(beat.ageSeconds)} s ago: commands are accepted and wait.`);
-  else if (wedged) problems.push(wedge(beat.health.consuming, left));
-  else if (!beat.health.ready) {
-    const error = beat.health.last_error ? ` Last error: ${beat.health.last_error}.` : "";
-    problems.push(`Commands wait: ${beat.health.waiting_for ?? "the CAD is not ready"}.${error}`);
-  }
-  for (const { id, state, reason } of gone ? [] : beat.health.destinations)
-    if (state !== "ok") problems.push(`The destination ${id} is ${state}: ${reason ?? "it is not known why"}.`);
-  for (const { id, payload_problem: why } of gone ? [] : beat.health.destinations)
-    if (why !== null) problems.push(`Messages for the destination ${id} wait: ${why}.`);
-  for (const { handler, reading_problem: why } of gone ? [] : beat.health.handlers)
-    if (why !== null) problems.push(`The handler ${handler} stands still: ${why}.`);
-  if (!gone && beat.health.payload_problem) problems.push(`Commands wait: ${beat.health.payload_problem}.`);
+  const problems = [
+    ...(gone
+      ? [whyNobodyDelivers(beat)]
+      : wedged
+        ? [wedge(beat.health.consuming, left)]
+        : whyCommandsWait(beat.health)),
+    ...(gone ? [] : whatElseWaits(beat.health)),
+    ...(backlog.full ? [FULL[backlog.full]] : []),
+  ];
 
   return {
-    status: gone || wedged ? "unhealthy" : problems.length > 0 ? "degraded" : "healthy",
+    status: gone || wedged || backlog.full ? "unhealthy" : problems.length > 0 ? "degraded" : "healthy",
     problems,
     bridge: worker
       ? {

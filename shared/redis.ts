@@ -82,6 +82,21 @@ export function script(redis: Redis, name: string, lua: string, keys: readonly s
   };
 }
 
+/** Asks whether Redis takes nothing more. @param key any of the bridge's: in a cluster, that of its node */
+export function askWhetherFull(redis: Redis, key: string): () => Promise<boolean> {
+  // Redis itself refuses a script that may store something, when it is full.
+  const room = script(redis, "redisRoom", "#!lua\nreturn 1", [key]);
+  return async () => {
+    try {
+      await room();
+      return false;
+    } catch (error) {
+      if (redisFault(error) === "full") return true;
+      throw error;
+    }
+  };
+}
+
 /** A fault of Redis that was told from elsewhere, where its own error stayed behind. */
 export class RedisFault extends Error {
   override name = "RedisFault";

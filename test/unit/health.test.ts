@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { LastBeat } from "../../functions/backend.ts";
+import type { CommandBacklog, LastBeat } from "../../functions/backend.ts";
 import { judge } from "../../functions/health.ts";
 import { NOTHING_SENT } from "../../shared/destinations.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health.ts";
@@ -67,7 +67,7 @@ const beat = (more: Partial<WorkerHealth> = {}, ageSeconds = 1): LastBeat => ({
   ageSeconds,
 });
 
-test.each<[string, LastBeat | undefined, Partial<Backlog>, string, RegExp | undefined]>([
+test.each<[string, LastBeat | undefined, Partial<CommandBacklog>, string, RegExp | undefined]>([
   ["a worker at work", beat(), {}, "healthy", undefined],
   [
     "a handler that cannot read the journal",
@@ -83,6 +83,8 @@ test.each<[string, LastBeat | undefined, Partial<Backlog>, string, RegExp | unde
     "degraded",
     /Messages for the destination board wait: a payload is sealed with the key "old"/,
   ],
+  ["a Redis that takes nothing more", beat(), { full: "redis" }, "unhealthy", /Redis is full: nothing is accepted/],
+  ["as many commands as may wait", beat(), { full: "backlog" }, "unhealthy", /MAX_BACKLOG/],
   [
     "a backlog that is being worked on",
     beat(),
