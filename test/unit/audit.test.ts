@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { chainKeys } from "../../shared/audit/chain.ts";
+import { chainKeys, sealOf } from "../../shared/audit/chain.ts";
 import type { AuditNote, StoredEntry } from "../../shared/audit/entry.ts";
 import { exportTrail, verifyExport } from "../../shared/audit/export.ts";
 import { auditKeys } from "../../shared/audit/keys.ts";
@@ -145,24 +145,36 @@ test("a whole trail that was written anew without the key is found; with one tha
 });
 
 /** Entries from the sixth on are gone with their links, and the head is set back: all that whoever owns Redis can do. */
-async function cutTail(t: Trail, head: Record<string, string | number>) {
+async function cutTail(t: Trail, by: string, sealedBy: string) {
   const cut = t.ids.slice(5);
-  await Promise.all([t.keys.entries, t.keys.links].map((key) => t.redis.xdel(key, ...cut)));
-  const [, fields] = (await t.redis.xrevrange(t.keys.links, "+", "-", "COUNT", 1))[0] ?? ["", []];
-  await t.redis.hset(t.keys.head, { id: t.ids[4], hash: fields[1], by: KEYED.by, count: 5, ...head });
+  const links = await t.redis.xrange(t.keys.links, "-", "+");
+  await t.rewrite(t.keys.links, links.slice(0, 5));
+  await t.redis.xdel(t.keys.entries, ...cut);
+  const mark = { id: t.ids[4] ?? "", hash: links[4]?.[1][1] ?? "", by, count: 5 };
+  const seal = sealOf("head", mark, "sha256", PLAIN) ?? "";
+  await t.redis.hset(t.keys.head, { ...mark, sealed_by: sealedBy, seal });
   await t.trail.note(note(99), "accepted", "");
 }
 
+const NOT_ITS_OWN = "head was not set by a worker with AUDIT_KEY";
 test.each([
-  ["with the seal that it had", {}],
-  ["with a seal without a key", { sealed_by: "sha256" }],
-  ["with a seal by a key that nobody knows", { sealed_by: "hmac-12345678" }],
-])("a worker does not go on from a head that was set back %s", async (_how, head) => {
-  const trail = await trailOf(10);
-  await cutTail(trail, head);
-  await expect(trail.chain.extend(10)).rejects.toThrow("head was not set by a worker with AUDIT_KEY");
-  expect(await trail.verify()).toMatchObject({ ok: false });
-});
+  [KEYED.by, KEYED.by],
+  [KEYED.by, "sha256"],
+  ["sha256", "sha256"],
+  ["hmac-12345678", "hmac-12345678"],
+])(
+  "a worker does not go on from a head that was set back, said to be of %s and vouched for by %s",
+  async (by, sealedBy) => {
+    const trail = await trailOf(10);
+    await cutTail(trail, by, sealedBy);
+    await expect(trail.chain.extend(10)).rejects.toThrow(NOT_ITS_OWN);
+    await expect(trail.chain.extend(10)).rejects.toThrow(NOT_ITS_OWN);
+    expect(await trail.verify()).toMatchObject({ ok: false });
+    // One that has just started lets another key's chain be, and none that is said to be its own.
+    const next = openAuditChain(trail.redis, trail.keys, KEYED).extend(10);
+    await (by === KEYED.by ? expect(next).rejects.toThrow(NOT_ITS_OWN) : expect(next).resolves.toBe(1));
+  },
+);
 
 test("a worker goes on from an older head that was set by a worker, and from none, but says first where the chain had stood", async () => {
   const trail = await trailOf(5);
