@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { JournalEntry } from "../shared/journal/entry.ts";
 import { compareIds, type JournalReader, START } from "../shared/journal/read.ts";
 import type { ConsumerRecord, Handled } from "../shared/journal/record.ts";
@@ -10,6 +11,8 @@ import type { Handler, Task } from "./handlers/handler.ts";
 const WINDOW = 256;
 /** How much it works on at once, and how much waits beside it, characters of payloads as they are stored: see WINDOW, MAX_AHEAD. */
 const MAX_SIZE = 8_000_000;
+/** A handler that takes so long to say what it makes of an entry is not asked about the next before others had their turn, ms. */
+const LONG_MS = 10;
 /** How often what was done is noted, ms: after a crash, that much is done again. */
 const NOTE_MS = 100;
 /** How many written entries wait in memory for a slow handler; beyond, it reads them from the journal again. */
@@ -72,6 +75,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   let openSize = 0;
   const lastOfKey = new Map<string, Promise<void>>();
   const running = new Set<Promise<void>>();
+  let turns = Promise.resolve();
   let outcomes: (Handled & { entry: string })[] = [];
   /** Entries that came while it keeps up; undefined while it is behind, and reads the journal. */
   let ahead: { entries: JournalEntry[]; size: number } | undefined;
@@ -115,12 +119,18 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     wake.resolve();
   }
 
-  /** What the handler makes of an entry. Where it throws at it, each try asks again, and meets what it throws. */
+  /**
+   * What the handler makes of an entry. Where it throws at it, each try asks again, and meets what it throws: one try in a turn,
+   * since what it throws may be that it took too long.
+   */
   function plan(entry: JournalEntry): Task | undefined {
     try {
       return handler.plan(entry);
     } catch {
-      return async () => handler.plan(entry)?.();
+      return async () => {
+        await (turns = turns.then(() => nextTurn()));
+        await handler.plan(entry)?.();
+      };
     }
   }
 
@@ -160,7 +170,9 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       if (compareIds(entry.id, position) <= 0) continue;
       await room();
       if (signal.aborted) return;
+      const from = performance.now();
       begin(entry);
+      if (performance.now() - from > LONG_MS) await nextTurn();
     }
   }
 

@@ -239,3 +239,28 @@ test("of large entries a handler works on a few at once, keeps a few more, and d
   resolve();
   await until("all are done", () => consumer.status().done === 30);
 });
+
+test("a handler that takes long to say what it makes of an entry leaves the others their turn before the next, and at each try", async () => {
+  let turn = 0;
+  let ticking = setImmediate(function tick() {
+    turn += 1;
+    ticking = setImmediate(tick);
+  });
+  onTestFinished(() => clearImmediate(ticking));
+  const asked: number[] = [];
+  const slow = {
+    plan() {
+      asked.push(turn);
+      for (const from = performance.now(); performance.now() - from < 12;);
+      throw new TypeError("too slow");
+    },
+  };
+  const { consumer } = start(
+    slow,
+    Array.from({ length: 10 }, (_, n) => entry(n + 1)),
+    { known: START, handleMs: 60_000 },
+  );
+  await until("it has failed at all of them", () => consumer.status().failed === 10);
+  const inOneTurn = Map.groupBy(asked, (at) => at);
+  expect(Math.max(...[...inOneTurn.values()].map((plans) => plans.length))).toBeLessThanOrEqual(2);
+});
