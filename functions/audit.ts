@@ -42,8 +42,13 @@ export function noteOf(c: Context<CallerEnv>, basePath: string, about: readonly 
   };
 }
 
-/** The command or dead letter that the path names. Anybody may write anything there. */
-const idOf = (c: Context): string => (c.req.param("id") ?? "").slice(0, MAX_ID);
+/** What the path names: a unit or an incident, or the id of something else. Anybody may write anything there. */
+function named(c: Context, basePath: string): { about: readonly OrderingKey[]; id: string } {
+  const id = c.req.param("id") ?? "";
+  const [, kind] = /^\/(unit|incident)s\/./.exec(c.req.path.slice(basePath.length)) ?? [];
+  if (id === "" || kind === undefined) return { about: [], id: id.slice(0, MAX_ID) };
+  return { about: [`${kind as "unit" | "incident"}:${id.slice(0, MAX_ABOUT)}`], id: "" };
+}
 
 /** A command whose values replace each other is written once in a while for each user and unit: a unit sends one a second. */
 export const onceInAWhile = (note: AuditNote): AuditNote => ({
@@ -62,10 +67,12 @@ export async function noteRefusal(
   if (c.var.alike) return;
   const outcome = OUTCOMES.find((known) => known === problem.code);
   if (!REFUSED.has(PROBLEMS[problem.code].status) || !outcome) return;
-  const note = noteOf(c, basePath, c.get("about"));
+  const { about, id } = named(c, basePath);
+  const ofBody = c.get("about");
+  const note = noteOf(c, basePath, ofBody ?? about);
   const who = note.user === "" ? limitedAddress(note.address) : note.user;
-  const once = { key: JSON.stringify([who, note.action, note.about]), ms: REFUSED_MS };
-  const noted = backend.note({ ...note, once }, outcome, idOf(c));
+  const once = { key: JSON.stringify([who, note.action, ofBody ?? []]), ms: REFUSED_MS };
+  const noted = backend.note({ ...note, once }, outcome, id);
   await withDeadline(noted, NOTE_MS, "noting a refusal").catch((error: unknown) => {
     const reason = error instanceof Error ? error.name : "unknown";
     log.warn({ code: problem.code, action: note.action, address: note.address, reason }, "a refusal was not noted");
@@ -77,7 +84,7 @@ export function administrative(deps: { backend: Backend; basePath: string; log: 
   const { backend, basePath, log } = deps;
   return async (c, next) => {
     const note = noteOf(c, basePath);
-    const id = idOf(c);
+    const { id } = named(c, basePath);
     await backend.note(note, "requested", id);
     await next();
     const outcome = c.error || c.res.status >= 400 ? "failed" : "done";
@@ -95,7 +102,7 @@ interface ReadingDeps {
 /** Reading what others did is an action too; how it went is in the answer alone. */
 export function noteReading({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
   return async (c, next) => {
-    await backend.note(noteOf(c, basePath), "done", idOf(c));
+    await backend.note(noteOf(c, basePath), "done", named(c, basePath).id);
     await next();
   };
 }
@@ -103,12 +110,10 @@ export function noteReading({ backend, basePath }: ReadingDeps): MiddlewareHandl
 /** Reading what is known of units, incidents and patients: once in a while for each user and each that is asked for. */
 export function noteLooking({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
   return async (c, next) => {
-    const kind = /^\/(unit|incident)s\//.exec(c.req.path.slice(basePath.length))?.[1];
-    const about = kind === undefined ? [] : [`${kind}:${(c.req.param("id") ?? "").slice(0, MAX_ABOUT)}` as OrderingKey];
+    const { about, id } = named(c, basePath);
     const note = noteOf(c, basePath, about);
-    const id = idOf(c);
-    const once = { key: JSON.stringify([note.user, note.action, id]), ms: READ_MS };
-    await backend.note({ ...note, once }, "done", kind === undefined ? id : "");
+    const once = { key: JSON.stringify([note.user, note.action, about, id]), ms: READ_MS };
+    await backend.note({ ...note, once }, "done", id);
     await next();
   };
 }

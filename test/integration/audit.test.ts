@@ -32,6 +32,9 @@ test("who read of units, incidents and events is there once in a while, with wha
     for (const path of ["/units", "/units/M1", "/incidents/I1", "/events/history", "/events/1-1"])
       await bridge.get(path, bearer(tokens.dispatcher));
   }
+  // Ids that begin alike are not the same.
+  const long = ["I", "J"].map((end) => "I".repeat(150) + end);
+  for (const id of long) await bridge.get(`/incidents/${id}`, bearer(tokens.dispatcher));
   const seen = (await trail(bridge)).map(({ action, about, outcome }) => ({ action, about, outcome }));
   expect(seen).toEqual([
     { action: "GET /units", about: [], outcome: "done" },
@@ -39,6 +42,7 @@ test("who read of units, incidents and events is there once in a while, with wha
     { action: "GET /incidents/{id}", about: ["incident:I1"], outcome: "done" },
     { action: "GET /events/history", about: [], outcome: "done" },
     { action: "GET /events/{id}", about: [], outcome: "done" },
+    ...long.map((id) => ({ action: "GET /incidents/{id}", about: [`incident:${id}`], outcome: "done" })),
   ]);
 });
 
@@ -87,11 +91,14 @@ describe("who did what", () => {
     expect((await ask(bearer(tokens.crew))).status).toBe(403);
     expect((await bridge.get("/status", bearer(tokens.dispatcher))).status).toBe(403);
     expect((await bridge.get("/dead-letters/some-id", bearer(tokens.crew))).status).toBe(403);
+    for (const path of ["/units/M1", "/incidents/I1"]) expect((await bridge.get(path, bearer("x"))).status).toBe(401);
     expect(await trail(bridge)).toMatchObject([
       { outcome: "unauthenticated", who: null, role: null, action: "POST /metrics/broadcast", nth: 1 },
       { outcome: "forbidden", who: "demo-crew", role: "crew", action: "POST /metrics/broadcast" },
       { outcome: "forbidden", who: "demo-dispatcher", action: "GET /status" },
       { outcome: "forbidden", who: "demo-crew", action: "GET /dead-letters/{id}", command_id: "some-id" },
+      { outcome: "unauthenticated", action: "GET /units/{id}", about: ["unit:M1"], command_id: null },
+      { outcome: "unauthenticated", action: "GET /incidents/{id}", about: ["incident:I1"], command_id: null },
     ]);
     const redis = testRedis();
     const counts = await redis.hgetall(`{${bridge.prefix}}:cad:audit:counts`);
