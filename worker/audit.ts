@@ -10,6 +10,7 @@ import { auditKeys, type AuditKeys } from "../shared/audit/keys.ts";
 import { type Noted, type Verdict, verifyTrail } from "../shared/audit/verify.ts";
 import { type Config, ConfigError, env, EX_CONFIG, helpText, parseConfig, sharedEnv } from "../shared/config.ts";
 import { instant } from "../shared/fields.ts";
+import { withoutCredentials } from "../shared/health.ts";
 import { noLog } from "../shared/log.ts";
 import { outboxKeys } from "../shared/outbox/keys.ts";
 import { fromDisk } from "../shared/process.ts";
@@ -121,7 +122,10 @@ async function run(config: Config<typeof auditEnv>, what: string, options: Optio
   const keys = auditKeys(outboxKeys(config.REDIS_PREFIX).base);
   const redis = connectRedis(config.REDIS_URL, "worker", noLog);
   try {
-    await withDeadline(redis.ping(), ANSWER_MS, "asking Redis");
+    await withDeadline(redis.ping(), ANSWER_MS, "asking Redis").catch((error: Error) => {
+      const where = withoutCredentials(config.REDIS_URL);
+      throw new Error(`Redis does not answer at ${where} (${error.message}): start it, or mend REDIS_URL`);
+    });
     return what === "verify" ? tell(await verifyTrail(redis, keys, secrets, noted)) : await write(redis, keys, options);
   } finally {
     await closeRedis(redis);
