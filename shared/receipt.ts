@@ -9,7 +9,7 @@ export const receipt = z.object({
   command: z.string().meta({ description: "The command's path below the API's base path." }),
   status: z.enum(STATES).meta({
     description:
-      "`queued`, `sent`, then one of: `confirmed` (acked or echoed by the CAD), `received` (its process has it; no ack or echo is to be expected), `unconfirmed` (its process has it; the ack or echo that was to be expected did not come), `rejected`, `failed`, `expired` (never delivered: see `reason`), `superseded` (a newer value took its place).",
+      "`queued`, `sent`, then one of: `confirmed` (acked or echoed by the CAD), `received` (its process has it; no ack or echo is to be expected), `unconfirmed` (its process has it; the ack or echo that was to be expected did not come), `rejected`, `failed`, `expired` (not delivered as far as is known: see `reason`), `superseded` (a newer value took its place).",
   }),
   final: z.boolean(),
   ordering_keys: z.array(z.string()).meta({ description: "The unit and incident whose order it keeps." }),

@@ -1,12 +1,13 @@
 /**
- * What becomes of a message in the outbox: `queued`, then `sent`, then exactly one of the final states.
+ * What becomes of a message in the outbox: `queued`, then `sent`, then exactly one of the final states. Of a destination's
+ * messages: `confirmed` if it answered 2xx, else `failed`.
  *
  * - `confirmed`: the CAD acked it, or broadcast its echo
  * - `received`: the CAD's process has it, and neither ack nor echo is to be expected for it
  * - `unconfirmed`: the CAD's process has it, but the ack or echo that was to be expected did not come in time
  * - `rejected`: the CAD said no for good
  * - `failed`: its attempts are used up
- * - `expired`: its time to live passed before it could be sent
+ * - `expired`: its time to live passed before it could be delivered; where it was sent already, the CAD may have it
  * - `superseded`: a newer value took its place
  */
 export const FINAL_STATES = [
@@ -23,7 +24,7 @@ export type FinalState = (typeof FINAL_STATES)[number];
 export const STATES = ["queued", "sent", ...FINAL_STATES] as const;
 export type State = (typeof STATES)[number];
 
-/** Never delivered, and kept with the reason so that somebody can send them again. */
+/** Not known to be delivered, and kept with the reason so that somebody can send them again. */
 export const DEAD_STATES = ["rejected", "failed", "expired"] as const satisfies readonly FinalState[];
 
 export const isFinal = (state: State): state is FinalState => state !== "queued" && state !== "sent";
