@@ -47,6 +47,8 @@ async function askEverything(bridge: Bridge, heard: Heard): Promise<void> {
     const answer = method === "GET" ? await bridge.get(path) : await bridge.post(path, body ?? {});
     keep(heard, name, answer);
   }
+  const own = await fetch(`http://127.0.0.1:${bridge.worker()?.port}/health`);
+  heard.set(`the worker's own health ${heard.size}`, await own.text());
 }
 
 const keep = (heard: Heard, name: string, { status, headers, body }: Awaited<ReturnType<Bridge["get"]>>) =>
