@@ -1,3 +1,6 @@
+/** What somebody else wrote into Redis stops nobody who reads it: it is told so. */
+export const UNREADABLE = "it stands in Redis in a form that the bridge does not write";
+
 /** What a text says in JSON; undefined if it is none. */
 export function parseJson(text: string): unknown {
   try {

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { parseList } from "../json.ts";
+import { parseList, UNREADABLE } from "../json.ts";
 import type { OrderingKey } from "../ordering-key.ts";
 import { script, type ScriptReply } from "../redis.ts";
 import { SealError, type Sealer } from "../seal.ts";
@@ -67,9 +67,6 @@ export async function openEntry(sealer: Sealer, { entry, ref, stored }: SealedEn
     return withoutPayload(entry, error);
   }
 }
-
-/** What somebody else wrote into the stream stops nobody who reads it. */
-const UNREADABLE = "it stands in Redis in a form that the bridge does not write";
 
 /** An entry whose payload cannot be opened, and why. */
 export const withoutPayload = (entry: SealedEntry["entry"], error: Error): JournalEntry => ({

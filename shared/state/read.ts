@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { parseJson, UNREADABLE } from "../json.ts";
 import type { JournalKeys } from "../journal/keys.ts";
 import type { Room } from "../ordering-key.ts";
 import { SealError, type Sealer } from "../seal.ts";
@@ -65,6 +66,7 @@ export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer)
       const text = CLEAR_ASPECTS.has(aspect) ? stored : await sealer.open("state", stateSealId(about, aspect), stored);
       return { value: JSON.parse(text) as unknown, at };
     } catch (error) {
+      if (error instanceof SyntaxError) return { value: null, at, unreadable: UNREADABLE };
       if (!(error instanceof SealError)) throw error;
       return { value: null, at, unreadable: error.message };
     }
@@ -87,7 +89,7 @@ export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer)
     if (status === undefined) return [...ids];
     const texts = await Promise.all(ids.map((id) => redis.hget(keys.state(`${kind}:${id}`), "status")));
     const wanted = status.toLowerCase();
-    return ids.filter((_, i) => String(JSON.parse(texts[i] ?? "null")).toLowerCase() === wanted);
+    return ids.filter((_, i) => String(parseJson(texts[i] ?? "null")).toLowerCase() === wanted);
   }
 
   return {

@@ -217,6 +217,17 @@ describe("what is known of units and incidents", () => {
     expect((await bridge.get("/incidents")).body["incidents"]).toHaveLength(2);
   });
 
+  test("what somebody else wrote into Redis stops no list, and is not in the log", async () => {
+    const { bridge, redis, keys, unit } = await withState();
+    for (const id of ["M1", "M2"]) await unit(id, "enroute");
+    await redis.hset(keys.state("unit:M1"), { status: "canary of a patient", location: '{"canary', "@location": "1" });
+    const unreadable = { value: null, unreadable: expect.stringContaining("in a form that the bridge does not write") };
+    expect((await bridge.get("/units/M1")).body).toMatchObject({ status: unreadable, location: unreadable });
+    expect(await all(bridge, "/units")).toEqual(["M1", "M2"]);
+    expect(await all(bridge, "/units", "status=enroute")).toEqual(["M2"]);
+    expect(JSON.stringify(bridge.logs)).not.toContain("canary");
+  });
+
   test("ids of any characters are told, and have paths", async () => {
     const { bridge, unit } = await withState();
     const ids = ["M/1", "M 2", "M%3", "@status", "M@", "Ü1", "a:b", "__proto__", "../x"];
