@@ -13,6 +13,19 @@ import type { JournalKeys } from "./keys.ts";
 export const SEEN_MS = 24 * 3_600_000;
 
 /**
+ * True if a batch is not there that Redis answered: a replica took over that lagged behind. What the owner has in memory, of the
+ * journal and of all else, is ahead of Redis then. So it loses the CAD, and the next one begins with what there is.
+ */
+const SET_BACK = `
+local base = KEYS[1]
+local function set_back(token, batch)
+  local has = redis.call('HMGET', base .. ':written', 'token', 'batch')
+  if tonumber(batch) == 0 or (has[1] == token and tonumber(has[2]) >= tonumber(batch)) then return false end
+  redis.call('DEL', base .. ':lease', base .. ':owner')
+  return true
+end`;
+
+/**
  * KEYS[1] the base name, ARGV: owner token, batch (1, 2, 3...), seen_ms, kept_ms, most entries, cad, then for each entry: event
  * id, kind, event, ref, keys, payload, occurred ('' or us), age (us), own (the id of what may be a command), recovered ('', '1',
  * '0'), wrong, fact ('' or what it tells, whoever tells it: told once). Answers {'not-owner'} or {'written', received, id, own, received, id, own...}; the id of one that was seen before
@@ -20,10 +33,11 @@ export const SEEN_MS = 24 * 3_600_000;
  * written once; also one that Redis gets to see only after the next one.
  */
 const WRITE = `#!lua
-local base = KEYS[1]
+${SET_BACK}
 if redis.call('GET', base .. ':owner') ~= ARGV[1] then return {'not-owner'} end
 local prior = redis.call('HMGET', base .. ':written', 'batch', 'answer', 'token')
 if prior[3] == ARGV[1] and tonumber(prior[1]) >= tonumber(ARGV[2]) then return cjson.decode(prior[2]) end
+if set_back(ARGV[1], ARGV[2] - 1) then return {'not-owner'} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 -- An age that was taken before Redis went away is too small by now; what follows must not seem to have come before.
@@ -58,10 +72,11 @@ redis.call('HSET', base .. ':written', 'received', string.format('%.0f', floor),
   cjson.encode(answer))
 return answer`;
 
-/** Notes until when everything that the CAD sent is known to be in the journal. ARGV: owner token, that time (us). */
+/** Notes until when everything that the CAD sent is known to be in the journal. ARGV: owner token, last batch, that time (us). */
 const HEARD = `#!lua flags=allow-oom
-if redis.call('GET', KEYS[1] .. ':owner') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1] .. ':heard', ARGV[2])
+${SET_BACK}
+if redis.call('GET', base .. ':owner') ~= ARGV[1] or set_back(ARGV[1], ARGV[2]) then return 0 end
+redis.call('SET', base .. ':heard', ARGV[3])
 return 1`;
 
 /** Answers {now, heard}, by Redis's clock, us; heard is '' if nothing was noted ever. */
@@ -105,6 +120,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
   const noteHeard = script(redis, "journalHeard", HEARD, [keys.cad]);
   const clock = script(redis, "journalClock", CLOCK, [keys.cad]);
   let batches = 0;
+  let answered = 0;
 
   async function fields(entry: NewEntry): Promise<{ args: string[]; size: number }> {
     const ref = randomUUID();
@@ -140,6 +156,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
         stored.flatMap(({ args }) => args),
       );
       if (outcome === "not-owner") throw new NotOwner();
+      answered = batch;
       return entries.map((entry, i) => {
         const [receivedAt, id, own] = [Number(rest[3 * i]), String(rest[3 * i + 1]), String(rest[3 * i + 2])];
         const size = stored[i]?.size ?? 0;
@@ -147,7 +164,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
       });
     },
     async heard(until) {
-      await noteHeard(token, until);
+      await noteHeard(token, answered, until);
     },
     async lastHeard() {
       const [now, heard] = asList(await clock());

@@ -67,6 +67,19 @@ async function scene(options: BridgeOptions = {}): Promise<Scene> {
 const modern = { character: "modern" } as const;
 const noSessions = { ...modern, switches: { remembersSessions: false } } as const;
 
+/** Remembers what Redis holds; it holds that again, and nothing else, once it is set back. */
+async function remember({ redis, keys }: JournalView): Promise<() => Promise<void>> {
+  const held = async () => (await redis.keys(`${keys.cad}:*`)).filter((key) => !key.endsWith(":lease"));
+  const copies = await Promise.all(
+    (await held()).map(async (key) => ({ key, ttl: await redis.pttl(key), dump: await redis.dumpBuffer(key) })),
+  );
+  return async () => {
+    const transaction = redis.multi().del(...(await held()));
+    for (const { key, ttl, dump } of copies) if (dump) transaction.restore(key, Math.max(0, ttl), dump);
+    expect((await transaction.exec())?.map(([error]) => error)).not.toContainEqual(expect.any(Error));
+  };
+}
+
 /** Cuts the line, and lets the CAD refuse a new one until `back` is called. */
 async function cut({ bridge, health }: Scene): Promise<() => Promise<void>> {
   const before = (await health())?.connections ?? 0;
@@ -150,6 +163,21 @@ describe("a CAD that answers events:replay", () => {
     await it.bridge.startWorker();
     const entries = await it.complete();
     expect(entries.slice(3).map((e) => e.recovered)).toEqual(Array(4).fill(true));
+  });
+
+  test("is asked for what Redis had, and lost since it was set back, as when a replica takes over that lags behind", async () => {
+    const here = await scene({ cad: noSessions });
+    here.broadcast(2);
+    await here.complete();
+    await here.noted();
+    const setBack = await remember(here.journal);
+    here.broadcast(2);
+    await here.complete();
+    await setBack();
+    here.broadcast(1);
+    const entries = await here.complete();
+    expect(entries.map(statusOf)).toEqual(["1", "2", "3", "4", "5"]);
+    expect((await here.health())?.epoch).toBe(2);
   });
 
   test("is asked again on the next line, if the line breaks before the answer; what came meanwhile is kept", async () => {
@@ -243,6 +271,20 @@ describe("a CAD that can say nothing of what was missed", () => {
     await it.bridge.startWorker();
     await it.gaps(2);
     await until("both are shown", async () => (await it.health())?.recovery.gaps_24h === 2);
+  });
+
+  test("leaves one for what Redis lost since it was set back, though nothing comes any more that would show it", async () => {
+    const here = await scene();
+    here.broadcast(1);
+    await here.complete();
+    await here.noted();
+    const setBack = await remember(here.journal);
+    here.broadcast(1);
+    const lost = (await here.complete()).at(-1)?.receivedAt ?? 0;
+    await setBack();
+    const [gap] = await here.gaps();
+    expect(Date.parse(gap?.from ?? "") * 1000).toBeLessThanOrEqual(lost);
+    expect(Date.parse(gap?.to ?? "") * 1000 + 1000).toBeGreaterThan(lost);
   });
 
   test("commands do not wait for it", async () => {
