@@ -27,6 +27,8 @@ const webhookSecret = (whose: string, url: string) =>
     { secret: true, needs: url },
   );
 
+const withoutUser = (url: URL | null): boolean => !url || (url.username === "" && url.password === "");
+
 /** Six years: how long 45 CFR 164.316(b)(2)(i) has such documentation kept. */
 const AUDIT_DAYS = 2192;
 
@@ -36,7 +38,7 @@ export const workerEnv = z.object({
   ...sealingEnv,
   CAD_BACKEND_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
-    .refine((text) => !/^[^/]*\/\/[^/?#]*@/.test(text), "must not hold user or password: they would not be sent")
+    .refine((text) => withoutUser(URL.parse(text)), "must not hold user or password: they would not be sent")
     .describe("The CAD's Socket.io server. A path is taken as the namespace."),
   CAD_BACKEND_AUTH_TOKEN: env.note(
     z
