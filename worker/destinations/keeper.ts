@@ -8,23 +8,31 @@ const ASK_MS = 1000;
 /** Keeps a gate's state in Redis, for the next owner, and asks there whether somebody enabled the destination. */
 export function createKeeper(book: DestinationBook, id: string, gate: DestinationGate, signal: AbortSignal) {
   let unsaved = false;
-  let enables: number | undefined;
+  /** Whether the destination is paused or disabled, and how often it was enabled, as Redis knew last. */
+  let shut = false;
+  let enables = 0;
   let wake = new AbortController();
 
-  async function look(): Promise<void> {
-    if (unsaved) {
-      unsaved = false;
-      try {
-        enables = await book.save(id, gate.state());
-      } catch (error) {
-        unsaved = true;
-        throw error;
-      }
-    } else if (gate.state().state !== "ok") {
-      const now = await book.enabled(id);
-      if (enables !== undefined && now > enables) gate.enable();
-      enables = now;
+  async function save(): Promise<number> {
+    unsaved = false;
+    try {
+      const state = gate.state();
+      const now = await book.save(id, state);
+      shut = state.state !== "ok";
+      return now;
+    } catch (error) {
+      unsaved = true;
+      throw error;
     }
+  }
+
+  /** An enable is for what was shut before it: one of a destination that was well does nothing. */
+  async function look(): Promise<void> {
+    if (!unsaved && !shut) return;
+    const wasShut = shut;
+    const now = await (unsaved ? save() : book.enabled(id));
+    if (wasShut && now > enables) gate.enable();
+    enables = now;
   }
 
   return {
@@ -36,7 +44,9 @@ export function createKeeper(book: DestinationBook, id: string, gate: Destinatio
       while (!signal.aborted) {
         try {
           enables = await book.enabled(id);
-          return gate.begin(await book.load(id));
+          const saved = await book.load(id);
+          shut = saved !== undefined && saved.state !== "ok";
+          return gate.begin(saved);
         } catch {
           await sleep(ASK_MS, signal);
         }
