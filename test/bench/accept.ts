@@ -17,7 +17,7 @@ const NAMES: Record<Variant, string> = {
 };
 /** Of the bare BullMQ-add route's rate. */
 const GOAL = 0.5;
-const WARM_UP = { clients: 16, seconds: 1 };
+const WARM_UP_CLIENTS = 64;
 const GRACE_MS = 15_000;
 
 interface Round {
@@ -57,7 +57,8 @@ export async function measureAccept(rig: Rig, plan: Plan["accept"], say: (line: 
   }
 
   const results = new Map(plan.clients.map((clients) => [clients, none()]));
-  for (const variant of VARIANTS) await run(variant, WARM_UP.clients, WARM_UP.seconds);
+  say("warming up");
+  for (const variant of VARIANTS) await run(variant, WARM_UP_CLIENTS, plan.warmUpSeconds);
   for (let round = 1; round <= plan.rounds; round += 1) {
     say(`round ${round} of ${plan.rounds}`);
     for (const [clients, rounds] of results) {
