@@ -1,9 +1,27 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { expect, test } from "vitest";
+import { functionsEnv } from "../../functions/config.ts";
+import { edgeEnv } from "../../functions/edge/config.ts";
 import { ENDPOINTS, ROLES } from "../../shared/roles.ts";
 import { configTable, endpointTable } from "../support/readme.ts";
+import { workerEnv } from "../../worker/config.ts";
 
-const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+const ROOT = resolve(import.meta.dirname, "../..");
+const read = (name: string) => readFileSync(join(ROOT, name), "utf8");
+const readme = read("README.md");
+const pages = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)].map(
+  (name) => [name, read(name)] as const,
+);
+const scripts = Object.keys((JSON.parse(read("package.json")) as { scripts: object }).scripts);
+const variables = [
+  ...Object.keys({ ...functionsEnv.shape, ...edgeEnv.shape, ...workerEnv.shape }).flatMap((name) => [
+    name,
+    `${name}_FILE`,
+  ]),
+  // Node's own.
+  "NODE_EXTRA_CA_CERTS",
+];
 
 test.each([
   ["endpoints", endpointTable()],
@@ -23,11 +41,25 @@ test("the README's table of endpoints names every one that is no command, with t
     expect(told.get(endpoint), endpoint).toBe(role === ROLES.at(-1) ? "any" : role);
 });
 
-test("the README names no variable or command that does not exist", () => {
-  const scripts = Object.keys(
-    (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { scripts: object }).scripts,
-  );
-  const named = [...readme.matchAll(/npm run ([a-z]+)/g)].map((m) => m[1] ?? "");
-  expect(named.length).toBeGreaterThan(3);
-  for (const name of named) expect(scripts).toContain(name);
+test.each(pages)("%s names no variable or command that does not exist", (_name, text) => {
+  for (const [, command = ""] of text.matchAll(/npm run ([a-z]+)/g)) expect(scripts).toContain(command);
+  for (const [, name = ""] of text.matchAll(/`([A-Z][A-Z\d]*(?:_[A-Z\d]+)+)`/g)) expect(variables).toContain(name);
 });
+
+test.each(pages)("every link of %s leads somewhere", (name, text) => {
+  for (const [, link = ""] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+    const [file = "", anchor] = link.split("#");
+    const target = resolve(ROOT, dirname(name), file === "" ? basename(name) : file);
+    expect(existsSync(target), link).toBe(true);
+    if (anchor !== undefined) expect(anchorsOf(readFileSync(target, "utf8")), link).toContain(anchor);
+  }
+});
+
+/** As GitHub makes them of headings. */
+const anchorsOf = (markdown: string) =>
+  [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, "")
+      .replaceAll(" ", "-"),
+  );
