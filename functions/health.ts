@@ -13,7 +13,7 @@ const seconds = z.number().nullable();
 export const health = z.object({
   status: z.enum(["healthy", "degraded", "unhealthy"]).meta({
     description:
-      "`healthy`: commands are delivered. `degraded`: commands are accepted and wait. `unhealthy`: nobody delivers, or nothing can be accepted.",
+      "`healthy`: commands are delivered. `degraded`: `problems` says what waits or stands still. `unhealthy`: nobody delivers, or nothing can be accepted.",
   }),
   problems: z.array(z.string()).meta({ description: "What is wrong, in words for whoever is on call." }),
   bridge: workerHealth
@@ -112,8 +112,8 @@ function whyCommandsWait({ ready, waiting_for: why, last_error: error }: WorkerH
   return ready ? [] : [`Commands wait: ${why ?? "the CAD is not ready"}.${error ? ` Last error: ${error}.` : ""}`];
 }
 
-/** What waits although commands are delivered. */
-const whatElseWaits = ({ destinations, handlers, payload_problem: sealed }: WorkerHealth): string[] => [
+/** What is wrong although commands are delivered. */
+const whatElseIsWrong = ({ destinations, handlers, payload_problem, audit_problem }: WorkerHealth): string[] => [
   ...destinations
     .filter(({ state }) => state !== "ok")
     .map(({ id, state, reason }) => `The destination ${id} is ${state}: ${reason ?? "it is not known why"}.`),
@@ -123,7 +123,12 @@ const whatElseWaits = ({ destinations, handlers, payload_problem: sealed }: Work
   ...handlers.flatMap(({ handler, reading_problem: why }) =>
     why === null ? [] : [`The handler ${handler} stands still: ${why}.`],
   ),
-  ...(sealed === null ? [] : [`Commands wait: ${sealed}.`]),
+  ...(payload_problem === null ? [] : [`Commands wait: ${payload_problem}.`]),
+  ...(audit_problem === null
+    ? []
+    : [
+        `The audit trail cannot be chained on: ${audit_problem}. \`npm run audit -- verify\` says whether it is whole.`,
+      ]),
 ];
 
 /** A pure function of what Redis holds. */
@@ -142,7 +147,7 @@ export function judge(beat: LastBeat | undefined, backlog: CommandBacklog, times
       : wedged
         ? [wedge(beat.health.consuming, left)]
         : whyCommandsWait(beat.health)),
-    ...(gone ? [] : whatElseWaits(beat.health)),
+    ...(gone ? [] : whatElseIsWrong(beat.health)),
     ...(backlog.full ? [FULL[backlog.full]] : []),
   ];
 

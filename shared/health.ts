@@ -29,6 +29,8 @@ export const workerHealth = z.object({
   waiting_for: z.string().nullable(),
   /** Why some commands wait although the CAD is ready: their payloads cannot be opened yet. */
   payload_problem: z.string().nullable().default(null),
+  /** Why the audit trail is not chained on; null if it is. */
+  audit_problem: z.string().nullable().default(null),
   /** Scheme and host. */
   cad_url: z.string(),
   last_connection: z.string().nullable(),

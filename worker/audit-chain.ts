@@ -5,7 +5,8 @@ import { openAuditChain } from "../shared/audit/link.ts";
 import { openAuditTrail } from "../shared/audit/trail.ts";
 import type { Log } from "../shared/log.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
-import { sleep, withDeadline } from "../shared/sleep.ts";
+import { redisFault } from "../shared/redis.ts";
+import { DeadlineExceeded, sleep, withDeadline } from "../shared/sleep.ts";
 
 /** How soon an entry is in the chain, ms: until then, whoever owns Redis could still change it unnoticed. */
 const LINK_EVERY_MS = 500;
@@ -27,14 +28,22 @@ export interface AuditChainOptions {
   log: Log;
 }
 
+export interface AuditKeeper {
+  /** Until the signal aborts. */
+  run(): Promise<void>;
+  /** Why the chain cannot go on; undefined if it does, or if that is Redis's fault, which tells of itself. */
+  problem(): string | undefined;
+}
+
 /**
  * Puts the entries of the audit trail into its chain of hashes, one after the other: a single writer does it beside
  * everything else, since an accepted command is not to wait for that. Takes off what is older than it is to be kept.
  */
-export async function keepAuditChain({ redis, keys, secrets, keptMs, signal, log }: AuditChainOptions): Promise<void> {
+export function createAuditKeeper({ redis, keys, secrets, keptMs, signal, log }: AuditChainOptions): AuditKeeper {
   const chain = openAuditChain(redis, auditKeys(keys.base), secrets);
   let trimAt = 0;
   let began = false;
+  let problem: string | undefined;
 
   async function step(): Promise<number> {
     if (!began) await noteNewKey();
@@ -58,17 +67,23 @@ export async function keepAuditChain({ redis, keys, secrets, keptMs, signal, log
     log.info({ before: by, now: secrets.by }, "the audit trail is chained with another key from here on");
   }
 
-  while (!signal.aborted) {
-    try {
-      const linked = await withDeadline(step(), STEP_MS, "chaining the audit trail");
-      if (linked < LINKS_AT_ONCE) await sleep(LINK_EVERY_MS, signal);
-    } catch (error) {
-      if (signal.aborted) return;
-      // A chain that is gone begins anew, and the trail tells.
-      began = false;
-      const reason = error instanceof Error ? error.message : "unknown";
-      log.error({ reason }, "the audit trail could not be chained; npm run audit -- verify says whether it is whole");
-      await sleep(AGAIN_MS, signal);
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const linked = await withDeadline(step(), STEP_MS, "chaining the audit trail");
+        problem = undefined;
+        if (linked < LINKS_AT_ONCE) await sleep(LINK_EVERY_MS, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        // A chain that is gone begins anew, and the trail tells.
+        began = false;
+        const reason = error instanceof Error ? error.message : "unknown";
+        if (!redisFault(error) && !(error instanceof DeadlineExceeded)) problem = reason;
+        log.error({ reason }, "the audit trail could not be chained; npm run audit -- verify says whether it is whole");
+        await sleep(AGAIN_MS, signal);
+      }
     }
   }
+
+  return { run, problem: () => problem };
 }

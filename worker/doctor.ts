@@ -50,6 +50,7 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
     owner === null
       ? { ok: false, what: "no worker owns the CAD", mend: "start a worker" }
       : finding(waits === null, owned, "see to what it waits for; nothing is lost meanwhile"),
+    ...(beat.success ? lookAtAudit(beat.data) : []),
     { ok: true, what: `${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms` },
     finding(dead === 0, `${dead} dead letters`, "look at GET /dead-letters; redrive or discard them"),
   ];
@@ -60,6 +61,17 @@ function whatWaits({ waiting_for: commands, payload_problem: sealed, handlers, d
   const behind = [...handlers.map((h) => h.reading_problem), ...destinations.map((d) => d.payload_problem)];
   return [commands, sealed, ...behind].find((why) => why !== null) ?? null;
 }
+
+const lookAtAudit = ({ audit_problem: why }: WorkerHealth): Finding[] =>
+  why === null
+    ? []
+    : [
+        finding(
+          false,
+          `the audit trail cannot be chained on: ${why}`,
+          "see what `npm run audit -- verify` finds; docs/security.md says how the chain begins anew",
+        ),
+      ];
 
 /** Whether what is in Redis can be read by whoever gets at it. */
 function lookAtSealing({ PAYLOAD_KEYS: [key], ALLOW_UNSEALED_PAYLOADS }: WorkerConfig): Finding {

@@ -12,7 +12,7 @@ import { startCadConnection } from "./cad/connection.ts";
 import { openRoomBook } from "./cad/rooms.ts";
 import { tokenSource } from "./cad/token.ts";
 import type { WorkerConfig } from "./config.ts";
-import { keepAuditChain } from "./audit-chain.ts";
+import { createAuditKeeper } from "./audit-chain.ts";
 import { createDeliver } from "./deliver.ts";
 import { CONCURRENCY, createDrain } from "./drain.ts";
 import { createGate } from "./gate.ts";
@@ -167,6 +167,14 @@ export function startOwner(options: OwnerOptions): Owner {
     signal,
     log,
   });
+  const audit = createAuditKeeper({
+    redis,
+    keys,
+    secrets: chainKeys(config.AUDIT_KEY),
+    keptMs: config.AUDIT_DAYS * DAY_MS,
+    signal,
+    log,
+  });
   const reporter = createReporter(redis, keys, health, signal);
 
   let readySince: number | undefined;
@@ -189,6 +197,7 @@ export function startOwner(options: OwnerOptions): Owner {
       authenticated: cad.authenticated,
       waiting_for: gate.shut() ?? null,
       payload_problem: payloads.problem() ?? null,
+      audit_problem: audit.problem() ?? null,
       cad_url: withoutCredentials(config.CAD_BACKEND_URL),
       last_connection: cad.lastConnection?.toISOString() ?? null,
       connection_attempts: cad.attempts,
@@ -210,14 +219,7 @@ export function startOwner(options: OwnerOptions): Owner {
     if (!(error instanceof NotOwner)) throw error;
   });
   const reporting = reporter.run();
-  const chaining = keepAuditChain({
-    redis,
-    keys,
-    secrets: chainKeys(config.AUDIT_KEY),
-    keptMs: config.AUDIT_DAYS * DAY_MS,
-    signal,
-    log,
-  });
+  const chaining = audit.run();
 
   let stopped: Promise<void> | undefined;
   async function stop(settle: boolean): Promise<void> {

@@ -252,6 +252,24 @@ describe.runIf(inject("host") === "node")("npm run audit", () => {
     });
   });
 
+  test("a chain that cannot go on is told by /health until it can, and commands go on", async () => {
+    const bridge = await startBridge({ cad: { character: "modern" }, worker: { AUDIT_KEY } });
+    const redis = testRedis();
+    const head = `{${bridge.prefix}}:cad:audit:head`;
+    await until("it is chained", async () => (await redis.hget(head, "count")) !== null);
+    const seal = (await redis.hget(head, "seal")) ?? "";
+    await redis.hset(head, "seal", "forged");
+    const health = async () => (await bridge.get("/health")).body;
+    const problems = [
+      "The audit trail cannot be chained on: the chain's head was not set by a worker with AUDIT_KEY. `npm run audit -- verify` says whether it is whole.",
+    ];
+    await until("the health says so", async () => (await health())["status"] === "degraded");
+    expect((await health())["problems"]).toEqual(problems);
+    expect((await bridge.deliver("/units/status", STATUS)).status).toBe("confirmed");
+    await redis.hset(head, "seal", seal);
+    await until("it is chained on", async () => (await health())["status"] === "healthy", 15_000);
+  });
+
   test("says how it is used, and what is wrong with how it was", async () => {
     const bridge = await functionsOnly();
     const help = await audit(bridge, ["--help"]);
