@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../shared/health.ts";
+import { HEARTBEAT_LIMIT_S, problemsOf, type WorkerHealth, workerHealth } from "../shared/health.ts";
 import { secondsBetween } from "../shared/time.ts";
 import type { Backend, CommandBacklog, LastBeat } from "./backend.ts";
 
@@ -108,29 +108,6 @@ function whyNobodyDelivers(beat: LastBeat | undefined): string {
   return `The worker was last heard of ${Math.round(beat.ageSeconds)} s ago: commands are accepted and wait.`;
 }
 
-function whyCommandsWait({ ready, waiting_for: why, last_error: error }: WorkerHealth): string[] {
-  return ready ? [] : [`Commands wait: ${why ?? "the CAD is not ready"}.${error ? ` Last error: ${error}.` : ""}`];
-}
-
-/** What is wrong although commands are delivered. */
-const whatElseIsWrong = ({ destinations, handlers, payload_problem, audit_problem }: WorkerHealth): string[] => [
-  ...destinations
-    .filter(({ state }) => state !== "ok")
-    .map(({ id, state, reason }) => `The destination ${id} is ${state}: ${reason ?? "it is not known why"}.`),
-  ...destinations.flatMap(({ id, payload_problem: why }) =>
-    why === null ? [] : [`Messages for the destination ${id} wait: ${why}.`],
-  ),
-  ...handlers.flatMap(({ handler, reading_problem: why }) =>
-    why === null ? [] : [`The handler ${handler} stands still: ${why}.`],
-  ),
-  ...(payload_problem === null ? [] : [`Commands wait: ${payload_problem}.`]),
-  ...(audit_problem === null
-    ? []
-    : [
-        `The audit trail cannot be chained on: ${audit_problem}. \`npm run audit -- verify\` says whether it is whole.`,
-      ]),
-];
-
 /** A pure function of what Redis holds. */
 export function judge(beat: LastBeat | undefined, backlog: CommandBacklog, timestamp: string): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
@@ -142,12 +119,9 @@ export function judge(beat: LastBeat | undefined, backlog: CommandBacklog, times
   const wedged = !gone && beat.health.ready && (!beat.health.consuming || left > limit);
 
   const problems = [
-    ...(gone
-      ? [whyNobodyDelivers(beat)]
-      : wedged
-        ? [wedge(beat.health.consuming, left)]
-        : whyCommandsWait(beat.health)),
-    ...(gone ? [] : whatElseIsWrong(beat.health)),
+    ...(gone ? [whyNobodyDelivers(beat)] : []),
+    ...(wedged ? [wedge(beat.health.consuming, left)] : []),
+    ...(gone ? [] : problemsOf(beat.health)),
     ...(backlog.full ? [FULL[backlog.full]] : []),
   ];
 

@@ -74,6 +74,28 @@ export const workerHealth = z.object({
 });
 export type WorkerHealth = z.infer<typeof workerHealth>;
 
+const told = (why: string | null, tell: (why: string) => string): string[] => (why === null ? [] : [tell(why)]);
+
+const whyCommandsWait = ({ ready, waiting_for: why, last_error: error }: WorkerHealth): string[] =>
+  ready ? [] : [`Commands wait: ${why ?? "the CAD is not ready"}.${error ? ` Last error: ${error}.` : ""}`];
+
+/** What waits or stands still, in words for whoever is on call; nothing while all is well. */
+export const problemsOf = (worker: WorkerHealth): string[] => [
+  ...whyCommandsWait(worker),
+  ...worker.destinations
+    .filter(({ state }) => state !== "ok")
+    .map(({ id, state, reason }) => `The destination ${id} is ${state}: ${reason ?? "it is not known why"}.`),
+  ...worker.destinations.flatMap((d) =>
+    told(d.payload_problem, (why) => `Messages for the destination ${d.id} wait: ${why}.`),
+  ),
+  ...worker.handlers.flatMap((h) => told(h.reading_problem, (why) => `The handler ${h.handler} stands still: ${why}.`)),
+  ...told(worker.payload_problem, (why) => `Commands wait: ${why}.`),
+  ...told(
+    worker.audit_problem,
+    (why) => `The audit trail cannot be chained on: ${why}. \`npm run audit -- verify\` says whether it is whole.`,
+  ),
+];
+
 /** Scheme, host and port of a URL: fit to be shown. Its path may be a secret as well, as that of a chat's webhook is. */
 export function withoutCredentials(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;

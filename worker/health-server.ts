@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { WorkerHealth } from "../shared/health.ts";
+import { problemsOf, type WorkerHealth } from "../shared/health.ts";
 
 /** What the worker process says of itself, without a look into Redis. */
 export interface OwnState {
@@ -12,7 +12,7 @@ export interface OwnState {
 
 /**
  * The worker's own GET /health: 200 while the process does what it is there for (it owns the CAD, or stands by), 503
- * when it cannot reach Redis. It says `degraded`, with 200, while the CAD is not ready, or a payload cannot be opened.
+ * when it cannot reach Redis. It says `degraded`, with 200, while something waits or stands still: `problems` says what.
  */
 export async function startHealthServer(
   host: string,
@@ -22,8 +22,10 @@ export async function startHealthServer(
   const server = createServer((request, response) => {
     const found = request.method === "GET" && request.url === "/health";
     const { redis, health, ...own } = state();
-    const status = !redis ? "unhealthy" : health && (!health.ready || health.payload_problem) ? "degraded" : "healthy";
-    const body = found ? { status, redis, ...own, bridge: health ?? null } : { error: "only GET /health is here" };
+    const problems = [...(redis ? [] : ["Redis does not answer."]), ...(health ? problemsOf(health) : [])];
+    const status = !redis ? "unhealthy" : problems.length > 0 ? "degraded" : "healthy";
+    const report = { status, problems, redis, ...own, bridge: health ?? null };
+    const body = found ? report : { error: "only GET /health is here" };
     response.writeHead(!found ? 404 : redis ? 200 : 503, { "content-type": "application/json" });
     response.end(JSON.stringify(body));
   });

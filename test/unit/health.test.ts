@@ -1,9 +1,10 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import type { CommandBacklog, LastBeat } from "../../functions/backend.ts";
 import { judge } from "../../functions/health.ts";
 import { NOTHING_SENT } from "../../shared/destinations.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health.ts";
 import type { Backlog } from "../../shared/outbox/outbox.ts";
+import { startHealthServer } from "../../worker/health-server.ts";
 
 const WORKER: WorkerHealth = {
   instance: "w",
@@ -166,4 +167,35 @@ test("what a silent worker last said is not told as if it were so now", () => {
     ready: false,
     authenticated: false,
   });
+});
+
+test.each<[string, Partial<WorkerHealth> | undefined, boolean, number, string, RegExp[]]>([
+  ["of an owner at work", {}, true, 200, "healthy", []],
+  ["of a standby", undefined, true, 200, "healthy", []],
+  ["of an owner whose CAD is not ready", { ready: false }, true, 200, "degraded", [/^Commands wait/]],
+  [
+    "of an owner with a handler that stands still",
+    { handlers: [{ ...HANDLER, reading_problem: "a key is missing" }] },
+    true,
+    200,
+    "degraded",
+    [/to:board stands still: a key is missing/],
+  ],
+  [
+    "of an owner whose commands and audit trail wait for a key",
+    { payload_problem: "a key is missing", audit_problem: "the head is not its own" },
+    true,
+    200,
+    "degraded",
+    [/^Commands wait: a key is missing/, /The audit trail cannot be chained on/],
+  ],
+  ["without Redis", {}, false, 503, "unhealthy", [/^Redis does not answer/]],
+])("the worker's own /health, %s", async (_what, more, redis, code, status, problems) => {
+  const health = more && { ...WORKER, ...more };
+  const server = await startHealthServer("127.0.0.1", 0, () => ({ instance: "w", role: "owner", redis, health }));
+  onTestFinished(() => server.stop());
+  const answer = await fetch(`http://127.0.0.1:${server.port}/health`);
+  expect(answer.status).toBe(code);
+  const said = problems.map((problem) => expect.stringMatching(problem) as unknown);
+  expect(await answer.json()).toMatchObject({ status, problems: said, bridge: health ?? null });
 });
