@@ -27,10 +27,19 @@ export interface JournalReader {
 
 export type Row = [id: string, fields: string[]];
 
+/**
+ * What an entry's payload is sealed with: its own id is not known yet. With it what says whom the payload is about, and who may
+ * read it: whoever writes to Redis can show no payload as another event's, or another unit's.
+ * @param keys as they are stored
+ */
+export const journalSealId = (ref: string, event: string, keys: string): string =>
+  // As Redis stores it: of half a surrogate pair it keeps nothing.
+  JSON.stringify([ref, event.toWellFormed(), keys]);
+
 /** An entry whose payload was not opened yet. */
 export interface SealedEntry {
   entry: Omit<JournalEntry, "payload">;
-  ref: string;
+  sealId: string;
   stored: string;
 }
 
@@ -53,13 +62,13 @@ export function parseRow([id, list]: Row): SealedEntry {
     cad: text("cad"),
     size: text("payload").length,
   };
-  return { entry, ref: text("ref"), stored: text("payload") };
+  return { entry, sealId: journalSealId(text("ref"), text("event"), text("keys")), stored: text("payload") };
 }
 
 /** With its payload; one that was changed in Redis has none, and is malformed. Throws SealError if a key is missing. */
-export async function openEntry(sealer: Sealer, { entry, ref, stored }: SealedEntry): Promise<JournalEntry> {
+export async function openEntry(sealer: Sealer, { entry, sealId, stored }: SealedEntry): Promise<JournalEntry> {
   try {
-    const payload: unknown = JSON.parse(await sealer.open("journal", ref, stored));
+    const payload: unknown = JSON.parse(await sealer.open("journal", sealId, stored));
     return { ...entry, kind: entry.wrong.length > 0 ? "malformed" : entry.kind, payload };
   } catch (error) {
     if (error instanceof SyntaxError) return withoutPayload(entry, new Error(UNREADABLE));

@@ -8,6 +8,7 @@ import { sleep } from "../sleep.ts";
 import type { Micros } from "../time.ts";
 import type { JournalEntry, NewEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
+import { journalSealId } from "./read.ts";
 
 /** How long a CAD's event id is remembered, ms: longer than any replay reaches back. */
 export const SEEN_MS = 24 * 3_600_000;
@@ -124,10 +125,12 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
 
   async function fields(entry: NewEntry): Promise<{ args: string[]; size: number }> {
     const ref = randomUUID();
-    const payload = await sealer.seal("journal", ref, JSON.stringify(entry.payload ?? null));
+    const keysText = JSON.stringify(entry.keys);
+    const sealId = journalSealId(ref, entry.event, keysText);
+    const payload = await sealer.seal("journal", sealId, JSON.stringify(entry.payload ?? null));
     const recovered = entry.recovered === undefined ? "" : entry.recovered ? "1" : "0";
     const args = [
-      ...[entry.eventId ?? "", entry.kind, entry.event, ref, JSON.stringify(entry.keys), payload],
+      ...[entry.eventId ?? "", entry.kind, entry.event, ref, keysText, payload],
       ...[String(entry.occurredAt ?? ""), String(Math.round(entry.ageMs * 1000)), entry.own ?? "", recovered],
       ...[JSON.stringify(entry.wrong), entry.fact ?? ""],
     ];

@@ -51,7 +51,7 @@ local function runnable_heads(keys)
   return heads
 end
 
--- Gives a message its final state and takes it off its lines.
+-- Gives a message its final state and takes it off its lines. Only a dead letter's payload may be needed again.
 local function finish(id, keys, state, kept_ms, reason, by)
   for _, key in ipairs(keys) do
     if redis.call('LINDEX', line(key), 0) == id then redis.call('LPOP', line(key))
@@ -63,7 +63,8 @@ local function finish(id, keys, state, kept_ms, reason, by)
   redis.call('HSET', record(id), 'state', state, 'settled_at', whole(now), 'reason', reason, 'by', by)
   redis.call('PEXPIRE', record(id), kept_ms)
   redis.call('HINCRBY', COUNTS, state, 1)
-  if dead[state] then redis.call('ZADD', DEAD, redis.call('HGET', record(id), 'accepted_at'), id) end
+  if dead[state] then redis.call('ZADD', DEAD, redis.call('HGET', record(id), 'accepted_at'), id)
+  else redis.call('HSET', record(id), 'body', '') end
   redis.call('PUBLISH', base .. ':settled:' .. id, state)
 end
 `;

@@ -17,11 +17,11 @@ import { until } from "../support/until.ts";
 
 const journalOf = (bridge: Bridge) => viewJournal(bridge.prefix);
 
-const writer = (redis: Redis, keys: JournalKeys) =>
+const writer = (redis: Redis, keys: JournalKeys, sealer = createSealer([])) =>
   openJournalWriter({
     redis,
     keys,
-    sealer: createSealer([]),
+    sealer,
     token: "me",
     cad: "cad",
     keptMs: 60_000,
@@ -151,7 +151,7 @@ describe("a command of which the CAD tells nobody", () => {
     await bridge.worker()?.stop();
     // As a crash right before the end would have left it.
     const { base, record, runnable, open } = outboxKeys(bridge.prefix);
-    await redis.hset(record(id), "state", "sent");
+    await redis.hset(record(id), { state: "sent", body: JSON.stringify(TRANSPORT) });
     await redis.hdel(record(id), "settled_at");
     await redis.rpush(`${base}:line:incident:I1`, id);
     await redis.zadd(runnable, 1, id);
@@ -253,6 +253,36 @@ test("a batch that Redis gets to see only after the next one is not written agai
   const [first] = seen;
   await redis.call("evalsha", ...(first ?? []));
   expect((await entries()).map((e) => e.event)).toEqual(["first", "second"]);
+});
+
+test("a payload is shown as of no other event, and as about nobody else, by whoever can write to Redis", async () => {
+  const { redis, keys } = viewJournal(freshPrefix());
+  await redis.set(`${keys.cad}:owner`, "me");
+  const sealer = createSealer([{ id: "a", secret: crypto.getRandomValues(new Uint8Array(32)) }]);
+  const entry = { kind: "event" as const, occurredAt: undefined, ageMs: 0, eventId: undefined, own: undefined };
+  const told = {
+    ...entry,
+    event: "odd \ud800",
+    keys: ["unit:1"] as const,
+    payload: { n: 1 },
+    recovered: undefined,
+    wrong: [],
+  };
+  await writer(redis, keys, sealer).append([told]);
+  const [[, fields] = ["", []]] = await redis.xrange(keys.journal, "-", "+");
+  for (const [name, value] of [
+    ["keys", '["unit:2"]'],
+    ["event", "incident:new"],
+    ["ref", "another"],
+  ] as const)
+    await redis.xadd(
+      keys.journal,
+      "*",
+      ...fields.map((text, i) => (fields[i - 1] === name && i % 2 === 1 ? value : text)),
+    );
+  const { entries } = await openJournalReader(redis, keys, sealer).page(START, 10);
+  expect(entries.map((e) => e.payload)).toEqual([{ n: 1 }, null, null, null]);
+  expect(entries.slice(1).map((e) => e.kind)).toEqual(["malformed", "malformed", "malformed"]);
 });
 
 /** What the CAD broadcasts for each command; the joins and leaves have no echo, and two have none on a legacy CAD. */

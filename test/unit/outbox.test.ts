@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { OrderingKey } from "../../shared/ordering-key.ts";
 import { type NewMessage, openOutbox } from "../../shared/outbox/outbox.ts";
 import { NotOwner, openOwnedOutbox, type OwnedOutbox } from "../../shared/outbox/owned.ts";
+import { FINAL_STATES, isDead } from "../../shared/outbox/states.ts";
 import { freshBackend } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
@@ -99,6 +100,18 @@ describe("order", () => {
     expect([...left, ...(await redis.keys(`${keys.base}:expiring`))]).toEqual([]);
     expect(await redis.pttl(keys.record("a"))).toBeGreaterThan(24 * 3_600_000);
   });
+});
+
+test("a payload is kept for as long as it may have to be sent: a dead letter's, and no other's that is settled", async () => {
+  const { append, owned, redis, keys } = await fresh();
+  const kept = (id: string) => redis.hget(keys.record(id), "body");
+  for (const [i, state] of FINAL_STATES.entries()) {
+    const id = `m${i}`;
+    await append(id, [`unit:${i}`]);
+    expect(await kept(id)).toBe(`{"n":"${id}"}`);
+    await owned.settle({ id, state, reason: "", by: "" });
+    expect(await kept(id), state).toBe(isDead(state) ? `{"n":"${id}"}` : "");
+  }
 });
 
 describe("latest wins", () => {
