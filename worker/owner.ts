@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { chainKeys } from "../shared/audit/chain.ts";
-import { type WorkerHealth, withoutCredentials } from "../shared/health.ts";
+import type { WorkerHealth } from "../shared/health.ts";
 import type { Log } from "../shared/log.ts";
 import { journalKeys } from "../shared/journal/keys.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
@@ -22,7 +22,7 @@ import type { Lease } from "./lease.ts";
 import type { Handler } from "./handlers/handler.ts";
 import { createPayloads } from "./payloads.ts";
 import { createQuarantine } from "./quarantine.ts";
-import { createReporter } from "./report.ts";
+import { createHealth, createReporter } from "./report.ts";
 import { startDestinations } from "./destinations/destinations.ts";
 import type { Destination } from "./destinations/routes.ts";
 import { openDestinationBook } from "../shared/destinations.ts";
@@ -175,44 +175,8 @@ export function startOwner(options: OwnerOptions): Owner {
     signal,
     log,
   });
+  const health = createHealth({ ...options, connection, gate, jobs, payloads, audit, cadEvents, destinations });
   const reporter = createReporter(redis, keys, health, signal);
-
-  let readySince: number | undefined;
-  function readySeconds(): number {
-    readySince = isOpen() ? (readySince ?? performance.now()) : undefined;
-    return readySince === undefined ? 0 : (performance.now() - readySince) / 1000;
-  }
-
-  function health(): WorkerHealth {
-    const cad = connection.status();
-    return {
-      instance: options.instance,
-      epoch: lease.epoch,
-      stopped: false,
-      ready: isOpen(),
-      ready_seconds: readySeconds(),
-      confirm_seconds: config.CAD_CONFIRM_TIMEOUT_MS / 1000,
-      consuming: jobs.consuming(),
-      connected: cad.connected,
-      authenticated: cad.authenticated,
-      waiting_for: gate.shut() ?? null,
-      payload_problem: payloads.problem() ?? null,
-      audit_problem: audit.problem() ?? null,
-      cad_url: withoutCredentials(config.CAD_BACKEND_URL),
-      last_connection: cad.lastConnection?.toISOString() ?? null,
-      connection_attempts: cad.attempts,
-      connections: cad.connections,
-      last_error: cad.lastError ?? null,
-      event_handlers_registered: cadEvents.handlers().length,
-      uptime_seconds: Math.round((performance.now() - options.startedAt) / 1000),
-      in_flight: cad.inFlight,
-      rooms: cad.rooms,
-      events: cadEvents.inbound.counts(),
-      recovery: cadEvents.recovery.status(),
-      handlers: cadEvents.handlers(),
-      destinations: destinations.reports(),
-    };
-  }
 
   const draining = Promise.all([drain.run(), destinations.run()]);
   const listening = cadEvents.run().catch((error: unknown) => {

@@ -1,8 +1,73 @@
 import type { Redis } from "ioredis";
-import { BEAT_KEPT_MS, BEAT_MS, type WorkerHealth } from "../shared/health.ts";
+import { BEAT_KEPT_MS, BEAT_MS, type WorkerHealth, withoutCredentials } from "../shared/health.ts";
 import type { OutboxKeys } from "../shared/outbox/keys.ts";
 import { script } from "../shared/redis.ts";
 import { sleep, withDeadline } from "../shared/sleep.ts";
+import type { AuditKeeper } from "./audit-chain.ts";
+import type { CadConnection } from "./cad/connection.ts";
+import type { WorkerConfig } from "./config.ts";
+import type { Destinations } from "./destinations/destinations.ts";
+import type { CadEvents } from "./events.ts";
+import type { Gate } from "./gate.ts";
+import type { Jobs } from "./jobs.ts";
+import type { Lease } from "./lease.ts";
+import type { Payloads } from "./payloads.ts";
+
+/** All that runs while a worker owns the CAD, as far as it tells how it is. */
+export interface HealthSources {
+  config: Pick<WorkerConfig, "CAD_BACKEND_URL" | "CAD_CONFIRM_TIMEOUT_MS">;
+  instance: string;
+  startedAt: number;
+  lease: Pick<Lease, "epoch">;
+  connection: Pick<CadConnection, "status">;
+  gate: Pick<Gate, "shut">;
+  jobs: Pick<Jobs, "consuming">;
+  payloads: Pick<Payloads, "problem">;
+  audit: Pick<AuditKeeper, "problem">;
+  cadEvents: Pick<CadEvents, "inbound" | "recovery" | "handlers">;
+  destinations: Pick<Destinations, "reports">;
+}
+
+/** How the worker that owns the CAD is. To be asked every second or so, for `ready_seconds`. */
+export function createHealth(sources: HealthSources): () => WorkerHealth {
+  const { config, gate, jobs, payloads, audit, cadEvents, destinations } = sources;
+  let readySince: number | undefined;
+
+  return () => {
+    const now = performance.now();
+    const cad = sources.connection.status();
+    const waitingFor = gate.shut();
+    const ready = waitingFor === undefined;
+    readySince = ready ? (readySince ?? now) : undefined;
+    return {
+      instance: sources.instance,
+      epoch: sources.lease.epoch,
+      stopped: false,
+      ready,
+      ready_seconds: readySince === undefined ? 0 : (now - readySince) / 1000,
+      confirm_seconds: config.CAD_CONFIRM_TIMEOUT_MS / 1000,
+      consuming: jobs.consuming(),
+      connected: cad.connected,
+      authenticated: cad.authenticated,
+      waiting_for: waitingFor ?? null,
+      payload_problem: payloads.problem() ?? null,
+      audit_problem: audit.problem() ?? null,
+      cad_url: withoutCredentials(config.CAD_BACKEND_URL),
+      last_connection: cad.lastConnection?.toISOString() ?? null,
+      connection_attempts: cad.attempts,
+      connections: cad.connections,
+      last_error: cad.lastError ?? null,
+      event_handlers_registered: cadEvents.handlers().length,
+      uptime_seconds: Math.round((now - sources.startedAt) / 1000),
+      in_flight: cad.inFlight,
+      rooms: cad.rooms,
+      events: cadEvents.inbound.counts(),
+      recovery: cadEvents.recovery.status(),
+      handlers: cadEvents.handlers(),
+      destinations: destinations.reports(),
+    };
+  };
+}
 
 /** Tells the functions how the worker is: every second, and at once when something changed. */
 export interface Reporter {
