@@ -1,13 +1,13 @@
 import { backoffMs } from "../shared/backoff.ts";
 import type { Context, Emit } from "../shared/commands/command.ts";
 import { commandNamed } from "../shared/commands/table.ts";
-import type { Log } from "../shared/log.ts";
 import type { OrderingKey, Room } from "../shared/ordering-key.ts";
-import { type Begun, NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../shared/outbox/owned.ts";
+import type { Settlement, ToSend } from "../shared/outbox/owned.ts";
 import { toIso } from "../shared/time.ts";
 import type { Delivery, Outcome } from "./cad/confirm.ts";
+import { beginDelivery, type BeginOptions } from "./begin-delivery.ts";
+import type { Delivered } from "./drain.ts";
 import type { Gate, Heard, Pass } from "./gate.ts";
-import type { Payloads } from "./payloads.ts";
 import { settleSurely } from "./settle.ts";
 import type { Place, Quarantine } from "./quarantine.ts";
 
@@ -15,29 +15,16 @@ import type { Place, Quarantine } from "./quarantine.ts";
 export const MAX_REFUSALS = 10;
 const REFUSAL_FROM_MS = 250;
 const REFUSAL_TO_MS = 15_000;
-/** If so long passed between asking and emitting, this process was frozen: it asks again, ms. */
-const STALE_MS = 1000;
 
-/** When a command whose payload cannot be opened yet is looked at again, ms. */
-const KEY_REST_MS = 5000;
-
-/** What is to happen after one command was worked on. */
-export type Delivered = { runnable: string[] } | { retryInMs: number };
-
-export interface DeliverOptions {
-  outbox: OwnedOutbox;
+export interface DeliverOptions extends BeginOptions {
   gate: Gate;
   quarantine: Quarantine;
-  payloads: Payloads;
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
   /** The CAD received it, and tells nobody of it. Resolves once that is noted. */
   untold(delivery: Delivery, keys: readonly OrderingKey[]): Promise<void>;
-  /** True as long as this worker surely owns the CAD. */
-  mayEmit(): boolean;
   /** Aborted when this worker stops or loses the CAD. */
   signal: AbortSignal;
   random: () => number;
-  log: Log;
 }
 
 /** Delivers one command: asks whether it may go, sends it, and settles what became of it. */
@@ -54,35 +41,18 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     return { runnable };
   }
 
-  /** What may go on now that this one is not to be sent. */
-  async function behind(id: string, begun: Exclude<Begun, ToSend>): Promise<string[]> {
-    if (begun.answer === "settled") return begun.runnable;
-    if (begun.answer !== "gone") return [];
-    log.error({ command_id: id }, "a command's record is gone from Redis: it cannot be sent, and gives way");
-    return outbox.giveWay(id);
-  }
-
   /** One try: asks whether it may go, sends it, and decides what follows. */
   async function sendOnce(id: string, place: Place, pass: Pass): Promise<Tried> {
-    const asked = performance.now();
-    const begun = await outbox.begin(id);
-    if (begun.answer === "not-owner") throw new NotOwner();
-    if (begun.answer !== "send") {
-      options.payloads.forget(id);
-      return { heard: "nothing", next: { follow: "done", runnable: await behind(id, begun) } };
+    const begun = await beginDelivery("command", id, options);
+    if (begun.may === "not") {
+      const { follows } = begun;
+      return { heard: "nothing", next: follows === "again" ? { follow: "again" } : { follow: "done", with: follows } };
     }
-    const opened = await options.payloads.open(id, begun.body);
-    if ("wait" in opened) {
-      await outbox.putBack(id);
-      return { heard: "nothing", next: { follow: "retry", inMs: KEY_REST_MS } };
-    }
-    if (!options.mayEmit()) throw new NotOwner();
-    if (performance.now() - asked > STALE_MS) return { heard: "nothing", next: { follow: "again" } };
-
-    const prepared = "spoilt" in opened ? { reason: opened.spoilt } : prepare(id, begun, opened.text);
+    const { message } = begun;
+    const prepared = begun.may === "send" ? prepare(id, message, begun.text) : begun;
     if ("reason" in prepared) {
       const as = { state: "failed", by: "", reason: prepared.reason } as const;
-      return { heard: "nothing", next: { follow: "settle", as }, message: begun };
+      return { heard: "nothing", next: { follow: "settle", as }, message };
     }
     const outcome = await options.send(prepared.delivery, prepared.needsRoom);
     const poison = outcome.result === "disconnected" && !pass.probe ? place.broke() : undefined;
@@ -91,7 +61,7 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     const broke = poison === undefined ? (place.alone && !pass.probe ? "suspect" : "disconnected") : "poison";
     const heard = outcome.result === "disconnected" ? broke : HEARD[outcome.result];
     const untold = outcome.result === "received" ? { untold: prepared.delivery } : {};
-    return { heard, next, message: begun, ...untold };
+    return { heard, next, message, ...untold };
   }
 
   /** One try, in its place and through the gate; undefined if the worker stops. */
@@ -118,7 +88,7 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
       if (untold && message) await options.untold(untold, message.keys);
       if (next.follow === "settle") return settle({ id, ...next.as }, message);
       if (next.follow === "retry") return { retryInMs: next.inMs };
-      if (next.follow === "done") return { runnable: next.runnable };
+      if (next.follow === "done") return next.with;
     }
   };
 }
@@ -126,7 +96,7 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
 /** What one try came to: what the CAD let hear, what follows, and the message if it was begun. */
 interface Tried {
   heard: Heard;
-  next: Next | { follow: "done"; runnable: string[] };
+  next: Next | { follow: "done"; with: Delivered };
   message?: ToSend;
   /** What the CAD received without a word. */
   untold?: Delivery;

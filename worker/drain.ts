@@ -2,7 +2,6 @@ import type { Log } from "../shared/log.ts";
 import type { JobQueue } from "../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../shared/outbox/owned.ts";
 import { sleep } from "../shared/sleep.ts";
-import type { Delivered } from "./deliver.ts";
 
 /**
  * How many commands are worked on at once, and how many jobs BullMQ hands out at once: a place for every unit of a
@@ -15,6 +14,9 @@ const MAX_CHAIN = 64;
 /** How often the sweep looks, and for how long a runnable command must have been neglected, ms. */
 const SWEEP_MS = 2000;
 const NEGLECTED_MS = 2000;
+
+/** What is to happen after one message was worked on. */
+export type Delivered = { runnable: string[] } | { retryInMs: number };
 
 export interface DrainOptions {
   outbox: OwnedOutbox;

@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
 import type { JobQueue } from "../../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
-import type { Delivered } from "../../worker/deliver.ts";
 import { createDestinationGate } from "../../worker/destinations/gate.ts";
-import { createDrain } from "../../worker/drain.ts";
+import { createDrain, type Delivered } from "../../worker/drain.ts";
 import { keptLog } from "../support/log.ts";
 import { until } from "../support/until.ts";
 

@@ -1,36 +1,26 @@
-import type { Log } from "../../shared/log.ts";
-import { NotOwner, type OwnedOutbox, type Settlement, type ToSend } from "../../shared/outbox/owned.ts";
-import type { Delivered } from "../deliver.ts";
-import type { Payloads } from "../payloads.ts";
+import type { Settlement, ToSend } from "../../shared/outbox/owned.ts";
+import { beginDelivery, type BeginOptions } from "../begin-delivery.ts";
+import type { Delivered } from "../drain.ts";
 import { settleSurely } from "../settle.ts";
 import type { DestinationGate, Heard } from "./gate.ts";
 import type { Pace } from "./pace.ts";
 import type { Said } from "./send.ts";
 
-/** If so long passed between asking and sending, this process was frozen: it asks again, ms. */
-const STALE_MS = 1000;
-/** When a message whose payload cannot be opened yet is looked at again, ms. */
-const KEY_REST_MS = 5000;
 /** How often a destination may put one message off by 429 or Retry-After before that counts as an attempt. */
 const MAX_SPARED = 100;
 /** Of a wait, this part at random, so that not all come back at once. */
 const JITTER = 0.2;
 
-export interface DeliverToOptions {
+export interface DeliverToOptions extends BeginOptions {
   /** The destination's id. */
   destination: string;
-  outbox: OwnedOutbox;
   gate: DestinationGate;
   pace: Pace;
-  payloads: Payloads;
   retryMs: readonly number[];
   send(body: string): Promise<Said>;
   onSaid(said: Said): void;
-  /** True as long as this worker surely owns the CAD. */
-  mayEmit(): boolean;
   signal: AbortSignal;
   random: () => number;
-  log: Log;
 }
 
 /** Delivers one message to a destination: asks whether it may go, posts it, and notes what became of it. */
@@ -71,27 +61,16 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
   async function sendOnce(id: string, hear: (heard: Heard) => void): Promise<Delivered | "again"> {
     await options.pace(signal);
     if (signal.aborted) return { runnable: [] };
-    const asked = performance.now();
-    const begun = await outbox.begin(id);
-    if (begun.answer === "not-owner") throw new NotOwner();
-    if (begun.answer !== "send") options.payloads.forget(id);
-    if (begun.answer === "resting") return { retryInMs: begun.inMs };
-    if (begun.answer === "gone") return { runnable: await outbox.giveWay(id) };
-    if (begun.answer !== "send") return { runnable: begun.answer === "settled" ? begun.runnable : [] };
-    const opened = await options.payloads.open(id, begun.body);
-    if ("wait" in opened) {
-      await outbox.putBack(id);
-      return { retryInMs: KEY_REST_MS };
-    }
-    if ("spoilt" in opened) return settle({ id, state: "failed", reason: opened.spoilt, by: "" }, begun);
-    if (!options.mayEmit()) throw new NotOwner();
-    if (performance.now() - asked > STALE_MS) return "again";
-    const said = await options.send(opened.text);
+    const begun = await beginDelivery("webhook", id, options);
+    if (begun.may === "not") return begun.follows;
+    const { message } = begun;
+    if (begun.may === "never") return settle({ id, state: "failed", reason: begun.reason, by: "" }, message);
+    const said = await options.send(begun.text);
     // The end of the worker cuts its connections: that is no answer.
     if (signal.aborted && said.result === "failed" && said.unreachable) return { runnable: [] };
     options.onSaid(said);
-    hear(heardOf(said, begun.keys.join()));
-    return follow(id, begun, said);
+    hear(heardOf(said, message.keys.join()));
+    return follow(id, message, said);
   }
 
   return async function deliver(id) {
