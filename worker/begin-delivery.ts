@@ -1,5 +1,6 @@
 import type { Log } from "../shared/log.ts";
-import { type Begun, NotOwner, type OwnedOutbox, type ToSend } from "../shared/outbox/owned.ts";
+import type { Begun, ToSend } from "../shared/outbox/begin.ts";
+import { NotOwner, type OwnedOutbox } from "../shared/outbox/owned.ts";
 import type { SealedKind } from "../shared/seal.ts";
 import type { Delivered } from "./drain.ts";
 import type { Payloads } from "./payloads.ts";

@@ -1,3 +1,7 @@
+import type { OrderingKey } from "../ordering-key.ts";
+import type { ScriptReply } from "../redis.ts";
+import type { Role } from "../roles.ts";
+import type { Micros } from "../time.ts";
 import { PRELUDE } from "./lua.ts";
 
 /**
@@ -53,6 +57,63 @@ local answers = {}
 for i = 4, #ARGV do answers[#answers + 1] = begin(ARGV[i]) end
 return answers
 `;
+
+export interface ToSend {
+  answer: "send";
+  kind: string;
+  keys: OrderingKey[];
+  body: string;
+  user: string;
+  role: Role;
+  acceptedAt: Micros;
+  /** How often it was begun, this time included. */
+  sends: number;
+}
+
+export type Begun =
+  | ToSend
+  /** It is final; these are runnable now. */
+  | { answer: "settled"; runnable: string[] }
+  /** Another one is before it in one of its lines. */
+  | { answer: "waiting" }
+  /** It was postponed, and is to be asked about again then. */
+  | { answer: "resting"; inMs: number }
+  /** It has no record, and cannot be sent: it is to give way. */
+  | { answer: "gone" }
+  /** The lease is not this worker's: nothing may be sent. */
+  | { answer: "not-owner" };
+
+/** What BEGIN answered for one id. */
+export function parseBegun([answer, ...rest]: ScriptReply[]): Begun {
+  switch (answer) {
+    case "send": {
+      const [kind, keys, body, user, role, acceptedAt, sends] = rest.map(String);
+      return {
+        answer,
+        kind: kind ?? "",
+        keys: parseKeys(keys),
+        body: body ?? "null",
+        user: user ?? "",
+        role: role as Role,
+        acceptedAt: Number(acceptedAt),
+        sends: Number(sends),
+      };
+    }
+    case "settled":
+      return { answer, runnable: rest.map(String) };
+    case "resting":
+      return { answer, inMs: Number(rest[0]) / 1000 };
+    case "waiting":
+    case "gone":
+    case "not-owner":
+      return { answer };
+    default:
+      throw new Error("the begin script answered in a form that this version does not know");
+  }
+}
+
+/** A record's ordering keys; none if it is gone. */
+export const parseKeys = (json: string | null | undefined) => JSON.parse(json ?? "[]") as OrderingKey[];
 
 /**
  * Takes back a begin after which nothing was sent: the message waits in its place, as if it had not been begun.

@@ -1,54 +1,24 @@
 import type { Redis } from "ioredis";
 import { batched } from "../batch.ts";
 import type { OrderingKey } from "../ordering-key.ts";
-import { redisFault, script, type ScriptReply } from "../redis.ts";
-import type { Role } from "../roles.ts";
-import type { Micros } from "../time.ts";
-import { BEGIN, PUT_BACK } from "./begin.ts";
+import { askWhetherFull, script, type ScriptReply } from "../redis.ts";
+import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK } from "./begin.ts";
 import { GIVE_WAY } from "./give-way.ts";
 import type { OutboxKeys } from "./keys.ts";
 import { PRELUDE } from "./lua.ts";
 import { KEPT_MS } from "./outbox.ts";
-import { HASTEN, POSTPONE } from "./postpone.ts";
+import { HASTEN, parsePostponed, POSTPONE, type Postponed } from "./postpone.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
 import type { FinalState } from "./states.ts";
-
-export interface ToSend {
-  answer: "send";
-  kind: string;
-  keys: OrderingKey[];
-  body: string;
-  user: string;
-  role: Role;
-  acceptedAt: Micros;
-  /** How often it was begun, this time included. */
-  sends: number;
-}
-
-export type Begun =
-  | ToSend
-  /** It is final; these are runnable now. */
-  | { answer: "settled"; runnable: string[] }
-  /** Another one is before it in one of its lines. */
-  | { answer: "waiting" }
-  /** It was postponed, and is to be asked about again then. */
-  | { answer: "resting"; inMs: number }
-  /** It has no record, and cannot be sent: it is to give way. */
-  | { answer: "gone" }
-  /** The lease is not this worker's: nothing may be sent. */
-  | { answer: "not-owner" };
 
 export interface Settlement {
   id: string;
   state: FinalState;
   /** Why, in words for people; never a payload. */
   reason: string;
-  /** What proved it: ack, echo, fence. */
+  /** What proved it: ack, echo, fence, or a destination's response; empty if nothing did. */
   by: string;
 }
-
-/** What a message that was sent in vain does next; `attempts`: how many failed so far. */
-export type Postponed = { answer: "again"; inMs: number; attempts: number } | { answer: "used-up"; attempts: number };
 
 /** Another worker owns the CAD, or nobody does: this one must not send or settle. */
 export class NotOwner extends Error {
@@ -92,8 +62,6 @@ const PAGE = 500;
 /** What became runnable so much later than now did so before Redis's clock was set back, us. */
 const AHEAD_US = 10_000_000;
 const REFUSED = `${PRELUDE} return redis.call('HINCRBY', record(ARGV[1]), 'refusals', 1)`;
-/** Refused by Redis itself when it is full. */
-const ROOM = "#!lua\nreturn 1";
 
 /**
  * @param token the lease's; begin and settle are refused without it
@@ -114,7 +82,6 @@ export function openOwnedOutbox(
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
   const refusedScript = script(redis, "outboxRefused", REFUSED, [keys.base, keys.cad]);
-  const roomScript = script(redis, "outboxRoom", ROOM, [keys.base]);
   const giveWayScript = script(redis, "outboxGiveWay", GIVE_WAY, [keys.base, keys.cad]);
 
   const settleBatch = batched(async (batch: Settlement[]) => {
@@ -145,24 +112,13 @@ export function openOwnedOutbox(
 
     refused: async (id) => Number(await refusedScript(id)),
 
-    async isFull() {
-      try {
-        await roomScript();
-        return false;
-      } catch (error) {
-        if (redisFault(error) === "full") return true;
-        throw error;
-      }
-    },
+    isFull: askWhetherFull(redis, keys.base),
 
     async postpone(id, waitsMs, spared) {
-      const reply = await postponeScript(token, id, spared, ...waitsMs.map((ms) => Math.round(ms * 1000)));
-      const [answer, ...rest] = Array.isArray(reply) ? reply : [];
-      if (answer === "not-owner") throw new NotOwner();
-      if (answer === "used-up") return { answer, attempts: Number(rest[0]) };
-      // One that is gone, or final, is asked about again: begin knows.
-      if (answer === "gone") return { answer: "again", inMs: 0, attempts: 0 };
-      return { answer: "again", inMs: Number(rest[0]) / 1000, attempts: Number(rest[1]) };
+      const waits = waitsMs.map((ms) => Math.round(ms * 1000));
+      const postponed = parsePostponed(await postponeScript(token, id, spared, ...waits));
+      if (postponed.answer === "not-owner") throw new NotOwner();
+      return postponed;
     },
 
     hasten: async () => void (await hastenScript(token)),
@@ -203,34 +159,4 @@ export function openOwnedOutbox(
 
 function rows(reply: ScriptReply): ScriptReply[][] {
   return Array.isArray(reply) ? reply.filter((row) => Array.isArray(row)) : [];
-}
-
-const parseKeys = (json: string | null | undefined) => JSON.parse(json ?? "[]") as OrderingKey[];
-
-function parseBegun([answer, ...rest]: ScriptReply[]): Begun {
-  switch (answer) {
-    case "send": {
-      const [kind, keys, body, user, role, acceptedAt, sends] = rest.map(String);
-      return {
-        answer,
-        kind: kind ?? "",
-        keys: parseKeys(keys),
-        body: body ?? "null",
-        user: user ?? "",
-        role: role as Role,
-        acceptedAt: Number(acceptedAt),
-        sends: Number(sends),
-      };
-    }
-    case "settled":
-      return { answer, runnable: rest.map(String) };
-    case "resting":
-      return { answer, inMs: Number(rest[0]) / 1000 };
-    case "waiting":
-    case "gone":
-    case "not-owner":
-      return { answer };
-    default:
-      throw new Error("the begin script answered in a form that this version does not know");
-  }
 }

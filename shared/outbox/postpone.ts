@@ -1,3 +1,4 @@
+import type { ScriptReply } from "../redis.ts";
 import { PRELUDE } from "./lua.ts";
 
 /**
@@ -27,6 +28,19 @@ if not wait then return {'used-up', attempts} end
 redis.call('HSET', record(id), 'retry_at', whole(now + wait), 'rest', wait)
 return {'again', wait, attempts}
 `;
+
+/** What a message that was sent in vain does next; `attempts`: how many failed so far. */
+export type Postponed = { answer: "again"; inMs: number; attempts: number } | { answer: "used-up"; attempts: number };
+
+/** What POSTPONE answered. */
+export function parsePostponed(reply: ScriptReply): Postponed | { answer: "not-owner" } {
+  const [answer, ...rest] = Array.isArray(reply) ? reply : [];
+  if (answer === "not-owner") return { answer };
+  if (answer === "used-up") return { answer, attempts: Number(rest[0]) };
+  // One that is gone, or final, is asked about again: begin knows.
+  if (answer === "gone") return { answer: "again", inMs: 0, attempts: 0 };
+  return { answer: "again", inMs: Number(rest[0]) / 1000, attempts: Number(rest[1]) };
+}
 
 /** Lets every message that rests be tried once before its time. ARGV: lease token. Answers how many they are. */
 export const HASTEN = `${PRELUDE}

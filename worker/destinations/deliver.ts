@@ -1,4 +1,5 @@
-import type { Settlement, ToSend } from "../../shared/outbox/owned.ts";
+import type { ToSend } from "../../shared/outbox/begin.ts";
+import type { Settlement } from "../../shared/outbox/owned.ts";
 import { beginDelivery, type BeginOptions } from "../begin-delivery.ts";
 import type { Delivered } from "../drain.ts";
 import { settleSurely } from "../settle.ts";
