@@ -8,7 +8,7 @@ import { redisFault } from "../shared/redis.ts";
 import { toReceipt } from "../shared/receipt.ts";
 import type { Sealer } from "../shared/seal.ts";
 import { noteOf, onceInAWhile } from "./audit.ts";
-import type { CallerEnv } from "./auth.ts";
+import type { CallerEnv } from "./caller.ts";
 import type { Backend } from "./backend.ts";
 import { commandTtl, idempotencyKey, preferredWait } from "./headers.ts";
 import { jsonBody } from "./json-body.ts";

@@ -2,36 +2,11 @@ import { createHash } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { errors, type JWTPayload, type JWTVerifyOptions } from "jose";
 import type { Log } from "../shared/log.ts";
-import type { OrderingKey } from "../shared/ordering-key.ts";
 import { Problem, type ProblemCode } from "../shared/problem.ts";
 import { ENDPOINTS, type GatedEndpoint, highest, may, type Role, ROLES } from "../shared/roles.ts";
+import type { Caller, CallerEnv } from "./caller.ts";
 import type { FunctionsConfig } from "./config.ts";
 import { remoteKeys, sharedSecrets, type TokenKeys } from "./token-keys.ts";
-
-/** Who asks, as the token says. */
-export interface Caller {
-  userId: string;
-  role: Role;
-  roles: readonly Role[];
-  /** The only units that it may act for; absent: all. See functions/scope.ts. */
-  units?: readonly string[];
-}
-
-export type CallerEnv = { Variables: { caller: Caller } & RequestVariables };
-
-/** What is known of every request before anyone asks who it is from. */
-interface RequestVariables {
-  requestId: string;
-  clientAddress: string;
-  maxBodyBytes: number;
-  /** Throws a Problem, 429, for a caller, or an address without a valid token, that asks too much. */
-  admitCaller: (subject: string) => Promise<void>;
-  admitStranger: () => Promise<void>;
-  /** It was refused like others right before it. */
-  alike?: boolean;
-  /** The unit and incident that the body names, once it was read. */
-  about?: readonly OrderingKey[];
-}
 
 /** Finds out who asks. Throws a Problem: 401 without a valid token, 403 for one that may do nothing here, 503 without keys. */
 export type Authenticate = (authorization: string | undefined) => Promise<Caller>;

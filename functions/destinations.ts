@@ -3,7 +3,8 @@ import { z } from "zod";
 import { destinationReport, NOTHING_SENT } from "../shared/destinations.ts";
 import { Problem } from "../shared/problem.ts";
 import { secondsBetween } from "../shared/time.ts";
-import { type Authenticate, type CallerEnv, requireAccess } from "./auth.ts";
+import { type Authenticate, requireAccess } from "./auth.ts";
+import type { CallerEnv } from "./caller.ts";
 import type { Backend, DestinationBacklog, LastBeat } from "./backend.ts";
 import { noBody } from "./json-body.ts";
 

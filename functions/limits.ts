@@ -2,7 +2,7 @@ import type { Context, Hono } from "hono";
 import { routePath } from "hono/route";
 import { commands } from "../shared/commands/table.ts";
 import { Problem } from "../shared/problem.ts";
-import type { CallerEnv } from "./auth.ts";
+import type { CallerEnv } from "./caller.ts";
 import { limitedAddress } from "./client-address.ts";
 import type { TakePoints } from "./points.ts";
 import type { Granted, Policy, Quotas } from "./quotas.ts";

@@ -5,7 +5,8 @@ import type { GatedEndpoint } from "../shared/roles.ts";
 import { isOf, type StateKind, type StateRecord } from "../shared/state/read.ts";
 import { tellIncident, tellUnit } from "../shared/state/tell.ts";
 import { type Micros, toIso } from "../shared/time.ts";
-import { type Authenticate, type Caller, type CallerEnv, requireAccess } from "./auth.ts";
+import { type Authenticate, requireAccess } from "./auth.ts";
+import type { Caller, CallerEnv } from "./caller.ts";
 import type { Backend } from "./backend.ts";
 import { parseQuery } from "./query.ts";
 
