@@ -62,6 +62,8 @@ export interface Backend extends EventCalls {
   discardDead(id: string, destination?: string): Promise<boolean>;
   /** Every destination that there is, or of which something is left. */
   destinations(): Promise<DestinationBacklog[]>;
+  /** Whether it is one of them. */
+  isDestination(id: string): Promise<boolean>;
   /** Has the worker send to a paused or disabled destination again. */
   enableDestination(id: string): Promise<void>;
   /** Notes who did what, beside what `accept` and `redrive` note themselves. */
@@ -194,6 +196,7 @@ export function createBackend(
       const [backlogs, states] = await Promise.all([Promise.all(boxes), Promise.all(ids.map((id) => book.load(id)))]);
       return backlogs.map((backlog, i) => ({ id: ids[i] ?? "", backlog, state: states[i] }));
     },
+    isDestination: book.has,
     enableDestination: book.enable,
 
     note: trail.note,

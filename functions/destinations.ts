@@ -42,9 +42,8 @@ function toAnswer({ id, backlog, state }: DestinationBacklog, beat: LastBeat | u
 
 /** Throws a Problem for a destination that there is not, and was not. */
 export async function requireKnown(backend: Backend, destination: string | undefined): Promise<void> {
-  if (destination === undefined) return;
-  const known = await backend.destinations();
-  if (!known.some(({ id }) => id === destination)) throw new Problem("not-found", "No destination has this id.");
+  if (destination === undefined || (await backend.isDestination(destination))) return;
+  throw new Problem("not-found", "No destination has this id.");
 }
 
 export interface DestinationsDeps {

@@ -61,6 +61,7 @@ export const NOTHING_SENT = {
 export interface DestinationBook {
   /** Every destination that there ever was and of which something is left. */
   ids(): Promise<string[]>;
+  has(id: string): Promise<boolean>;
   add(ids: readonly string[]): Promise<void>;
   remove(id: string): Promise<void>;
   load(id: string): Promise<DestinationState | undefined>;
@@ -77,6 +78,7 @@ export function openDestinationBook(redis: Redis, prefix: string): DestinationBo
   const keyOf = (id: string) => `${destinationKeys(prefix, id).base}:state`;
   return {
     ids: () => redis.smembers(all),
+    has: async (id) => (await redis.sismember(all, id)) === 1,
     add: async (ids) => void (ids.length > 0 && (await redis.sadd(all, ...ids))),
     remove: async (id) => void (await redis.multi().srem(all, id).del(keyOf(id)).exec()),
     async load(id) {
