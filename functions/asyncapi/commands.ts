@@ -1,6 +1,6 @@
 import { type Command, context, type Context } from "../../shared/commands/command.ts";
 import { parseRoom } from "../../shared/ordering-key.ts";
-import { type Json, keyKinds } from "../openapi/parts.ts";
+import { type Json, orderedBy } from "../openapi/parts.ts";
 import { channelRef, messageRef, part, type Part, pascal, payloadOf } from "./parts.ts";
 
 const CONTEXT: Context = {
@@ -12,8 +12,6 @@ const CONTEXT: Context = {
 
 /** Everything that the bridge emits for a command: one message for each of its events. */
 export function commandParts(command: Command): Part[] {
-  const [first] = command.examples;
-  const keys = keyKinds(command.keys(command.body.parse(first.body)));
   return command.emits.map((event) =>
     part({
       action: "send",
@@ -27,7 +25,7 @@ export function commandParts(command: Command): Part[] {
       more: {
         ...(command.echo && { reply: replyOf(command, command.echo.event) }),
         "x-command": `POST /${command.name}`,
-        "x-ordering-keys": keys,
+        "x-ordering-keys": orderedBy(bodiesOf(command, event).map((body) => command.keys(body))),
         "x-latest-wins": command.latestWins ?? false,
         ...(command.ttlSeconds !== undefined && { "x-ttl-seconds": command.ttlSeconds }),
       },
@@ -68,6 +66,12 @@ const withContext = (payload: Json): Json =>
         required: [...((payload["required"] as string[] | undefined) ?? []), "context"],
       }
     : payload;
+
+/** The bodies among a command's examples for which it emits this event. */
+const bodiesOf = (command: Command, event: string) =>
+  command.examples
+    .map(({ body }) => command.body.parse(body))
+    .filter((body) => command.wire(body, CONTEXT).event === event);
 
 /** The examples of the HTTP API as the CAD gets them: those that emit this event. */
 const examplesOf = (command: Command, event: string) =>

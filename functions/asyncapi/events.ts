@@ -1,12 +1,11 @@
 import { commands } from "../../shared/commands/table.ts";
 import type { CadEvent } from "../../shared/events/event.ts";
-import { keyKinds } from "../openapi/parts.ts";
+import { orderedBy } from "../openapi/parts.ts";
 import { roomOf } from "./commands.ts";
 import { part, type Part, payloadOf } from "./parts.ts";
 
 /** An event of the CAD, as the bridge takes it. */
 export function eventPart(event: CadEvent): Part {
-  const [first] = event.examples;
   const room = roomOf(event.name, commands);
   const own = commands.filter(({ echo }) => echo?.event === event.name).map(({ name }) => `\`POST /${name}\``);
   return part({
@@ -23,6 +22,6 @@ export function eventPart(event: CadEvent): Part {
     payload: payloadOf(event.payload, "input"),
     examples: event.examples.map((payload) => ({ payload })),
     tag: "events",
-    more: { "x-ordering-keys": keyKinds(event.keys(event.payload.parse(first))) },
+    more: { "x-ordering-keys": orderedBy(event.examples.map((payload) => event.keys(event.payload.parse(payload)))) },
   });
 }

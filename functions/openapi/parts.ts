@@ -13,8 +13,12 @@ export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): 
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json;
   return rest;
 };
-/** What orders a message, without the ids: its unit, its incident, or both. */
-export const keyKinds = (keys: readonly OrderingKey[]): string[] => keys.map((key) => key.split(":", 1)[0] ?? key);
+const keyKinds = (keys: readonly OrderingKey[]): string[] => keys.map((key) => key.split(":", 1)[0] ?? key);
+/** What orders messages of one kind, without the ids: each way that there is among them, such as its unit, or unit and incident. */
+export function orderedBy(messages: readonly (readonly OrderingKey[])[]): string[][] {
+  const ways = new Map(messages.map(keyKinds).map((kinds) => [kinds.join(), kinds]));
+  return [...ways.values()].toSorted((a, b) => a.length - b.length);
+}
 export const json = (schema: Json, more: Json = {}): Json => ({ "application/json": { schema, ...more } });
 export const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
 

@@ -30,5 +30,6 @@ export const assignmentReceived = defineEvent({
       incident: { incidentId: "INC-2026-004711", type: "Chest Pain", priority: 1 },
       timestamp: "2026-01-31T22:00:12.000Z",
     },
+    { unitId: "M12", incident: { type: "Stand by" }, timestamp: "2026-01-31T22:00:12.000Z" },
   ],
 });

@@ -17,5 +17,8 @@ export const unitStatusUpdated = defineEvent({
       { about: `incident:${incidentId}`, aspect: `unit:${unitId}`, value: { status: p.status } },
     ];
   },
-  examples: [{ unitId: "M12", status: "enroute", incidentId: "INC-2026-004711" }],
+  examples: [
+    { unitId: "M12", status: "enroute", incidentId: "INC-2026-004711" },
+    { unitId: "M12", status: "available" },
+  ],
 });

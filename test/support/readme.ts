@@ -1,5 +1,5 @@
 import { functionsEnv } from "../../functions/config.ts";
-import { keyKinds } from "../../functions/openapi/parts.ts";
+import { orderedBy } from "../../functions/openapi/parts.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { describeConfig, sharedEnv } from "../../shared/config.ts";
 import { sealingEnv } from "../../shared/sealing.ts";
@@ -16,12 +16,12 @@ export function endpointTable(): string[] {
       c.ttlSeconds === undefined ? "" : `expires after ${c.ttlSeconds} s`,
       c.echo ? "" : "no echo",
     ];
-    const keys = keyKinds(c.keys(c.body.parse(c.examples[0].body)));
+    const ways = orderedBy(c.examples.map(({ body }) => c.keys(c.body.parse(body))));
     return row(
       `POST /${c.name}`,
       c.role,
       c.emits.map((event) => `\`${event}\``).join(", "),
-      keys.join(" + "),
+      ways.map((kinds) => kinds.join(" + ")).join(", or "),
       notes.filter(Boolean).join(", "),
     );
   });
