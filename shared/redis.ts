@@ -43,10 +43,30 @@ const PROFILES = {
 /** A master that became a replica keeps its connections: behind its name stands another by now, and only a new connection gets there. */
 const reconnectOnError = (error: Error): boolean => error.message.startsWith("READONLY");
 
+/**
+ * What is asked of Redis in one turn of the event loop goes out together: a system call for each command was a quarter of the
+ * processor time of a request, under load (measured).
+ */
+function sendTogether(redis: Redis): void {
+  redis.on("connect", () => {
+    const { stream } = redis;
+    const write = stream.write.bind(stream);
+    stream.write = ((...args: Parameters<typeof write>) => {
+      if (stream.writableCorked === 0) {
+        stream.cork();
+        setImmediate(() => stream.uncork());
+      }
+      return write(...args);
+    }) as typeof write;
+  });
+}
+
 /** Opens a connection. Losing and regaining it is logged once each, not for every try. */
 export function connectRedis(url: string, profile: keyof typeof PROFILES, log: Log): Redis {
   const options = { ...PROFILES[profile], reconnectOnError };
   const redis = CLUSTER_URL.test(url) ? openCluster(url, options) : new Redis(url, options);
+  if (redis.isCluster) redis.on("+node", sendTogether);
+  else sendTogether(redis);
   let reachable: boolean | undefined;
   redis.on("ready", () => {
     if (reachable === false) log.info({ profile }, "redis is back");
