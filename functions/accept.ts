@@ -44,7 +44,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     const key = idempotencyKey(c.req.header("Idempotency-Key"));
     const ttlSeconds = commandTtl(c.req.header("Command-TTL")) ?? command.ttlSeconds;
     const wait = preferredWait(c.req.header("Prefer"));
-    const { userId, role } = c.var.caller;
+    const { userId, role } = c.get("caller");
     const text = JSON.stringify(body);
     const id = deps.newId();
     const note = noteOf(c, deps.basePath, about);

@@ -84,7 +84,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   app.get("/commands/:id", requireAccess(authenticate, "GET /commands/{id}"), async (c) => {
     const record = await backend.read(c.req.param("id"));
     // To a caller with a scope, a command of another unit is none at all.
-    if (!record || !mayTouch(c.var.caller, record.keys))
+    if (!record || !mayTouch(c.get("caller"), record.keys))
       throw new Problem("not-found", "No command has this id, or it was settled longer than a day ago.");
     return c.json(toReceipt(record));
   });
@@ -148,7 +148,7 @@ function once<T>(make: () => T): () => T {
 async function beyondLimit(c: Context<CallerEnv>, problem: Problem): Promise<Problem> {
   if (problem.code !== "unauthenticated") return problem;
   try {
-    await c.var.admitStranger();
+    await c.get("admitStranger")();
     return problem;
   } catch (error) {
     if (error instanceof Problem) return error;

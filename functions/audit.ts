@@ -38,8 +38,8 @@ export function noteOf(c: Context<CallerEnv>, basePath: string, about: readonly 
       .replace(basePath, "")
       .replaceAll(/:(\w+)/g, "{$1}")}`,
     about,
-    requestId: c.var.requestId,
-    address: c.var.clientAddress,
+    requestId: c.get("requestId"),
+    address: c.get("clientAddress"),
   };
 }
 
@@ -65,7 +65,7 @@ export async function noteRefusal(
   problem: Problem,
   { backend, basePath, log }: { backend: Backend; basePath: string; log: Log },
 ): Promise<void> {
-  if (c.var.alike) return;
+  if (c.get("alike")) return;
   const outcome = OUTCOMES.find((known) => known === problem.code);
   if (!REFUSED.has(PROBLEMS[problem.code].status) || !outcome) return;
   const { about, id } = named(c, basePath);
@@ -166,7 +166,7 @@ export function serveAudit(
       limit,
       after: cursor,
     });
-    const entries = page.entries.filter(({ about }) => mayTouch(c.var.caller, about as OrderingKey[]));
+    const entries = page.entries.filter(({ about }) => mayTouch(c.get("caller"), about as OrderingKey[]));
     return c.json({ entries: entries.map(toAnswer), next: page.next ?? null });
   });
 }

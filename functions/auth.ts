@@ -132,7 +132,7 @@ export function requireRole(authenticate: Authenticate, takes: Role): Middleware
     const caller = await authenticate(c.req.header("Authorization"));
     // Before the refusal: it is noted who was refused.
     c.set("caller", caller);
-    await c.var.admitCaller(caller.userId);
+    await c.get("admitCaller")(caller.userId);
     if (!may(caller.roles, takes)) {
       const has = caller.roles.join(", ");
       throw forbidden("forbidden", `This takes the role ${takes}; the token has ${has}.`, { required_role: takes });

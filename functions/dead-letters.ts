@@ -117,7 +117,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     await requireKnown(backend, destination);
     const asked = { filter: toFilter(given), limit, first: "newest", after: cursor } as const;
     const page = await backend.listDead(asked, destination);
-    const letters = page.letters.filter((letter) => mayTouch(c.var.caller, letter.keys));
+    const letters = page.letters.filter((letter) => mayTouch(c.get("caller"), letter.keys));
     return c.json({ dead_letters: letters.map(toReceipt), next: page.next?.toString() ?? null });
   });
 
@@ -138,8 +138,8 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
       const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
       const unreadable: { command_id: string; reason: string }[] = [];
       for (const { id, acceptedAt, keys } of letters) {
-        if (!mayTouch(c.var.caller, keys)) continue;
-        const again = dryRun ? { as: null } : await redrive(c.var.caller, id, note, destination);
+        if (!mayTouch(c.get("caller"), keys)) continue;
+        const again = dryRun ? { as: null } : await redrive(c.get("caller"), id, note, destination);
         if ("reason" in again) unreadable.push({ command_id: id, reason: again.reason });
         else redriven.push({ command_id: id, redriven_as: again.as, accepted_at: toIso(acceptedAt) });
       }
@@ -149,13 +149,13 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
   );
 
   app.get("/dead-letters/:id", allow("GET /dead-letters/{id}"), shelf, noted, async (c) =>
-    c.json(toReceipt(await readLetter(c.var.caller, c.req.param("id"), c.req.valid("query").destination))),
+    c.json(toReceipt(await readLetter(c.get("caller"), c.req.param("id"), c.req.valid("query").destination))),
   );
 
   const redriveOne = allow("POST /dead-letters/{id}/redrive");
   app.post("/dead-letters/:id/redrive", redriveOne, shelf, noBody, noteAction, async (c) => {
     const { destination } = c.req.valid("query");
-    const again = await redrive(c.var.caller, c.req.param("id"), noteOf(c, basePath), destination);
+    const again = await redrive(c.get("caller"), c.req.param("id"), noteOf(c, basePath), destination);
     if ("reason" in again) throw new Problem("unreadable-payload", `It was not sent again: ${again.reason}.`);
     const id = again.as;
     const message = "Accepted as new, at the end of its unit's and incident's lines.";
@@ -165,7 +165,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
 
   app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), shelf, noteAction, async (c) => {
     const { destination } = c.req.valid("query");
-    const { id } = await readLetter(c.var.caller, c.req.param("id"), destination);
+    const { id } = await readLetter(c.get("caller"), c.req.param("id"), destination);
     if (!(await backend.discardDead(id, destination))) throw noSuchLetter();
     return c.body(null, 204);
   });

@@ -124,7 +124,7 @@ export function limitRequests(app: Hono<CallerEnv>, { quotas, take, basePath, no
   }
 
   app.use("*", async (c, next) => {
-    const address = limitedAddress(c.var.clientAddress);
+    const address = limitedAddress(c.get("clientAddress"));
     c.set("admitCaller", (subject) => {
       const path = routePath(c).slice(basePath.length);
       return admit(c, LATEST_WINS.has(path) ? "latest-wins" : "token", subject);

@@ -22,7 +22,7 @@ export function requireScope(command: Command): MiddlewareHandler<CallerEnv> {
   return async (c: Context<CallerEnv, string, { out: { json: unknown } }>, next) => {
     const about = command.keys(c.req.valid("json"));
     c.set("about", about);
-    const units = outside(c.var.caller, about).map((key) => key.slice("unit:".length));
+    const units = outside(c.get("caller"), about).map((key) => key.slice("unit:".length));
     if (units.length > 0) {
       throw forbidden("outside-units", `The claim units of the token does not name ${units.join(", ")}.`, { units });
     }

@@ -49,7 +49,7 @@ export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, n
 
   async function one(c: Context<CallerEnv>, kind: StateKind, id: string): Promise<Response> {
     const record = await backend.readState(kind, id);
-    if (!record || !maySee(c.var.caller, kind, record))
+    if (!record || !maySee(c.get("caller"), kind, record))
       throw new Problem("not-found", `Nothing is known of this ${kind}, or nothing was heard of it for 30 days.`);
     const at = micros();
     return c.json({ timestamp: toIso(at), ...KINDS[kind].tell(record, at) });
@@ -57,7 +57,7 @@ export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, n
 
   async function many(c: Context<CallerEnv>, kind: StateKind, query: z.output<typeof stateQuery>): Promise<Response> {
     const { status, limit, cursor } = query;
-    const { units } = c.var.caller;
+    const { units } = c.get("caller");
     const { records, next } = await backend.listState(kind, { units, status, limit, after: cursor });
     const at = micros();
     const told = records.map((record) => KINDS[kind].tell(record, at));
