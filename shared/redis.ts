@@ -133,7 +133,7 @@ export function redisFault(error: unknown): RedisFault["fault"] | undefined {
   if (!(error instanceof Error)) return undefined;
   if (/^(OOM|MISCONF)/.test(error.message)) return "full";
   const gone =
-    /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|UNBLOCKED|NOAUTH|WRONGPASS|NOPERM)\b|max number of clients|Connection is closed|Stream isn't writeable|timed out|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT/i;
+    /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|UNBLOCKED|NOAUTH|WRONGPASS|NOPERM)\b|max number of clients|Connection is closed|(Stream|Cluster) isn't (writeable|ready)|(Cluster|Node) is disconnect|startup nodes|Too many Cluster redirections|Socket timeout|timed out|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT/i;
   return /^(MaxRetriesPerRequest|ClusterAllFailed)Error$/.test(error.name) || gone.test(error.message)
     ? "unavailable"
     : undefined;

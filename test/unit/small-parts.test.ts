@@ -7,6 +7,7 @@ import { batched } from "../../shared/batch.ts";
 import { withoutCredentials } from "../../shared/health.ts";
 import { location } from "../../shared/fields.ts";
 import { wrongFields } from "../../shared/problem.ts";
+import { redisFault } from "../../shared/redis.ts";
 import { may, ROLES } from "../../shared/roles.ts";
 import { secondsBetween, toIso } from "../../shared/time.ts";
 import { CAD_TIME_COLUMNS, TIMESTAMP_FIELD_NAMES, toCadColumn, toMetresPerSecond } from "../../shared/vocabulary.ts";
@@ -144,4 +145,20 @@ test("of a URL nothing is shown that may be a secret", () => {
     "rediss+cluster://redis.example",
   );
   expect(withoutCredentials("nonsense")).toBe("(not a URL)");
+});
+
+test.each([
+  "Connection is closed.",
+  "Command timed out",
+  "Stream isn't writeable and enableOfflineQueue options is false",
+  "Cluster isn't ready and enableOfflineQueue options is false",
+  "Cluster is disconnected.",
+  "None of startup nodes is available",
+  "Node is disconnected",
+  "Socket timeout. Expecting data, but didn't receive any in 1500ms.",
+  "Too many Cluster redirections. Last error: ReplyError: CLUSTERDOWN The cluster is down",
+  "CLUSTERDOWN The cluster is down",
+  "READONLY You can't write against a read only replica.",
+])("that Redis is not there is known by what its client says of it: %s", (message) => {
+  expect(redisFault(new Error(message))).toBe("unavailable");
 });
