@@ -1,6 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import type { WorkerHealth } from "../../shared/health.ts";
 import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
+import { startProxy } from "../chaos/proxy.ts";
 import { type Bridge, type BridgeOptions, startBridge } from "../support/bridge.ts";
 import { type JournalView, viewJournal } from "../support/journal.ts";
 import { ownRedis } from "../support/own-redis.ts";
@@ -124,6 +125,25 @@ describe("a CAD that recovers a session by itself", () => {
     expect(status).toBe(200);
     expect(ledger.summary().byEvent).toMatchObject({ "fastapi:authenticate": 1, "join:unit": 1 });
     expect(ledger.summary().byEvent["events:replay"]).toBeUndefined();
+  });
+
+  test("and hears of the end of a line only after the next one is there does not leave that one deaf", async () => {
+    const { bridge, broadcast, complete } = await scene({
+      cad: { ...modern, pingInterval: 300, pingTimeout: 300 },
+      worker: false,
+    });
+    const proxy = await startProxy(bridge.cad.port);
+    onTestFinished(() => proxy.stop());
+    await bridge.startWorker({ CAD_BACKEND_URL: `http://127.0.0.1:${proxy.port}` });
+    await bridge.healthy();
+    for (const unheard of [false, true, true]) {
+      if (unheard) proxy.swallow(["to-server"]);
+      proxy.heal();
+      expect(await bridge.post("/reconnect", {})).toMatchObject({ status: 200 });
+      await until("the CAD knows of one line alone", () => bridge.cad.connections === 1);
+      broadcast(3);
+      await complete();
+    }
   });
 
   test("forgets the session of a bridge that stops", async () => {
