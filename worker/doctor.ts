@@ -131,8 +131,7 @@ async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
 /** Connects as the worker does, but joins no room and sends nothing. */
 async function tryToken(config: WorkerConfig): Promise<Finding> {
   const held: { session?: Session } = {};
-  const token = () => config.CAD_BACKEND_AUTH_TOKEN;
-  const transport = createTransport(config.CAD_BACKEND_URL, token, {
+  const transport = createTransport(config.CAD_BACKEND_URL, {
     connected: (recovered) => held.session?.events.connected(recovered),
     refused: (why) => held.session?.events.refused(why),
     disconnected: (why) => held.session?.events.disconnected(why),
@@ -140,7 +139,7 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
   });
   const session = createSession({
     transport,
-    token,
+    token: () => config.CAD_BACKEND_AUTH_TOKEN,
     rooms: { all: async () => [], note: () => undefined },
     mode: config.CAD_CONFIRM,
     times: {

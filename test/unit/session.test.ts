@@ -5,7 +5,7 @@ import { keptLog } from "../support/log.ts";
 import { until } from "../support/until.ts";
 
 /** A session over a line that the test holds in its hands. */
-function fresh(rooms: () => Promise<never[]> = async () => []) {
+function fresh(rooms: () => Promise<never[]> = async () => [], token = () => "The-CAD-token") {
   const emitted: string[] = [];
   const fences: (() => void)[] = [];
   const line = { closed: 0 };
@@ -18,7 +18,7 @@ function fresh(rooms: () => Promise<never[]> = async () => []) {
   };
   const session = createSession({
     transport,
-    token: () => "The-CAD-token",
+    token,
     rooms: { all: rooms, note: () => undefined },
     mode: "auto",
     times: { confirmMs: 1000, authWaitMs: 50, fenceTimeoutMs: 1000, fenceIdleMs: 10 },
@@ -103,4 +103,13 @@ test("a CAD that refuses the token with words that quote it is told of without i
     expect(error).toContain("length 13");
     expect(error).not.toContain("The-CAD");
   }
+});
+
+test("so is one that quotes a token which another has taken the place of meanwhile", async () => {
+  const tokens = ["The-CAD-token"];
+  const { session } = fresh(undefined, () => tokens.shift() ?? "the next one");
+  const opened = session.open();
+  session.events.connected(false);
+  void session.events.event("authenticated", { success: false, error: "bad: The-CAD-token" }, false);
+  await expect(opened).rejects.toThrow("bad: …");
 });

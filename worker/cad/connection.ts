@@ -61,7 +61,7 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     disconnected: (reason) => session?.events.disconnected(reason),
     event: async (name, payload, missed) => (await session?.events.event(name, payload, missed)) ?? false,
   };
-  const transport = createTransport(options.url, options.token, toSession);
+  const transport = createTransport(options.url, toSession);
 
   /** One connection, from the first try to its end; answers whether it had become ready. */
   async function connectOnce(): Promise<boolean> {

@@ -28,6 +28,7 @@ export interface SessionTimes {
 
 export interface SessionOptions {
   transport: Transport;
+  /** Asked for once: it is the token of this whole connection. */
   token: () => string;
   rooms: RoomBook;
   mode: ConfirmMode;
@@ -54,6 +55,7 @@ export interface Session {
 
 export function createSession(options: SessionOptions): Session {
   const { transport, rooms, times, log } = options;
+  const token = options.token();
   const connected = Promise.withResolvers<void>();
   const authAnswer = Promise.withResolvers<unknown>();
   const ready = Promise.withResolvers<void>();
@@ -68,7 +70,7 @@ export function createSession(options: SessionOptions): Session {
   let confirmations: Confirmations | undefined;
 
   /** The CAD's words: one that refuses a token may quote it, and they go into the log and into /health. */
-  const withoutToken = (words: string) => words.replaceAll(options.token(), "…");
+  const withoutToken = (words: string) => words.replaceAll(token, "…");
 
   function end(reason: string, leave?: "leave"): void {
     if (over.signal.aborted) return;
@@ -88,7 +90,7 @@ export function createSession(options: SessionOptions): Session {
   }
 
   async function authenticate(): Promise<void> {
-    transport.emit("fastapi:authenticate", { token: options.token() });
+    transport.emit("fastapi:authenticate", { token });
     const silent = Symbol("silent");
     const waited = sleep(times.authWaitMs, over.signal).then(() => silent);
     const answer = await unlessEnded(Promise.race([authAnswer.promise, waited]));
@@ -156,7 +158,7 @@ export function createSession(options: SessionOptions): Session {
     end,
 
     async open() {
-      transport.connect();
+      transport.connect(token);
       await withDeadline(unlessEnded(connected.promise), CONNECT_MS, "the connection to the CAD");
       await authenticate();
       const wanted = await unlessEnded(rooms.all());

@@ -14,7 +14,8 @@ export interface TransportEvents {
 }
 
 export interface Transport {
-  connect(): void;
+  /** @param token what the handshake shows to the CAD */
+  connect(token: string): void;
   /** Sends an event. `answered` is called once: with the CAD's ack, or with an error if none came within `ackMs`. */
   emit(
     event: string,
@@ -38,10 +39,8 @@ const FENCE_NAMESPACE = "/socket-bridge-fence";
  * The line to the CAD; this file is the only one that knows socket.io-client. It never reconnects by itself and is
  * never given anything to send while it is down: socket.io-client would buffer that without bound, and flush it
  * before the bridge has authenticated.
- *
- * @param token asked for at every connection, so that a new one counts from the next on
  */
-export function createTransport(url: string, token: () => string, on: TransportEvents): Transport {
+export function createTransport(url: string, on: TransportEvents): Transport {
   const { origin, pathname } = new URL(url);
   const manager = new Manager(origin, {
     reconnection: false,
@@ -50,7 +49,8 @@ export function createTransport(url: string, token: () => string, on: TransportE
     transports: ["websocket", "polling"],
     tryAllTransports: true,
   });
-  const socket: Socket = manager.socket(pathname, { auth: (send) => send({ token: token() }) });
+  const handshake = { token: "" };
+  const socket: Socket = manager.socket(pathname, { auth: (send) => send(handshake) });
   const fence = manager.socket(FENCE_NAMESPACE);
   let fenceAnswered: (() => void) | undefined;
 
@@ -87,7 +87,8 @@ export function createTransport(url: string, token: () => string, on: TransportE
   });
 
   return {
-    connect() {
+    connect(token) {
+      handshake.token = token;
       if (socket.recovered) forgetSession(socket);
       socket.connect();
     },
