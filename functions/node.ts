@@ -27,8 +27,12 @@ async function readAsset(name: string): ReturnType<DocsAssets> {
 function fromPackage(): DocsAssets {
   const files = new Map<string, ReturnType<DocsAssets>>();
   return (name) => {
-    const file = files.get(name) ?? readAsset(name);
+    const known = files.get(name);
+    if (known) return known;
+    const file = readAsset(name);
     files.set(name, file);
+    // One that could not be read now may be the next time.
+    file.catch(() => files.delete(name));
     return file;
   };
 }
