@@ -7,7 +7,7 @@ import { isEntryId } from "../shared/journal/read.ts";
 import { tellEntry } from "../shared/journal/tell.ts";
 import { Problem } from "../shared/problem.ts";
 import { requireAccess } from "./auth.ts";
-import type { CallerEnv } from "./caller.ts";
+import type { Caller, CallerEnv } from "./caller.ts";
 import type { Backend } from "./backend.ts";
 import { createEventStreams, gone, type StreamDeps } from "./event-stream.ts";
 import { parseQuery, several } from "./query.ts";
@@ -65,7 +65,7 @@ export interface EventDeps extends StreamDeps {
 }
 
 /** Of what does not parse, or is in no table, nobody knows which units it names: a caller with a scope is not shown it. */
-const maySee = ({ caller }: CallerEnv["Variables"], { kind, keys }: JournalEntry): boolean =>
+const maySee = (caller: Caller, { kind, keys }: JournalEntry): boolean =>
   mayTouch(caller, keys) && (caller.units === undefined || (kind !== "malformed" && kind !== "unknown"));
 
 /** The CAD's events, as they come and as they came. All of it takes the role dispatcher. */
@@ -77,8 +77,9 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
     const { last_event_id: fromQuery, ...given } = c.req.valid("query");
     const after = lastEventId(c.req.header("Last-Event-ID")) ?? fromQuery;
     if (c.req.method === "HEAD") return c.body(null, 200, { "Content-Type": "text/event-stream" });
+    const caller = c.get("caller");
     const filter = toFilter(given);
-    return await stream(c, after, (entry) => entryMatches(entry, filter) && maySee(c.var, entry));
+    return await stream(c, after, (entry) => entryMatches(entry, filter) && maySee(caller, entry));
   });
 
   app.get(
@@ -92,7 +93,8 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
       const times = { since: toMicros(since), until: toMicros(until) };
       const page = await backend.listEvents({ filter, limit, first: order, after: cursor, ...times });
       if (page.outcome === "gone") throw gone(page.oldest);
-      const events = page.entries.filter((entry) => maySee(c.var, entry)).map(tellEntry);
+      const caller = c.get("caller");
+      const events = page.entries.filter((entry) => maySee(caller, entry)).map(tellEntry);
       return c.json({ events, next: page.next ?? null });
     },
   );
@@ -100,7 +102,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
   app.get("/events/:id", requireAccess(authenticate, "GET /events/{id}"), noted, async (c) => {
     const id = c.req.param("id");
     const found = isEntryId(id) ? await backend.readEvent(id) : undefined;
-    if (!found || !maySee(c.var, found.entry))
+    if (!found || !maySee(c.get("caller"), found.entry))
       throw new Problem("not-found", "The journal has no entry with this id, or not any more.");
     const handled = found.handled.map((h) => ({
       handler: h.handler,
