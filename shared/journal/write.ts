@@ -14,13 +14,12 @@ import { journalSealId } from "./read.ts";
 export const SEEN_MS = 24 * 3_600_000;
 
 /**
- * True if a batch is not there that Redis answered: a replica took over that lagged behind. What the owner has in memory, of the
+ * True if of what was written (`has`: token and batch) a batch is not there that Redis answered: a replica took over that lagged behind. What the owner has in memory, of the
  * journal and of all else, is ahead of Redis then. So it loses the CAD, and the next one begins with what there is.
  */
 const SET_BACK = `
 local base = KEYS[1]
-local function set_back(token, batch)
-  local has = redis.call('HMGET', base .. ':written', 'token', 'batch')
+local function set_back(has, token, batch)
   if tonumber(batch) == 0 or (has[1] == token and tonumber(has[2]) >= tonumber(batch)) then return false end
   redis.call('DEL', base .. ':lease', base .. ':owner')
   return true
@@ -36,9 +35,9 @@ end`;
 const WRITE = `#!lua
 ${SET_BACK}
 if redis.call('GET', base .. ':owner') ~= ARGV[1] then return {'not-owner'} end
-local prior = redis.call('HMGET', base .. ':written', 'batch', 'answer', 'token')
-if prior[3] == ARGV[1] and tonumber(prior[1]) >= tonumber(ARGV[2]) then return cjson.decode(prior[2]) end
-if set_back(ARGV[1], ARGV[2] - 1) then return {'not-owner'} end
+local prior = redis.call('HMGET', base .. ':written', 'token', 'batch', 'answer')
+if prior[1] == ARGV[1] and tonumber(prior[2]) >= tonumber(ARGV[2]) then return cjson.decode(prior[3]) end
+if set_back(prior, ARGV[1], ARGV[2] - 1) then return {'not-owner'} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 -- An age that was taken before Redis went away is too small by now; what follows must not seem to have come before.
@@ -76,7 +75,8 @@ return answer`;
 /** Notes until when everything that the CAD sent is known to be in the journal. ARGV: owner token, last batch, that time (us). */
 const HEARD = `#!lua flags=allow-oom
 ${SET_BACK}
-if redis.call('GET', base .. ':owner') ~= ARGV[1] or set_back(ARGV[1], ARGV[2]) then return 0 end
+if redis.call('GET', base .. ':owner') ~= ARGV[1] then return 0 end
+if set_back(redis.call('HMGET', base .. ':written', 'token', 'batch'), ARGV[1], ARGV[2]) then return 0 end
 redis.call('SET', base .. ':heard', ARGV[3])
 return 1`;
 

@@ -60,11 +60,11 @@ local function finish(id, keys, state, kept_ms, reason, by)
   redis.call('ZREM', RUNNABLE, id)
   redis.call('ZREM', OPEN, id)
   redis.call('ZREM', EXPIRING, id)
-  redis.call('HSET', record(id), 'state', state, 'settled_at', whole(now), 'reason', reason, 'by', by)
+  local emptied = dead[state] and {} or { 'body', '' }
+  redis.call('HSET', record(id), 'state', state, 'settled_at', whole(now), 'reason', reason, 'by', by, unpack(emptied))
   redis.call('PEXPIRE', record(id), kept_ms)
   redis.call('HINCRBY', COUNTS, state, 1)
-  if dead[state] then redis.call('ZADD', DEAD, redis.call('HGET', record(id), 'accepted_at'), id)
-  else redis.call('HSET', record(id), 'body', '') end
+  if dead[state] then redis.call('ZADD', DEAD, redis.call('HGET', record(id), 'accepted_at'), id) end
   redis.call('PUBLISH', base .. ':settled:' .. id, state)
 end
 `;
