@@ -71,7 +71,7 @@ worker) and holds what it finds against the targets. A missed target is shown an
 
   --only NAME   one of these alone:
 ${MEASUREMENTS.map(({ name, what }) => `                  ${name.padEnd(8)} ${what}`).join("\n")}
-  --quick       fewer rounds: four minutes instead of eight
+  --quick       fewer rounds: some three minutes
   --help
 
 All numbers go to .run/bench.json as well.

@@ -1,4 +1,4 @@
-/** How much is measured: in full within nine minutes, quickly within four. */
+/** How much is measured: in full, or quickly, which takes some three minutes. */
 export interface Plan {
   /** `warmUpSeconds`: of each server. V8 takes tens of thousands of requests until the rate no longer grows. */
   accept: { clients: readonly number[]; rounds: number; seconds: number; warmUpSeconds: number };
