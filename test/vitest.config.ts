@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    globalSetup: ["test/setup/global.ts"],
+    globalSetup: ["test/support/global.ts"],
     // Two cores: the processes under test need them as much as the tests do.
     maxWorkers: 2,
     testTimeout: 20_000,

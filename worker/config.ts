@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { type Config, env, sharedEnv } from "../shared/config.ts";
+import { type Config, env, sharedEnv } from "../shared/config/config.ts";
 import { auditKeyList } from "../shared/audit/chain.ts";
 import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
-import { sealingEnv } from "../shared/sealing.ts";
+import { sealingEnv } from "../shared/sealing/open-sealer.ts";
 import { CONFIRM_MODES } from "./cad/confirm.ts";
 import { isSecret, SECRET_FORM } from "./destinations/schema.ts";
 

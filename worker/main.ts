@@ -1,7 +1,7 @@
-import { fromDisk, runProgram } from "../shared/process.ts";
+import { fromDisk, runProgram } from "../shared/config/program.ts";
 import { workerEnv } from "./config.ts";
 import { loadRoutes } from "./destinations/routes.ts";
-import { startWorker } from "./lifecycle.ts";
+import { startWorker } from "./runtime/lifecycle.ts";
 
 await runProgram({
   name: "worker",

@@ -1,5 +1,5 @@
 import { type Command, context, type Context } from "../../shared/commands/command.ts";
-import { parseRoom } from "../../shared/ordering-key.ts";
+import { parseRoom } from "../../shared/vocabulary/ordering-key.ts";
 import { type Json, orderedBy } from "../openapi/parts.ts";
 import { channelRef, messageRef, part, type Part, pascal, payloadOf } from "./parts.ts";
 

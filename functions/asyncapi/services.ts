@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { bridgeEvents } from "../../shared/journal/bridge-events.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
-import { toldEntry } from "../../shared/journal/tell.ts";
+import { toldEntry } from "../../shared/journal/to-response.ts";
 import type { Json } from "../openapi/parts.ts";
 import { part, type Part, payloadOf } from "./parts.ts";
 

@@ -1,10 +1,10 @@
 import { commands } from "../../shared/commands/table.ts";
 import { STATES } from "../../shared/outbox/states.ts";
-import { toldEntry } from "../../shared/journal/tell.ts";
-import { PROBLEMS } from "../../shared/problem.ts";
-import { receipt } from "../../shared/receipt.ts";
-import { incidentState, unitState } from "../../shared/state/tell.ts";
-import { health } from "../health.ts";
+import { toldEntry } from "../../shared/journal/to-response.ts";
+import { PROBLEMS } from "../http/problem.ts";
+import { receipt } from "../../shared/outbox/receipt.ts";
+import { incidentState, unitState } from "../../shared/state/to-response.ts";
+import { health } from "../routes/health.ts";
 import { commandOperation, parameters } from "./command-operation.ts";
 import { INFO, type Json, ref, schemaOf } from "./parts.ts";
 import { routePaths } from "./routes.ts";

@@ -1,5 +1,5 @@
-import { historyQuery, streamQuery } from "../events.ts";
-import { stateQuery } from "../state.ts";
+import { historyQuery, streamQuery } from "../routes/events.ts";
+import { stateQuery } from "../routes/state.ts";
 import { answer, type Json, REDIS, ref, type Route, schemaOf } from "./parts.ts";
 
 const next = { type: ["string", "null"], description: "The cursor of the next page." };

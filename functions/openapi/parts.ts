@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { OrderingKey } from "../../shared/ordering-key.ts";
-import { PROBLEMS, type ProblemCode } from "../../shared/problem.ts";
-import type { Endpoint } from "../../shared/roles.ts";
+import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
+import { PROBLEMS, type ProblemCode } from "../http/problem.ts";
+import type { Endpoint } from "../../shared/vocabulary/roles.ts";
 
 export type Json = Record<string, unknown>;
 

@@ -1,8 +1,8 @@
-import { ENDPOINTS, ROLES } from "../../shared/roles.ts";
+import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
 import { OUTCOMES } from "../../shared/audit/entry.ts";
-import { auditQuery } from "../audit.ts";
-import { listQuery, redriveBody, shelfQuery } from "../dead-letters.ts";
-import { destinationAnswer } from "../destinations.ts";
+import { auditQuery } from "../routes/audit.ts";
+import { listQuery, redriveBody, shelfQuery } from "../routes/dead-letters.ts";
+import { destinationAnswer } from "../routes/destinations.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { answer, GATED, json, type Json, problems, REDIS, ref, type Route, schemaOf } from "./parts.ts";
 

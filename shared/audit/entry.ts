@@ -1,6 +1,6 @@
-import { parseList } from "../json.ts";
-import type { OrderingKey } from "../ordering-key.ts";
-import type { Micros } from "../time.ts";
+import { parseList } from "../util/json.ts";
+import type { OrderingKey } from "../vocabulary/ordering-key.ts";
+import type { Micros } from "../util/time.ts";
 
 /** What came of what somebody asked. */
 export const OUTCOMES = [

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
-import { parseJson } from "../json.ts";
-import { toIso } from "../time.ts";
+import { parseJson } from "../util/json.ts";
+import { toIso } from "../util/time.ts";
 import { type ChainKeys, GENESIS, type Mark } from "./chain.ts";
 import { parseEntry, storedEntry, timeOfId } from "./entry.ts";
 import type { AuditKeys } from "./keys.ts";

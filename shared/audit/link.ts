@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { script } from "../redis.ts";
+import { script } from "../redis/redis.ts";
 import { type ChainKeys, GENESIS, hashOf, type Mark, same, sealOf } from "./chain.ts";
 import type { StoredEntry } from "./entry.ts";
 import type { AuditKeys } from "./keys.ts";

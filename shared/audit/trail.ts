@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
-import type { OutboxKeys } from "../outbox/keys.ts";
-import { script } from "../redis.ts";
+import type { OutboxKeys } from "../redis/keys.ts";
+import { script } from "../redis/redis.ts";
 import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry } from "./entry.ts";
 import { auditKeys } from "./keys.ts";
 

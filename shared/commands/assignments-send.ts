@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { unitId } from "../fields.ts";
-import { incidentFields, toWireIncident, wireIncident } from "../incident.ts";
-import { incidentKey, unitKey } from "../ordering-key.ts";
+import { unitId } from "../vocabulary/fields.ts";
+import { incidentFields, toWireIncident, wireIncident } from "../vocabulary/incident.ts";
+import { incidentKey, unitKey } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
 export const assignmentsSend = defineCommand({

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { OrderingKey, Room } from "../ordering-key.ts";
-import { type Role, ROLES } from "../roles.ts";
+import type { OrderingKey, Room } from "../vocabulary/ordering-key.ts";
+import { type Role, ROLES } from "../vocabulary/roles.ts";
 
 /** The audit trail that goes with every object payload. */
 export const context = z.object({

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { incidentFields, toWireIncident, wireIncident } from "../incident.ts";
-import { incidentKey } from "../ordering-key.ts";
+import { incidentFields, toWireIncident, wireIncident } from "../vocabulary/incident.ts";
+import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
 export const incidentsCreate = defineCommand({

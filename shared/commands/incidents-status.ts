@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { incidentId, incidentStatus, userId } from "../fields.ts";
-import { incidentKey } from "../ordering-key.ts";
+import { incidentId, incidentStatus, userId } from "../vocabulary/fields.ts";
+import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
 export const incidentsStatus = defineCommand({

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { incidentId, instant, location, MAX_FUTURE_MS, timestampField, wirePoint } from "../fields.ts";
-import { incidentKey } from "../ordering-key.ts";
-import { CAD_TIME_COLUMNS, toCadColumn } from "../vocabulary.ts";
+import { incidentId, instant, location, MAX_FUTURE_MS, timestampField, wirePoint } from "../vocabulary/fields.ts";
+import { incidentKey } from "../vocabulary/ordering-key.ts";
+import { CAD_TIME_COLUMNS, toCadColumn } from "../vocabulary/cad-vocabulary.ts";
 import { defineCommand } from "./command.ts";
 
 export const incidentsTimestamp = defineCommand({

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parseRoom, type Room } from "../ordering-key.ts";
+import { parseRoom, type Room } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
 const body = z.strictObject({

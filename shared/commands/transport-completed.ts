@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { epcrId, incidentId } from "../fields.ts";
-import { incidentKey } from "../ordering-key.ts";
+import { epcrId, incidentId } from "../vocabulary/fields.ts";
+import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
 const object = z.record(z.string(), z.unknown());

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { heading, latitude, longitude, point, speed, unitId, wirePoint } from "../fields.ts";
-import { unitKey } from "../ordering-key.ts";
-import { toMetresPerSecond } from "../vocabulary.ts";
+import { heading, latitude, longitude, point, speed, unitId, wirePoint } from "../vocabulary/fields.ts";
+import { unitKey } from "../vocabulary/ordering-key.ts";
+import { toMetresPerSecond } from "../vocabulary/cad-vocabulary.ts";
 import { defineCommand } from "./command.ts";
 
 export const unitsLocation = defineCommand({

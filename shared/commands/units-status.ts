@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { incidentId, unitId, unitStatus } from "../fields.ts";
-import { incidentKey, unitKey } from "../ordering-key.ts";
+import { incidentId, unitId, unitStatus } from "../vocabulary/fields.ts";
+import { incidentKey, unitKey } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
 export const unitsStatus = defineCommand({

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { incidentKey, unitKey } from "../ordering-key.ts";
+import { incidentKey, unitKey } from "../vocabulary/ordering-key.ts";
 import { cadId, defineEvent, maybe } from "./event.ts";
 
 export const assignmentReceived = defineEvent({

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { OrderingKey, Room } from "../ordering-key.ts";
+import type { OrderingKey, Room } from "../vocabulary/ordering-key.ts";
 
 /**
  * The whole story of one event that the CAD broadcasts. What the CAD sends is not trustworthy: schemas take extra

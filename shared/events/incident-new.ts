@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { incidentKey } from "../ordering-key.ts";
+import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { cadId, defineEvent } from "./event.ts";
 
 export const incidentNew = defineEvent({

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { incidentKey } from "../ordering-key.ts";
+import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { cadId, defineEvent, maybe } from "./event.ts";
 
 export const incidentTimestampUpdated = defineEvent({

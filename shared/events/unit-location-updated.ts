@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { unitKey } from "../ordering-key.ts";
+import { unitKey } from "../vocabulary/ordering-key.ts";
 import { cadId, defineEvent, maybe } from "./event.ts";
 
 export const unitLocationUpdated = defineEvent({

@@ -1,5 +1,5 @@
-import type { OrderingKey } from "../ordering-key.ts";
-import type { Micros } from "../time.ts";
+import type { OrderingKey } from "../vocabulary/ordering-key.ts";
+import type { Micros } from "../util/time.ts";
 
 /**
  * - `event`: an event of the table, as its schema parsed it

@@ -1,4 +1,4 @@
-import { unitKey, incidentKey } from "../ordering-key.ts";
+import { unitKey, incidentKey } from "../vocabulary/ordering-key.ts";
 import { BRIDGE_EVENTS, type EntryKind, type JournalEntry } from "./entry.ts";
 
 /** Which entries are meant: those that fit one of each list that is given. */

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
-import { script, type ScriptReply } from "../redis.ts";
-import { SealError, type Sealer } from "../seal.ts";
-import type { Micros } from "../time.ts";
+import { script, type ScriptReply } from "../redis/redis.ts";
+import { SealError, type Sealer } from "../sealing/seal.ts";
+import type { Micros } from "../util/time.ts";
 import type { JournalEntry } from "./entry.ts";
 import { type EntryFilter, entryMatches } from "./filter.ts";
 import type { JournalKeys } from "./keys.ts";

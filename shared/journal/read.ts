@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
-import { parseList, UNREADABLE } from "../json.ts";
-import type { OrderingKey } from "../ordering-key.ts";
-import { script, type ScriptReply } from "../redis.ts";
-import { SealError, type Sealer } from "../seal.ts";
+import { parseList, UNREADABLE } from "../util/json.ts";
+import type { OrderingKey } from "../vocabulary/ordering-key.ts";
+import { script, type ScriptReply } from "../redis/redis.ts";
+import { SealError, type Sealer } from "../sealing/seal.ts";
 import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
 

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { NotOwner } from "../outbox/owned.ts";
-import { script } from "../redis.ts";
+import { script } from "../redis/redis.ts";
 import type { JournalKeys } from "./keys.ts";
 
 /** What a handler made of an entry. */

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import { NotOwner } from "../outbox/owned.ts";
-import type { Log } from "../log.ts";
-import { redisFault, script, type ScriptReply } from "../redis.ts";
-import type { Sealer } from "../seal.ts";
-import { sleep } from "../sleep.ts";
-import type { Micros } from "../time.ts";
+import type { Log } from "../util/log.ts";
+import { redisFault, script, type ScriptReply } from "../redis/redis.ts";
+import type { Sealer } from "../sealing/seal.ts";
+import { sleep } from "../util/sleep.ts";
+import type { Micros } from "../util/time.ts";
 import type { JournalEntry, NewEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
 import { journalSealId } from "./read.ts";

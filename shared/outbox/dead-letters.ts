@@ -1,9 +1,9 @@
 import type { Redis } from "ioredis";
-import type { OrderingKey } from "../ordering-key.ts";
-import type { Role } from "../roles.ts";
-import type { SealedKind, Sealer } from "../seal.ts";
-import type { Micros } from "../time.ts";
-import type { OutboxKeys } from "./keys.ts";
+import type { OrderingKey } from "../vocabulary/ordering-key.ts";
+import type { Role } from "../vocabulary/roles.ts";
+import type { SealedKind, Sealer } from "../sealing/seal.ts";
+import type { Micros } from "../util/time.ts";
+import type { OutboxKeys } from "../redis/keys.ts";
 import { type MessageRecord, type NewMessage, parseRecord, RECORD_FIELDS } from "./outbox.ts";
 import { isDead } from "./states.ts";
 

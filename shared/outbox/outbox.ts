@@ -1,12 +1,12 @@
 import type { Redis } from "ioredis";
 import type { AuditNote } from "../audit/entry.ts";
 import { toArgument } from "../audit/trail.ts";
-import type { OrderingKey } from "../ordering-key.ts";
-import { script, type ScriptReply } from "../redis.ts";
-import type { Role } from "../roles.ts";
-import type { Micros } from "../time.ts";
+import type { OrderingKey } from "../vocabulary/ordering-key.ts";
+import { script, type ScriptReply } from "../redis/redis.ts";
+import type { Role } from "../vocabulary/roles.ts";
+import type { Micros } from "../util/time.ts";
 import { APPEND } from "./append.ts";
-import type { OutboxKeys } from "./keys.ts";
+import type { OutboxKeys } from "../redis/keys.ts";
 import { STATES, type State } from "./states.ts";
 
 /** How long an idempotency key stands for its command. */

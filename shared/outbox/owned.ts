@@ -1,13 +1,13 @@
 import type { Redis } from "ioredis";
-import { batched } from "../batch.ts";
-import type { OrderingKey } from "../ordering-key.ts";
-import { askWhetherFull, script, type ScriptReply } from "../redis.ts";
-import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK } from "./begin.ts";
-import { GIVE_WAY } from "./give-way.ts";
-import type { OutboxKeys } from "./keys.ts";
+import { batched } from "../util/batch.ts";
+import type { OrderingKey } from "../vocabulary/ordering-key.ts";
+import { askWhetherFull, script, type ScriptReply } from "../redis/redis.ts";
+import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK } from "./claim.ts";
+import { GIVE_WAY } from "./drop-orphans.ts";
+import type { OutboxKeys } from "../redis/keys.ts";
 import { PRELUDE } from "./lua.ts";
 import { KEPT_MS } from "./outbox.ts";
-import { HASTEN, parsePostponed, POSTPONE, type Postponed } from "./postpone.ts";
+import { HASTEN, parsePostponed, POSTPONE, type Postponed } from "./schedule-retry.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
 import type { FinalState } from "./states.ts";
 

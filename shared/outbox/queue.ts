@@ -1,8 +1,8 @@
 import { Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
-import type { Log } from "../log.ts";
-import { withDeadline } from "../sleep.ts";
-import type { OutboxKeys } from "./keys.ts";
+import type { Log } from "../util/log.ts";
+import { withDeadline } from "../util/sleep.ts";
+import type { OutboxKeys } from "../redis/keys.ts";
 
 /**
  * The BullMQ queue. A job is the id of a runnable message and nothing else, so all jobs are independent of each

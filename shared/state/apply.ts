@@ -1,11 +1,11 @@
 import type { Redis } from "ioredis";
-import { batched } from "../batch.ts";
+import { batched } from "../util/batch.ts";
 import type { Change } from "../events/event.ts";
 import type { JournalKeys } from "../journal/keys.ts";
-import { parseRoom } from "../ordering-key.ts";
-import { script } from "../redis.ts";
-import type { Sealer } from "../seal.ts";
-import type { Micros } from "../time.ts";
+import { parseRoom } from "../vocabulary/ordering-key.ts";
+import { script } from "../redis/redis.ts";
+import type { Sealer } from "../sealing/seal.ts";
+import type { Micros } from "../util/time.ts";
 
 /** What is said of a unit or an incident is kept for so long after the last word of it, ms. */
 const STATE_KEPT_MS = 30 * 24 * 3_600_000;

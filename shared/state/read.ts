@@ -1,9 +1,9 @@
 import type { Redis } from "ioredis";
-import { parseJson, UNREADABLE } from "../json.ts";
+import { parseJson, UNREADABLE } from "../util/json.ts";
 import type { JournalKeys } from "../journal/keys.ts";
-import type { Room } from "../ordering-key.ts";
-import { SealError, type Sealer } from "../seal.ts";
-import type { Micros } from "../time.ts";
+import type { Room } from "../vocabulary/ordering-key.ts";
+import { SealError, type Sealer } from "../sealing/seal.ts";
+import type { Micros } from "../util/time.ts";
 import { CLEAR_ASPECTS, stateSealId } from "./apply.ts";
 
 /** The newest that is known of one aspect. */

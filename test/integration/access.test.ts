@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { KEY_SET_TIMES } from "../../functions/token-keys.ts";
+import { KEY_SET_TIMES } from "../../functions/middleware/token-keys.ts";
 import { commands } from "../../shared/commands/table.ts";
-import { may, ROLES, type Role } from "../../shared/roles.ts";
+import { may, ROLES, type Role } from "../../shared/vocabulary/roles.ts";
 import { AUDIENCE, ISSUER, ORG, providerTokens, secretTokens, type TokenKind } from "../support/bad-tokens.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
 import type { AtEnd } from "../support/edge.ts";
 import { startIdentityProvider } from "../support/identity-provider.ts";
 import { type AppRoute, appRoutes } from "../support/routes.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** Every endpoint of the app, every role, and every kind of token, good or bad, on one bridge for each way to sign them. */
 

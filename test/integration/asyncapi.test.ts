@@ -5,8 +5,8 @@ import { commands } from "../../shared/commands/table.ts";
 import { events } from "../../shared/events/table.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { startBridge } from "../support/bridge.ts";
-import { startReceiver } from "../support/receiver.ts";
-import { until } from "../support/until.ts";
+import { startReceiver } from "../../tools/support/receiver.ts";
+import { until } from "../../tools/support/until.ts";
 
 interface Message {
   name: string;

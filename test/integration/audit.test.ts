@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { commands } from "../../shared/commands/table.ts";
-import { startRedis } from "../setup/redis.ts";
-import { runScript } from "../setup/run-script.ts";
+import { startRedis } from "../../tools/setup/redis.ts";
+import { runScript } from "../../tools/setup/run-script.ts";
 import { type Bridge, startBridge, tokens } from "../support/bridge.ts";
 import { testRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const STATUS = { unit_id: "M1", status: "enroute" };
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
@@ -201,7 +201,7 @@ describe("who did what", () => {
 });
 
 const audit = (bridge: Bridge, args: string[], env: Record<string, string | undefined> = {}) =>
-  runScript("worker/audit.ts", args, { REDIS_URL: inject("redisUrl"), REDIS_PREFIX: bridge.prefix, ...env }).ended;
+  runScript("tools/audit/audit.ts", args, { REDIS_URL: inject("redisUrl"), REDIS_PREFIX: bridge.prefix, ...env }).ended;
 
 describe.runIf(inject("host") === "node")("npm run audit", () => {
   test("verify and export: the worker chains what the functions note, and one entry that was touched is named", async () => {
@@ -237,7 +237,7 @@ describe.runIf(inject("host") === "node")("npm run audit", () => {
       output: expect.stringMatching(/^BAD {2}\d+-\d+ {2}was changed/m),
     });
 
-    const cut = runScript("worker/audit.ts", ["export"], {
+    const cut = runScript("tools/audit/audit.ts", ["export"], {
       REDIS_URL: inject("redisUrl"),
       REDIS_PREFIX: bridge.prefix,
     });

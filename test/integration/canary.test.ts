@@ -5,10 +5,10 @@ import { type Bridge, CAD_TOKEN, JWT_SECRET, startBridge, tokens } from "../supp
 import { writeRoutes } from "../support/destinations.ts";
 import { ownRedis } from "../support/own-redis.ts";
 import { BODIES, found, PATIENT, TELLTALES, WORD } from "../support/patient.ts";
-import { startReceiver } from "../support/receiver.ts";
+import { startReceiver } from "../../tools/support/receiver.ts";
 import { dumpRedis } from "../support/redis-dump.ts";
 import { appRoutes } from "../support/routes.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 /**
  * A canary patient and canary secrets run through everything that the bridge does, errors included; then everything that it

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
-import { type OwnRedis, startRedis } from "../setup/redis.ts";
+import { type OwnRedis, startRedis } from "../../tools/setup/redis.ts";
 import { startBridge, tokens } from "../support/bridge.ts";
 import { openStream } from "../support/sse.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const STATUS = { unit_id: "1", status: "enroute" };
 /** The slots of each of three nodes. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Command } from "../../shared/commands/command.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { startBridge } from "../support/bridge.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** What the CAD must get for the first example of each command, by its wire contract; written by hand. */
 const ON_THE_WIRE: Record<string, { event: string; payload: unknown }> = {

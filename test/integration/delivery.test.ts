@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { MAX_REFUSALS } from "../../worker/deliver.ts";
+import { MAX_REFUSALS } from "../../worker/commands/deliver.ts";
 import { type Bridge, CAD_TOKEN, startBridge } from "../support/bridge.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const status = (unit_id: string, word = "enroute") => ({ unit_id, status: word });
 const location = (unit_id: string, latitude: number) => ({ unit_id, latitude, longitude: 0 });

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
-import { destinationKeys } from "../../shared/outbox/keys.ts";
-import { startProcess } from "../setup/process.ts";
+import { destinationKeys } from "../../shared/redis/keys.ts";
+import { startProcess } from "../../tools/setup/process.ts";
 import { type Bridge, CAD_TOKEN } from "../support/bridge.ts";
 import {
   accepts,
@@ -20,7 +20,7 @@ import {
 } from "../support/destinations.ts";
 import { dumpRedis } from "../support/redis-dump.ts";
 import { testRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** Another worker on the same Redis, connected to the CAD. */
 async function restart(bridge: Bridge, env: Record<string, string>): Promise<void> {

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, inject, onTestFinished, test } from "vitest";
-import { freePort } from "../setup/free-port.ts";
-import { startRedis } from "../setup/redis.ts";
-import { startProcess } from "../setup/process.ts";
+import { freePort } from "../../tools/setup/free-port.ts";
+import { startRedis } from "../../tools/setup/redis.ts";
+import { startProcess } from "../../tools/setup/process.ts";
 import { CAD_TOKEN, startBridge } from "../support/bridge.ts";
 import { writeRoutes } from "../support/destinations.ts";
-import { newSecret } from "../support/receiver.ts";
+import { newSecret } from "../../tools/support/receiver.ts";
 import { freshPrefix } from "../support/redis.ts";
 
 /** Not in this process: the doctor is waited for in one go, while the CAD must answer it. */
@@ -17,7 +17,7 @@ async function startCadProcess() {
   const port = await freePort();
   const cad = await startProcess({
     name: "simulator",
-    script: "test/simulator/main.ts",
+    script: "tools/simulator/main.ts",
     output: join(dir, "simulator.log"),
     env: { SIMULATOR_PORT: String(port), SIMULATOR_TOKEN: CAD_TOKEN },
     readyWhen: async () => (await fetch(`http://127.0.0.1:${port}/simulator/health`)).ok,
@@ -39,7 +39,7 @@ function runDoctor(env: Record<string, string>) {
     PAYLOAD_KEYS,
   };
   const options = { env: { ...base, ...env }, encoding: "utf8", timeout: 30_000 } as const;
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["worker/doctor.ts"], options);
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["tools/doctor/doctor.ts"], options);
   return { code: status, stdout, stderr };
 }
 

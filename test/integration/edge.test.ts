@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
-import { commandLineOf } from "../demo/leftover.ts";
-import { freePort } from "../setup/free-port.ts";
-import { startProcess } from "../setup/process.ts";
-import { startRedis } from "../setup/redis.ts";
-import { runScript } from "../setup/run-script.ts";
+import { commandLineOf } from "../../tools/up/leftover.ts";
+import { freePort } from "../../tools/setup/free-port.ts";
+import { startProcess } from "../../tools/setup/process.ts";
+import { startRedis } from "../../tools/setup/redis.ts";
+import { runScript } from "../../tools/setup/run-script.ts";
 import { JWT_SECRET, startBridge } from "../support/bridge.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const STATUS = { unit_id: "1", status: "enroute" };
 
@@ -60,7 +60,7 @@ test("npm run edge answers, and a SIGTERM leaves no process", async () => {
   const url = `http://127.0.0.1:${port}/api/socket-bridge/health`;
   const edge = await startProcess({
     name: "edge",
-    script: "test/demo/edge.ts",
+    script: "tools/up/edge.ts",
     output: join(redis.dir, "edge.log"),
     env: { REDIS_URL: redis.url, JWT_SECRET, PORT: String(port), LOG_LEVEL: "warn" },
     readyWhen: async ({ signal }) => {
@@ -88,7 +88,7 @@ test("npm run up -- --edge plays its ten steps through workerd, and leaves no pr
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
   const port = await freePort();
   const args = ["--edge", "--once", "--dir", dir, "--port", String(port)];
-  const run = runScript("test/demo/up.ts", args, { REDIS_URL: undefined, REDIS_PREFIX: undefined });
+  const run = runScript("tools/up/up.ts", args, { REDIS_URL: undefined, REDIS_PREFIX: undefined });
   onTestFinished(() => void run.child.kill("SIGTERM"));
   const { code, output } = await run.ended;
   expect(output).toMatch(/at the edge: workerd[^]*10 of 10 steps done/);
@@ -97,7 +97,7 @@ test("npm run up -- --edge plays its ten steps through workerd, and leaves no pr
 });
 
 test("npm run edge without what it needs says so, with exit code 78", async () => {
-  const { code, output } = await runScript("test/demo/edge.ts", [], { REDIS_URL: "redis://x", JWT_SECRET: "" }).ended;
+  const { code, output } = await runScript("tools/up/edge.ts", [], { REDIS_URL: "redis://x", JWT_SECRET: "" }).ended;
   expect(code).toBe(78);
   expect(output).toMatch(/JWT_SECRET: is not set/);
 });

@@ -1,14 +1,14 @@
 import { connect } from "node:net";
 import { inject, onTestFinished, expect, test } from "vitest";
-import { functionsEnv } from "../../functions/config.ts";
-import { startFunctions } from "../../functions/node.ts";
-import { parseConfig } from "../../shared/config.ts";
+import { functionsEnv } from "../../functions/hosts/node-config.ts";
+import { startFunctions } from "../../functions/hosts/node.ts";
+import { parseConfig } from "../../shared/config/config.ts";
 import { JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";
 import { ownJournal } from "../support/own-journal.ts";
 import { keptLog } from "../support/log.ts";
 import { freshPrefix } from "../support/redis.ts";
 import { openStream } from "../support/sse.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 // What only the Node host has to see to: at the edge, connections are the runtime's affair.
 

@@ -5,13 +5,13 @@ import { SignJWT } from "jose";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { events } from "../../shared/events/table.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
-import { outboxKeys } from "../../shared/outbox/keys.ts";
-import { createSealer } from "../../shared/seal.ts";
-import { startRedis } from "../setup/redis.ts";
+import { outboxKeys } from "../../shared/redis/keys.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
+import { startRedis } from "../../tools/setup/redis.ts";
 import { type Bridge, JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";
 import { ownJournal } from "../support/own-journal.ts";
 import { openStream, type StreamClient } from "../support/sse.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const sign = (claims: Record<string, unknown>, expires: string) =>
   new SignJWT(claims)

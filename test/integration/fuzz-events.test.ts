@@ -6,7 +6,7 @@ import { awkward, mutated } from "../fuzz/arbitrary.ts";
 import { liveMegabytes } from "../fuzz/heap.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
 import { testRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** Payloads for each event. The seed is printed with a failure: it repeats the run. */
 const CASES = 10_000;

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { journalKeys } from "../../shared/journal/keys.ts";
 import { openJournalReader, START } from "../../shared/journal/read.ts";
-import { createSealer } from "../../shared/seal.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
 import { withDestinations } from "../support/destinations.ts";
 import { testRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** What a CAD may send that a part on the way could stumble over: each is to arrive, at once, as JSON has it. */
 test.each<[what: string, event: string, payload: unknown, data?: unknown]>([

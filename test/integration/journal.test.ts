@@ -5,15 +5,15 @@ import { events } from "../../shared/events/table.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import type { JournalKeys } from "../../shared/journal/keys.ts";
 import { openJournalReader, START } from "../../shared/journal/read.ts";
-import { outboxKeys } from "../../shared/outbox/keys.ts";
+import { outboxKeys } from "../../shared/redis/keys.ts";
 import { openConsumerRecord, readHandled } from "../../shared/journal/record.ts";
 import { openJournalWriter } from "../../shared/journal/write.ts";
-import { createSealer } from "../../shared/seal.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
 import { viewJournal } from "../support/journal.ts";
 import { keptLog } from "../support/log.ts";
 import { freshPrefix } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const journalOf = (bridge: Bridge) => viewJournal(bridge.prefix);
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Bridge, startBridge, tokens } from "../support/bridge.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 // What only the Node host has to see to: at the edge, connections are the runtime's affair.
 

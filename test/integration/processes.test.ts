@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
-import { type RunningProcess, startProcess } from "../setup/process.ts";
+import { type RunningProcess, startProcess } from "../../tools/setup/process.ts";
 import { CAD_TOKEN, JWT_SECRET, startBridge } from "../support/bridge.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const PROGRAMS = {
-  functions: { script: "functions/node.ts", env: { PORT: "0", JWT_SECRET } },
+  functions: { script: "functions/hosts/node.ts", env: { PORT: "0", JWT_SECRET } },
   worker: {
     script: "worker/main.ts",
     env: { CAD_BACKEND_URL: "http://127.0.0.1:9", CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN, WORKER_PORT: "0" },

@@ -1,11 +1,11 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { WorkerHealth } from "../../shared/health.ts";
+import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
-import { startProxy } from "../chaos/proxy.ts";
+import { startProxy } from "../../tools/chaos/proxy.ts";
 import { type Bridge, type BridgeOptions, startBridge } from "../support/bridge.ts";
 import { type JournalView, viewJournal } from "../support/journal.ts";
 import { ownRedis } from "../support/own-redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const EVENT = "unit:status:updated";
 const statusOf = (entry: JournalEntry) => (entry.payload as { status: string }).status;

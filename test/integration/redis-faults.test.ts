@@ -2,17 +2,17 @@ import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { START } from "../../shared/journal/read.ts";
-import { outboxKeys } from "../../shared/outbox/keys.ts";
-import { createSealer } from "../../shared/seal.ts";
-import { createCadEvents } from "../../worker/events.ts";
-import { startProxy } from "../chaos/proxy.ts";
+import { outboxKeys } from "../../shared/redis/keys.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
+import { createCadEvents } from "../../worker/events/pipeline.ts";
+import { startProxy } from "../../tools/chaos/proxy.ts";
 import { startBridge } from "../support/bridge.ts";
-import type { OwnRedis } from "../setup/redis.ts";
+import type { OwnRedis } from "../../tools/setup/redis.ts";
 import { viewJournal } from "../support/journal.ts";
 import { keptLog } from "../support/log.ts";
 import { ownRedis } from "../support/own-redis.ts";
 import { freshPrefix } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const STATUS = { unit_id: "1", status: "enroute" };
 

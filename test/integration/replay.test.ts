@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
-import { ask } from "../demo/api.ts";
-import { readCsv } from "../demo/csv.ts";
-import { byId, differences } from "../demo/known.ts";
-import { readRunning } from "../demo/run-file.ts";
-import { REQUIRED_COLUMNS } from "../demo/sffd-row.ts";
-import { freePort } from "../setup/free-port.ts";
-import { runScript, type ScriptRun } from "../setup/run-script.ts";
+import { ask } from "../../tools/up/api.ts";
+import { readCsv } from "../../tools/replay/csv.ts";
+import { byId, differences } from "../../tools/replay/known.ts";
+import { readRunning } from "../../tools/up/run-file.ts";
+import { REQUIRED_COLUMNS } from "../../tools/replay/sffd-row.ts";
+import { freePort } from "../../tools/setup/free-port.ts";
+import { runScript, type ScriptRun } from "../../tools/setup/run-script.ts";
 import { connectDashboard, connectMdt } from "../support/cad-clients.ts";
 
 const START_MS = 40_000;
@@ -21,7 +21,7 @@ let up: ScriptRun;
 beforeAll(async () => {
   // The CAD that there is: it never acks, and its handlers run concurrently.
   const args = ["--dir", dir, "--port", String(await freePort()), "--cad", "legacy"];
-  up = runScript("test/demo/up.ts", args, { REDIS_URL: undefined, REDIS_PREFIX: undefined });
+  up = runScript("tools/up/up.ts", args, { REDIS_URL: undefined, REDIS_PREFIX: undefined });
   await vi.waitFor(() => expect(up.output()).toContain("Everything is running"), { timeout: START_MS });
 }, START_MS + 5_000);
 
@@ -32,7 +32,7 @@ afterAll(async () => {
 }, 20_000);
 
 const replay = (file: string, ...args: string[]) =>
-  runScript("test/demo/replay.ts", [file, "--dir", dir, ...args]).ended;
+  runScript("tools/replay/replay.ts", [file, "--dir", dir, ...args]).ended;
 const number = (output: string, name: string) =>
   Number(new RegExp(String.raw`^ *${name} +(\d+)`, "m").exec(output)?.[1]);
 

@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { commands } from "../../shared/commands/table.ts";
-import { outboxKeys } from "../../shared/outbox/keys.ts";
-import type { Receipt } from "../../shared/receipt.ts";
-import { UNIT_STATUSES } from "../../shared/vocabulary.ts";
+import { outboxKeys } from "../../shared/redis/keys.ts";
+import type { Receipt } from "../../shared/outbox/receipt.ts";
+import { UNIT_STATUSES } from "../../shared/vocabulary/cad-vocabulary.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
 import { BODIES, found, TELLTALES } from "../support/patient.ts";
 import { dumpRedis } from "../support/redis-dump.ts";
 import { testRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const key = (id: string) => `${id}:${randomBytes(32).toString("base64")}`;
 const [A, B] = [key("a"), key("b")];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CHARACTERS } from "../simulator/characters.ts";
+import { CHARACTERS } from "../../tools/simulator/characters.ts";
 import {
   TOKEN,
   INCIDENT,
@@ -15,7 +15,7 @@ import {
   assignment,
   COMMANDS,
 } from "../support/simulated-cad.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 describe.each(CHARACTERS)("connecting to a %s CAD", (character) => {
   it("accepts the right token, answers pings and announces the contract's heartbeat", async () => {

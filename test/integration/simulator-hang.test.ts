@@ -1,8 +1,8 @@
 import { connect as connectTcp } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type ProbeOptions } from "../simulator/probe.ts";
+import { type ProbeOptions } from "../../tools/simulator/probe.ts";
 import { TOKEN, INCIDENT, AT_ONCE, start, open, connect, status, heardStatuses } from "../support/simulated-cad.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 describe.each(["websocket", "polling"] as const)("hang, over %s", (transport) => {
   const options: ProbeOptions = { token: TOKEN, transports: [transport] };

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { startCad } from "../simulator/cad.ts";
-import { openProbe } from "../simulator/probe.ts";
+import { startCad } from "../../tools/simulator/cad.ts";
+import { openProbe } from "../../tools/simulator/probe.ts";
 import {
   TOKEN,
   AT_ONCE,
@@ -13,7 +13,7 @@ import {
   withoutMarkers,
   assignment,
 } from "../support/simulated-cad.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 describe("its life", () => {
   it("restarts on the same port without connections and rooms, and keeps its ledger", async () => {
@@ -148,7 +148,7 @@ describe("the control surface", () => {
 });
 
 describe("the process", () => {
-  const main = fileURLToPath(new URL("../simulator/main.ts", import.meta.url));
+  const main = fileURLToPath(new URL("../../tools/simulator/main.ts", import.meta.url));
 
   function run(env: Record<string, string>, args: string[] = []) {
     const child = spawn(process.execPath, [main, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { type Cad } from "../simulator/cad.ts";
-import { Ledger } from "../simulator/ledger.ts";
+import { type Cad } from "../../tools/simulator/cad.ts";
+import { Ledger } from "../../tools/simulator/ledger.ts";
 import { start, connect, context, status, heardStatuses, assignment } from "../support/simulated-cad.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** The order in which the echoes of eight commands come back. */
 async function orderOfEight(cad: Cad): Promise<string> {

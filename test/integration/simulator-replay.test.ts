@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { ReplayAnswer } from "../simulator/history.ts";
+import type { ReplayAnswer } from "../../tools/simulator/history.ts";
 import { connect, start } from "../support/simulated-cad.ts";
 
 const EVENT = "unit:status:updated";

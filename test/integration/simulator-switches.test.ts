@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Probe } from "../simulator/probe.ts";
+import { type Probe } from "../../tools/simulator/probe.ts";
 import {
   TOKEN,
   UNIT,
@@ -13,7 +13,7 @@ import {
   withoutMarkers,
   assignment,
 } from "../support/simulated-cad.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const send = async (probe: Probe, count: number) => {
   for (let n = 1; n <= count; n++) probe.socket.emit("unit:status", status(n));

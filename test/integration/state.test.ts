@@ -1,13 +1,13 @@
 import { SignJWT } from "jose";
 import { describe, expect, test } from "vitest";
 import { events } from "../../shared/events/table.ts";
-import { ETIMES } from "../../shared/etimes.ts";
-import { createSealer } from "../../shared/seal.ts";
+import { ETIMES } from "../../shared/vocabulary/etimes.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
 import { openStateWriter } from "../../shared/state/apply.ts";
-import { nowMicros } from "../../shared/time.ts";
+import { nowMicros } from "../../shared/util/time.ts";
 import { type Bridge, JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";
 import { ownJournal } from "../support/own-journal.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString();
 const crew = { Authorization: `Bearer ${tokens.crew}` };

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { commandLineOf } from "../demo/leftover.ts";
-import type { RunFile } from "../demo/run-file.ts";
-import { freePort } from "../setup/free-port.ts";
-import { runScript } from "../setup/run-script.ts";
-import { startRedis } from "../setup/redis.ts";
+import { commandLineOf } from "../../tools/up/leftover.ts";
+import type { RunFile } from "../../tools/up/run-file.ts";
+import { freePort } from "../../tools/setup/free-port.ts";
+import { runScript } from "../../tools/setup/run-script.ts";
+import { startRedis } from "../../tools/setup/redis.ts";
 
 const START_MS = 40_000;
 const TEST_MS = 60_000;
@@ -36,7 +36,7 @@ async function demo() {
     left,
     started: () => children.size,
     up(args: string[] = [], env: Record<string, string | undefined> = {}) {
-      const run = runScript("test/demo/up.ts", ["--dir", dir, "--port", String(port), ...args], {
+      const run = runScript("tools/up/up.ts", ["--dir", dir, "--port", String(port), ...args], {
         REDIS_URL: undefined,
         REDIS_PREFIX: undefined,
         ...env,

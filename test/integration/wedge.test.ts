@@ -1,10 +1,10 @@
 import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test } from "vitest";
-import { outboxKeys } from "../../shared/outbox/keys.ts";
-import { startJobs } from "../../worker/jobs.ts";
+import { outboxKeys } from "../../shared/redis/keys.ts";
+import { startJobs } from "../../worker/delivery/job-watchdog.ts";
 import { keptLog } from "../support/log.ts";
 import { freshPrefix } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const connect = () => new Redis(inject("redisUrl"), { maxRetriesPerRequest: null });
 

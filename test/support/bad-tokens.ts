@@ -1,5 +1,5 @@
 import { type CryptoKey, exportJWK, generateKeyPair, importSPKI, SignJWT, UnsecuredJWT } from "jose";
-import type { Role } from "../../shared/roles.ts";
+import type { Role } from "../../shared/vocabulary/roles.ts";
 import type { IdentityProvider, SigningKey } from "./identity-provider.ts";
 
 export const ISSUER = "https://identity.example";

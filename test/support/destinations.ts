@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
 import { type Bridge, type BridgeOptions, startBridge } from "./bridge.ts";
-import { type Received, type Receiver, startReceiver } from "./receiver.ts";
-import { until } from "./until.ts";
+import { type Received, type Receiver, startReceiver } from "../../tools/support/receiver.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** A routes file for one test. Its path; written again, it is for the next start of a worker. */
 export function writeRoutes(routes: { destinations: unknown[]; rules: unknown[] }): string {

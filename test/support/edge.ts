@@ -1,6 +1,6 @@
 import { afterAll, inject, onTestFailed, onTestFinished } from "vitest";
 import { createTestHarness, type TestHarness } from "wrangler";
-import { forgetPrefix } from "../setup/redis-probe.ts";
+import { forgetPrefix } from "../../tools/setup/redis-probe.ts";
 import { freshPrefix } from "./redis.ts";
 
 /** The functions in the real workerd, with wrangler.toml; what is given takes the place of its variables and secrets. */

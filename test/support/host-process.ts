@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { inject, onTestFinished } from "vitest";
-import { freePort } from "../setup/free-port.ts";
-import { startProcess, startProgram } from "../setup/process.ts";
-import { wranglerDev } from "../setup/wrangler.ts";
+import { freePort } from "../../tools/setup/free-port.ts";
+import { startProcess, startProgram } from "../../tools/setup/process.ts";
+import { wranglerDev } from "../../tools/setup/wrangler.ts";
 
 /** The functions as a process of their own, on the host that the test is run for. Answers the URL of the API. */
 export async function startHostProcess(dir: string, given: Readonly<Record<string, string>>): Promise<string> {
@@ -18,7 +18,7 @@ export async function startHostProcess(dir: string, given: Readonly<Record<strin
   const host =
     inject("host") === "edge"
       ? await startProgram({ ...options, ...wrangler, env: { ...options.env, ...wrangler.env } })
-      : await startProcess({ ...options, script: "functions/node.ts" });
+      : await startProcess({ ...options, script: "functions/hosts/node.ts" });
   onTestFinished(async () => void (await host.stop()));
   return url;
 }

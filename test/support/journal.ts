@@ -4,8 +4,8 @@ import type { JournalEntry } from "../../shared/journal/entry.ts";
 import { type JournalKeys, journalKeys } from "../../shared/journal/keys.ts";
 import { openJournalReader, START } from "../../shared/journal/read.ts";
 import { type Handled, readHandled } from "../../shared/journal/record.ts";
-import { createSealer } from "../../shared/seal.ts";
-import { until } from "./until.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
+import { until } from "../../tools/support/until.ts";
 
 const PAGE = 1000;
 

@@ -1,4 +1,4 @@
-import type { Log } from "../../shared/log.ts";
+import type { Log } from "../../shared/util/log.ts";
 
 export interface LogLine {
   level: keyof Log;

@@ -4,7 +4,7 @@ import { inject, onTestFinished } from "vitest";
 import type { JournalEntry, NewEntry } from "../../shared/journal/entry.ts";
 import { journalKeys } from "../../shared/journal/keys.ts";
 import { openJournalWriter } from "../../shared/journal/write.ts";
-import { createSealer } from "../../shared/seal.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
 import { keptLog } from "./log.ts";
 
 /** The journal of a bridge that has no worker: the test writes it itself. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { type OwnRedis, startRedis } from "../setup/redis.ts";
+import { type OwnRedis, startRedis } from "../../tools/setup/redis.ts";
 
 /** A Redis that this test alone may torment. */
 export async function ownRedis(): Promise<OwnRedis & { restart(): Promise<void> }> {

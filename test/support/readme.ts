@@ -1,8 +1,8 @@
-import { functionsEnv } from "../../functions/config.ts";
+import { functionsEnv } from "../../functions/hosts/node-config.ts";
 import { orderedBy } from "../../functions/openapi/parts.ts";
 import { commands } from "../../shared/commands/table.ts";
-import { describeConfig, sharedEnv } from "../../shared/config.ts";
-import { sealingEnv } from "../../shared/sealing.ts";
+import { describeConfig, sharedEnv } from "../../shared/config/config.ts";
+import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
 import { workerEnv } from "../../worker/config.ts";
 
 /** The tables of the README that the code knows better than any text: they are compared with it, row by row. */

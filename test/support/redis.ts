@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import { inject, onTestFinished } from "vitest";
-import { outboxKeys, type OutboxKeys } from "../../shared/outbox/keys.ts";
+import { outboxKeys, type OutboxKeys } from "../../shared/redis/keys.ts";
 
 let count = 0;
 

@@ -1,6 +1,6 @@
 import { type AppDeps, BASE_PATH, createApp } from "../../functions/app.ts";
 import { commands } from "../../shared/commands/table.ts";
-import { ENDPOINTS, type Role } from "../../shared/roles.ts";
+import { ENDPOINTS, type Role } from "../../shared/vocabulary/roles.ts";
 import { keptLog } from "./log.ts";
 
 /** A route that the app really has, and what its tables say of it. */

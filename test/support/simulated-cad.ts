@@ -1,7 +1,7 @@
 import { onTestFinished } from "vitest";
-import { type Cad, type CadOptions, startCad } from "../simulator/cad.ts";
-import { openProbe, type Probe, type ProbeOptions } from "../simulator/probe.ts";
-import { until } from "./until.ts";
+import { type Cad, type CadOptions, startCad } from "../../tools/simulator/cad.ts";
+import { openProbe, type Probe, type ProbeOptions } from "../../tools/simulator/probe.ts";
+import { until } from "../../tools/support/until.ts";
 
 export const TOKEN = "a-token-for-tests";
 export const UNIT = "0b5c1f0e-6a3c-4d7e-9a51-2f1c0d9e8b7a";

@@ -1,7 +1,7 @@
 import { createParser } from "eventsource-parser";
 import { onTestFinished } from "vitest";
-import type { ToldEntry } from "../../shared/journal/tell.ts";
-import { until } from "./until.ts";
+import type { ToldEntry } from "../../shared/journal/to-response.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** A client of GET /events that notes all that it is told. */
 export interface StreamClient {

@@ -1,7 +1,7 @@
 import { SignJWT } from "jose";
 import { describe, expect, test } from "vitest";
-import { type AccessConfig, createAuthenticate } from "../../functions/auth.ts";
-import { mayTouch } from "../../functions/scope.ts";
+import { type AccessConfig, createAuthenticate } from "../../functions/middleware/auth.ts";
+import { mayTouch } from "../../functions/middleware/scope.ts";
 import { keptLog } from "../support/log.ts";
 
 const SECRET = "a secret of the tests, forty characters.";

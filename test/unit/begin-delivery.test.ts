@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import type { OrderingKey } from "../../shared/ordering-key.ts";
+import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { NotOwner, openOwnedOutbox } from "../../shared/outbox/owned.ts";
-import { beginDelivery } from "../../worker/begin-delivery.ts";
-import type { Opened, Payloads } from "../../worker/payloads.ts";
+import { beginDelivery } from "../../worker/delivery/claim.ts";
+import type { Opened, Payloads } from "../../worker/delivery/payloads.ts";
 import { keptLog } from "../support/log.ts";
 import { freshBackend } from "../support/redis.ts";
 

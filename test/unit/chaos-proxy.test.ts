@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { startProxy } from "../chaos/proxy.ts";
-import { until } from "../support/until.ts";
+import { startProxy } from "../../tools/chaos/proxy.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** A server that keeps what it hears and says what it is told to, behind a proxy. */
 async function behindProxy() {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { chronologyWarnings, instantOf } from "../../shared/chronology.ts";
-import { ETIMES } from "../../shared/etimes.ts";
-import { CAD_TIME_COLUMNS } from "../../shared/vocabulary.ts";
+import { chronologyWarnings, instantOf } from "../../shared/vocabulary/chronology.ts";
+import { ETIMES } from "../../shared/vocabulary/etimes.ts";
+import { CAD_TIME_COLUMNS } from "../../shared/vocabulary/cad-vocabulary.ts";
 
 const NOW = Date.parse("2026-01-31T23:00:00Z");
 const warnings = (times: Record<string, unknown>) =>

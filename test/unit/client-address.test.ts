@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clientAddress, limitedAddress, normalAddress, trustedProxies } from "../../functions/client-address.ts";
+import { clientAddress, limitedAddress, normalAddress, trustedProxies } from "../../functions/http/client-address.ts";
 
 const proxies = trustedProxies.parse("10.0.0.0/8, ::1, 2001:db8:1::/48,192.0.2.7");
 

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { functionsEnv } from "../../functions/config.ts";
-import { ConfigError, describeConfig, env, type EnvSchema, helpText, parseConfig } from "../../shared/config.ts";
-import { fromDisk } from "../../shared/process.ts";
+import { functionsEnv } from "../../functions/hosts/node-config.ts";
+import { ConfigError, describeConfig, env, type EnvSchema, helpText, parseConfig } from "../../shared/config/config.ts";
+import { fromDisk } from "../../shared/config/program.ts";
 
 const schema = z.object({
   PASSWORD: env.note(z.string().min(8, "must have at least 8 characters").describe("A password."), { secret: true }),

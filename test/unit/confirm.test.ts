@@ -10,7 +10,7 @@ import {
 } from "../../worker/cad/confirm.ts";
 import { isEchoOf } from "../../worker/cad/echo.ts";
 import { readAnswer } from "../../worker/cad/answer.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 type Answered = (error: Error | null, answer: unknown) => void;
 

@@ -2,13 +2,13 @@ import { expect, onTestFinished, test } from "vitest";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import { compareIds, type JournalReader, START } from "../../shared/journal/read.ts";
 import type { ConsumerRecord, Handled } from "../../shared/journal/record.ts";
-import type { OrderingKey } from "../../shared/ordering-key.ts";
-import { createSealer, SealError } from "../../shared/seal.ts";
-import { type Consumer, createConsumer } from "../../worker/consumer.ts";
+import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
+import { createSealer, SealError } from "../../shared/sealing/seal.ts";
+import { type Consumer, createConsumer } from "../../worker/events/consumer.ts";
 import { toDestination } from "../../worker/destinations/handler.ts";
-import type { Handler, Task } from "../../worker/handlers/handler.ts";
+import type { Handler, Task } from "../../worker/events/handlers/handler.ts";
 import { keptLog } from "../support/log.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const entry = (n: number, keys: OrderingKey[] = [`unit:U${n}`], size = 10): JournalEntry => ({
   id: `${n}-0`,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Attempts, decide, MAX_REFUSALS } from "../../worker/deliver.ts";
+import { type Attempts, decide, MAX_REFUSALS } from "../../worker/commands/deliver.ts";
 
 const once: Attempts = { refusals: 0, poison: undefined };
 const half = () => 0.5;

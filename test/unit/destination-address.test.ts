@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { isPublic, literalAddress } from "../../worker/destinations/address.ts";
 import { createSender } from "../../worker/destinations/send.ts";
-import { newSecret } from "../support/receiver.ts";
+import { newSecret } from "../../tools/support/receiver.ts";
 
 const BODY = JSON.stringify({ id: "1-0", source: "urn:x" });
 

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
-import type { DestinationState } from "../../shared/destinations.ts";
-import { createDestinationGate, type Heard, type Pass } from "../../worker/destinations/gate.ts";
-import { until } from "../support/until.ts";
+import type { DestinationState } from "../../shared/destinations/store.ts";
+import { createDestinationGate, type Heard, type Pass } from "../../worker/destinations/circuit-breaker.ts";
+import { until } from "../../tools/support/until.ts";
 
 function fresh(saved?: DestinationState, places = 2) {
   const stopping = new AbortController();

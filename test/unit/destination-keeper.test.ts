@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test } from "vitest";
-import { openDestinationBook } from "../../shared/destinations.ts";
-import { createDestinationGate, type Heard } from "../../worker/destinations/gate.ts";
-import { createKeeper } from "../../worker/destinations/keeper.ts";
+import { openDestinationBook } from "../../shared/destinations/store.ts";
+import { createDestinationGate, type Heard } from "../../worker/destinations/circuit-breaker.ts";
+import { createKeeper } from "../../worker/destinations/store.ts";
 import { freshPrefix, testRedis } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const ID = "board";
 const GONE: Heard = { what: "gone", reason: "it answered 410" };

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { ConfigError, parseConfig } from "../../shared/config.ts";
+import { ConfigError, parseConfig } from "../../shared/config/config.ts";
 import { workerEnv } from "../../worker/config.ts";
 import { loadRoutes, type RoutesConfig } from "../../worker/destinations/routes.ts";
 import { RETRY_S } from "../../worker/destinations/schema.ts";
-import { newSecret } from "../support/receiver.ts";
+import { newSecret } from "../../tools/support/receiver.ts";
 
 const [ONE, TWO] = [newSecret(), newSecret()];
 

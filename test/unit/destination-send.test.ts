@@ -4,7 +4,7 @@ import { Webhook } from "standardwebhooks";
 import { expect, onTestFinished, test } from "vitest";
 import { NotOwner } from "../../shared/outbox/owned.ts";
 import { createSender, judge } from "../../worker/destinations/send.ts";
-import { newSecret, startReceiver } from "../support/receiver.ts";
+import { newSecret, startReceiver } from "../../tools/support/receiver.ts";
 
 const BODY = JSON.stringify({ id: "1-0", source: "urn:x", data: { text: "ä 🚑" } });
 const NOW = new Date("2026-01-31T22:00:00Z");

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import type { JobQueue } from "../../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
-import { createDestinationGate } from "../../worker/destinations/gate.ts";
-import { createDrain, type Delivered } from "../../worker/drain.ts";
+import { createDestinationGate } from "../../worker/destinations/circuit-breaker.ts";
+import { createDrain, type Delivered } from "../../worker/delivery/dispatcher.ts";
 import { keptLog } from "../support/log.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** A drain over an outbox in which c0, c1, c2, ... stand behind one another; each delivery ends when the test says so. */
 function fresh() {

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
-import { startFences } from "../../worker/cad/fences.ts";
-import { until } from "../support/until.ts";
+import { startFences } from "../../worker/cad/barriers.ts";
+import { until } from "../../tools/support/until.ts";
 
 const proven = (proof: Promise<void>) => {
   const state = { done: false };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { createGate, type Heard, type Pass } from "../../worker/gate.ts";
-import { until } from "../support/until.ts";
+import { createGate, type Heard, type Pass } from "../../worker/commands/circuit-breaker.ts";
+import { until } from "../../tools/support/until.ts";
 
 function fresh() {
   const stopping = new AbortController();

@@ -1,10 +1,10 @@
 import { expect, onTestFinished, test } from "vitest";
-import type { CommandBacklog, LastBeat } from "../../functions/backend.ts";
-import { judge } from "../../functions/health.ts";
-import { NOTHING_SENT } from "../../shared/destinations.ts";
-import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health.ts";
+import type { CommandBacklog, LastBeat } from "../../functions/backend/backend.ts";
+import { judge } from "../../functions/routes/health.ts";
+import { NOTHING_SENT } from "../../shared/destinations/store.ts";
+import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health/worker-health.ts";
 import type { Backlog } from "../../shared/outbox/outbox.ts";
-import { startHealthServer } from "../../worker/health-server.ts";
+import { startHealthServer } from "../../worker/runtime/health-server.ts";
 
 const WORKER: WorkerHealth = {
   instance: "w",

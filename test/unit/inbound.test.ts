@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { events } from "../../shared/events/table.ts";
 import type { JournalEntry, NewEntry } from "../../shared/journal/entry.ts";
 import { NotOwner } from "../../shared/outbox/owned.ts";
-import { createInbound } from "../../worker/inbound.ts";
+import { createInbound } from "../../worker/events/inbound.ts";
 import { keptLog } from "../support/log.ts";
 
 const MOST = 20_000;

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { orderedBy, schemaOf } from "../../functions/openapi/parts.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { events } from "../../shared/events/table.ts";
-import type { OrderingKey } from "../../shared/ordering-key.ts";
+import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { fitting } from "../fuzz/arbitrary.ts";
 
 test("of several messages each way of ordering is told once, the shortest first", () => {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { OrderingKey } from "../../shared/ordering-key.ts";
+import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { type NewMessage, openOutbox } from "../../shared/outbox/outbox.ts";
 import { NotOwner, openOwnedOutbox, type OwnedOutbox } from "../../shared/outbox/owned.ts";
 import { FINAL_STATES, isDead } from "../../shared/outbox/states.ts";
 import { freshBackend } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 const TOKEN = "1:tester";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { createSealer } from "../../shared/seal.ts";
-import { createPayloads } from "../../worker/payloads.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
+import { createPayloads } from "../../worker/delivery/payloads.ts";
 import { keptLog } from "../support/log.ts";
 
 const sealer = (id: string) => createSealer([{ id, secret: new Uint8Array(32).fill(id.charCodeAt(0)) }]);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createQuarantine, type Place } from "../../worker/quarantine.ts";
+import { createQuarantine, type Place } from "../../worker/commands/poison-detector.ts";
 
 type Quarantine = ReturnType<typeof createQuarantine>;
 

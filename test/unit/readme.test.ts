@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { expect, test } from "vitest";
-import { functionsEnv } from "../../functions/config.ts";
-import { edgeEnv } from "../../functions/edge/config.ts";
-import { ENDPOINTS, ROLES } from "../../shared/roles.ts";
+import { functionsEnv } from "../../functions/hosts/node-config.ts";
+import { edgeEnv } from "../../functions/hosts/edge/config.ts";
+import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
 import { configTable, endpointTable } from "../support/readme.ts";
 import { workerEnv } from "../../worker/config.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { pauseMs } from "../demo/send.ts";
-import { readArgs, wholeNumber } from "../demo/cli.ts";
-import { readSpeed } from "../demo/pace.ts";
+import { pauseMs } from "../../tools/replay/send.ts";
+import { readArgs, wholeNumber } from "../../tools/up/cli.ts";
+import { readSpeed } from "../../tools/replay/pace.ts";
 
 const options = { once: { type: "boolean" }, help: { type: "boolean" } } as const;
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { readCsv, type Line } from "../demo/csv.ts";
+import { readCsv, type Line } from "../../tools/replay/csv.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "socket-bridge-csv-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { localTime } from "../demo/local-time.ts";
+import { localTime } from "../../tools/replay/local-time.ts";
 
 const ZONE = "America/Los_Angeles";
 

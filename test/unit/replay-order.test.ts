@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { countOvertakings } from "../demo/cad-ledger.ts";
-import { KeyedChain, Limit } from "../demo/keyed-chain.ts";
+import { countOvertakings } from "../../tools/replay/cad-ledger.ts";
+import { KeyedChain, Limit } from "../../tools/replay/keyed-chain.ts";
 
 /** A task that begins when it is run and ends when it is told to. */
 function task(name: string, begun: string[]) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { commandNamed } from "../../shared/commands/table.ts";
-import { toCalls } from "../demo/sffd.ts";
-import { REQUIRED_COLUMNS } from "../demo/sffd-row.ts";
+import { toCalls } from "../../tools/replay/sffd.ts";
+import { REQUIRED_COLUMNS } from "../../tools/replay/sffd-row.ts";
 
 /** An invented response of an invented unit. */
 const ROW = {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { expectedState } from "../demo/expected-state.ts";
-import { byId, differences } from "../demo/known.ts";
-import type { Response } from "../demo/sffd-row.ts";
+import { expectedState } from "../../tools/replay/expected-state.ts";
+import { byId, differences } from "../../tools/replay/known.ts";
+import type { Response } from "../../tools/replay/sffd-row.ts";
 
 type Column = Parameters<Response["times"]["get"]>[0];
 const instant = (at: number) => ({ at, iso: `second ${at}` });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { checkOrder, type CadReport } from "../demo/cad-ledger.ts";
-import type { Accepted, ReplayResult } from "../demo/replay-run.ts";
-import { deliveredIds, percentiles, summarize, type Replayed } from "../demo/summary.ts";
+import { checkOrder, type CadReport } from "../../tools/replay/cad-ledger.ts";
+import type { Accepted, ReplayResult } from "../../tools/replay/replay-run.ts";
+import { deliveredIds, percentiles, summarize, type Replayed } from "../../tools/replay/summary.ts";
 
 const call = { at: 0, line: 2, command: "units/status", body: {} };
 const accepted = (state: NonNullable<Accepted["settled"]>["state"] | undefined): Accepted => ({

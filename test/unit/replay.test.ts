@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { toIso } from "../../shared/time.ts";
+import { toIso } from "../../shared/util/time.ts";
 import type { Line } from "../../worker/cad/line.ts";
-import { replay } from "../../worker/replay.ts";
+import { replay } from "../../worker/events/replay.ts";
 
 const HEARD = Date.parse("2026-01-31T22:00:00Z") * 1000;
 const event = (n: number) => ({

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createSealer, type PayloadKey, payloadKeys, SealError } from "../../shared/seal.ts";
+import { createSealer, type PayloadKey, payloadKeys, SealError } from "../../shared/sealing/seal.ts";
 
 const key = (id: string, fill = id.charCodeAt(0)): PayloadKey => ({ id, secret: new Uint8Array(32).fill(fill) });
 const [a, b] = [key("a"), key("b")];

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { ConfigError, parseConfig } from "../../shared/config.ts";
-import { openSealer, sealingEnv } from "../../shared/sealing.ts";
+import { ConfigError, parseConfig } from "../../shared/config/config.ts";
+import { openSealer, sealingEnv } from "../../shared/sealing/open-sealer.ts";
 import { z } from "zod";
 import { keptLog } from "../support/log.ts";
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { createSession } from "../../worker/cad/session.ts";
 import type { Transport } from "../../worker/cad/transport.ts";
 import { keptLog } from "../support/log.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 /** A session over a line that the test holds in its hands. */
 function fresh(rooms: () => Promise<never[]> = async () => [], token = () => "The-CAD-token") {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 
-const SETUP = join(import.meta.dirname, "../setup");
+const SETUP = join(import.meta.dirname, "../../tools/setup");
 
 /** A project of its own, with an npm that installs nothing but this Node, after as long as it is told to take. */
 function project(npm: { fails?: string; seconds?: number } = {}) {
@@ -15,8 +15,8 @@ function project(npm: { fails?: string; seconds?: number } = {}) {
     writeFileSync(join(root, path), text);
   };
   for (const name of ["bootstrap.mjs", "install.mjs", "lock.mjs", "setup-error.mjs"]) {
-    mkdirSync(join(root, "test/setup"), { recursive: true });
-    copyFileSync(join(SETUP, name), join(root, "test/setup", name));
+    mkdirSync(join(root, "tools/setup"), { recursive: true });
+    copyFileSync(join(SETUP, name), join(root, "tools/setup", name));
   }
   file("package-lock.json", "{}");
   file("package.json", '{ "type": "module" }');
@@ -35,7 +35,7 @@ ${npm.fails === undefined ? `rm -rf node_modules && mkdir -p node_modules/.bin &
     file,
     installs: () => readFileSync(join(root, "npm.log"), "utf8").trim().split("\n").length,
     run(script: string, args: string[] = [], path = `${join(root, "bin")}:${env["PATH"] ?? ""}`) {
-      const child = spawn(process.execPath, ["test/setup/bootstrap.mjs", script, ...args], {
+      const child = spawn(process.execPath, ["tools/setup/bootstrap.mjs", script, ...args], {
         cwd: root,
         env: { ...env, PATH: path },
       });

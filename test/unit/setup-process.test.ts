@@ -3,10 +3,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
-import { commandLineOf } from "../demo/leftover.ts";
-import { freePort, isFree, onSomePort } from "../setup/free-port.ts";
-import { startProcess, startProgram, type RunningProcess, type StartOptions } from "../setup/process.ts";
-import { tailOf } from "../setup/tail.ts";
+import { commandLineOf } from "../../tools/up/leftover.ts";
+import { freePort, isFree, onSomePort } from "../../tools/setup/free-port.ts";
+import { startProcess, startProgram, type RunningProcess, type StartOptions } from "../../tools/setup/process.ts";
+import { tailOf } from "../../tools/setup/tail.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "socket-bridge-process-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -95,7 +95,7 @@ describe("a process", () => {
   });
 
   it("does not outlive the one that started it, if that dies of an exception", async () => {
-    const module = join(import.meta.dirname, "../setup/process.ts");
+    const module = join(import.meta.dirname, "../../tools/setup/process.ts");
     const output = join(dir, "orphan.log");
     const parent = await start(`
       import { startProgram } from ${JSON.stringify(module)};

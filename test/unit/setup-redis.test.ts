@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
-import { commandLineOf } from "../demo/leftover.ts";
-import { freePort } from "../setup/free-port.ts";
-import { findRedis, refuseOld, type Machine } from "../setup/redis-binary.ts";
-import { forgetPrefix, probeRedis } from "../setup/redis-probe.ts";
-import { ensureRedis, startRedis } from "../setup/redis.ts";
+import { commandLineOf } from "../../tools/up/leftover.ts";
+import { freePort } from "../../tools/setup/free-port.ts";
+import { findRedis, refuseOld, type Machine } from "../../tools/setup/redis-binary.ts";
+import { forgetPrefix, probeRedis } from "../../tools/setup/redis-probe.ts";
+import { ensureRedis, startRedis } from "../../tools/setup/redis.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "socket-bridge-redis-test-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

@@ -1,16 +1,21 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { historyQuery } from "../../functions/events.ts";
-import { commandTtl, idempotencyKey, MAX_WAIT_S, preferredWait } from "../../functions/headers.ts";
-import { backoffMs } from "../../shared/backoff.ts";
-import { batched } from "../../shared/batch.ts";
-import { withoutCredentials } from "../../shared/health.ts";
-import { location } from "../../shared/fields.ts";
-import { wrongFields } from "../../shared/problem.ts";
-import { redisFault } from "../../shared/redis.ts";
-import { may, ROLES } from "../../shared/roles.ts";
-import { secondsBetween, toIso } from "../../shared/time.ts";
-import { CAD_TIME_COLUMNS, TIMESTAMP_FIELD_NAMES, toCadColumn, toMetresPerSecond } from "../../shared/vocabulary.ts";
+import { historyQuery } from "../../functions/routes/events.ts";
+import { commandTtl, idempotencyKey, MAX_WAIT_S, preferredWait } from "../../functions/http/command-headers.ts";
+import { backoffMs } from "../../shared/util/backoff.ts";
+import { batched } from "../../shared/util/batch.ts";
+import { withoutCredentials } from "../../shared/health/worker-health.ts";
+import { location } from "../../shared/vocabulary/fields.ts";
+import { wrongFields } from "../../functions/http/problem.ts";
+import { redisFault } from "../../shared/redis/redis.ts";
+import { may, ROLES } from "../../shared/vocabulary/roles.ts";
+import { secondsBetween, toIso } from "../../shared/util/time.ts";
+import {
+  CAD_TIME_COLUMNS,
+  TIMESTAMP_FIELD_NAMES,
+  toCadColumn,
+  toMetresPerSecond,
+} from "../../shared/vocabulary/cad-vocabulary.ts";
 
 describe("headers", () => {
   test.each([

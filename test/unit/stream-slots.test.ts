@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createSlots } from "../../functions/stream-slots.ts";
+import { createSlots } from "../../functions/routes/stream-slots.ts";
 
 function slotsAt(max: number) {
   const clock = { ms: 0 };

@@ -1,8 +1,8 @@
 import { generateKeyPairSync, sign as signBytes } from "node:crypto";
 import { SignJWT, UnsecuredJWT } from "jose";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { createAuthenticate } from "../../functions/auth.ts";
-import { KEY_SET_TIMES } from "../../functions/token-keys.ts";
+import { createAuthenticate } from "../../functions/middleware/auth.ts";
+import { KEY_SET_TIMES } from "../../functions/middleware/token-keys.ts";
 import { type PublicAlgorithm, startIdentityProvider } from "../support/identity-provider.ts";
 import { keptLog } from "../support/log.ts";
 

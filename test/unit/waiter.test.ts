@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test } from "vitest";
-import { createWaiter } from "../../functions/waiter.ts";
-import { redisFault } from "../../shared/redis.ts";
-import { startRedis } from "../setup/redis.ts";
+import { createWaiter } from "../../functions/backend/channel-subscriber.ts";
+import { redisFault } from "../../shared/redis/redis.ts";
+import { startRedis } from "../../tools/setup/redis.ts";
 import { freshPrefix } from "../support/redis.ts";
-import { until } from "../support/until.ts";
+import { until } from "../../tools/support/until.ts";
 
 async function fresh() {
   const channel = `${freshPrefix()}:settled`;

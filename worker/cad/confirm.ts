@@ -1,7 +1,7 @@
 import type { Echo } from "../../shared/commands/command.ts";
 import { readAnswer } from "./answer.ts";
 import { isEchoOf, valueAt } from "./echo.ts";
-import type { Fences } from "./fences.ts";
+import type { Fences } from "./barriers.ts";
 import type { Transport } from "./transport.ts";
 
 /** What counts as confirmation: the CAD's ack, its echo, the fence alone, or whichever of ack and echo comes first. */

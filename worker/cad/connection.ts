@@ -1,6 +1,6 @@
-import { backoffMs } from "../../shared/backoff.ts";
-import type { Room } from "../../shared/ordering-key.ts";
-import { sleep } from "../../shared/sleep.ts";
+import { backoffMs } from "../../shared/util/backoff.ts";
+import type { Room } from "../../shared/vocabulary/ordering-key.ts";
+import { sleep } from "../../shared/util/sleep.ts";
 import type { Delivery, Outcome } from "./confirm.ts";
 import { createSession, type Session, type SessionOptions } from "./session.ts";
 import { createTransport, type TransportEvents } from "./transport.ts";

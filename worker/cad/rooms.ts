@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
-import type { Log } from "../../shared/log.ts";
-import { parseRoom, type Room } from "../../shared/ordering-key.ts";
-import type { OutboxKeys } from "../../shared/outbox/keys.ts";
+import type { Log } from "../../shared/util/log.ts";
+import { parseRoom, type Room } from "../../shared/vocabulary/ordering-key.ts";
+import type { OutboxKeys } from "../../shared/redis/keys.ts";
 
 /** How many rooms the bridge is in at most; beyond, the one joined the longest ago is not joined again. */
 const MAX_ROOMS = 10_000;

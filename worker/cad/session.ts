@@ -1,6 +1,6 @@
-import type { Log } from "../../shared/log.ts";
-import type { Room } from "../../shared/ordering-key.ts";
-import { sleep, withDeadline } from "../../shared/sleep.ts";
+import type { Log } from "../../shared/util/log.ts";
+import type { Room } from "../../shared/vocabulary/ordering-key.ts";
+import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import {
   type AckHabits,
   type Confirmations,
@@ -9,7 +9,7 @@ import {
   type Delivery,
   type Outcome,
 } from "./confirm.ts";
-import { type Fences, startFences } from "./fences.ts";
+import { type Fences, startFences } from "./barriers.ts";
 import type { Line } from "./line.ts";
 import { joinOf, type RoomBook, roomChange } from "./rooms.ts";
 import type { Transport, TransportEvents } from "./transport.ts";

@@ -1,5 +1,5 @@
-import type { Log } from "../../shared/log.ts";
-import { type ReadSecret, readSecretFile, whyUnreadable } from "../../shared/secret-files.ts";
+import type { Log } from "../../shared/util/log.ts";
+import { type ReadSecret, readSecretFile, whyUnreadable } from "../../shared/config/secret-files.ts";
 
 /**
  * The CAD's token, read anew whenever it is asked for, which is at every connection: so it rotates without a restart. A

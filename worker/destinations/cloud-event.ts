@@ -1,6 +1,6 @@
 import { CloudEvent, HTTP } from "cloudevents";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
-import { toIso } from "../../shared/time.ts";
+import { toIso } from "../../shared/util/time.ts";
 
 /** What brings forth the events of a bridge. Not the CAD's address: that is nobody's business outside. */
 export const sourceOf = (prefix: string): string => `urn:socket-bridge:${prefix}`;

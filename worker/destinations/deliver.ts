@@ -1,9 +1,9 @@
-import type { ToSend } from "../../shared/outbox/begin.ts";
+import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
-import { beginDelivery, type BeginOptions } from "../begin-delivery.ts";
-import type { Delivered } from "../drain.ts";
-import { settleSurely } from "../settle.ts";
-import type { DestinationGate, Heard } from "./gate.ts";
+import { beginDelivery, type BeginOptions } from "../delivery/claim.ts";
+import type { Delivered } from "../delivery/dispatcher.ts";
+import { settleSurely } from "../delivery/settle.ts";
+import type { DestinationGate, Heard } from "./circuit-breaker.ts";
 import type { Pace } from "./pace.ts";
 import type { Said } from "./send.ts";
 

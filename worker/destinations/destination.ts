@@ -4,21 +4,21 @@ import {
   type DestinationReport,
   type DestinationState,
   NOTHING_SENT,
-} from "../../shared/destinations.ts";
-import { withoutCredentials } from "../../shared/health.ts";
-import type { Log } from "../../shared/log.ts";
-import { destinationKeys } from "../../shared/outbox/keys.ts";
+} from "../../shared/destinations/store.ts";
+import { withoutCredentials } from "../../shared/health/worker-health.ts";
+import type { Log } from "../../shared/util/log.ts";
+import { destinationKeys } from "../../shared/redis/keys.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
-import { type Sealer, sealerFor } from "../../shared/seal.ts";
-import { createPayloads } from "../payloads.ts";
-import { createDrain } from "../drain.ts";
-import type { Handler } from "../handlers/handler.ts";
+import { type Sealer, sealerFor } from "../../shared/sealing/seal.ts";
+import { createPayloads } from "../delivery/payloads.ts";
+import { createDrain } from "../delivery/dispatcher.ts";
+import type { Handler } from "../events/handlers/handler.ts";
 import { sourceOf } from "./cloud-event.ts";
 import { createDeliverTo } from "./deliver.ts";
-import { createDestinationGate } from "./gate.ts";
+import { createDestinationGate } from "./circuit-breaker.ts";
 import { toDestination } from "./handler.ts";
-import { createKeeper } from "./keeper.ts";
+import { createKeeper } from "./store.ts";
 import { createPace } from "./pace.ts";
 import { createLocalQueue } from "./queue.ts";
 import type { Destination } from "./routes.ts";

@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
-import { type DestinationBook, type DestinationReport, NOTHING_SENT } from "../../shared/destinations.ts";
-import { destinationKeys } from "../../shared/outbox/keys.ts";
-import { sleep } from "../../shared/sleep.ts";
-import type { Handler } from "../handlers/handler.ts";
+import { type DestinationBook, type DestinationReport, NOTHING_SENT } from "../../shared/destinations/store.ts";
+import { destinationKeys } from "../../shared/redis/keys.ts";
+import { sleep } from "../../shared/util/sleep.ts";
+import type { Handler } from "../events/handlers/handler.ts";
 import { type DestinationOptions, startDestination } from "./destination.ts";
 import type { Destination } from "./routes.ts";
 

@@ -1,7 +1,7 @@
 import { createContext, Script } from "node:vm";
 import { Environment } from "@marcbachmann/cel-js";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
-import { HandlerError } from "../handlers/handler.ts";
+import { HandlerError } from "../events/handlers/handler.ts";
 
 /** What a filter may ask about. */
 const environment = new Environment({ homogeneousAggregateLiterals: false, enableOptionalTypes: true })

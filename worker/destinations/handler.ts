@@ -1,8 +1,8 @@
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import type { Outbox } from "../../shared/outbox/outbox.ts";
-import { RedisFault } from "../../shared/redis.ts";
-import type { Sealer } from "../../shared/seal.ts";
-import type { Handler } from "../handlers/handler.ts";
+import { RedisFault } from "../../shared/redis/redis.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
+import type { Handler } from "../events/handlers/handler.ts";
 import { toCloudEvent } from "./cloud-event.ts";
 import { FilterTooSlow } from "./filter.ts";
 import type { Destination } from "./routes.ts";

@@ -1,4 +1,4 @@
-import { sleep } from "../../shared/sleep.ts";
+import { sleep } from "../../shared/util/sleep.ts";
 
 /** Resolves when one more request may go out, or when the signal aborts. */
 export type Pace = (signal: AbortSignal) => Promise<void>;

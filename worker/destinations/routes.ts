@@ -1,7 +1,7 @@
 import { LineCounter, parseDocument } from "yaml";
-import { ConfigError } from "../../shared/config.ts";
-import { faultsOf } from "../../shared/issues.ts";
-import { type ReadSecret, readSecretFile, whyUnreadable } from "../../shared/secret-files.ts";
+import { ConfigError } from "../../shared/config/config.ts";
+import { faultsOf } from "../../shared/util/issues.ts";
+import { type ReadSecret, readSecretFile, whyUnreadable } from "../../shared/config/secret-files.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { Rule } from "./rule.ts";
 import { isSecret, type RoutesFile, routesFile, SECRET_FORM } from "./schema.ts";

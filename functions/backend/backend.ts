@@ -1,0 +1,210 @@
+import type { Redis } from "ioredis";
+import type { AuditNote, AuditOutcome } from "../../shared/audit/entry.ts";
+import { type AuditPage, type AuditQuery, openAuditTrail } from "../../shared/audit/trail.ts";
+import { BEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
+import { type DestinationState, openDestinationBook } from "../../shared/destinations/store.ts";
+import type { Log } from "../../shared/util/log.ts";
+import { journalKeys } from "../../shared/journal/keys.ts";
+import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
+import { type DeadPage, type DeadQuery, openDeadLetters } from "../../shared/outbox/dead-letters.ts";
+import {
+  type Appended,
+  type Backlog,
+  type MessageRecord,
+  type NewMessage,
+  openOutbox,
+} from "../../shared/outbox/outbox.ts";
+import { type JobQueue, openJobQueue } from "../../shared/outbox/queue.ts";
+import { isFinal } from "../../shared/outbox/states.ts";
+import { publish } from "../../shared/redis/cluster.ts";
+import { askWhetherFull, RedisFault } from "../../shared/redis/redis.ts";
+import { SealError, type Sealer, sealerFor } from "../../shared/sealing/seal.ts";
+import { createEventCalls, type EventCalls } from "./event-calls.ts";
+import { openPoints, type TakePoints } from "./redis-rate-limiter.ts";
+import { type Quotas, UNLIMITED } from "../middleware/quotas.ts";
+import { createWaiter } from "./channel-subscriber.ts";
+
+/** The worker's last word, and how long ago it was. */
+export interface LastBeat {
+  health: WorkerHealth;
+  ageSeconds: number;
+}
+
+/** What became of a dead letter that was to be sent again; `unreadable`: its payload cannot be opened, and why. */
+export type Redriven = Appended | { outcome: "unreadable"; reason: string };
+
+/** What waits for a destination, and how an owner of the CAD left it. */
+export interface DestinationBacklog {
+  id: string;
+  backlog: Backlog;
+  state: DestinationState | undefined;
+}
+
+/** The commands' backlog; `full`: why no more of them are accepted. */
+export type CommandBacklog = Backlog & { full?: "redis" | "backlog" };
+
+/** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
+export interface Backend extends EventCalls {
+  /** Stores a message and, if it is runnable, queues it. */
+  accept(message: NewMessage): Promise<Appended>;
+  /** @param destination whose outbox it is in; the commands' if undefined. Here and below. */
+  read(id: string, destination?: string): Promise<MessageRecord | undefined>;
+  /** Reads it once it is final, or when `ms` have passed. */
+  readSettled(id: string, ms: number): Promise<MessageRecord | undefined>;
+  backlog(): Promise<CommandBacklog>;
+  queued(): Promise<Record<string, number>>;
+  lastBeat(): Promise<LastBeat | undefined>;
+  /** Tells the worker to reconnect; answers how many workers heard it. */
+  askReconnect(): Promise<number>;
+  listDead(query: DeadQuery, destination?: string): Promise<DeadPage>;
+  /** Accepts a dead letter again under a new id, once however often it is asked; undefined if it is no dead letter. */
+  redrive(id: string, newId: string, note: AuditNote, destination?: string): Promise<Redriven | undefined>;
+  discardDead(id: string, destination?: string): Promise<boolean>;
+  /** Every destination that there is, or of which something is left. */
+  destinations(): Promise<DestinationBacklog[]>;
+  /** Whether it is one of them. */
+  isDestination(id: string): Promise<boolean>;
+  /** Has the worker send to a paused or disabled destination again. */
+  enableDestination(id: string): Promise<void>;
+  /** Notes who did what, beside what `accept` and `redrive` note themselves. */
+  note(note: AuditNote, outcome: AuditOutcome, command: string): Promise<void>;
+  listAudit(query: AuditQuery): Promise<AuditPage>;
+  /** Grants requests to a client out of its quota. */
+  takePoints: TakePoints;
+  /** Ends every readSettled and readEvents at once. */
+  endWaits(): void;
+  close(): Promise<void>;
+}
+
+/**
+ * @param redis for everything but subscriptions; fails fast
+ * @param subscriber only for subscriptions
+ * @param prefix REDIS_PREFIX
+ */
+export function createBackend(
+  redis: Redis,
+  subscriber: Redis,
+  prefix: string,
+  maxBacklog: number,
+  sealer: Sealer,
+  log: Log,
+  quotas: Quotas = UNLIMITED,
+): Backend {
+  const keys = outboxKeys(prefix);
+  const outbox = openOutbox(redis, keys, maxBacklog);
+  const deadLetters = openDeadLetters(redis, keys, sealer, "command");
+  const book = openDestinationBook(redis, prefix);
+  const trail = openAuditTrail(redis, keys);
+  const waiter = createWaiter(subscriber);
+  const isFull = askWhetherFull(redis, keys.base);
+  let queue: JobQueue | undefined;
+
+  /** A BullMQ queue that is built while Redis is away stays broken for ever: so it is built at first need, if Redis is there. */
+  function jobs(): JobQueue {
+    if (!queue && redis.status !== "ready") throw new RedisFault("unavailable");
+    return (queue ??= openJobQueue(redis, keys, log));
+  }
+
+  /** A queue that failed may be broken for good, if it was built while Redis hung: the next use builds another. */
+  async function useQueue<T>(use: (queue: JobQueue) => Promise<T>): Promise<T> {
+    try {
+      return await use(jobs());
+    } catch (error) {
+      const broken = queue;
+      queue = undefined;
+      void broken?.close();
+      throw error;
+    }
+  }
+
+  /** It is in the outbox: if it cannot be queued as well, the worker's sweep finds it. */
+  async function enqueue(id: string): Promise<void> {
+    try {
+      await useQueue((jobQueue) => jobQueue.add([id]));
+    } catch {
+      log.warn({ command_id: id }, "accepted, but not queued: left to the sweep");
+    }
+  }
+
+  async function accept(message: NewMessage): Promise<Appended> {
+    const appended = await outbox.append(message);
+    if (appended.outcome === "accepted" && appended.runnable) await enqueue(appended.id);
+    return appended;
+  }
+
+  /** What is in a destination's outbox is sent by the worker's own sweep: it needs no job. */
+  function shelf(destination: string | undefined) {
+    if (destination === undefined) return { read: outbox.read, accept, deadLetters };
+    const theirs = destinationKeys(prefix, destination);
+    const { read, append } = openOutbox(redis, theirs, maxBacklog);
+    return {
+      read,
+      accept: append,
+      deadLetters: openDeadLetters(redis, theirs, sealerFor(sealer, destination), "webhook"),
+    };
+  }
+
+  return {
+    accept,
+
+    read: (id, destination) => shelf(destination).read(id),
+
+    async readSettled(id, ms) {
+      return waiter.during(keys.settledChannel(id), ms, async (news) => {
+        for (let more = true; ; more = await news()) {
+          const record = await outbox.read(id);
+          if (!more || !record || isFinal(record.state)) return record;
+        }
+      });
+    },
+
+    async backlog() {
+      const [backlog, redisIsFull] = await Promise.all([outbox.backlog(), isFull()]);
+      if (redisIsFull) return { ...backlog, full: "redis" };
+      return backlog.unsettled < maxBacklog ? backlog : { ...backlog, full: "backlog" };
+    },
+    queued: () => useQueue((jobQueue) => jobQueue.counts()),
+
+    async lastBeat() {
+      const [text, left] = await Promise.all([redis.get(keys.health), redis.pttl(keys.health)]);
+      const parsed = workerHealth.safeParse(text === null ? undefined : JSON.parse(text));
+      if (!parsed.success || left < 0) return undefined;
+      return { health: parsed.data, ageSeconds: Math.max(0, BEAT_KEPT_MS - left) / 1000 };
+    },
+
+    askReconnect: () => publish(redis, keys.controlChannel, "reconnect"),
+
+    listDead: (query, destination) => shelf(destination).deadLetters.list(query),
+
+    async redrive(id, newId, note, destination) {
+      const from = shelf(destination);
+      const message = await from.deadLetters.again(id, newId).catch((error: unknown) => {
+        if (error instanceof SealError) return error;
+        throw error;
+      });
+      if (message instanceof SealError) return { outcome: "unreadable", reason: message.message };
+      const appended = message && (await from.accept({ ...message, note: { ...note, about: message.keys } }));
+      if (appended && appended.outcome !== "full") await from.deadLetters.noteRedriven(id, appended.id);
+      return appended;
+    },
+
+    discardDead: (id, destination) => shelf(destination).deadLetters.discard(id),
+
+    async destinations() {
+      const ids = (await book.ids()).toSorted();
+      const boxes = ids.map((id) => openOutbox(redis, destinationKeys(prefix, id), maxBacklog).backlog());
+      const [backlogs, states] = await Promise.all([Promise.all(boxes), Promise.all(ids.map((id) => book.load(id)))]);
+      return backlogs.map((backlog, i) => ({ id: ids[i] ?? "", backlog, state: states[i] }));
+    },
+    isDestination: book.has,
+    enableDestination: book.enable,
+
+    note: trail.note,
+    listAudit: trail.list,
+    ...createEventCalls(redis, journalKeys(prefix), sealer, waiter),
+    takePoints: openPoints(redis, keys, quotas),
+
+    endWaits: waiter.stop,
+    close: async () => queue?.close(),
+  };
+}

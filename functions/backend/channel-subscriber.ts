@@ -1,0 +1,75 @@
+import type { Redis } from "ioredis";
+import { RedisFault } from "../../shared/redis/redis.ts";
+import { DeadlineExceeded, sleep, withDeadline } from "../../shared/util/sleep.ts";
+
+/** Waits for a word on a channel of Redis, for as many callers as there are, over one connection. */
+export interface Waiter {
+  /**
+   * Listens to the channel while `look` runs. `news` resolves with true when there was a word on it since it was last asked,
+   * or might have been (the connection was cut), and with false once `ms` have passed. Listening begins before `look`, so
+   * that nothing falls between what it reads and what it hears.
+   */
+  during<T>(channel: string, ms: number, look: (news: () => Promise<boolean>) => Promise<T>): Promise<T>;
+  /** Ends every wait at once. */
+  stop(): void;
+}
+
+const SUBSCRIBE_MS = 1000;
+
+export function createWaiter(subscriber: Redis): Waiter {
+  const listeners = new Map<string, { wakes: Set<() => void>; subscribed: Promise<unknown> }>();
+  const stopped = new AbortController();
+  const wakeAll = (channel: string) => {
+    for (const wake of listeners.get(channel)?.wakes ?? []) wake();
+  };
+  subscriber.on("message", wakeAll);
+  // What was said while the connection was cut was said to nobody.
+  subscriber.on("ready", () => {
+    for (const [channel, listener] of listeners) {
+      listener.subscribed = subscriber.subscribe(channel);
+      listener.subscribed.then(
+        () => wakeAll(channel),
+        () => undefined,
+      );
+    }
+  });
+
+  async function listen(channel: string, wake: () => void): Promise<void> {
+    const listener = listeners.get(channel) ?? { wakes: new Set(), subscribed: subscriber.subscribe(channel) };
+    listeners.set(channel, listener);
+    listener.wakes.add(wake);
+    await withDeadline(listener.subscribed, SUBSCRIBE_MS, "subscribing").catch((error: unknown) => {
+      throw error instanceof DeadlineExceeded ? new RedisFault("unavailable") : error;
+    });
+  }
+
+  function leave(channel: string, wake: () => void): void {
+    const wakes = listeners.get(channel)?.wakes;
+    wakes?.delete(wake);
+    if (wakes?.size !== 0) return;
+    listeners.delete(channel);
+    // One that stays subscribed hears words that nobody waits for: harmless, and gone with the connection.
+    subscriber.unsubscribe(channel).catch(() => undefined);
+  }
+
+  return {
+    async during(channel, ms, look) {
+      const until = performance.now() + ms;
+      let woken = new AbortController();
+      const wake = () => woken.abort();
+      const news = async () => {
+        await sleep(Math.max(0, until - performance.now()), AbortSignal.any([woken.signal, stopped.signal]));
+        const heard = woken.signal.aborted && !stopped.signal.aborted;
+        woken = new AbortController();
+        return heard;
+      };
+      try {
+        await listen(channel, wake);
+        return await look(news);
+      } finally {
+        leave(channel, wake);
+      }
+    },
+    stop: () => stopped.abort(),
+  };
+}

@@ -1,0 +1,61 @@
+import { ConfigError } from "../../shared/config/config.ts";
+import { Problem } from "../http/problem.ts";
+import { openSealer } from "../../shared/sealing/open-sealer.ts";
+import { createApp } from "../app.ts";
+import { createAuthenticate } from "../middleware/auth.ts";
+import { normalAddress } from "../http/client-address.ts";
+import type { DocsAssets } from "../routes/docs.ts";
+import { toQuotas } from "../middleware/quotas.ts";
+import { type Bindings, edgeConfig } from "./edge/config.ts";
+import { consoleLog } from "./edge/console-log.ts";
+import { remoteBackend } from "./edge/remote-backend.ts";
+import { streamLimits } from "../routes/stream-env.ts";
+
+export { CadBackend } from "./edge/cad-backend.ts";
+
+/** The functions on Cloudflare Workers: the app in any number of isolates, the connections to Redis in Durable Objects. */
+function startFunctions(env: Bindings): ReturnType<typeof createApp> {
+  const config = edgeConfig(env);
+  const log = consoleLog("functions", config.LOG_LEVEL);
+  const fromAssets: DocsAssets = async (name) => {
+    const response = await env.ASSETS.fetch(`https://assets/${name}`);
+    if (!response.ok) throw new Error(`the file ${name} was not deployed with the worker`);
+    return new Uint8Array(await response.arrayBuffer());
+  };
+  const { REDIS_PREFIX: prefix, EDGE_SHARDS: shards } = config;
+  return createApp({
+    backend: remoteBackend({ objects: env.CAD_BACKEND, prefix, shards, random: Math.random, log }),
+    sealer: openSealer(config, log),
+    authenticate: createAuthenticate(config, { log }),
+    assets: fromAssets,
+    now: () => new Date(),
+    newId: () => crypto.randomUUID(),
+    // Cloudflare sets it, whatever the client sent.
+    clientAddress: (c) => normalAddress(c.req.header("CF-Connecting-IP")),
+    corsOrigins: config.CORS_ORIGINS ?? [],
+    maxBodyBytes: config.MAX_BODY_BYTES,
+    streams: streamLimits(config),
+    // The runtime ends what it stops, and closes what nobody writes to any more.
+    stopping: new AbortController().signal,
+    cutOff: () => undefined,
+    quotas: toQuotas(config),
+    monotonic: () => performance.now(),
+    log,
+  });
+}
+
+/** Made by the first request: at the start of an isolate its secrets need not be there yet. */
+let app: ReturnType<typeof createApp> | undefined;
+
+export default {
+  async fetch(request: Request, env: Bindings): Promise<Response> {
+    try {
+      app ??= startFunctions(env);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      consoleLog("functions", "error").error({ problems: error.problems }, "the configuration cannot work");
+      return new Problem("internal", "The configuration cannot work; the log names what is wrong.").toResponse();
+    }
+    return await app.fetch(request);
+  },
+};

@@ -1,0 +1,47 @@
+import { DurableObject } from "cloudflare:workers";
+import type { Log } from "../../../shared/util/log.ts";
+import { redisFault } from "../../../shared/redis/redis.ts";
+import { openSealer } from "../../../shared/sealing/open-sealer.ts";
+import type { Backend } from "../../backend/backend.ts";
+import { connectBackend } from "../../backend/connect-backend.ts";
+import { type Answer, type Arguments, type Call, CALL_MS, type Outcome } from "./calls.ts";
+import { type Bindings, edgeConfig } from "./config.ts";
+import { consoleLog } from "./console-log.ts";
+
+/**
+ * The Durable Object that holds the connections to Redis of one CAD backend: in a plain worker a connection would live
+ * for one request only. It stores nothing itself. Both connections heal by themselves, and so does it: a new one takes
+ * the place of one that was lost.
+ */
+export class CadBackend extends DurableObject<Bindings> {
+  readonly #backend: Backend;
+  readonly #log: Log;
+  /** A call that comes before Redis is there does not fail for that. */
+  readonly #connected: Promise<unknown>;
+
+  constructor(state: unknown, env: Bindings) {
+    super(state, env);
+    const config = edgeConfig(env);
+    this.#log = consoleLog("functions", config.LOG_LEVEL);
+    const { backend, connected } = connectBackend(config, openSealer(config, this.#log), this.#log);
+    this.#backend = backend;
+    this.#connected = connected;
+  }
+
+  /** Does one call of the Backend. Never rejects. */
+  async call<C extends Call>(name: C, args: Arguments<C>): Promise<Outcome<Answer<C>>> {
+    await this.#connected;
+    try {
+      if (!Object.hasOwn(CALL_MS, name)) throw new TypeError("the worker asks for what this version does not know");
+      // TypeScript cannot see that the method of a name takes the arguments and gives the answer of that name.
+      const method = this.#backend[name] as (...args: Arguments<C>) => Promise<Answer<C>>;
+      return { ok: true, value: await method(...args) };
+    } catch (error) {
+      const fault = redisFault(error) ?? "unforeseen";
+      const stack = error instanceof Error ? error.stack : String(error);
+      if (fault === "unforeseen")
+        this.#log.error({ call: name, stack }, "a call failed in a way that was not foreseen");
+      return { ok: false, fault };
+    }
+  }
+}

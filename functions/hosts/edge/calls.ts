@@ -1,0 +1,39 @@
+import type { RedisFault } from "../../../shared/redis/redis.ts";
+import type { Backend } from "../../backend/backend.ts";
+
+/** What the worker asks of a Durable Object: all of Backend but its end, which is the runtime's affair. */
+export type Call = Exclude<keyof Backend, "endWaits" | "close">;
+export type Arguments<C extends Call> = Parameters<Backend[C]>;
+export type Answer<C extends Call> = Awaited<ReturnType<Backend[C]>>;
+
+/** An answer as it goes over the wire between the two, on which an error would lose its class. */
+export type Outcome<Value> = { ok: true; value: Value } | { ok: false; fault: RedisFault["fault"] | "unforeseen" };
+
+/**
+ * How long a call may take, ms; what it was asked to wait comes on top. The Durable Object's own deadlines are shorter
+ * (1 s for each command to Redis): these are for one that cannot be reached, or that hangs.
+ */
+export const CALL_MS = {
+  accept: 4000,
+  read: 3000,
+  readSettled: 4000,
+  backlog: 3000,
+  queued: 3000,
+  lastBeat: 3000,
+  askReconnect: 3000,
+  // Many commands to Redis, one after another.
+  listDead: 10_000,
+  redrive: 6000,
+  discardDead: 3000,
+  destinations: 5000,
+  isDestination: 3000,
+  enableDestination: 3000,
+  note: 3000,
+  takePoints: 3000,
+  listAudit: 10_000,
+  readEvents: 4000,
+  listEvents: 10_000,
+  readEvent: 3000,
+  readState: 3000,
+  listState: 10_000,
+} as const satisfies Record<Call, number>;

@@ -1,0 +1,73 @@
+import type { DurableObjectNamespace } from "cloudflare:workers";
+import type { Log } from "../../../shared/util/log.ts";
+import { RedisFault } from "../../../shared/redis/redis.ts";
+import { withDeadline } from "../../../shared/util/sleep.ts";
+import type { Backend } from "../../backend/backend.ts";
+import type { CadBackend } from "./cad-backend.ts";
+import { type Answer, type Arguments, type Call, CALL_MS, type Outcome } from "./calls.ts";
+
+/** A request has asked as often as the platform lets it. */
+export class CallsUsedUp extends Error {
+  override name = "CallsUsedUp";
+}
+
+export interface RemoteOptions {
+  objects: DurableObjectNamespace<CadBackend>;
+  /** REDIS_PREFIX: what names a CAD backend. */
+  prefix: string;
+  shards: number;
+  random: () => number;
+  log: Log;
+}
+
+/**
+ * A Backend whose work a Durable Object does. Every call ends, whatever becomes of the object; one that was lost on the
+ * way counts as Redis being away, since what became of it is as unknown.
+ */
+export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOptions): Backend {
+  async function call<C extends Call>(name: C, args: Arguments<C>, waitMs = 0): Promise<Answer<C>> {
+    // Any shard will do: the order of commands is made in Redis. A new stub each time, since one that broke stays so.
+    const shard = Math.floor(random() * shards);
+    const object = objects.getByName(`${prefix}:${shard}`);
+    let outcome: Outcome<Answer<C>>;
+    try {
+      const answer = object.call(name, args) as Promise<Outcome<Answer<C>>>;
+      outcome = await withDeadline(answer, CALL_MS[name] + waitMs, name);
+    } catch (error) {
+      // The platform's bound for one request, which a stream comes to in time: no outage, and nothing to wait for.
+      if (/too many subrequests/i.test(String(error))) throw new CallsUsedUp();
+      log.warn({ call: name, shard, reason: String(error) }, "a durable object did not answer");
+      throw new RedisFault("unavailable");
+    }
+    if (outcome.ok) return outcome.value;
+    if (outcome.fault === "unforeseen") throw new Error("a call failed in the durable object, whose log says more");
+    throw new RedisFault(outcome.fault);
+  }
+
+  return {
+    accept: (message) => call("accept", [message]),
+    read: (id, destination) => call("read", [id, destination]),
+    readSettled: (id, ms) => call("readSettled", [id, ms], ms),
+    backlog: () => call("backlog", []),
+    queued: () => call("queued", []),
+    lastBeat: () => call("lastBeat", []),
+    askReconnect: () => call("askReconnect", []),
+    listDead: (query, destination) => call("listDead", [query, destination]),
+    redrive: (id, newId, note, destination) => call("redrive", [id, newId, note, destination]),
+    destinations: () => call("destinations", []),
+    isDestination: (id) => call("isDestination", [id]),
+    enableDestination: (id) => call("enableDestination", [id]),
+    note: (note, outcome, command) => call("note", [note, outcome, command]),
+    takePoints: (policy, client, points) => call("takePoints", [policy, client, points]),
+    listAudit: (query) => call("listAudit", [query]),
+    discardDead: (id, destination) => call("discardDead", [id, destination]),
+    readEvents: (after, limit, ms) => call("readEvents", [after, limit, ms], ms),
+    listEvents: (query) => call("listEvents", [query]),
+    readEvent: (id) => call("readEvent", [id]),
+    readState: (kind, id) => call("readState", [kind, id]),
+    listState: (kind, query) => call("listState", [kind, query]),
+    // The runtime ends a worker when nothing is being answered any more.
+    endWaits: () => undefined,
+    close: async () => undefined,
+  };
+}

@@ -1,0 +1,47 @@
+import type { Server, ServerOptions } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { limitedAddress, normalAddress } from "../http/client-address.ts";
+import type { NodeServerConfig } from "./node-env.ts";
+
+/** How late a slow request is noticed, ms. */
+const LOOK_MS = 500;
+
+/** Listens for HTTP, within bounds: nobody can hold the server up by being slow, large or many. */
+export async function listen(
+  fetch: (request: Request, bindings: object) => Response | Promise<Response>,
+  config: NodeServerConfig & { PORT: number; HOST: string },
+): Promise<{ server: Server; port: number }> {
+  const serverOptions: ServerOptions = {
+    maxHeaderSize: config.HTTP_MAX_HEADER_BYTES,
+    headersTimeout: Math.min(config.HTTP_HEADERS_TIMEOUT_MS, config.HTTP_REQUEST_TIMEOUT_MS),
+    requestTimeout: config.HTTP_REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: LOOK_MS,
+  };
+  // The adaptor makes a server of HTTP/1.1 unless it is given another one's options.
+  const server = createAdaptorServer({ fetch, serverOptions }) as Server;
+  server.timeout = config.HTTP_IDLE_TIMEOUT_MS;
+  if (config.HTTP_MAX_CONNECTIONS > 0) server.maxConnections = config.HTTP_MAX_CONNECTIONS;
+  if (config.HTTP_MAX_CONNECTIONS_PER_ADDRESS > 0) limitEachAddress(server, config.HTTP_MAX_CONNECTIONS_PER_ADDRESS);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(config.PORT, config.HOST, resolve);
+  });
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+/** Closes a connection of an address that has as many as it may have. */
+function limitEachAddress(server: Server, most: number): void {
+  const open = new Map<string, number>();
+  server.prependListener("connection", (socket: Socket) => {
+    const address = limitedAddress(normalAddress(socket.remoteAddress));
+    const before = open.get(address) ?? 0;
+    if (before >= most) return void socket.destroy();
+    open.set(address, before + 1);
+    socket.once("close", () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left > 0) open.set(address, left);
+      else open.delete(address);
+    });
+  });
+}

@@ -1,0 +1,91 @@
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import type { HttpBindings } from "@hono/node-server";
+import { getConnInfo } from "@hono/node-server/conninfo";
+import type { Log } from "../../shared/util/log.ts";
+import { runProgram } from "../../shared/config/program.ts";
+import { openSealer } from "../../shared/sealing/open-sealer.ts";
+import { createApp } from "../app.ts";
+import { createAuthenticate } from "../middleware/auth.ts";
+import { clientAddress } from "../http/client-address.ts";
+import { type FunctionsConfig, functionsEnv } from "./node-config.ts";
+import { connectBackend } from "../backend/connect-backend.ts";
+import type { DocsAssets } from "../routes/docs.ts";
+import { listen } from "./node-server.ts";
+import { streamLimits } from "../routes/stream-env.ts";
+import { toQuotas } from "../middleware/quotas.ts";
+
+/** How long requests that are being answered may go on once the host stops, ms. */
+const DRAIN_MS = 5000;
+
+async function readAsset(name: string): ReturnType<DocsAssets> {
+  const path = createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`);
+  return Uint8Array.from(await readFile(path));
+}
+
+/** Each file is read once: those who ask for it and do not read it, without a token, all hold the same bytes. */
+function fromPackage(): DocsAssets {
+  const files = new Map<string, ReturnType<DocsAssets>>();
+  return (name) => {
+    const known = files.get(name);
+    if (known) return known;
+    const file = readAsset(name);
+    files.set(name, file);
+    // One that could not be read now may be the next time.
+    file.catch(() => files.delete(name));
+    return file;
+  };
+}
+
+/** The functions on Node: the app behind an HTTP server. `stop` lets what is being answered be answered. */
+export async function startFunctions(
+  config: FunctionsConfig,
+  log: Log,
+): Promise<{ port: number; stop(): Promise<void> }> {
+  const sealer = openSealer(config, log);
+  const { backend, connected, close } = connectBackend(config, sealer, log);
+  const stopping = new AbortController();
+  const app = createApp({
+    backend,
+    sealer,
+    authenticate: createAuthenticate(config, { log }),
+    assets: fromPackage(),
+    now: () => new Date(),
+    newId: () => crypto.randomUUID(),
+    clientAddress: (c) =>
+      clientAddress(getConnInfo(c).remote.address, c.req.header("X-Forwarded-For"), config.TRUST_PROXY ?? []),
+    corsOrigins: config.CORS_ORIGINS ?? [],
+    maxBodyBytes: config.MAX_BODY_BYTES,
+    streams: streamLimits(config),
+    stopping: stopping.signal,
+    cutOff: (c) => void (c.env as HttpBindings).outgoing.destroy(),
+    quotas: toQuotas(config),
+    monotonic: () => performance.now(),
+    log,
+  });
+
+  await connected;
+  const { server, port } = await listen(app.fetch, config);
+  log.info({ host: config.HOST, port }, "the functions have started");
+
+  let stopped: Promise<void> | undefined;
+  async function stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    stopping.abort();
+    backend.endWaits();
+    const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    await closed;
+    clearTimeout(cut);
+    await close();
+  }
+  return { port, stop: () => (stopped ??= stop()) };
+}
+
+if (import.meta.main) {
+  await runProgram({
+    name: "functions",
+    what: "The functions: the HTTP API that accepts commands and answers what became of them.",
+    env: functionsEnv,
+    start: startFunctions,
+  });
+}

@@ -1,0 +1,50 @@
+import type { Context, MiddlewareHandler } from "hono";
+import type { z } from "zod";
+import { Problem, type WrongField, wrongFields } from "./problem.ts";
+import { limitBody } from "./limit-body.ts";
+import { readStrictJson } from "./strict-json.ts";
+
+/**
+ * Reads the body as strict JSON and parses it by a schema. What is not JSON, or not one that all readers take alike, is
+ * refused before the schema sees it; `refuse` makes the answer for what does not fit the schema.
+ */
+export function jsonBody<Body>(
+  schema: z.ZodType<Body>,
+  refuse: (wrong: WrongField[]) => Problem,
+): MiddlewareHandler<object, string, { out: { json: Body } }> {
+  const read: MiddlewareHandler = async (c, next) => {
+    const parsed = schema.safeParse(await readBody(c));
+    if (!parsed.success) throw refuse(wrongFields(parsed.error.issues));
+    // The schemas of the API all describe objects.
+    c.req.addValidatedData("json", parsed.data as object);
+    await next();
+  };
+  return async (c, next) => {
+    requireJson(c);
+    await limitBody(c, () => Promise.resolve(read(c, next)).then(() => undefined));
+  };
+}
+
+/** For a request that takes no body: one that comes all the same must at least be JSON, and is not looked into. */
+export const noBody: MiddlewareHandler = (c, next) =>
+  limitBody(c, async () => {
+    if ((await c.req.arrayBuffer()).byteLength > 0) {
+      requireJson(c);
+      await readBody(c);
+    }
+    await next();
+  });
+
+/** Refuses a body that is not declared as JSON. */
+function requireJson(c: Context): void {
+  const type = c.req.header("Content-Type") ?? "";
+  if (!/^application\/([\w.-]+\+)?json *(;|$)/i.test(type))
+    throw new Problem("not-json-type", "The Content-Type is not application/json.");
+}
+
+async function readBody(c: Context): Promise<unknown> {
+  const read = readStrictJson(await c.req.arrayBuffer());
+  if ("value" in read) return read.value;
+  if ("notJson" in read) throw new Problem("not-json", read.notJson);
+  throw new Problem("unsafe-json", "The body holds what readers take differently.", { errors: read.faults });
+}

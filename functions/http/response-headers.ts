@@ -1,0 +1,72 @@
+import type { Context, Hono } from "hono";
+import { cors } from "hono/cors";
+import { requestId } from "hono/request-id";
+import { secureHeaders } from "hono/secure-headers";
+import { z } from "zod";
+import type { Problem } from "./problem.ts";
+import type { CallerEnv } from "../middleware/caller.ts";
+
+/** The web pages that may call the API. */
+export const corsOrigins = z
+  .string()
+  .transform((text) => text.split(",").map((origin) => origin.trim()))
+  .refine((origins) => origins.every((o) => URL.canParse(o) && new URL(o).origin === o), {
+    error: "must be origins such as https://dispatch.example, separated by commas",
+  })
+  .describe("Web pages that may call the API from a browser: origins, separated by commas. None if not set.");
+
+const MAX_REQUEST_ID = 128;
+const CORS_MAX_AGE_S = 600;
+const REQUEST_HEADERS = [
+  ...["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "Command-TTL", "X-Request-Id"],
+  "Last-Event-ID",
+];
+const ANSWER_HEADERS = [
+  ...["Location", "Idempotency-Replayed", "Preference-Applied", "Retry-After", "X-Request-Id"],
+  ...["RateLimit", "RateLimit-Policy", "WWW-Authenticate"],
+];
+
+/** No page may come of an answer, or frame one. The page /docs says for itself what it loads. */
+const NOTHING = { defaultSrc: ["'none'"], frameAncestors: ["'none'"] };
+
+/**
+ * What stands on every answer, whatever it is: the headers that keep a browser from misusing it, the request's id, and
+ * that no cache may keep it unless the route says otherwise.
+ */
+export function addCommonHeaders(app: Hono<CallerEnv>, newId: () => string, origins: readonly string[]): void {
+  const secure = secureHeaders({
+    contentSecurityPolicy: NOTHING,
+    xFrameOptions: "DENY",
+    // Only browsers of the past, or pages, look at these; each costs every answer 2 us.
+    xDnsPrefetchControl: false,
+    xDownloadOptions: false,
+    xPermittedCrossDomainPolicies: false,
+    xXssProtection: false,
+    originAgentCluster: false,
+    crossOriginOpenerPolicy: false,
+    removePoweredBy: false,
+    overwrite: false,
+  });
+  app.use("*", secure, requestId({ limitLength: MAX_REQUEST_ID, generator: newId }), async (c, next) => {
+    c.header("Cache-Control", "no-store");
+    await next();
+  });
+  if (origins.length > 0) {
+    app.use(
+      "*",
+      cors({
+        origin: [...origins],
+        allowMethods: ["GET", "POST", "DELETE"],
+        allowHeaders: REQUEST_HEADERS,
+        exposeHeaders: ANSWER_HEADERS,
+        maxAge: CORS_MAX_AGE_S,
+      }),
+    );
+  }
+}
+
+/** A problem as the answer to a request, with what stands on every answer. */
+export function answerProblem(c: Context, problem: Problem): Response {
+  const { body, status, headers } = problem.toAnswer();
+  return c.newResponse(body, status, headers);
+}

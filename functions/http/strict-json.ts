@@ -1,0 +1,104 @@
+import { pointer, type WrongField } from "./problem.ts";
+
+/** Deeper than any body of the API is, and far less than what a stack holds. */
+const MAX_DEPTH = 32;
+/** How many faults are told at most. */
+const MAX_FAULTS = 20;
+
+/** What was read: a value, or why it is none that can be taken. */
+type StrictJson = { value: unknown } | { notJson: string } | { faults: WrongField[] };
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Reads I-JSON (RFC 7493): JSON that every reader understands alike. Beyond it, what has no place in a body is a fault
+ * as well: names that reach into JavaScript's prototypes, control characters, and deep nesting.
+ */
+export function readStrictJson(bytes: ArrayBuffer): StrictJson {
+  let text: string;
+  try {
+    text = decoder.decode(bytes);
+  } catch {
+    return { notJson: "The body is not UTF-8." };
+  }
+  if (text.startsWith("\uFEFF")) return { notJson: "The body begins with a byte order mark." };
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { notJson: "The body could not be read as JSON." };
+  }
+  const faults = findFaults(text);
+  return faults.length > 0 ? { faults } : { value };
+}
+
+/** An object or array that is being read: the names that it has so far, and where in it the reading is. */
+interface Level {
+  names: Set<string> | undefined;
+  at: string | number;
+  wantsName: boolean;
+}
+
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],]|[-\dtfn][^\s,\]}]*/g;
+const REACHING: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
+// oxlint-disable-next-line no-control-regex -- it is what is looked for; tab and line ends have their place in a text
+const CONTROL = /[\0-\x08\v\f\x0e-\x1f\x7f-\x9f]/;
+
+/** The text is JSON already: only what JSON.parse lets pass, or loses, is looked for. */
+function findFaults(text: string): WrongField[] {
+  const faults: WrongField[] = [];
+  const levels: Level[] = [];
+  const tell = (detail: string, name?: string) => {
+    const path = levels.slice(0, name === undefined ? undefined : -1).map((level) => level.at);
+    faults.push({ pointer: pointer(name === undefined ? path : [...path, name]), detail });
+  };
+
+  for (const [token] of text.matchAll(TOKEN)) {
+    const level = levels.at(-1);
+    if (faults.length >= MAX_FAULTS) break;
+    if (token === "{" || token === "[") {
+      if (levels.length >= MAX_DEPTH) {
+        tell(`is nested deeper than ${MAX_DEPTH} levels`);
+        break;
+      }
+      levels.push({ names: token === "{" ? new Set() : undefined, at: token === "{" ? "" : 0, wantsName: true });
+    } else if (token === "}" || token === "]") levels.pop();
+    else if (token === ",") {
+      if (typeof level?.at === "number") level.at += 1;
+      else if (level) level.wantsName = true;
+    } else if (token.startsWith('"')) {
+      const string = token.includes("\\") ? (JSON.parse(token) as string) : token.slice(1, -1);
+      const isName = level?.names !== undefined && level.wantsName;
+      const wrong = wrongString(string) ?? (isName ? wrongName(string, level.names) : undefined);
+      if (isName) {
+        level.names?.add(string);
+        level.at = string;
+        level.wantsName = false;
+      }
+      if (wrong) tell(wrong, isName ? string.toWellFormed() : undefined);
+    } else {
+      const wrong = wrongNumber(token);
+      if (wrong) tell(wrong);
+    }
+  }
+  return faults;
+}
+
+function wrongName(name: string, names: ReadonlySet<string> | undefined): string | undefined {
+  if (REACHING.has(name)) return "is a name that no field may have";
+  return names?.has(name) ? "stands there more than once" : undefined;
+}
+
+function wrongString(string: string): string | undefined {
+  if (CONTROL.test(string)) return "holds a control character";
+  return string.isWellFormed() ? undefined : "holds half of a surrogate pair";
+}
+
+/** A number that a reader would silently change. */
+function wrongNumber(token: string): string | undefined {
+  if (/^[tfn]/.test(token)) return undefined;
+  const number = Number(token);
+  if (!Number.isFinite(number)) return "is a larger number than can be read";
+  if (Number.isInteger(number) && !Number.isSafeInteger(number)) return "is an integer beyond 2^53 - 1";
+  return number === 0 && /^[^eE]*[1-9]/.test(token) ? "is a smaller number than can be read" : undefined;
+}

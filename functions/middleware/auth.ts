@@ -1,0 +1,146 @@
+import { createHash } from "node:crypto";
+import type { MiddlewareHandler } from "hono";
+import { errors, type JWTPayload, type JWTVerifyOptions } from "jose";
+import type { Log } from "../../shared/util/log.ts";
+import { Problem, type ProblemCode } from "../http/problem.ts";
+import { ENDPOINTS, type GatedEndpoint, highest, may, type Role, ROLES } from "../../shared/vocabulary/roles.ts";
+import type { Caller, CallerEnv } from "./caller.ts";
+import type { FunctionsConfig } from "../hosts/node-config.ts";
+import { remoteKeys, sharedSecrets, type TokenKeys } from "./token-keys.ts";
+
+/** Finds out who asks. Throws a Problem: 401 without a valid token, 403 for one that may do nothing here, 503 without keys. */
+export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
+
+/** What a token must be and say. */
+export type AccessConfig = Pick<
+  FunctionsConfig,
+  "JWT_SECRET" | "JWT_SECRET_PREVIOUS" | "JWKS_URL" | "JWT_ISSUER" | "JWT_AUDIENCE" | "JWT_CLOCK_TOLERANCE_S" | "ORG"
+>;
+
+/** How many verified tokens are remembered. A service sends many requests with one token. */
+const MAX_REMEMBERED = 1000;
+
+/** A verified token's caller, from the moment of verifying until it has to be verified again; ms since 1970. */
+interface Verified {
+  caller: Caller;
+  from: number;
+  until: number;
+}
+type Verify = (token: string) => Promise<Verified>;
+
+/**
+ * Remembers whom a verified token names: verifying costs as much as all the rest of a request. The oldest gives way to a
+ * new one. By their digests, so that no token stays in memory, and none is compared byte by byte.
+ */
+function rememberVerified(verify: Verify, now: () => number): Verify {
+  const known = new Map<string, Verified>();
+  return async (token) => {
+    const digest = createHash("sha256").update(token).digest("base64");
+    const before = known.get(digest);
+    if (before && before.from <= now() && now() < before.until) return before;
+    known.delete(digest);
+    const verified = await verify(token);
+    if (known.size >= MAX_REMEMBERED) known.delete(known.keys().next().value ?? "");
+    known.set(digest, verified);
+    return verified;
+  };
+}
+
+export interface AuthenticateDeps {
+  log: Log;
+  now?: () => number;
+}
+
+/** A provider gives tokens out for many services, and some sign those of all their tenants with the same keys. */
+const OF_A_PROVIDER = ["JWT_ISSUER", "JWT_AUDIENCE"] as const;
+
+/** Tokens are signed with a secret or with a key of the identity provider, with `sub`, `role` or `roles`, and `exp`. */
+export function createAuthenticate(config: AccessConfig, { log, now = Date.now }: AuthenticateDeps): Authenticate {
+  const { JWKS_URL, JWT_SECRET, JWT_SECRET_PREVIOUS, ORG } = config;
+  const secrets = [JWT_SECRET, JWT_SECRET_PREVIOUS].filter((secret) => secret !== undefined);
+  const keys: TokenKeys = JWKS_URL === undefined ? sharedSecrets(secrets) : remoteKeys(JWKS_URL, { now, log });
+  for (const name of JWKS_URL === undefined ? [] : OF_A_PROVIDER)
+    if (config[name] === undefined)
+      log.warn({ mend: `set ${name}` }, "tokens of other services or tenants are taken too");
+  const toleranceMs = config.JWT_CLOCK_TOLERANCE_S * 1000;
+  const options: JWTVerifyOptions = {
+    requiredClaims: ["sub", "exp"],
+    clockTolerance: config.JWT_CLOCK_TOLERANCE_S,
+    ...(config.JWT_ISSUER !== undefined && { issuer: config.JWT_ISSUER }),
+    ...(config.JWT_AUDIENCE !== undefined && { audience: config.JWT_AUDIENCE }),
+  };
+  const verify = rememberVerified(async (token) => {
+    const from = now();
+    const payload = await keys.verify(token, { ...options, currentDate: new Date(from) });
+    const until = Math.min((payload.exp ?? 0) * 1000 + toleranceMs, keys.goodUntil());
+    return { caller: toCaller(payload, ORG), from, until };
+  }, now);
+  return async (authorization) => {
+    const [, token] = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization ?? "") ?? [];
+    if (!token) throw unauthenticated("The request carries no bearer token.");
+    try {
+      return (await verify(token)).caller;
+    } catch (error) {
+      if (!(error instanceof errors.JOSEError)) throw error;
+      throw unauthenticated(whyRefused(error), "invalid_token");
+    }
+  };
+}
+
+const WRONG_CLAIMS: Readonly<Record<string, string>> = {
+  nbf: "The token is not valid yet.",
+  iss: "The token is not from this bridge's issuer.",
+  aud: "The token is not for this bridge's audience.",
+};
+
+/** Claims are looked at once the signature is known to be good: to tell of them tells a forger nothing. */
+function whyRefused(error: errors.JOSEError): string {
+  if (error instanceof errors.JWTExpired) return "The token has expired.";
+  const claim = error instanceof errors.JWTClaimValidationFailed ? error.claim : "";
+  return WRONG_CLAIMS[claim] ?? "The token is not valid.";
+}
+
+const challenge = (error?: string) => ({
+  "WWW-Authenticate": `Bearer realm="socket-bridge"${error ? `, error="${error}"` : ""}`,
+});
+
+const unauthenticated = (detail: string, error?: string) =>
+  new Problem("unauthenticated", detail, {}, challenge(error));
+
+/** A token that is good, but not for this (RFC 6750, 3.1). */
+export const forbidden = (code: ProblemCode, detail: string, more: Record<string, unknown> = {}): Problem =>
+  new Problem(code, detail, more, challenge("insufficient_scope"));
+
+function toCaller(payload: JWTPayload, org: string | undefined): Caller {
+  const { sub, role, roles: many, units } = payload;
+  if (typeof sub !== "string" || sub === "") throw unauthenticated("The token names no subject.", "invalid_token");
+  if (org !== undefined && payload["org"] !== org)
+    throw forbidden("wrong-org", "The claim org of the token is not that of this CAD.");
+  const claimed = [role, many].flat();
+  const roles = ROLES.filter((known) => claimed.includes(known));
+  const best = highest(roles);
+  if (!best) throw forbidden("forbidden", `The token has none of the roles ${ROLES.join(", ")}.`);
+  if (units === undefined) return { userId: sub, role: best, roles };
+  if (!Array.isArray(units) || !units.every((unit) => typeof unit === "string"))
+    throw unauthenticated("The claim units of the token is not a list of unit ids.", "invalid_token");
+  return { userId: sub, role: best, roles, units };
+}
+
+/** Lets only those pass who have the role, or one above it. */
+export function requireRole(authenticate: Authenticate, takes: Role): MiddlewareHandler<CallerEnv> {
+  return async (c, next) => {
+    const caller = await authenticate(c.req.header("Authorization"));
+    // Before the refusal: it is noted who was refused.
+    c.set("caller", caller);
+    await c.get("admitCaller")(caller.userId);
+    if (!may(caller.roles, takes)) {
+      const has = caller.roles.join(", ");
+      throw forbidden("forbidden", `This takes the role ${takes}; the token has ${has}.`, { required_role: takes });
+    }
+    await next();
+  };
+}
+
+/** The same, with the role that the endpoint takes. */
+export const requireAccess = (authenticate: Authenticate, endpoint: GatedEndpoint): MiddlewareHandler<CallerEnv> =>
+  requireRole(authenticate, ENDPOINTS[endpoint]);

@@ -1,0 +1,172 @@
+import type { Context, Hono, MiddlewareHandler } from "hono";
+import { routePath } from "hono/route";
+import { z } from "zod";
+import { type AuditEntry, type AuditNote, OUTCOMES, timeOfId } from "../../shared/audit/entry.ts";
+import { instant } from "../../shared/vocabulary/fields.ts";
+import type { Log } from "../../shared/util/log.ts";
+import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
+import { type Problem, PROBLEMS } from "../http/problem.ts";
+import { withDeadline } from "../../shared/util/sleep.ts";
+import { toIso } from "../../shared/util/time.ts";
+import { type Authenticate, requireAccess } from "../middleware/auth.ts";
+import type { CallerEnv } from "../middleware/caller.ts";
+import type { Backend } from "../backend/backend.ts";
+import { limitedAddress } from "../http/client-address.ts";
+import { parseQuery } from "../http/query.ts";
+import { mayTouch } from "../middleware/scope.ts";
+
+/** Of a unit's positions, and of other values of which only the newest matters, one in so long is written, ms. */
+const LATEST_MS = 3_600_000;
+/** Of a user's readings of the same, one in so long is written: dashboards ask all the time, ms. */
+const READ_MS = 3_600_000;
+/** Of refusals that are alike, one in so long is written, ms. */
+const REFUSED_MS = 10_000;
+const MAX_ID = 64;
+/** As long as the ids of units and incidents may be. */
+const MAX_ABOUT = 200;
+/** A refusal is answered after so long at the latest, whether it could be noted or not, ms. */
+const NOTE_MS = 500;
+
+/** Who asks for what, as far as it is known by now. */
+export function noteOf(c: Context<CallerEnv>, basePath: string, about: readonly OrderingKey[] = []): AuditNote {
+  // A refusal may come before the caller is known.
+  const caller = c.get("caller") as CallerEnv["Variables"]["caller"] | undefined;
+  return {
+    user: caller?.userId ?? "",
+    role: caller?.role ?? "",
+    action: `${c.req.method} ${routePath(c)
+      .replace(basePath, "")
+      .replaceAll(/:(\w+)/g, "{$1}")}`,
+    about,
+    requestId: c.get("requestId"),
+    address: c.get("clientAddress"),
+  };
+}
+
+/** What the path names: a unit or an incident, or the id of something else. Anybody may write anything there. */
+function named(c: Context, basePath: string): { about: readonly OrderingKey[]; id: string } {
+  const id = c.req.param("id") ?? "";
+  const [, kind] = /^\/(unit|incident)s\/./.exec(c.req.path.slice(basePath.length)) ?? [];
+  if (id === "" || kind === undefined) return { about: [], id: id.slice(0, MAX_ID) };
+  return { about: [`${kind as "unit" | "incident"}:${id.slice(0, MAX_ABOUT)}`], id: "" };
+}
+
+/** A command whose values replace each other is written once in a while for each user and unit: a unit sends one a second. */
+export const onceInAWhile = (note: AuditNote): AuditNote => ({
+  ...note,
+  once: { key: JSON.stringify([note.user, note.action, note.about]), ms: LATEST_MS },
+});
+
+const REFUSED: ReadonlySet<number> = new Set([401, 403, 429]);
+
+/** Notes a refusal. It stands whether it could be noted or not: a Redis that is away is logged, and lets nobody in. */
+export async function noteRefusal(
+  c: Context<CallerEnv>,
+  problem: Problem,
+  { backend, basePath, log }: { backend: Backend; basePath: string; log: Log },
+): Promise<void> {
+  if (c.get("alike")) return;
+  const outcome = OUTCOMES.find((known) => known === problem.code);
+  if (!REFUSED.has(PROBLEMS[problem.code].status) || !outcome) return;
+  const { about, id } = named(c, basePath);
+  const ofBody = c.get("about");
+  const note = noteOf(c, basePath, ofBody ?? about);
+  const who = note.user === "" ? limitedAddress(note.address) : note.user;
+  const once = { key: JSON.stringify([who, note.action, ofBody ?? []]), ms: REFUSED_MS };
+  const noted = backend.note({ ...note, once }, outcome, id);
+  await withDeadline(noted, NOTE_MS, "noting a refusal").catch((error: unknown) => {
+    const reason = error instanceof Error ? error.name : "unknown";
+    log.warn({ code: problem.code, action: note.action, address: note.address, reason }, "a refusal was not noted");
+  });
+}
+
+/** An action of an administrator: noted before it is done, or it is not done; and afterwards, how it went. */
+export function administrative(deps: { backend: Backend; basePath: string; log: Log }): MiddlewareHandler<CallerEnv> {
+  const { backend, basePath, log } = deps;
+  return async (c, next) => {
+    const note = noteOf(c, basePath);
+    const { id } = named(c, basePath);
+    await backend.note(note, "requested", id);
+    await next();
+    const outcome = c.error || c.res.status >= 400 ? "failed" : "done";
+    await backend
+      .note(note, outcome, id)
+      .catch(() => log.warn({ action: note.action, outcome }, "an end was not noted"));
+  };
+}
+
+interface ReadingDeps {
+  backend: Backend;
+  basePath: string;
+}
+
+/** Reading what others did is an action too; how it went is in the answer alone. */
+export function noteReading({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
+  return async (c, next) => {
+    await backend.note(noteOf(c, basePath), "done", named(c, basePath).id);
+    await next();
+  };
+}
+
+/** Reading what is known of units, incidents and patients: once in a while for each user and each that is asked for. */
+export function noteLooking({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
+  return async (c, next) => {
+    const { about, id } = named(c, basePath);
+    const note = noteOf(c, basePath, about);
+    const once = { key: JSON.stringify([note.user, note.action, about, id]), ms: READ_MS };
+    await backend.note({ ...note, once }, "done", id);
+    await next();
+  };
+}
+
+export const auditQuery = z.strictObject({
+  who: z.string().min(1).optional().meta({ description: "The subject of the token." }),
+  action: z.string().min(1).optional().meta({ description: "Method and path, such as `POST /units/status`." }),
+  outcome: z.enum(OUTCOMES).optional(),
+  since: instant.optional().meta({ description: "At this time or later, by Redis's clock." }),
+  until: instant.optional().meta({ description: "At this time or before." }),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+  cursor: z
+    .string()
+    .regex(/^\d{1,16}-\d{1,10}$/, "is not a cursor of this list")
+    .optional()
+    .meta({ description: "`next` of the page before." }),
+});
+
+const toAnswer = ({ id, user, command, request, nth, ...rest }: AuditEntry) => ({
+  id,
+  at: toIso(timeOfId(id)),
+  who: user || null,
+  ...rest,
+  role: rest.role || null,
+  command_id: command || null,
+  request_id: request || null,
+  nth,
+});
+
+const time = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text));
+
+export interface AuditDeps {
+  backend: Backend;
+  authenticate: Authenticate;
+}
+
+/** GET /audit: who did what, the newest first. */
+export function serveAudit(
+  app: Hono<CallerEnv>,
+  { backend, authenticate }: AuditDeps,
+  noted: MiddlewareHandler<CallerEnv>,
+): void {
+  const query = parseQuery(auditQuery, "filter");
+  app.get("/audit", requireAccess(authenticate, "GET /audit"), query, noted, async (c) => {
+    const { limit, cursor, who, since, until, ...filter } = c.req.valid("query");
+
+    const page = await backend.listAudit({
+      filter: { ...filter, user: who, since: time(since), until: time(until) },
+      limit,
+      after: cursor,
+    });
+    const entries = page.entries.filter(({ about }) => mayTouch(c.get("caller"), about as OrderingKey[]));
+    return c.json({ entries: entries.map(toAnswer), next: page.next ?? null });
+  });
+}

@@ -1,0 +1,146 @@
+import type { Context } from "hono";
+import type { Command } from "../../shared/commands/command.ts";
+import type { Log } from "../../shared/util/log.ts";
+import type { Appended, MessageRecord } from "../../shared/outbox/outbox.ts";
+import { isDead, isFinal, type State } from "../../shared/outbox/states.ts";
+import { Problem, type WrongField } from "../http/problem.ts";
+import { redisFault } from "../../shared/redis/redis.ts";
+import { toReceipt } from "../../shared/outbox/receipt.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
+import { noteOf, onceInAWhile } from "./audit.ts";
+import type { CallerEnv } from "../middleware/caller.ts";
+import type { Backend } from "../backend/backend.ts";
+import { commandTtl, idempotencyKey, preferredWait } from "../http/command-headers.ts";
+import { jsonBody } from "../http/json-body.ts";
+
+export interface AcceptDeps {
+  backend: Backend;
+  /** Seals before anything leaves: not even the way to Redis sees a payload in clear. */
+  sealer: Sealer;
+  basePath: string;
+  now: () => Date;
+  newId: () => string;
+  log: Log;
+}
+
+type AcceptContext = Context<CallerEnv, string, { out: { json: unknown } }>;
+
+/** Parses the body by the command's schema, and tells every wrong field. */
+export const parseBody = (command: Command) => jsonBody(command.body, invalidBody);
+
+const invalidBody = (errors: WrongField[]) =>
+  new Problem("invalid-body", `${errors.length === 1 ? "One field is" : `${errors.length} fields are`} wrong.`, {
+    errors,
+  });
+
+/** Accepts a command: 202 means that Redis has it. */
+export function acceptCommand(command: Command, deps: AcceptDeps) {
+  return async (c: AcceptContext): Promise<Response> => {
+    const body = c.req.valid("json");
+    const about = command.keys(body);
+    const wrong = command.check?.(body, deps.now()) ?? [];
+    if (wrong.length > 0) throw invalidBody(wrong.map((w) => ({ pointer: `/${w.path.join("/")}`, detail: w.message })));
+
+    const key = idempotencyKey(c.req.header("Idempotency-Key"));
+    const ttlSeconds = commandTtl(c.req.header("Command-TTL")) ?? command.ttlSeconds;
+    const wait = preferredWait(c.req.header("Prefer"));
+    const { userId, role } = c.get("caller");
+    const text = JSON.stringify(body);
+    const id = deps.newId();
+    const note = noteOf(c, deps.basePath, about);
+    const appended = await deps.backend
+      .accept({
+        id,
+        kind: command.name,
+        keys: about,
+        body: await deps.sealer.seal("command", id, text),
+        user: userId,
+        role,
+        fingerprints: deps.sealer.fingerprints(JSON.stringify([command.name, ttlSeconds ?? null, text])),
+        latestWins: command.latestWins ?? false,
+        ttlSeconds,
+        idempotencyKey: key,
+        note: command.latestWins ? onceInAWhile(note) : note,
+      })
+      .catch((error: unknown) => {
+        throw maybeAccepted(error, key === undefined ? id : undefined);
+      });
+
+    const accepted = refuseUnlessAccepted(appended);
+    deps.log.info({ command_id: accepted.id, command: command.name, outcome: accepted.outcome }, "command");
+    if (accepted.outcome === "replayed") c.header("Idempotency-Replayed", "true");
+    c.header("Location", `${deps.basePath}/commands/${accepted.id}`);
+    const ids = idsOf(body);
+    if (wait === undefined) return c.json(answer(accepted.id, accepted.state, ids), 202);
+
+    c.header("Preference-Applied", `wait=${wait}`);
+    // It is accepted: if the wait fails, what is known stands.
+    const record = await deps.backend.readSettled(accepted.id, wait * 1000).catch(() => undefined);
+    if (!record || !isFinal(record.state))
+      return c.json(answer(accepted.id, record?.state ?? accepted.state, ids), 202);
+    if (isDead(record.state)) throw undeliverable(record, c.res.headers);
+    return c.json({ ...answer(record.id, record.state, ids), ...toReceipt(record) }, 200);
+  };
+}
+
+type Accepted = Extract<Appended, { outcome: "accepted" | "replayed" }>;
+
+function refuseUnlessAccepted(appended: Appended): Accepted {
+  switch (appended.outcome) {
+    case "accepted":
+    case "replayed":
+      return appended;
+    case "conflict":
+    case "once":
+      throw new Problem("idempotency-conflict", "This Idempotency-Key was used with another command, body or TTL.");
+    case "full":
+      throw new Problem("redis-full", "As many commands are waiting as may wait (MAX_BACKLOG). Nothing was accepted.");
+  }
+}
+
+/** A command whose answer from Redis was lost may have been accepted: its id makes repeating it harmless. */
+function maybeAccepted(error: unknown, id: string | undefined): unknown {
+  if (redisFault(error) !== "unavailable" || id === undefined) return error;
+  return new Problem(
+    "redis-unavailable",
+    "Redis did not answer. To repeat this without the risk of sending it twice, send it again with idempotency_key as its Idempotency-Key.",
+    { idempotency_key: id },
+  );
+}
+
+function undeliverable(record: MessageRecord, headers: Headers): Problem {
+  const kept = Object.fromEntries(
+    ["Location", "Preference-Applied", "Idempotency-Replayed"].flatMap((name) => {
+      const value = headers.get(name);
+      return value === null ? [] : [[name, value]];
+    }),
+  );
+  return new Problem("undeliverable", record.reason, { command_id: record.id, receipt: toReceipt(record) }, kept);
+}
+
+const MESSAGES = {
+  queued: "Accepted. It will be delivered in its order.",
+  sent: "Accepted, and sent. The CAD has not confirmed it yet.",
+  confirmed: "Delivered, and confirmed by the CAD.",
+  received: "Delivered. The CAD does not confirm this event.",
+  unconfirmed: "The CAD has it, but did not confirm it in time. It is not sent again.",
+  superseded: "A newer value took its place.",
+  rejected: "The CAD refused it.",
+  failed: "It could not be delivered.",
+  expired: "Its time to live passed before it could be delivered.",
+} as const satisfies Record<State, string>;
+
+/** `success` never claims more than is known: false once it is clear that the CAD did not confirm. */
+const answer = (id: string, state: State, ids: Record<string, unknown>) => ({
+  success: state !== "unconfirmed" && !isDead(state),
+  message: MESSAGES[state],
+  command_id: id,
+  status: state,
+  ...ids,
+});
+
+/** The ids of the body: they come back in the answer. */
+const idsOf = (body: unknown): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(body as Record<string, unknown>).filter(([name]) => name.endsWith("_id") || name === "room"),
+  );

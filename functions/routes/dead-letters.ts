@@ -1,0 +1,172 @@
+import type { Hono, MiddlewareHandler } from "hono";
+import { z } from "zod";
+import type { AuditNote } from "../../shared/audit/entry.ts";
+import { commands } from "../../shared/commands/table.ts";
+import { instant } from "../../shared/vocabulary/fields.ts";
+import type { DeadFilter } from "../../shared/outbox/dead-letters.ts";
+import { isDead } from "../../shared/outbox/states.ts";
+import { Problem, type WrongField } from "../http/problem.ts";
+import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
+import { toReceipt } from "../../shared/outbox/receipt.ts";
+import { toIso } from "../../shared/util/time.ts";
+import { noteOf } from "./audit.ts";
+import { type Authenticate, requireAccess } from "../middleware/auth.ts";
+import type { Caller, CallerEnv } from "../middleware/caller.ts";
+import type { Backend } from "../backend/backend.ts";
+import { requireKnown } from "./destinations.ts";
+import { jsonBody, noBody } from "../http/json-body.ts";
+import { parseQuery } from "../http/query.ts";
+import { mayTouch } from "../middleware/scope.ts";
+
+/** How many dead letters one request redrives at most. */
+const MAX_REDRIVE = 1000;
+
+const filterFields = {
+  command: z
+    .enum(commands.map((c) => c.name))
+    .optional()
+    .meta({ description: "The command's path." }),
+  destination: z
+    .string()
+    .regex(/^[a-z0-9-]{1,40}$/, "is not the id of a destination")
+    .optional()
+    .meta({ description: "Whose dead letters: events that could not be delivered to it. Commands if absent." }),
+  event: z.string().min(1).optional().meta({ description: "The event's name; with `destination`." }),
+  unit: z.string().min(1).optional(),
+  incident: z.string().min(1).optional(),
+  reason: z.string().min(1).optional().meta({ description: 'A part of "state: reason", such as "expired".' }),
+  since: instant.optional().meta({ description: "Accepted at this time or later." }),
+};
+
+export const listQuery = z.strictObject({
+  ...filterFields,
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+  cursor: z
+    .string()
+    .regex(/^\d{1,16}$/, "is not a cursor of this list")
+    .transform(Number)
+    .optional()
+    .meta({ description: "`next` of the page before." }),
+});
+
+export const redriveBody = z.strictObject({
+  ...filterFields,
+  limit: z.int().min(1).max(MAX_REDRIVE).default(MAX_REDRIVE),
+  dry_run: z.boolean().default(false).meta({ description: "Only says which would be sent again." }),
+});
+
+/** Which shelf an id is on. */
+export const shelfQuery = z.strictObject({ destination: filterFields.destination });
+
+type Given = { [Field in keyof typeof filterFields]?: string | undefined };
+const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
+  kind: rest.command ?? rest.event,
+  unit: rest.unit,
+  incident: rest.incident,
+  reason: rest.reason,
+  since: since === undefined ? undefined : Date.parse(since) * 1000,
+});
+
+const badFilter = (errors: WrongField[]) => new Problem("invalid-body", "The filter does not fit.", { errors });
+const noSuchLetter = () => new Problem("not-found", "No dead letter has this id; it may have been sent again.");
+
+export interface DeadLetterDeps {
+  backend: Backend;
+  authenticate: Authenticate;
+  newId: () => string;
+  basePath: string;
+  /** Middleware that notes an action, and one that notes a reading, in the audit trail. */
+  noteAction: MiddlewareHandler<CallerEnv>;
+  noted: MiddlewareHandler<CallerEnv>;
+}
+
+/** What was not delivered: to look at, to send again, or to discard. All of it takes the role admin. */
+export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): void {
+  const { backend, authenticate, newId, basePath, noteAction, noted } = deps;
+  const allow = (endpoint: GatedEndpoint) => requireAccess(authenticate, endpoint);
+
+  async function readLetter(caller: Caller, id: string, destination: string | undefined) {
+    const record = await backend.read(id, destination);
+    if (!record || !isDead(record.state) || !mayTouch(caller, record.keys)) throw noSuchLetter();
+    return record;
+  }
+
+  /**
+   * A new command at the end of its lines. Of a letter that was sent again already, the command that did it. A reason if its
+   * payload cannot be opened.
+   */
+  async function redrive(
+    caller: Caller,
+    id: string,
+    note: AuditNote,
+    destination: string | undefined,
+  ): Promise<{ as: string } | { reason: string }> {
+    const record = await readLetter(caller, id, destination);
+    if (record.redrivenAs) return { as: record.redrivenAs };
+    const appended = await backend.redrive(id, newId(), note, destination);
+    if (!appended) throw noSuchLetter();
+    if (appended.outcome === "unreadable") return { reason: appended.reason };
+    if (appended.outcome === "full") throw new Problem("redis-full", "As many commands are waiting as may wait.");
+    return { as: appended.id };
+  }
+
+  const query = parseQuery(listQuery, "filter");
+  const shelf = parseQuery(shelfQuery, "filter");
+  app.get("/dead-letters", allow("GET /dead-letters"), query, noted, async (c) => {
+    const { limit, cursor, destination, ...given } = c.req.valid("query");
+    await requireKnown(backend, destination);
+    const asked = { filter: toFilter(given), limit, first: "newest", after: cursor } as const;
+    const page = await backend.listDead(asked, destination);
+    const letters = page.letters.filter((letter) => mayTouch(c.get("caller"), letter.keys));
+    return c.json({ dead_letters: letters.map(toReceipt), next: page.next?.toString() ?? null });
+  });
+
+  app.post(
+    "/dead-letters/redrive",
+    allow("POST /dead-letters/redrive"),
+    jsonBody(redriveBody, badFilter),
+    noteAction,
+    async (c) => {
+      const { limit, dry_run: dryRun, destination, ...given } = c.req.valid("json");
+      await requireKnown(backend, destination);
+      // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
+      const { letters, next } = await backend.listDead(
+        { filter: toFilter(given), limit, first: "oldest" },
+        destination,
+      );
+      const note = noteOf(c, basePath);
+      const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
+      const unreadable: { command_id: string; reason: string }[] = [];
+      for (const { id, acceptedAt, keys } of letters) {
+        if (!mayTouch(c.get("caller"), keys)) continue;
+        const again = dryRun ? { as: null } : await redrive(c.get("caller"), id, note, destination);
+        if ("reason" in again) unreadable.push({ command_id: id, reason: again.reason });
+        else redriven.push({ command_id: id, redriven_as: again.as, accepted_at: toIso(acceptedAt) });
+      }
+      const more = next !== undefined;
+      return c.json({ dry_run: dryRun, count: redriven.length, more, redriven, unreadable }, dryRun ? 200 : 202);
+    },
+  );
+
+  app.get("/dead-letters/:id", allow("GET /dead-letters/{id}"), shelf, noted, async (c) =>
+    c.json(toReceipt(await readLetter(c.get("caller"), c.req.param("id"), c.req.valid("query").destination))),
+  );
+
+  const redriveOne = allow("POST /dead-letters/{id}/redrive");
+  app.post("/dead-letters/:id/redrive", redriveOne, shelf, noBody, noteAction, async (c) => {
+    const { destination } = c.req.valid("query");
+    const again = await redrive(c.get("caller"), c.req.param("id"), noteOf(c, basePath), destination);
+    if ("reason" in again) throw new Problem("unreadable-payload", `It was not sent again: ${again.reason}.`);
+    const id = again.as;
+    const message = "Accepted as new, at the end of its unit's and incident's lines.";
+    const answer = { success: true, message, command_id: id, status: "queued" };
+    return c.json(answer, 202, destination === undefined ? { Location: `${basePath}/commands/${id}` } : {});
+  });
+
+  app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), shelf, noteAction, async (c) => {
+    const { destination } = c.req.valid("query");
+    const { id } = await readLetter(c.get("caller"), c.req.param("id"), destination);
+    if (!(await backend.discardDead(id, destination))) throw noSuchLetter();
+    return c.body(null, 204);
+  });
+}

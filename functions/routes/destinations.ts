@@ -1,0 +1,70 @@
+import type { Hono, MiddlewareHandler } from "hono";
+import { z } from "zod";
+import { destinationReport, NOTHING_SENT } from "../../shared/destinations/store.ts";
+import { Problem } from "../http/problem.ts";
+import { secondsBetween } from "../../shared/util/time.ts";
+import { type Authenticate, requireAccess } from "../middleware/auth.ts";
+import type { CallerEnv } from "../middleware/caller.ts";
+import type { Backend, DestinationBacklog, LastBeat } from "../backend/backend.ts";
+import { noBody } from "../http/json-body.ts";
+
+/** A destination as GET /destinations tells it: what the worker says of it, and what its outbox holds. */
+export const destinationAnswer = destinationReport.extend({
+  waiting: z.int().meta({ description: "Events that are not delivered yet." }),
+  oldest_age_seconds: z.number().nullable().meta({ description: "How long the oldest of them waits." }),
+  dead_letters: z.int(),
+  settled: z.record(z.string(), z.int()).meta({ description: "How many reached each final state, since ever." }),
+});
+
+/** What is said of a destination of which no worker told yet. */
+const UNTOLD = { url: "", in_flight: 0, ...NOTHING_SENT };
+
+const iso = (ms: number | undefined) => (ms ? new Date(ms).toISOString() : null);
+
+function toAnswer({ id, backlog, state }: DestinationBacklog, beat: LastBeat | undefined) {
+  const told = beat?.health.destinations.find((report) => report.id === id) ?? {
+    ...UNTOLD,
+    id,
+    state: state?.state ?? "ok",
+    reason: state?.reason || null,
+    since: iso(state?.since),
+    until: iso(state?.until),
+  };
+  return {
+    ...told,
+    waiting: backlog.unsettled,
+    oldest_age_seconds:
+      backlog.oldestUnsettled === undefined ? null : secondsBetween(backlog.oldestUnsettled, backlog.now),
+    dead_letters: backlog.dead,
+    settled: backlog.counts,
+  };
+}
+
+/** Throws a Problem for a destination that there is not, and was not. */
+export async function requireKnown(backend: Backend, destination: string | undefined): Promise<void> {
+  if (destination === undefined || (await backend.isDestination(destination))) return;
+  throw new Problem("not-found", "No destination has this id.");
+}
+
+export interface DestinationsDeps {
+  backend: Backend;
+  authenticate: Authenticate;
+  /** Middleware that notes an action in the audit trail. */
+  noteAction: MiddlewareHandler<CallerEnv>;
+}
+
+/** How the services are that the CAD's events go to. All of it takes the role admin. */
+export function serveDestinations(app: Hono<CallerEnv>, { backend, authenticate, noteAction }: DestinationsDeps): void {
+  app.get("/destinations", requireAccess(authenticate, "GET /destinations"), async (c) => {
+    const [all, beat] = await Promise.all([backend.destinations(), backend.lastBeat()]);
+    return c.json({ destinations: all.map((one) => toAnswer(one, beat)) });
+  });
+
+  const enable = requireAccess(authenticate, "POST /destinations/{id}/enable");
+  app.post("/destinations/:id/enable", enable, noBody, noteAction, async (c) => {
+    const id = c.req.param("id");
+    await requireKnown(backend, id);
+    await backend.enableDestination(id);
+    return c.json({ success: true, message: "The worker sends to it again within seconds.", id }, 202);
+  });
+}

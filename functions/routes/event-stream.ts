@@ -1,0 +1,170 @@
+import type { Context } from "hono";
+import { streamSSE } from "hono/streaming";
+import type { JournalEntry } from "../../shared/journal/entry.ts";
+import type { Followed } from "../../shared/journal/pages.ts";
+import { tellEntry } from "../../shared/journal/to-response.ts";
+import type { Log } from "../../shared/util/log.ts";
+import { Problem } from "../http/problem.ts";
+import { redisFault } from "../../shared/redis/redis.ts";
+import { DeadlineExceeded, sleep, withDeadline } from "../../shared/util/sleep.ts";
+import type { Authenticate } from "../middleware/auth.ts";
+import type { Backend } from "../backend/backend.ts";
+import type { StreamLimits } from "./stream-env.ts";
+import { createSlots, type Slot } from "./stream-slots.ts";
+import { chunked, sseEvent, ssePosition } from "../http/sse.ts";
+
+export interface StreamDeps {
+  backend: Pick<Backend, "readEvents">;
+  authenticate: Authenticate;
+  /** Aborts when the host stops. */
+  stopping: AbortSignal;
+  /** Closes the connection of a request at once, whatever still waits to be sent on it. */
+  cutOff: (c: Context) => void;
+  streams: StreamLimits;
+  log: Log;
+}
+
+/** How many entries one read brings at most. */
+const PAGE = 200;
+/** How long one read waits for the next entry, ms: so often it is looked at whether the stream has to end. */
+const WAIT_MS = 5000;
+/** While much comes, a stream reads at the beats of this clock, ms: all streams of a process read the same pages. */
+const BEAT_MS = 25;
+/** How much longer than a write may take a stream goes without a word of itself at most, ms. */
+const STALE_MS = 3 * WAIT_MS;
+/** How long a stream waits before it asks a Redis again that did not answer, ms. */
+const RETRY_MS = 500;
+/** How long a client is told to wait before it comes back, ms. */
+const COME_BACK_MS = 1000;
+
+/** Proxies are not to gather it; and a connection that served one serves nothing else: a host that stops need not wait for it. */
+const HEADERS = { "X-Accel-Buffering": "no", "Cache-Control": "no-store", Connection: "close" };
+
+type Page = Extract<Followed, { outcome: "page" }>;
+
+/** Which entry a stream tells. */
+type Wanted = (entry: JournalEntry) => boolean;
+
+type Ending = "left" | "slow" | "stopping" | "token" | "gone" | "unreadable";
+
+/** Why a stream ended, for the log: the client comes back with its Last-Event-ID, and is told more. */
+class StreamEnd extends Error {
+  override name = "StreamEnd";
+  readonly ending: Ending;
+  constructor(ending: Ending) {
+    super(ending);
+    this.ending = ending;
+  }
+}
+
+/** The page of a stream's beginning. Throws a Problem if what followed cannot be told, or told whole. */
+function beginning(read: Followed): Page {
+  if (read.outcome === "gone") throw gone(read.oldest);
+  if (read.outcome === "unreadable") throw new Problem("unreadable-payload", `The journal stops here: ${read.reason}.`);
+  return read;
+}
+
+export const gone = (oldest: string | null): Problem =>
+  new Problem("gone", "Entries that followed this one may have been removed, or the journal never had it.", { oldest });
+
+/** Tells entries as they come for as long as the client reads them. */
+export function createEventStreams(deps: StreamDeps) {
+  const { backend, streams, log } = deps;
+  // The streams of a process tell the same entries: each is made a text once.
+  const texts = new WeakMap<JournalEntry, string>();
+  const slots = createSlots(streams.max, streams.writeMs + STALE_MS, () => performance.now());
+
+  function toText(entry: JournalEntry): string {
+    const text = texts.get(entry) ?? sseEvent(entry.id, entry.event, JSON.stringify(tellEntry(entry)));
+    texts.set(entry, text);
+    return text;
+  }
+
+  /** What comes next; nothing for now if Redis is away. */
+  async function readOn(position: string, waitMs: number): Promise<Page> {
+    try {
+      const read = await backend.readEvents(position, PAGE, waitMs);
+      if (read.outcome === "page") return read;
+      throw new StreamEnd(read.outcome);
+    } catch (error) {
+      if (redisFault(error) === undefined) throw error;
+      await sleep(RETRY_MS, deps.stopping);
+      return { outcome: "page", entries: [], position, more: false };
+    }
+  }
+
+  /** Goes on until it throws. */
+  async function tell(
+    first: Page,
+    wanted: Wanted,
+    write: (text: string) => Promise<void>,
+    check: () => Promise<void>,
+  ): Promise<never> {
+    await write(`retry: ${COME_BACK_MS}\n${ssePosition(first.position)}`);
+    let lastWrite = performance.now();
+    const untilHeartbeat = () => Math.max(0, lastWrite + streams.heartbeatMs - performance.now());
+    for (let page = first; ; page = await readOn(page.position, Math.min(WAIT_MS, untilHeartbeat()))) {
+      for (const chunk of chunked(page.entries.filter(wanted).map(toText))) {
+        await write(chunk);
+        lastWrite = performance.now();
+      }
+      if (untilHeartbeat() === 0) {
+        await write(`: heartbeat\n${ssePosition(page.position)}`);
+        lastWrite = performance.now();
+      }
+      if (!page.more) await sleep(BEAT_MS - (performance.now() % BEAT_MS), deps.stopping);
+      await check();
+    }
+  }
+
+  function answer(c: Context, first: Page, wanted: Wanted, slot: Slot): Response {
+    const authorization = c.req.header("Authorization");
+    const began = performance.now();
+    return streamSSE(c, async (stream) => {
+      let left = false;
+      stream.onAbort(() => void (left = true));
+      async function write(text: string): Promise<void> {
+        slot.renew();
+        const written = withDeadline(stream.write(text), streams.writeMs, "a write to a stream");
+        await written.catch((error: unknown) => {
+          if (!(error instanceof DeadlineExceeded)) throw error;
+          stream.abort();
+          deps.cutOff(c);
+          throw new StreamEnd("slow");
+        });
+        if (left) throw new StreamEnd("left");
+      }
+      async function check(): Promise<void> {
+        slot.renew();
+        if (left) throw new StreamEnd("left");
+        if (deps.stopping.aborted) throw new StreamEnd("stopping");
+        await deps.authenticate(authorization).catch(() => {
+          throw new StreamEnd("token");
+        });
+      }
+      await tell(first, wanted, write, check).catch((why: unknown) => {
+        slot.release();
+        const fields = { open: slots.taken(), seconds: Math.round((performance.now() - began) / 1000) };
+        if (why instanceof StreamEnd) log.info({ ending: why.ending, ...fields }, "a stream ended");
+        else log.error({ reason: nameOf(why), ...fields }, "a stream ended in a way that was not foreseen");
+      });
+    });
+  }
+
+  /** @param after the entry after which it begins; undefined: with what comes from now on */
+  return async function serve(c: Context, after: string | undefined, wanted: Wanted): Promise<Response> {
+    const slot = slots.take();
+    if (!slot) throw new Problem("too-many-streams", `This process serves ${streams.max} streams at once.`);
+    try {
+      const first = beginning(await backend.readEvents(after, PAGE, 0));
+      const response = answer(c, first, wanted, slot);
+      for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
+      return response;
+    } catch (error) {
+      slot.release();
+      throw error;
+    }
+  };
+}
+
+const nameOf = (error: unknown): string => (error instanceof Error ? error.name : "unknown");

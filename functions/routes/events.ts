@@ -1,0 +1,123 @@
+import type { Hono, MiddlewareHandler } from "hono";
+import { z } from "zod";
+import { instant } from "../../shared/vocabulary/fields.ts";
+import { ENTRY_KINDS, type JournalEntry } from "../../shared/journal/entry.ts";
+import { type EntryFilter, entryMatches } from "../../shared/journal/filter.ts";
+import { isEntryId } from "../../shared/journal/read.ts";
+import { tellEntry } from "../../shared/journal/to-response.ts";
+import { Problem } from "../http/problem.ts";
+import { requireAccess } from "../middleware/auth.ts";
+import type { Caller, CallerEnv } from "../middleware/caller.ts";
+import type { Backend } from "../backend/backend.ts";
+import { createEventStreams, gone, type StreamDeps } from "./event-stream.ts";
+import { parseQuery, several } from "../http/query.ts";
+import { mayTouch } from "../middleware/scope.ts";
+
+const entryId = z.string().refine(isEntryId, "is not the id of an entry, such as 1767225600000-0");
+const about = z.string().min(1).max(200);
+
+const filterFields = {
+  event: several(z.string().min(1).max(200))
+    .optional()
+    .meta({ description: "Names of events; `*` stands for any characters. May stand several times." }),
+  unit: several(about).optional().meta({ description: "May stand several times." }),
+  incident: several(about).optional().meta({ description: "May stand several times." }),
+};
+
+export const streamQuery = z.strictObject({
+  ...filterFields,
+  last_event_id: entryId.optional().meta({ description: "For clients that cannot set the header Last-Event-ID." }),
+});
+
+const inOneOf = <const Values extends readonly string[]>(values: Values) => several(z.enum(values));
+
+export const historyQuery = z.strictObject({
+  ...filterFields,
+  kind: inOneOf(ENTRY_KINDS).optional().meta({ description: "May stand several times." }),
+  own: z
+    .enum(["true", "false"])
+    .transform((text) => text === "true")
+    .optional()
+    .meta({ description: "Only echoes of the bridge's own commands, or only what is none." }),
+  since: instant.optional().meta({ description: "The journal had it at this time or later." }),
+  until: instant.optional().meta({ description: "The journal had it at this time or earlier." }),
+  order: z.enum(["newest", "oldest"]).default("newest").meta({ description: "Which come first." }),
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+  cursor: entryId.optional().meta({ description: "`next` of the page before." }),
+});
+
+interface Given {
+  event?: string[] | undefined;
+  unit?: string[] | undefined;
+  incident?: string[] | undefined;
+}
+const toFilter = ({ event, unit, incident }: Given): EntryFilter => ({
+  events: event,
+  units: unit,
+  incidents: incident,
+});
+const toMicros = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text) * 1000);
+
+export interface EventDeps extends StreamDeps {
+  backend: Pick<Backend, "readEvents" | "listEvents" | "readEvent">;
+  /** Notes who reads. */
+  noted: MiddlewareHandler<CallerEnv>;
+}
+
+/** Of what does not parse, or is in no table, nobody knows which units it names: a caller with a scope is not shown it. */
+const maySee = (caller: Caller, { kind, keys }: JournalEntry): boolean =>
+  mayTouch(caller, keys) && (caller.units === undefined || (kind !== "malformed" && kind !== "unknown"));
+
+/** The CAD's events, as they come and as they came. All of it takes the role dispatcher. */
+export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
+  const { backend, authenticate, noted } = deps;
+  const stream = createEventStreams(deps);
+
+  app.get("/events", requireAccess(authenticate, "GET /events"), parseQuery(streamQuery), noted, async (c) => {
+    const { last_event_id: fromQuery, ...given } = c.req.valid("query");
+    const after = lastEventId(c.req.header("Last-Event-ID")) ?? fromQuery;
+    if (c.req.method === "HEAD") return c.body(null, 200, { "Content-Type": "text/event-stream" });
+    const caller = c.get("caller");
+    const filter = toFilter(given);
+    return await stream(c, after, (entry) => entryMatches(entry, filter) && maySee(caller, entry));
+  });
+
+  app.get(
+    "/events/history",
+    requireAccess(authenticate, "GET /events/history"),
+    parseQuery(historyQuery),
+    noted,
+    async (c) => {
+      const { kind, own, since, until, order, limit, cursor, ...given } = c.req.valid("query");
+      const filter = { ...toFilter(given), kinds: kind, own };
+      const times = { since: toMicros(since), until: toMicros(until) };
+      const page = await backend.listEvents({ filter, limit, first: order, after: cursor, ...times });
+      if (page.outcome === "gone") throw gone(page.oldest);
+      const caller = c.get("caller");
+      const events = page.entries.filter((entry) => maySee(caller, entry)).map(tellEntry);
+      return c.json({ events, next: page.next ?? null });
+    },
+  );
+
+  app.get("/events/:id", requireAccess(authenticate, "GET /events/{id}"), noted, async (c) => {
+    const id = c.req.param("id");
+    const found = isEntryId(id) ? await backend.readEvent(id) : undefined;
+    if (!found || !maySee(c.get("caller"), found.entry))
+      throw new Problem("not-found", "The journal has no entry with this id, or not any more.");
+    const handled = found.handled.map((h) => ({
+      handler: h.handler,
+      outcome: h.outcome,
+      duration_ms: h.durationMs,
+      tries: h.tries,
+      error: h.error ?? null,
+    }));
+    return c.json({ ...tellEntry(found.entry), handled });
+  });
+}
+
+/** Of a client that comes back: the id of the last entry that it got. */
+function lastEventId(header: string | undefined): string | undefined {
+  if (header === undefined || header === "") return undefined;
+  if (isEntryId(header)) return header;
+  throw new Problem("invalid-header", "Last-Event-ID is not the id of an entry, such as 1767225600000-0.");
+}

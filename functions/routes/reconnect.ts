@@ -1,0 +1,38 @@
+import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";
+import { Problem } from "../http/problem.ts";
+import { sleep } from "../../shared/util/sleep.ts";
+import type { Backend } from "../backend/backend.ts";
+
+/** How long the bridge may take to be ready again, ms; how often it is asked, ms. */
+const READY_WITHIN_MS = 10_000;
+const ASK_MS = 100;
+
+/**
+ * Has the worker make a new connection, and waits until that one is ready. Throws a Problem: 503 if there is no worker to
+ * ask, 504 if it is not ready in time. Success is only said of a new connection.
+ */
+export async function reconnect(
+  backend: Backend,
+): Promise<{ success: true; message: string; connection_attempts: number }> {
+  const started = performance.now();
+  const before = await backend.lastBeat();
+  if (!before || before.health.stopped || before.ageSeconds > HEARTBEAT_LIMIT_S) {
+    throw new Problem("no-worker", "No worker was heard of that could reconnect.");
+  }
+  if ((await backend.askReconnect()) === 0) throw new Problem("no-worker", "No worker listens to the request.");
+  let health = before.health;
+  while (performance.now() - started < READY_WITHIN_MS) {
+    await sleep(ASK_MS);
+    health = (await backend.lastBeat())?.health ?? health;
+    const anew = health.epoch !== before.health.epoch || health.connections > before.health.connections;
+    if (anew && health.ready) {
+      return {
+        success: true,
+        message: "The bridge is ready on a new connection.",
+        connection_attempts: health.connection_attempts,
+      };
+    }
+  }
+  const why = health.last_error ? ` Last error: ${health.last_error}.` : "";
+  throw new Problem("reconnect-timeout", `The bridge was not ready on a new connection within 10 s.${why}`);
+}

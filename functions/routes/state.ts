@@ -1,0 +1,82 @@
+import type { Context, Hono, MiddlewareHandler } from "hono";
+import { z } from "zod";
+import { Problem } from "../http/problem.ts";
+import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
+import { isOf, type StateKind, type StateRecord } from "../../shared/state/read.ts";
+import { tellIncident, tellUnit } from "../../shared/state/to-response.ts";
+import { type Micros, toIso } from "../../shared/util/time.ts";
+import { type Authenticate, requireAccess } from "../middleware/auth.ts";
+import type { Caller, CallerEnv } from "../middleware/caller.ts";
+import type { Backend } from "../backend/backend.ts";
+import { parseQuery } from "../http/query.ts";
+
+const toCursor = (id: string): string => Buffer.from(id).toString("base64url");
+
+export const stateQuery = z.strictObject({
+  status: z.string().min(1).max(200).optional().meta({ description: "Only those with this status, in either case." }),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z
+    .string()
+    .regex(/^[\w-]{1,1200}$/, "is not a cursor of this list")
+    .transform((text) => Buffer.from(text, "base64url").toString())
+    .optional()
+    .meta({ description: "`next` of the page before." }),
+});
+
+export interface StateDeps {
+  backend: Pick<Backend, "readState" | "listState">;
+  authenticate: Authenticate;
+  now: () => Date;
+  /** Notes who reads. */
+  noted: MiddlewareHandler<CallerEnv>;
+}
+
+/** How units and incidents are told. */
+const KINDS = {
+  unit: { list: "units", tell: tellUnit },
+  incident: { list: "incidents", tell: tellIncident },
+} as const satisfies Record<StateKind, unknown>;
+
+/** To a caller with a scope, another unit, or an incident that none of its units is on, is none at all. */
+const maySee = ({ units }: Caller, kind: StateKind, record: StateRecord): boolean =>
+  units === undefined || isOf(units, kind, record);
+
+/** What is known of units and incidents. */
+export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, noted }: StateDeps) {
+  const access = (endpoint: Extract<GatedEndpoint, `GET /${"units" | "incidents"}${string}`>) =>
+    requireAccess(authenticate, endpoint);
+  const micros = (): Micros => now().getTime() * 1000;
+
+  async function one(c: Context<CallerEnv>, kind: StateKind, id: string): Promise<Response> {
+    const record = await backend.readState(kind, id);
+    if (!record || !maySee(c.get("caller"), kind, record))
+      throw new Problem("not-found", `Nothing is known of this ${kind}, or nothing was heard of it for 30 days.`);
+    const at = micros();
+    return c.json({ timestamp: toIso(at), ...KINDS[kind].tell(record, at) });
+  }
+
+  async function many(c: Context<CallerEnv>, kind: StateKind, query: z.output<typeof stateQuery>): Promise<Response> {
+    const { status, limit, cursor } = query;
+    const { units } = c.get("caller");
+    const { records, next } = await backend.listState(kind, { units, status, limit, after: cursor });
+    const at = micros();
+    const told = records.map((record) => KINDS[kind].tell(record, at));
+    return c.json({ timestamp: toIso(at), [KINDS[kind].list]: told, next: next === undefined ? null : toCursor(next) });
+  }
+
+  return {
+    lists(): void {
+      app.get("/units", access("GET /units"), parseQuery(stateQuery), noted, (c) =>
+        many(c, "unit", c.req.valid("query")),
+      );
+      app.get("/incidents", access("GET /incidents"), parseQuery(stateQuery), noted, (c) =>
+        many(c, "incident", c.req.valid("query")),
+      );
+    },
+    /** Their paths also fit those of commands, such as /units/location: so they are served after whatever has such a path. */
+    single(): void {
+      app.get("/units/:id", access("GET /units/{id}"), noted, (c) => one(c, "unit", c.req.param("id")));
+      app.get("/incidents/:id", access("GET /incidents/{id}"), noted, (c) => one(c, "incident", c.req.param("id")));
+    },
+  };
+}

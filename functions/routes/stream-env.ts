@@ -1,0 +1,33 @@
+import { z } from "zod";
+import { env } from "../../shared/config/config.ts";
+
+/** How many streams one process serves by default: each holds a connection, and at most some MB of the journal. */
+const MAX_STREAMS = 500;
+
+/** How GET /events is bounded. */
+export const streamEnv = {
+  MAX_STREAMS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(MAX_STREAMS)
+    .describe("How many clients of `GET /events` a process serves at once; beyond, 503."),
+  STREAM_HEARTBEAT_MS: env.milliseconds
+    .default(15_000)
+    .describe("A stream on which nothing was sent for so long is sent a comment, ms."),
+  STREAM_WRITE_TIMEOUT_MS: env.milliseconds
+    .default(30_000)
+    .describe("A client of `GET /events` that does not read what was sent within this time is cut off, ms."),
+};
+
+export interface StreamLimits {
+  max: number;
+  heartbeatMs: number;
+  writeMs: number;
+}
+
+export const streamLimits = (config: z.infer<z.ZodObject<typeof streamEnv>>): StreamLimits => ({
+  max: config.MAX_STREAMS,
+  heartbeatMs: config.STREAM_HEARTBEAT_MS,
+  writeMs: config.STREAM_WRITE_TIMEOUT_MS,
+});

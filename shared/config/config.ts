@@ -1,0 +1,144 @@
+import { z } from "zod";
+import { LOG_LEVELS } from "../util/log-levels.ts";
+import { type ReadSecret, readSecrets } from "./secret-files.ts";
+
+/** The exit code for a configuration that cannot work (EX_CONFIG of sysexits.h). */
+export const EX_CONFIG = 78;
+
+/** A schema of environment variables, each with a description for `--help` and the README. */
+export type EnvSchema = z.ZodObject<Record<string, z.ZodType>>;
+
+/** What a schema says of a variable beside its type. Said last, after `optional` and `default`: they would hide it. */
+interface Notes {
+  /** `NAME_FILE` may name a file that holds it. */
+  secret?: true;
+  /** Of these, itself among them, exactly one is to be set. */
+  oneOf?: readonly string[];
+  /** It means nothing without this one. */
+  needs?: string;
+}
+const note = <S extends z.ZodType>(schema: S, notes: Notes): S => schema.meta({ ...notes });
+const notesOf = (type: z.ZodType): Notes => (type.meta() ?? {}) as Notes;
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const milliseconds = z.coerce.number().int().min(1);
+const bytes = z.coerce
+  .number()
+  .int()
+  .min(1024)
+  .max(16 * 1024 * 1024);
+/** The building blocks of the processes' own schemas. */
+export const env = { port, milliseconds, bytes, note };
+
+export const sharedEnv = {
+  REDIS_URL: note(
+    z
+      .url({ protocol: /^rediss?(\+cluster)?$/, error: "must be a redis:// or rediss:// URL" })
+      .describe(
+        "Where the backlog lives. `rediss://` for TLS, `redis+cluster://` or `rediss+cluster://` for a cluster.",
+      ),
+    { secret: true },
+  ),
+  REDIS_PREFIX: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, "must be letters, digits, dots, dashes or underscores")
+    .default("socket-bridge")
+    .describe("Keeps the keys of several bridges apart in one Redis."),
+  LOG_LEVEL: z.enum(LOG_LEVELS).default("info").describe("How much is logged."),
+  LOG_FILE: z.string().min(1).optional().describe("A file for the log, beside standard output."),
+};
+
+/** Every variable that is missing or wrong, without its value: it may be a secret. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(
+      `The configuration cannot work:\n${problems.map((p) => `  ${p}`).join("\n")}\nRun with --help for what each takes.`,
+    );
+    this.problems = problems;
+  }
+}
+
+/** A parsed environment, and the paths of the files that its secrets came from, by the variable's name. */
+export type Config<S extends EnvSchema> = z.infer<S> & { secretFiles: Readonly<Record<string, string>> };
+
+/**
+ * Reads the environment once. An empty variable counts as one that is not set. Throws ConfigError.
+ *
+ * @param read for secrets in files; absent on a host that has none
+ */
+export function parseConfig<S extends EnvSchema>(
+  schema: S,
+  environment: Readonly<Record<string, string | undefined>>,
+  read?: ReadSecret,
+): Config<S> {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const secrets = Object.entries(schema.shape).flatMap(([name, type]) => (notesOf(type).secret ? [name] : []));
+  const { contents, paths, problems } = readSecrets(secrets, given, read);
+  const values = { ...given, ...contents };
+  const parsed = schema.safeParse(values);
+  for (const issue of parsed.error?.issues ?? []) {
+    const name = issue.path.join(".");
+    // What was told of its file already says it all.
+    if (name in paths && values[name] === undefined) continue;
+    const missing = issue.code === "invalid_type" && values[name] === undefined;
+    problems.push(`${name}: ${missing ? "is not set" : issue.message}`);
+  }
+  problems.push(...wrongTogether(schema, new Set(Object.keys({ ...values, ...paths }))));
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
+  return { ...parsed.data, secretFiles: paths };
+}
+
+/** What is wrong with variables that are right by themselves. */
+function wrongTogether(schema: EnvSchema, set: ReadonlySet<string>): Set<string> {
+  const problems = new Set<string>();
+  for (const [name, type] of Object.entries(schema.shape)) {
+    const { oneOf = [], needs } = notesOf(type);
+    const [first, ...more] = oneOf.filter((one) => set.has(one));
+    if (more.length > 0) problems.add(`${first}: is set, and so is ${more.join(" and ")}; set one of them`);
+    if (oneOf.length > 0 && first === undefined)
+      problems.add(`${oneOf[0]}: is not set, and neither is ${oneOf.slice(1).join(" or ")}; set one of them`);
+    if (needs && set.has(name) && !set.has(needs)) problems.add(`${name}: means nothing without ${needs}`);
+  }
+  return problems;
+}
+
+/** One row of the README's table and of `--help`. */
+export interface Variable {
+  name: string;
+  /** `required`, the default, or empty. */
+  fallback: string;
+  description: string;
+}
+
+/** @param files whether secrets may come from files */
+export function describeConfig(schema: EnvSchema, files = true): Variable[] {
+  return Object.entries(schema.shape).map(([name, type]) => {
+    const { oneOf = [], secret } = notesOf(type);
+    const others = oneOf.filter((one) => one !== name);
+    const unset = type.safeParse(undefined);
+    const byDefault = unset.data === undefined ? "" : `${unset.data as string | number}`;
+    const notes = [
+      descriptionOf(type),
+      others.length > 0 ? `Either this or \`${others.join("`, `")}\` is required.` : "",
+      secret && files ? `Or \`${name}_FILE\`, the name of a file that holds it.` : "",
+    ];
+    return { name, fallback: unset.success ? byDefault : "required", description: notes.filter(Boolean).join(" ") };
+  });
+}
+
+/** A description stays behind on the inner schema where it was made optional afterwards. */
+const descriptionOf = (type: z.ZodType): string =>
+  type.description ?? (type instanceof z.ZodOptional ? descriptionOf(type.unwrap() as z.ZodType) : "");
+
+/** What `--help` prints. */
+export function helpText(what: string, schema: EnvSchema, files = true): string {
+  const rows = describeConfig(schema, files);
+  const width = Math.max(...rows.map((r) => r.name.length));
+  const lines = rows.map((r) => {
+    const fallback = r.fallback === "required" ? " (required)" : r.fallback ? ` (default ${r.fallback})` : "";
+    return `  ${r.name.padEnd(width)}  ${r.description}${fallback}`;
+  });
+  return `${what}\n\nIt is configured by environment variables alone:\n${lines.join("\n")}\n`;
+}

@@ -1,0 +1,87 @@
+import { readFileSync, statSync } from "node:fs";
+import { type Config, ConfigError, type EnvSchema, EX_CONFIG, helpText, parseConfig } from "./config.ts";
+import { createLog, type Log } from "../util/log.ts";
+import type { LogLevel } from "../util/log-levels.ts";
+import { MAX_SECRET_BYTES, type ReadSecret, UnfitFile } from "./secret-files.ts";
+import { withDeadline } from "../util/sleep.ts";
+
+/** Where the secrets are that come from files. What is no plain file could be waited for without end. */
+export const fromDisk: ReadSecret = (path) => {
+  const found = statSync(path);
+  if (!found.isFile() || found.size > MAX_SECRET_BYTES) throw new UnfitFile("is not a plain file of at most 64 KiB");
+  return readFileSync(path, "utf8");
+};
+
+/** How long a process may take to stop, ms. */
+const STOP_MS = 9500;
+
+/** What every long-lived process of the bridge is made of. */
+export interface Program<Schema extends EnvSchema> {
+  name: string;
+  /** One line for `--help`. */
+  what: string;
+  env: Schema;
+  start(config: Config<Schema>, log: Log): Promise<{ stop(): Promise<void>; failed?: Promise<never> }>;
+}
+
+interface LogSettings {
+  LOG_LEVEL?: LogLevel;
+  LOG_FILE?: string;
+}
+
+/**
+ * Runs a process from its configuration to its end: exit code 0 after SIGTERM or SIGINT, 78 if the configuration cannot
+ * work, 1 for anything else.
+ */
+export async function runProgram<Schema extends EnvSchema>(program: Program<Schema>): Promise<void> {
+  if (process.argv.includes("--help")) return void process.stdout.write(helpText(program.what, program.env));
+  const refuse = (error: unknown): void => {
+    if (!(error instanceof ConfigError)) return;
+    process.stderr.write(`${program.name}: ${error.message}\n`);
+    process.exit(EX_CONFIG);
+  };
+  let config: Config<Schema>;
+  try {
+    config = parseConfig(program.env, process.env, fromDisk);
+  } catch (error) {
+    refuse(error);
+    throw error;
+  }
+  const { LOG_LEVEL: level = "info", LOG_FILE: file } = config as LogSettings;
+  const { log, flush } = createLog({ name: program.name, level, file });
+
+  const exit = (code: number) => {
+    flush();
+    process.exit(code);
+  };
+  const crash = (error: unknown) => {
+    log.error({ error: String(error), stack: error instanceof Error ? error.stack : undefined }, "the process crashed");
+    exit(1);
+  };
+  process.on("uncaughtException", crash);
+  process.on("unhandledRejection", crash);
+
+  const asked = new Promise<string>((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
+  });
+  const running = await program.start(config, log).catch((error: unknown) => {
+    // What only shows when two variables are seen together.
+    refuse(error);
+    const { code } = error as { code?: string };
+    const reason =
+      code === "EADDRINUSE"
+        ? "its port is taken by another process: stop that one, or choose another port"
+        : String(error);
+    log.error({ reason }, "the process could not start");
+    return exit(1);
+  });
+  running.failed?.catch(crash);
+  log.info({ signal: await asked }, "stopping");
+  await withDeadline(running.stop(), STOP_MS, "the stop").then(
+    () => exit(0),
+    (error: unknown) => {
+      log.error({ reason: String(error) }, "the process did not stop cleanly");
+      exit(1);
+    },
+  );
+}

@@ -1,0 +1,103 @@
+import { z } from "zod";
+import { destinationReport } from "../destinations/store.ts";
+import { gap } from "../journal/gaps.ts";
+
+/** How often the worker says how it is, ms. */
+export const BEAT_MS = 1000;
+/** A worker that was not heard of for so long is taken for dead, s. */
+export const HEARTBEAT_LIMIT_S = 15;
+/** How long its last word is kept, ms: the age of the beat is this less what is left, by Redis's clock alone. */
+export const BEAT_KEPT_MS = 60_000;
+
+/** What the worker that owns the CAD writes to Redis for the functions to read. */
+export const workerHealth = z.object({
+  instance: z.string(),
+  epoch: z.number(),
+  /** It said goodbye. */
+  stopped: z.boolean(),
+  /** Connected, authenticated, rooms joined, answering. */
+  ready: z.boolean(),
+  /** For how long it has been, s; 0 if it is not. */
+  ready_seconds: z.number(),
+  /** How long the CAD may take to confirm a command, s. */
+  confirm_seconds: z.number(),
+  /** Jobs come out of the queue. */
+  consuming: z.boolean(),
+  connected: z.boolean(),
+  authenticated: z.boolean(),
+  /** Why commands wait, in words for whoever is on call; null when they do not. */
+  waiting_for: z.string().nullable(),
+  /** Why some commands wait although the CAD is ready: their payloads cannot be opened yet. */
+  payload_problem: z.string().nullable().default(null),
+  /** Why the audit trail is not chained on; null if it is. */
+  audit_problem: z.string().nullable().default(null),
+  /** Scheme and host. */
+  cad_url: z.string(),
+  last_connection: z.string().nullable(),
+  connection_attempts: z.number(),
+  /** Counts the connections that became ready: a reconnect shows as a larger one. */
+  connections: z.number(),
+  last_error: z.string().nullable(),
+  event_handlers_registered: z.number(),
+  uptime_seconds: z.number(),
+  in_flight: z.number(),
+  rooms: z.number(),
+  /** How many events of each kind came from the CAD, and how many of them did not parse. */
+  events: z.record(z.string(), z.object({ received: z.number(), malformed: z.number() })),
+  /** How each service is that the CAD's events go to. */
+  destinations: z.array(destinationReport),
+  /** What was missed of the CAD's events. */
+  recovery: z.object({
+    /** Whether it is still being found out, or recovered. */
+    recovering: z.boolean(),
+    /** Events that were missed at first, and recovered, since the worker owns the CAD. */
+    recovered: z.number(),
+    /** Stretches of time of which events may be missing, of the last 24 h. */
+    gaps_24h: z.number(),
+    last_gap: gap.nullable(),
+  }),
+  /** What each handler of the CAD's events did since the worker owns the CAD. */
+  handlers: z.array(
+    z.object({
+      handler: z.string(),
+      what: z.string(),
+      cursor: z.string(),
+      done: z.number(),
+      failed: z.number(),
+      skipped: z.number(),
+      running: z.number(),
+      /** Why it cannot read the journal on; null if it can. */
+      reading_problem: z.string().nullable().default(null),
+      last_error: z.string().nullable(),
+    }),
+  ),
+});
+export type WorkerHealth = z.infer<typeof workerHealth>;
+
+const told = (why: string | null, tell: (why: string) => string): string[] => (why === null ? [] : [tell(why)]);
+
+const whyCommandsWait = ({ ready, waiting_for: why, last_error: error }: WorkerHealth): string[] =>
+  ready ? [] : [`Commands wait: ${why ?? "the CAD is not ready"}.${error ? ` Last error: ${error}.` : ""}`];
+
+/** What waits or stands still, in words for whoever is on call; nothing while all is well. */
+export const problemsOf = (worker: WorkerHealth): string[] => [
+  ...whyCommandsWait(worker),
+  ...worker.destinations
+    .filter(({ state }) => state !== "ok")
+    .map(({ id, state, reason }) => `The destination ${id} is ${state}: ${reason ?? "it is not known why"}.`),
+  ...worker.destinations.flatMap((d) =>
+    told(d.payload_problem, (why) => `Messages for the destination ${d.id} wait: ${why}.`),
+  ),
+  ...worker.handlers.flatMap((h) => told(h.reading_problem, (why) => `The handler ${h.handler} stands still: ${why}.`)),
+  ...told(worker.payload_problem, (why) => `Commands wait: ${why}.`),
+  ...told(
+    worker.audit_problem,
+    (why) => `The audit trail cannot be chained on: ${why}. \`npm run audit -- verify\` says whether it is whole.`,
+  ),
+];
+
+/** Scheme, host and port of a URL: fit to be shown. Its path may be a secret as well, as that of a chat's webhook is. */
+export function withoutCredentials(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  return parsed ? `${parsed.protocol}//${parsed.host}` : "(not a URL)";
+}

@@ -1,0 +1,130 @@
+import type { OrderingKey } from "../vocabulary/ordering-key.ts";
+import type { ScriptReply } from "../redis/redis.ts";
+import type { Role } from "../vocabulary/roles.ts";
+import type { Micros } from "../util/time.ts";
+import { PRELUDE } from "./lua.ts";
+
+/**
+ * Asked right before every send: may this message go out now, and what is it?
+ * ARGV: lease token, kept_ms, kept_ms of a dead letter, then ids. For each id one of {'not-owner'}, {'gone'},
+ * {'waiting'} (not first in its lines), {'resting', us} (it was postponed for so long still), {'settled', heads...} or
+ * {'send', kind, keys, body, user, role, accepted_at, sends}.
+ */
+export const BEGIN = `${PRELUDE}
+local token, kept_ms, dead_ms = ARGV[1], ARGV[2], ARGV[3]
+local owner = redis.call('GET', LEASE) == token
+
+local function next_in_all(id, keys)
+  local following = redis.call('LINDEX', line(keys[1]), 1)
+  for i = 2, #keys do
+    if redis.call('LINDEX', line(keys[i]), 1) ~= following then return false end
+  end
+  return following
+end
+
+local function begin(id)
+  if not owner then return {'not-owner'} end
+  local r = redis.call('HMGET', record(id), 'kind', 'keys', 'body', 'user', 'role', 'accepted_at', 'expires_at',
+    'latest', 'state', 'sends', 'early')
+  local kind, keys_json, state, sends = r[1], r[2], r[9], tonumber(r[10])
+  if not kind then return {'gone'} end
+  local keys = cjson.decode(keys_json)
+  if is_final(state) then return {'settled', unpack(runnable_heads(keys))} end
+  if not first_everywhere(id, keys) then return {'waiting'} end
+  local left = rest_left(id)
+  if left > 0 and r[11] ~= '1' then return {'resting', whole(left)} end
+  if r[7] and now >= tonumber(r[7]) then
+    local why = sends == 0 and 'its time to live passed before it could be sent'
+      or 'it was sent, but its time to live passed before the CAD confirmed it: the CAD may have it'
+    finish(id, keys, 'expired', dead_ms, why, '')
+    return {'settled', unpack(runnable_heads(keys))}
+  end
+  -- Latest wins: one that was never sent steps aside for a newer one right behind it.
+  if r[8] == '1' and sends == 0 then
+    local newer = next_in_all(id, keys)
+    local its = newer and redis.call('HMGET', record(newer), 'kind', 'keys')
+    if its and its[1] == kind and its[2] == keys_json then
+      finish(id, keys, 'superseded', kept_ms, 'a newer value took its place', newer)
+      return {'settled', unpack(runnable_heads(keys))}
+    end
+  end
+  redis.call('HSET', record(id), 'state', 'sent', 'sends', sends + 1, 'sent_at', whole(now))
+  redis.call('ZADD', RUNNABLE, 'XX', now, id)
+  return {'send', kind, keys_json, r[3], r[4], r[5], r[6], sends + 1}
+end
+
+local answers = {}
+for i = 4, #ARGV do answers[#answers + 1] = begin(ARGV[i]) end
+return answers
+`;
+
+export interface ToSend {
+  answer: "send";
+  kind: string;
+  keys: OrderingKey[];
+  body: string;
+  user: string;
+  role: Role;
+  acceptedAt: Micros;
+  /** How often it was begun, this time included. */
+  sends: number;
+}
+
+export type Begun =
+  | ToSend
+  /** It is final; these are runnable now. */
+  | { answer: "settled"; runnable: string[] }
+  /** Another one is before it in one of its lines. */
+  | { answer: "waiting" }
+  /** It was postponed, and is to be asked about again then. */
+  | { answer: "resting"; inMs: number }
+  /** It has no record, and cannot be sent: it is to give way. */
+  | { answer: "gone" }
+  /** The lease is not this worker's: nothing may be sent. */
+  | { answer: "not-owner" };
+
+/** What BEGIN answered for one id. */
+export function parseBegun([answer, ...rest]: ScriptReply[]): Begun {
+  switch (answer) {
+    case "send": {
+      const [kind, keys, body, user, role, acceptedAt, sends] = rest.map(String);
+      return {
+        answer,
+        kind: kind ?? "",
+        keys: parseKeys(keys),
+        body: body ?? "null",
+        user: user ?? "",
+        role: role as Role,
+        acceptedAt: Number(acceptedAt),
+        sends: Number(sends),
+      };
+    }
+    case "settled":
+      return { answer, runnable: rest.map(String) };
+    case "resting":
+      return { answer, inMs: Number(rest[0]) / 1000 };
+    case "waiting":
+    case "gone":
+    case "not-owner":
+      return { answer };
+    default:
+      throw new Error("the begin script answered in a form that this version does not know");
+  }
+}
+
+/** A record's ordering keys; none if it is gone. */
+export const parseKeys = (json: string | null | undefined) => JSON.parse(json ?? "[]") as OrderingKey[];
+
+/**
+ * Takes back a begin after which nothing was sent: the message waits in its place, as if it had not been begun.
+ * ARGV: lease token, id.
+ */
+export const PUT_BACK = `${PRELUDE}
+local token, id = ARGV[1], ARGV[2]
+if redis.call('GET', LEASE) ~= token or redis.call('HGET', record(id), 'state') ~= 'sent' then return 0 end
+if redis.call('HINCRBY', record(id), 'sends', -1) < 1 then
+  redis.call('HSET', record(id), 'state', 'queued', 'sends', 0)
+  redis.call('HDEL', record(id), 'sent_at')
+end
+return 1
+`;

@@ -1,0 +1,50 @@
+import { z } from "zod";
+import type { MessageRecord } from "./outbox.ts";
+import { isFinal, STATES } from "./states.ts";
+import { toIso } from "../util/time.ts";
+
+/** What anyone may see of a command: that it was accepted, and what became of it. Never its payload. */
+export const receipt = z.object({
+  command_id: z.string(),
+  command: z.string().meta({ description: "The command's path below the API's base path." }),
+  status: z.enum(STATES).meta({
+    description:
+      "`queued`, `sent`, then one of: `confirmed` (acked or echoed by the CAD), `received` (its process has it; no ack or echo is to be expected), `unconfirmed` (its process has it; the ack or echo that was to be expected did not come), `rejected`, `failed`, `expired` (not delivered as far as is known: see `reason`), `superseded` (a newer value took its place).",
+  }),
+  final: z.boolean(),
+  ordering_keys: z.array(z.string()).meta({ description: "The unit and incident whose order it keeps." }),
+  accepted_at: z.string(),
+  sent_at: z.string().nullable().meta({ description: "When it was last sent." }),
+  settled_at: z.string().nullable(),
+  expires_at: z.string().nullable(),
+  sends: z.int().meta({ description: "How often it was sent: more than once after a disconnect or a refusal." }),
+  confirmed_by: z.string().nullable().meta({ description: "`ack`, `echo` or `fence`." }),
+  superseded_by: z.string().nullable(),
+  reason: z.string().nullable(),
+  redrive_of: z.string().nullable().meta({ description: "The dead letter that it sends again." }),
+  redriven_as: z.string().nullable().meta({ description: "The command that sends this dead letter again." }),
+});
+export type Receipt = z.infer<typeof receipt>;
+
+const time = (micros: number | undefined): string | null => (micros === undefined ? null : toIso(micros));
+
+export function toReceipt(record: MessageRecord): Receipt {
+  const superseded = record.state === "superseded";
+  return {
+    command_id: record.id,
+    command: record.kind,
+    status: record.state,
+    final: isFinal(record.state),
+    ordering_keys: record.keys,
+    accepted_at: toIso(record.acceptedAt),
+    sent_at: time(record.sentAt),
+    settled_at: time(record.settledAt),
+    expires_at: time(record.expiresAt),
+    sends: record.sends,
+    confirmed_by: superseded ? null : record.by || null,
+    superseded_by: superseded ? record.by || null : null,
+    reason: record.reason || null,
+    redrive_of: record.redriveOf ?? null,
+    redriven_as: record.redrivenAs ?? null,
+  };
+}

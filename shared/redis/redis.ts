@@ -1,0 +1,140 @@
+import { Redis, type RedisOptions } from "ioredis";
+import type { Log } from "../util/log.ts";
+import { CLUSTER_URL, openCluster } from "./cluster.ts";
+import { withDeadline } from "../util/sleep.ts";
+
+/** How long the longest blocking read of BullMQ takes, ms. */
+const BLOCKING_READ_MS = 10_000;
+
+/**
+ * How long and how often a connection tries.
+ *
+ * - `request`: behind an HTTP request. Fails at once while Redis is away, and after 1 s when it hangs; never queues.
+ * - `worker`: behind long-lived work. Outlasts a short outage, and fails after 5 s in a longer one.
+ * - `queue`: for BullMQ, whose blocking reads take as long as they take, and which retries by itself.
+ *
+ * `socketTimeout`: a connection on which a command was not answered for so long is made anew. It may be dead without
+ * having been closed, and would stay so for ever: measured with a network that goes silent.
+ */
+const PROFILES = {
+  request: {
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    commandTimeout: 1000,
+    connectTimeout: 1000,
+    socketTimeout: 1500,
+    retryStrategy: (n: number) => Math.min(50 * n, 500),
+  },
+  worker: {
+    maxRetriesPerRequest: null,
+    commandTimeout: 5000,
+    connectTimeout: 2000,
+    socketTimeout: 3000,
+    retryStrategy: (n: number) => Math.min(50 * n, 500),
+  },
+  queue: {
+    maxRetriesPerRequest: null,
+    connectTimeout: 2000,
+    socketTimeout: BLOCKING_READ_MS + 2000,
+    retryStrategy: (n: number) => Math.min(50 * n, 500),
+  },
+} as const satisfies Record<string, RedisOptions>;
+
+/** A master that became a replica keeps its connections: behind its name stands another by now, and only a new connection gets there. */
+const reconnectOnError = (error: Error): boolean => error.message.startsWith("READONLY");
+
+/**
+ * What is asked of Redis in one turn of the event loop goes out together: a system call for each command was a quarter of the
+ * processor time of a request, under load (measured).
+ */
+function sendTogether(redis: Redis): void {
+  redis.on("connect", () => {
+    const { stream } = redis;
+    const write = stream.write.bind(stream);
+    stream.write = ((...args: Parameters<typeof write>) => {
+      if (stream.writableCorked === 0) {
+        stream.cork();
+        setImmediate(() => stream.uncork());
+      }
+      return write(...args);
+    }) as typeof write;
+  });
+}
+
+/** Opens a connection. Losing and regaining it is logged once each, not for every try. */
+export function connectRedis(url: string, profile: keyof typeof PROFILES, log: Log): Redis {
+  const options = { ...PROFILES[profile], reconnectOnError };
+  const redis = CLUSTER_URL.test(url) ? openCluster(url, options) : new Redis(url, options);
+  if (redis.isCluster) redis.on("+node", sendTogether);
+  else sendTogether(redis);
+  let reachable: boolean | undefined;
+  redis.on("ready", () => {
+    if (reachable === false) log.info({ profile }, "redis is back");
+    reachable = true;
+  });
+  redis.on("error", (error: Error & { code?: string }) => {
+    if (reachable !== false) log.error({ profile, reason: error.code ?? error.name }, "redis is not reachable");
+    reachable = false;
+  });
+  return redis;
+}
+
+/** Closes a connection, saying QUIT if Redis listens within a second. */
+export async function closeRedis(redis: Redis): Promise<void> {
+  if (redis.status === "end") return;
+  if (redis.status === "ready") await withDeadline(redis.quit(), 1000, "QUIT").catch(() => undefined);
+  redis.disconnect();
+}
+
+type Argument = string | number;
+export type ScriptReply = string | number | null | ScriptReply[];
+export type Script = (...args: Argument[]) => Promise<ScriptReply>;
+
+/** A Lua script as a function of the keys that are given here and its arguments; sent by its hash once Redis knows it. */
+export function script(redis: Redis, name: string, lua: string, keys: readonly string[]): Script {
+  redis.defineCommand(name, { numberOfKeys: keys.length, lua });
+  // defineCommand adds a method of that name, of which the types cannot know.
+  const commands = redis as unknown as Record<string, Script>;
+  return (...args) => {
+    const run = commands[name];
+    if (!run) throw new TypeError(`the script ${name} is not defined on this connection`);
+    return run.call(redis, ...keys, ...args);
+  };
+}
+
+/** Asks whether Redis takes nothing more. @param key any of the bridge's: in a cluster, that of its node */
+export function askWhetherFull(redis: Redis, key: string): () => Promise<boolean> {
+  // Redis itself refuses a script that may store something, when it is full.
+  const room = script(redis, "redisRoom", "#!lua\nreturn 1", [key]);
+  return async () => {
+    try {
+      await room();
+      return false;
+    } catch (error) {
+      if (redisFault(error) === "full") return true;
+      throw error;
+    }
+  };
+}
+
+/** A fault of Redis that was told from elsewhere, where its own error stayed behind. */
+export class RedisFault extends Error {
+  override name = "RedisFault";
+  readonly fault: "full" | "unavailable";
+  constructor(fault: RedisFault["fault"]) {
+    super(`redis is ${fault}`);
+    this.fault = fault;
+  }
+}
+
+/** Why Redis did not do what it was asked: `full` of memory, or not there in time. */
+export function redisFault(error: unknown): RedisFault["fault"] | undefined {
+  if (error instanceof RedisFault) return error.fault;
+  if (!(error instanceof Error)) return undefined;
+  if (/^(OOM|MISCONF)/.test(error.message)) return "full";
+  const gone =
+    /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|UNBLOCKED|NOAUTH|WRONGPASS|NOPERM)\b|max number of clients|Connection is closed|(Stream|Cluster) isn't (writeable|ready)|(Cluster|Node) is disconnect|startup nodes|Too many Cluster redirections|Socket timeout|timed out|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT/i;
+  return /^(MaxRetriesPerRequest|ClusterAllFailed)Error$/.test(error.name) || gone.test(error.message)
+    ? "unavailable"
+    : undefined;
+}

@@ -1,0 +1,38 @@
+import { z } from "zod";
+import { ConfigError, env } from "../config/config.ts";
+import type { Log } from "../util/log.ts";
+import { createSealer, payloadKeys, type Sealer } from "./seal.ts";
+
+/** The variables that say how payloads are stored, for functions and worker alike. */
+export const sealingEnv = {
+  PAYLOAD_KEYS: env.note(
+    payloadKeys
+      .default([])
+      .describe(
+        "What seals payloads in Redis: ID:KEY,ID:KEY, each key 32 bytes in base64. The first seals, all open. Without it they are stored in clear.",
+      ),
+    { secret: true },
+  ),
+  ALLOW_UNSEALED_PAYLOADS: z
+    .stringbool({ error: "must be true or false" })
+    .optional()
+    .describe(
+      "Whether payloads may be in clear: stored so without keys, or read so from before there were keys. If not set, they may, except with NODE_ENV=production.",
+    ),
+  NODE_ENV: z.string().optional().describe("`production`: payloads are sealed, or the start is refused."),
+};
+type SealingConfig = z.infer<z.ZodObject<typeof sealingEnv>>;
+
+/** The sealer of a process. Says so if payloads are stored in clear; throws ConfigError if they must not be. */
+export function openSealer(config: SealingConfig, log: Log): Sealer {
+  const mayBeClear = config.ALLOW_UNSEALED_PAYLOADS ?? config.NODE_ENV !== "production";
+  if (config.PAYLOAD_KEYS.length > 0) return createSealer(config.PAYLOAD_KEYS, mayBeClear ? "open" : "refuse");
+  if (!mayBeClear) {
+    throw new ConfigError([
+      "PAYLOAD_KEYS: is not set, and payloads with patient data would be stored in clear: make a key with `openssl rand -base64 32`, or set ALLOW_UNSEALED_PAYLOADS=true",
+    ]);
+  }
+  const mend = "set PAYLOAD_KEYS; `openssl rand -base64 32` makes a key";
+  log.warn({ mend }, "payloads with patient data are stored in Redis in clear");
+  return createSealer([]);
+}

@@ -1,0 +1,136 @@
+import { z } from "zod";
+import { chronologyWarnings } from "../vocabulary/chronology.ts";
+import { eTimeOf } from "../vocabulary/etimes.ts";
+import { type Micros, secondsBetween, toIso } from "../util/time.ts";
+import { type Aspect, type StateRecord, unitsOf } from "./read.ts";
+
+const dated = {
+  as_of: z.string().meta({ description: "When it came about." }),
+  age_seconds: z.number().meta({ description: "How long ago that was when this answer was made." }),
+  unreadable: z.string().optional().meta({ description: "Why the value cannot be told; it is null then." }),
+};
+
+/** The newest that is known of something, and how old that is; null if nothing is. */
+const known = (value: z.ZodType, description?: string) =>
+  z.object({ value: value.nullable().meta(description ? { description } : {}), ...dated }).nullable();
+
+export const unitState = z.object({
+  unit_id: z.string(),
+  status: known(z.string()),
+  location: known(z.unknown(), "As the CAD sends it: a GeoJSON Point from the terminals and from the bridge."),
+  heading: known(z.number(), "Degrees clockwise from north."),
+  speed: known(z.number(), "m/s, as the CAD sends it."),
+  incident: known(z.string(), "The incident that came with its last status that named one."),
+  assignment: known(z.string(), "The incident that it was last assigned to."),
+});
+
+const warning = z.object({
+  code: z.enum(["order", "future", "unreadable"]).meta({
+    description:
+      "`order`: the first column is later than the second. `future`: more than an hour ahead. `unreadable`: not a time with an offset.",
+  }),
+  columns: z.array(z.string()),
+  message: z.string(),
+});
+
+export const incidentState = z.object({
+  incident_id: z.string(),
+  status: known(z.string()),
+  details: known(z.unknown(), "As the CAD sent them when it was created."),
+  units: z.array(z.object({ unit_id: z.string(), status: known(z.string()), assigned: known(z.boolean()) })),
+  assignments: z.array(z.object({ unit_id: z.string(), ...dated })),
+  timestamps: z.array(
+    z.object({
+      column: z.string().meta({ description: "The CAD's." }),
+      etimes: z.string().nullable().meta({ description: "What it is in NEMSIS 3.5.1." }),
+      etimes_name: z.string().nullable(),
+      timestamp: z.unknown(),
+      location: z.unknown(),
+      ...dated,
+    }),
+  ),
+  warnings: z.array(warning).meta({ description: "What cannot be right among the timestamps." }),
+  completion: known(z.object({ epcr_id: z.unknown(), transport_type: z.unknown(), destination: z.unknown() })),
+});
+type UnitState = z.infer<typeof unitState>;
+type IncidentState = z.infer<typeof incidentState>;
+
+/** A field of an aspect's value; the aspects are as the events of the CAD made them. */
+const field = (aspect: Aspect, name: string): unknown =>
+  (aspect.value as Record<string, unknown> | null)?.[name] ?? null;
+
+const datesOf = ({ at, unreadable }: Aspect, now: Micros) => ({
+  as_of: toIso(at),
+  age_seconds: secondsBetween(at, now),
+  ...(unreadable !== undefined && { unreadable }),
+});
+
+const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
+const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
+
+/** @param now when the answer is made */
+function teller({ aspects }: StateRecord, now: Micros) {
+  return {
+    known<Value>(name: string, read: (aspect: Aspect) => Value) {
+      const aspect = aspects[name];
+      return aspect ? { value: read(aspect), ...datesOf(aspect, now) } : null;
+    },
+    /** Those whose name begins so, by what follows it. */
+    all: (prefix: string): [string, Aspect][] =>
+      Object.entries(aspects).flatMap(([name, aspect]) =>
+        name.startsWith(prefix) ? [[name.slice(prefix.length), aspect] as [string, Aspect]] : [],
+      ),
+  };
+}
+
+export function tellUnit(record: StateRecord, now: Micros): UnitState {
+  const { known: tell } = teller(record, now);
+  return {
+    unit_id: record.id,
+    status: tell("status", (a) => text(a.value)),
+    location: tell("location", (a) => field(a, "location")),
+    heading: tell("location", (a) => number(field(a, "heading"))),
+    speed: tell("location", (a) => number(field(a, "speed"))),
+    incident: tell("incident", (a) => text(field(a, "incidentId"))),
+    assignment: tell("assignment", (a) => text(field(a, "incidentId"))),
+  };
+}
+
+export function tellIncident(record: StateRecord, now: Micros): IncidentState {
+  const { known: tell, all } = teller(record, now);
+  const times = all("time:").toSorted(([a], [b]) => (eTimeOf(a)?.code ?? "z").localeCompare(eTimeOf(b)?.code ?? "z"));
+  const units = new Set([...unitsOf(record)].toSorted());
+  const readable = times.filter(([, aspect]) => aspect.unreadable === undefined);
+  return {
+    incident_id: record.id,
+    status: tell("status", (a) => text(a.value)),
+    details: tell("details", (a) => a.value),
+    units: [...units].map((id) => ({
+      unit_id: id,
+      status: tell(`unit:${id}`, (a) => text(field(a, "status"))),
+      assigned: tell(`assigned:${id}`, (a) => (a.unreadable === undefined ? a.value === true : null)),
+    })),
+    assignments: all("assigned:").map(([id, aspect]) => ({ unit_id: id, ...datesOf(aspect, now) })),
+    timestamps: times.map(([column, aspect]) => ({
+      column,
+      etimes: eTimeOf(column)?.code ?? null,
+      etimes_name: eTimeOf(column)?.name ?? null,
+      timestamp: field(aspect, "timestamp"),
+      location: field(aspect, "location"),
+      ...datesOf(aspect, now),
+    })),
+    warnings: chronologyWarnings(
+      new Map(readable.map(([column, aspect]) => [column, field(aspect, "timestamp")])),
+      now / 1000,
+    ),
+    completion: tell("completion", (a) =>
+      a.unreadable === undefined
+        ? {
+            epcr_id: field(a, "epcrId"),
+            transport_type: field(a, "transportType"),
+            destination: field(a, "destination"),
+          }
+        : null,
+    ),
+  };
+}

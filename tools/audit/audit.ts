@@ -1,0 +1,164 @@
+import { createReadStream } from "node:fs";
+import { createInterface } from "node:readline";
+import { pipeline } from "node:stream/promises";
+import { parseArgs } from "node:util";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+import { chainKeys, type ChainKeys, auditKeyList, GENESIS } from "../../shared/audit/chain.ts";
+import { exportTrail, verifyExport } from "../../shared/audit/export.ts";
+import { auditKeys, type AuditKeys } from "../../shared/audit/keys.ts";
+import { type Noted, type Verdict, verifyTrail } from "../../shared/audit/verify.ts";
+import {
+  type Config,
+  ConfigError,
+  env,
+  EX_CONFIG,
+  helpText,
+  parseConfig,
+  sharedEnv,
+} from "../../shared/config/config.ts";
+import { instant } from "../../shared/vocabulary/fields.ts";
+import { withoutCredentials } from "../../shared/health/worker-health.ts";
+import { noLog } from "../../shared/util/log.ts";
+import { outboxKeys } from "../../shared/redis/keys.ts";
+import { fromDisk } from "../../shared/config/program.ts";
+import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
+import { withDeadline } from "../../shared/util/sleep.ts";
+import { toIso } from "../../shared/util/time.ts";
+
+/** `npm run audit`: checks the audit trail, or writes it out. Reads only. */
+const auditEnv = z.object({
+  REDIS_URL: sharedEnv.REDIS_URL,
+  REDIS_PREFIX: sharedEnv.REDIS_PREFIX,
+  AUDIT_KEY: env.note(auditKeyList.optional(), { secret: true }),
+});
+
+const WHAT = `npm run audit -- verify [--seen ID:HASH] [--file FILE]
+    Checks that no entry of the audit trail was changed, removed or inserted, and names the first bad one. Exit code 1 if
+    one was. --seen: an entry and its hash that were noted elsewhere must be among them. --file: checks an export.
+npm run audit -- export [--since TIME] [--until TIME]
+    Writes the entries as JSON lines to standard output, the oldest first, with what is needed to check them again.
+    TIME is ISO 8601 with an offset or Z.`;
+
+const USAGE_ERROR = 2;
+const ANSWER_MS = 5000;
+
+/** Wrong arguments: exit code 2. */
+class UsageError extends Error {
+  override name = "UsageError";
+}
+
+interface Options {
+  seen?: string | undefined;
+  file?: string | undefined;
+  since?: string | undefined;
+  until?: string | undefined;
+}
+
+function readArguments(args: string[]): { what: string; options: Options } {
+  const text = { type: "string" } as const;
+  try {
+    const { positionals, values } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { seen: text, file: text, since: text, until: text },
+    });
+    const [what, ...more] = positionals;
+    if ((what !== "verify" && what !== "export") || more.length > 0) throw new UsageError("Say verify or export.");
+    const takes = what === "verify" ? ["seen", "file"] : ["since", "until"];
+    const wrong = Object.keys(values).find((name) => !takes.includes(name));
+    if (wrong) throw new UsageError(`${what} takes no --${wrong}.`);
+    return { what, options: values };
+  } catch (error) {
+    throw error instanceof UsageError ? error : new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function toNoted(text: string | undefined): Noted | undefined {
+  if (text === undefined) return undefined;
+  const [, id, hash] = /^(\d+-\d+):([\w-]{43})$/.exec(text) ?? [];
+  if (!id || !hash) throw new UsageError("--seen takes ID:HASH, as verify prints them.");
+  return { id, hash };
+}
+
+function toMs(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!instant.safeParse(text).success) throw new UsageError(`--${name} must be a time such as 2026-01-31T14:05:00Z.`);
+  return Date.parse(text);
+}
+
+/** Says what was found; answers the exit code. */
+function tell(verdict: Verdict): number {
+  if (!verdict.ok) {
+    process.stdout.write(`BAD  ${verdict.id}  ${verdict.what}\n`);
+    return 1;
+  }
+  const { checked, first, head, unlinked, oldestUnlinked } = verdict;
+  process.stdout.write(
+    `ok   ${checked} entries${first ? ` from ${first} to ${head.id}` : ""}, chained by ${head.by}\n`,
+  );
+  if (unlinked > 0 && oldestUnlinked !== undefined)
+    process.stdout.write(
+      `     ${unlinked} are not in the chain yet, the oldest of ${toIso(oldestUnlinked)}: a worker puts them there\n`,
+    );
+  if (head.id !== GENESIS.id)
+    process.stdout.write(`     note this elsewhere, and give it to a later check:  --seen ${head.id}:${head.hash}\n`);
+  return 0;
+}
+
+async function verifyFile(file: string, keys: ChainKeys, noted: Noted | undefined): Promise<Verdict> {
+  return await verifyExport(createInterface({ input: createReadStream(file), crlfDelay: Infinity }), keys, noted);
+}
+
+async function write(redis: Redis, keys: AuditKeys, { since, until }: Options): Promise<number> {
+  const range = { since: toMs("since", since), until: toMs("until", until) };
+  try {
+    await pipeline(ended(exportTrail(redis, keys, range)), process.stdout, { end: false });
+  } catch (error) {
+    // Who reads it, such as head, has enough.
+    if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
+  }
+  return 0;
+}
+
+async function* ended(lines: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const line of lines) yield `${line}\n`;
+}
+
+async function run(config: Config<typeof auditEnv>, what: string, options: Options, noted?: Noted): Promise<number> {
+  const secrets = chainKeys(config.AUDIT_KEY);
+  const keys = auditKeys(outboxKeys(config.REDIS_PREFIX).base);
+  const redis = connectRedis(config.REDIS_URL, "worker", noLog);
+  try {
+    await withDeadline(redis.ping(), ANSWER_MS, "asking Redis").catch((error: Error) => {
+      const where = withoutCredentials(config.REDIS_URL);
+      throw new Error(`Redis does not answer at ${where} (${error.message}): start it, or mend REDIS_URL`);
+    });
+    return what === "verify" ? tell(await verifyTrail(redis, keys, secrets, noted)) : await write(redis, keys, options);
+  } finally {
+    await closeRedis(redis);
+  }
+}
+
+async function main(args: string[]): Promise<number> {
+  if (args.includes("--help")) {
+    process.stdout.write(helpText(WHAT, auditEnv));
+    return 0;
+  }
+  try {
+    const { what, options } = readArguments(args);
+    const noted = toNoted(options.seen);
+    if (options.file !== undefined) {
+      const { AUDIT_KEY } = parseConfig(auditEnv.pick({ AUDIT_KEY: true }), process.env, fromDisk);
+      return tell(await verifyFile(options.file, chainKeys(AUDIT_KEY), noted));
+    }
+    return await run(parseConfig(auditEnv, process.env, fromDisk), what, options, noted);
+  } catch (error) {
+    const usage = error instanceof UsageError;
+    const reason = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`audit: ${reason}${usage ? " See --help." : ""}\n`);
+    return usage ? USAGE_ERROR : error instanceof ConfigError ? EX_CONFIG : 1;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

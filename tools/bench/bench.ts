@@ -1,0 +1,142 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readArgs, runCli, UsageError } from "../up/cli.ts";
+import { measureAccept } from "./accept.ts";
+import { measureDrain } from "./drain.ts";
+import { measureEdge } from "./edge.ts";
+import { describeEnvironment } from "./environment.ts";
+import { measureEvents } from "./events.ts";
+import { measureLatency } from "./latency.ts";
+import { measureMemory } from "./memory.ts";
+import { FULL, type Plan, QUICK } from "./plan.ts";
+import { measureTimes } from "./times.ts";
+import { type Rig, startRig } from "./rig.ts";
+import { type Part, render } from "./table.ts";
+import { watchOthers } from "./usage.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const RUN = join(ROOT, ".run");
+/** On a busy machine everything takes longer; this is the end of it. */
+const WITHIN_MS = 8 * 60_000;
+
+type Say = (line: string) => void;
+interface Measurement {
+  name: string;
+  what: string;
+  measure(rig: Rig, plan: Plan, say: Say): Promise<Part>;
+}
+const MEASUREMENTS: readonly Measurement[] = [
+  {
+    name: "accept",
+    what: "accepted commands/s, beside bare routes",
+    measure: (rig, plan, say) => measureAccept(rig, plan.accept, say),
+  },
+  {
+    name: "latency",
+    what: "HTTP sent to at the CAD, p50 and p99, and CPU",
+    measure: (rig, plan, say) => measureLatency(rig, plan.latency, say),
+  },
+  {
+    name: "drain",
+    what: "commands/s draining a backlog, and CPU",
+    measure: (rig, plan, say) => measureDrain(rig, plan.drain, say),
+  },
+  {
+    name: "memory",
+    what: "the worker's memory with and without a backlog",
+    measure: (rig, plan, say) => measureMemory(rig, plan.memory, say),
+  },
+  {
+    name: "times",
+    what: "connection, emission, ready again",
+    measure: (rig, plan, say) => measureTimes(rig, plan.times, say),
+  },
+  {
+    name: "events",
+    what: "the CAD's event in a handler, and at 8 destinations, p50 and p99, and events/s",
+    measure: (rig, plan, say) => measureEvents(rig, plan.events, say),
+  },
+  {
+    name: "edge",
+    what: "the functions on Node and in workerd, and the size of the bundle",
+    measure: (rig, plan, say) => measureEdge(rig, plan.edge, say),
+  },
+];
+const NAMES = MEASUREMENTS.map(({ name }) => name);
+
+const USAGE = `npm run bench [-- OPTIONS]
+
+Measures the bridge on this machine with real processes (a Redis of its own with AOF, a CAD simulator, the functions, the
+worker) and holds what it finds against the targets. A missed target is shown and fails nothing; lost commands do.
+
+  --only NAME   one of these alone:
+${MEASUREMENTS.map(({ name, what }) => `                  ${name.padEnd(8)} ${what}`).join("\n")}
+  --quick       fewer rounds: some three minutes
+  --help
+
+All numbers go to .run/bench.json as well.
+`;
+
+async function main(): Promise<number> {
+  const options = {
+    only: { type: "string" },
+    quick: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
+  } as const;
+  const { only, quick, help } = readArgs({ options }, "bench", process.env).values;
+  if (help) {
+    console.log(USAGE);
+    return 0;
+  }
+  if (only !== undefined && !NAMES.includes(only))
+    throw new UsageError(`--only must be one of ${NAMES.join(", ")}, not "${only}".`);
+  endInTime();
+
+  mkdirSync(RUN, { recursive: true });
+  const dir = mkdtempSync(join(RUN, "bench-"));
+  // After a failure the logs stay for a look. Redis's file is large.
+  process.on("exit", (code) => rmSync(code === 1 ? join(dir, "redis") : dir, { recursive: true, force: true }));
+  const wanted = MEASUREMENTS.filter(({ name }) => only === undefined || name === only);
+  const { environment, measured } = await run(wanted, quick ? QUICK : FULL, dir);
+  for (const { name, what, others, tables } of measured) {
+    const share = others === undefined ? "an unknown share" : `${Math.round(100 * others)} %`;
+    console.log(`\n== ${name}: ${what} (other programs had ${share} of the CPU meanwhile)`);
+    for (const table of tables) console.log(render(table));
+  }
+  const numbers = Object.fromEntries(measured.map(({ name, others, numbers: n }) => [name, { others, ...n }]));
+  writeFileSync(join(RUN, "bench.json"), `${JSON.stringify({ environment, quick, ...numbers }, null, 2)}\n`);
+  console.log("\nAll numbers: .run/bench.json");
+  return 0;
+}
+
+function endInTime(): void {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
+  setTimeout(() => {
+    console.error(`The bench did not end within ${WITHIN_MS / 60_000} minutes.`);
+    process.exit(1);
+  }, WITHIN_MS).unref();
+}
+
+type Measured = Part & Measurement & { others: number | undefined };
+
+async function run(wanted: readonly Measurement[], plan: Plan, dir: string) {
+  const began = performance.now();
+  const say = (line: string) =>
+    console.log(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${line}`);
+  const rig = await startRig(dir);
+  const environment = await describeEnvironment(rig.client);
+  const { cpu, cores, node, redis, load } = environment;
+  say(`${cores} x ${cpu}; Node ${node}, Redis ${redis} (AOF, everysec); load ${load.toFixed(1)}`);
+  const measured: Measured[] = [];
+  for (const measurement of wanted) {
+    say(`${measurement.name}: ${measurement.what}`);
+    const others = watchOthers([rig.redis.pid, rig.functions.pid, rig.loader.pid]);
+    const part = await measurement.measure(rig, plan, (line) => say(`  ${line}`));
+    measured.push({ ...measurement, ...part, others: others() });
+  }
+  await rig.stop();
+  say("done");
+  return { environment, measured };
+}
+
+await runCli(main);

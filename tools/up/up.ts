@@ -1,0 +1,175 @@
+import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { howItEnded } from "../setup/process.ts";
+import { readArgs, runCli, UsageError, wholeNumber } from "./cli.ts";
+import { playTenSteps } from "../replay/play.ts";
+import { claim, release, update, type RunFile } from "./run-file.ts";
+import { startStack, type Stack } from "./stack.ts";
+import { signTokens, type Tokens } from "./tokens.ts";
+
+const USAGE = `npm run up [-- OPTIONS]
+
+Starts a Redis of its own (or uses REDIS_URL), a CAD simulator, a billing and an ePCR service that take webhooks, the
+functions and the worker; plays the ten steps from dispatch to back in service, and shows of each what went to the CAD and
+what came back from it; and leaves it all running until Ctrl-C.
+
+  --once        end after the ten steps; exit code 0 only if each was confirmed, and all that is to come back of it came
+  --port N      the port of the HTTP API (default 8000)
+  --cad NAME    modern (default): acks every event; legacy: never acks, shows by its broadcasts that it handled them
+  --edge        the functions run in workerd, as on Cloudflare Workers, instead of on Node
+  --dir DIR     where Redis's data, the logs and the tokens go (default .run)
+  --help
+`;
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const log = (line: string) => console.log(line);
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (options === undefined) return 0;
+  const stopping = stopSignal();
+  await claim(options.dir, log);
+  process.on("exit", () => release(options.dir));
+  rmSync(join(options.dir, "logs"), { recursive: true, force: true });
+
+  const running = await Promise.race([start(options), asked(stopping)]);
+  if (running === "asked to stop") {
+    log("Stopped while starting. No process is left.");
+    return 130; // and what was started ends with this process
+  }
+  const { stack, tokens } = running;
+  try {
+    const { good, steps } = await playTenSteps({ ...stack, tokens, cad: options.cad, log, signal: stopping });
+    if (options.once) return stopping.aborted ? 130 : good === steps ? 0 : 1;
+    if (!stopping.aborted) explain(stack, tokens, options.dir);
+    const dead = await Promise.race([asked(stopping), firstToEnd(stack)]);
+    if (dead === "asked to stop") return 0;
+    console.error(
+      `\n${dead.name} ended by itself (${howItEnded(await dead.exited)}). Its last lines, of ${shown(dead.output)}:\n${dead.tail()}`,
+    );
+    return 1;
+  } finally {
+    log("\nStopping everything ...");
+    await stack.stop();
+    log("Stopped. No process is left.");
+  }
+}
+
+interface Options {
+  once: boolean;
+  port: number;
+  cad: "modern" | "legacy";
+  edge: boolean;
+  dir: string;
+}
+
+/** undefined: help was asked for, and given. */
+function readOptions(): Options | undefined {
+  const { values } = readArgs(
+    {
+      options: {
+        once: { type: "boolean", default: false },
+        port: { type: "string", default: "8000" },
+        cad: { type: "string", default: "modern" },
+        edge: { type: "boolean", default: false },
+        dir: { type: "string", default: join(ROOT, ".run") },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    },
+    "up",
+    process.env,
+  );
+  if (values.help) {
+    log(USAGE);
+    return undefined;
+  }
+  const { cad } = values;
+  if (cad !== "modern" && cad !== "legacy") throw new UsageError(`--cad must be modern or legacy, not "${cad}".`);
+  const { once, edge } = values;
+  return { once, port: wholeNumber("port", values.port, 1, 65_535), cad, edge, dir: resolve(values.dir) };
+}
+
+async function start(options: Options) {
+  const began = Date.now();
+  const jwtSecret = randomBytes(32).toString("base64url");
+  const file: RunFile = { pid: process.pid, children: [] };
+  const stack = await startStack({
+    ...options,
+    jwtSecret,
+    log,
+    onStarted({ name, pid }, command) {
+      file.children.push({ name, pid, command });
+      update(options.dir, file);
+    },
+  });
+  const tokens = await signTokens(jwtSecret);
+  const { url, simulatorUrl, servicesUrl } = stack;
+  update(options.dir, { ...file, ready: { url, simulatorUrl, servicesUrl, tokens, logs: join(options.dir, "logs") } });
+  log(`healthy    after ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  return { stack, tokens };
+}
+
+/** Aborted by the first Ctrl-C, SIGTERM or hang-up; the second one does not wait for a clean end. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(130);
+      controller.abort();
+    });
+  }
+  return controller.signal;
+}
+
+function asked(signal: AbortSignal): Promise<"asked to stop"> {
+  return new Promise((heard) => {
+    if (signal.aborted) heard("asked to stop");
+    signal.addEventListener("abort", () => heard("asked to stop"), { once: true });
+  });
+}
+
+const firstToEnd = (stack: Stack) => Promise.race(stack.processes.map((process) => process.exited.then(() => process)));
+
+const shown = (path: string) => relative(process.cwd(), path) || ".";
+
+function explain({ url }: Stack, tokens: Tokens, dir: string): void {
+  log(`
+API docs:   ${url}/docs
+Health:     ${url}/health
+Logs:       ${shown(join(dir, "logs"))}
+
+A token for each role, good for 24 hours:
+${Object.entries(tokens)
+  .map(([role, token]) => `  ${role.padEnd(10)} ${token}`)
+  .join("\n")}
+
+Try it (it answers when the CAD has confirmed):
+
+  curl -sS ${url}/units/location -H 'Authorization: Bearer ${tokens.crew}' \\
+    -H 'Content-Type: application/json' -H 'Prefer: wait=5' \\
+    -d '{"unit_id":"M12","latitude":37.7841,"longitude":-122.4076}'
+
+What the CAD says, and what is known from it:
+
+  curl -sSN ${url}/events -H 'Authorization: Bearer ${tokens.dispatcher}'                       # as it comes
+  curl -sS '${url}/events/history?event=unit:*&limit=5' -H 'Authorization: Bearer ${tokens.dispatcher}'
+  curl -sS ${url}/units/M12 -H 'Authorization: Bearer ${tokens.crew}'
+  curl -sS '${url}/incidents?limit=5' -H 'Authorization: Bearer ${tokens.dispatcher}'
+
+What could not be delivered:
+
+  curl -sS ${url}/dead-letters -H 'Authorization: Bearer ${tokens.admin}'
+
+How the services are that the CAD's events go to:
+
+  curl -sS ${url}/destinations -H 'Authorization: Bearer ${tokens.admin}'
+
+Replay a day of the San Francisco Fire Department (a CSV of "Calls for Service" from DataSF) from another terminal:
+
+  npm run replay -- FILE.csv --speed max
+
+Everything is running. Ctrl-C stops it.`);
+}
+
+await runCli(main);

@@ -1,0 +1,62 @@
+import type { Log } from "../../shared/util/log.ts";
+import type { Begun, ToSend } from "../../shared/outbox/claim.ts";
+import { NotOwner, type OwnedOutbox } from "../../shared/outbox/owned.ts";
+import type { SealedKind } from "../../shared/sealing/seal.ts";
+import type { Delivered } from "./dispatcher.ts";
+import type { Payloads } from "./payloads.ts";
+
+/** If so long passed between asking and sending, this process was frozen: it asks again, ms. */
+const STALE_MS = 1000;
+/** When a message whose payload cannot be opened yet is looked at again, ms. */
+const KEY_REST_MS = 5000;
+
+/** Whether a message may be sent now. */
+export type MayBegin =
+  | { may: "send"; message: ToSend; text: string }
+  /** It never can be: it is to be settled as failed. */
+  | { may: "never"; message: ToSend; reason: string }
+  /** Not now: this follows, or it is to be asked again at once. */
+  | { may: "not"; follows: Delivered | "again" };
+
+export interface BeginOptions {
+  outbox: OwnedOutbox;
+  payloads: Payloads;
+  /** True as long as this worker surely owns the CAD. */
+  mayEmit(): boolean;
+  log: Log;
+}
+
+/** Asks, right before each send, whether a message may go, and opens its payload. Throws NotOwner. */
+export async function beginDelivery(kind: SealedKind, id: string, options: BeginOptions): Promise<MayBegin> {
+  const { outbox, payloads } = options;
+  const asked = performance.now();
+  const begun = await outbox.begin(id);
+  if (begun.answer === "not-owner") throw new NotOwner();
+  if (begun.answer !== "send") {
+    payloads.forget(id);
+    return { may: "not", follows: await instead(kind, id, begun, options) };
+  }
+  const opened = await payloads.open(id, begun.body);
+  if ("wait" in opened) {
+    await outbox.putBack(id);
+    return { may: "not", follows: { retryInMs: KEY_REST_MS } };
+  }
+  if (!options.mayEmit()) throw new NotOwner();
+  if (performance.now() - asked > STALE_MS) return { may: "not", follows: "again" };
+  if ("spoilt" in opened) return { may: "never", message: begun, reason: opened.spoilt };
+  return { may: "send", message: begun, text: opened.text };
+}
+
+/** What follows now that this one is not to be sent. */
+async function instead(
+  kind: SealedKind,
+  id: string,
+  begun: Exclude<Begun, ToSend>,
+  { outbox, log }: Pick<BeginOptions, "outbox" | "log">,
+): Promise<Delivered> {
+  if (begun.answer === "settled") return { runnable: begun.runnable };
+  if (begun.answer === "resting") return { retryInMs: begun.inMs };
+  if (begun.answer !== "gone") return { runnable: [] };
+  log.error({ [`${kind}_id`]: id }, `a ${kind}'s record is gone from Redis: it cannot be sent, and gives way`);
+  return { runnable: await outbox.giveWay(id) };
+}

@@ -1,0 +1,126 @@
+import type { Log } from "../../shared/util/log.ts";
+import type { JobQueue } from "../../shared/outbox/queue.ts";
+import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
+import { sleep } from "../../shared/util/sleep.ts";
+
+/**
+ * How many commands are worked on at once, and how many jobs BullMQ hands out at once: a place for every unit of a
+ * large agency, so that units whose commands are not confirmed, and hold theirs for seconds, delay no other.
+ */
+const MAX_RUNNING = 2048;
+export const CONCURRENCY = 1024;
+/** How many commands follow one another in process before the next goes back to the queue, for fairness. */
+const MAX_CHAIN = 64;
+/** How often the sweep looks, and for how long a runnable command must have been neglected, ms. */
+const SWEEP_MS = 2000;
+const NEGLECTED_MS = 2000;
+
+/** What is to happen after one message was worked on. */
+export type Delivered = { runnable: string[] } | { retryInMs: number };
+
+export interface DrainOptions {
+  outbox: OwnedOutbox;
+  queue: JobQueue;
+  deliver(id: string): Promise<Delivered>;
+  /** True while the CAD takes commands. While it does not, nobody neglects anything. */
+  isOpen(): boolean;
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** Decides which commands are worked on now: those that BullMQ hands out, those that follow them, and the neglected. */
+export interface Drain {
+  /** Runs a job. What it makes runnable goes on outside of it, so that it holds no place in the queue. */
+  onJob(id: string): Promise<void>;
+  /** Runs what is runnable at once, then sweeps until the signal aborts; resolves when nothing runs any more. */
+  run(): Promise<void>;
+  /** Ends every rest at once. */
+  wake(): void;
+}
+
+export function createDrain(options: DrainOptions): Drain {
+  const { outbox, queue, signal, log } = options;
+  const running = new Map<string, Promise<Delivered>>();
+  /** Those that were refused for now. One at most for each line. */
+  const resting = new Map<string, AbortController>();
+
+  /** A second run of the same id joins the first: BullMQ may hand out again what this process still works on. */
+  function deliverOnce(id: string): Promise<Delivered> {
+    const present = running.get(id);
+    if (present) return present;
+    const mine = options.deliver(id).finally(() => running.delete(id));
+    running.set(id, mine);
+    return mine;
+  }
+
+  /** Works on one command. What it made runnable follows at once, without a way through the queue and without a wait here. */
+  async function workOn(id: string, depth = 0): Promise<void> {
+    if (signal.aborted) return;
+    if (depth > MAX_CHAIN || (depth > 0 && running.size >= MAX_RUNNING)) return queue.add([id]);
+    const delivered = await deliverOnce(id);
+    if ("retryInMs" in delivered) rest(id, delivered.retryInMs);
+    else for (const next of delivered.runnable) void workOn(next, depth + 1).catch(leaveToSweep);
+  }
+
+  /**
+   * Lets a command that was refused for now wait, in its place at the head of its lines, without holding anything up. Here
+   * and not in the queue: BullMQ goes by the machine's clock, and one that jumps would leave the command lying there.
+   */
+  function rest(id: string, ms: number): void {
+    const woken = new AbortController();
+    resting.set(id, woken);
+    const wakeUp = async () => {
+      await sleep(ms, AbortSignal.any([signal, woken.signal]));
+      if (resting.delete(id)) await workOn(id);
+    };
+    void wakeUp().catch(leaveToSweep);
+  }
+
+  /** What fails here (Redis is away, the lease is lost) stays runnable: the next sweep or the next owner sees to it. */
+  function leaveToSweep(error: unknown): void {
+    if (!signal.aborted) log.warn({ reason: error instanceof Error ? error.name : "unknown" }, "left to the sweep");
+  }
+
+  async function runAllRunnable(): Promise<void> {
+    for await (const page of outbox.runnable(0)) {
+      const mine = page.slice(0, MAX_RUNNING);
+      await Promise.all(mine.map((id) => workOn(id).catch(leaveToSweep)));
+      if (signal.aborted) return;
+    }
+  }
+
+  async function sweep(): Promise<void> {
+    // Queued, not run: they may have to wait for the CAD, and the next sweep is not to wait for them.
+    await queue.add(await outbox.expire()).catch(leaveToSweep);
+    if (!options.isOpen()) return;
+    // BullMQ can neither take nor hand out a job while Redis is full: what is to empty it must not depend on that.
+    const full = await outbox.isFull();
+    let added = 0;
+    for await (const page of outbox.runnable(NEGLECTED_MS)) {
+      for (const id of page) {
+        if (signal.aborted || (full && running.size >= MAX_RUNNING)) return;
+        if (running.has(id) || resting.has(id)) continue;
+        if (full) void workOn(id).catch(leaveToSweep);
+        else if ((await queue.ensure(id)) === "added") added += 1;
+      }
+    }
+    if (added > 0) log.warn({ added }, "the sweep queued neglected commands again");
+  }
+
+  return {
+    onJob: (id) => workOn(id),
+    wake() {
+      for (const woken of resting.values()) woken.abort();
+    },
+
+    async run() {
+      const first = runAllRunnable().catch(leaveToSweep);
+      while (!signal.aborted) {
+        await sleep(SWEEP_MS, signal);
+        if (!signal.aborted) await sweep().catch(leaveToSweep);
+      }
+      await first;
+      while (running.size > 0) await Promise.allSettled(running.values());
+    },
+  };
+}

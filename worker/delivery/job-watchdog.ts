@@ -1,0 +1,114 @@
+import type { Redis } from "ioredis";
+import type { Log } from "../../shared/util/log.ts";
+import type { OutboxKeys } from "../../shared/redis/keys.ts";
+import { BEAT_ID, type JobConsumer, type JobQueue, openJobQueue, startJobConsumer } from "../../shared/outbox/queue.ts";
+import { closeRedis } from "../../shared/redis/redis.ts";
+import { sleep, withDeadline } from "../../shared/util/sleep.ts";
+
+/** How long a stop waits for the jobs that run, ms. */
+const STOP_MS = 500;
+/** How long one question to the queue may take, ms; a job that is added later all the same does no harm. */
+const QUEUE_MS = 5000;
+
+export interface JobsOptions {
+  /** Opens a connection for BullMQ. */
+  connect(): Redis;
+  keys: OutboxKeys;
+  concurrency: number;
+  handle(id: string): Promise<void>;
+  /** True while jobs can be worked off: while they all wait for the CAD, silence means nothing. */
+  isOpen(): boolean;
+  /** How often a beat is sent through a queue that has nothing else to do, ms. */
+  beatMs: number;
+  /** After what time without a job or a beat everything is made anew, and after the same time again given up, ms. */
+  silentMs: number;
+  /** Jobs do not come, and a new connection has not helped. */
+  onWedged(): void;
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** The queue as the worker uses it: hands out the jobs, and sees to it that it does. */
+export interface Jobs {
+  queue: JobQueue;
+  /** True if jobs, or beats, come out of the queue. */
+  consuming(): boolean;
+  /** A command was worked off: that is consumption too, however long its job goes on with those behind it. */
+  consumed(): void;
+  /** Hands out no more jobs: those that wait are left to the next owner. */
+  pause(): void;
+  stop(): Promise<void>;
+}
+
+interface Line {
+  redis: Redis;
+  queue: JobQueue;
+  consumer: JobConsumer;
+}
+
+const inTime = <T>(asked: Promise<T>): Promise<T> => withDeadline(asked, QUEUE_MS, "asking the queue");
+
+async function close(line: Line): Promise<void> {
+  await Promise.all([line.consumer.stop(STOP_MS), line.queue.close()]);
+  await closeRedis(line.redis);
+}
+
+/**
+ * A consumer can sit on a connection that looks alive and get nothing. So liveness is proven by consumption: when no job
+ * came for a while, a beat goes through the queue; if that does not come out either, everything is built anew, and
+ * if that does not help, the worker is told to give up, so that another one takes over.
+ */
+export function startJobs(options: JobsOptions): Jobs {
+  const { keys, signal, log } = options;
+  let lastConsumed = performance.now();
+
+  async function handle(id: string): Promise<void> {
+    lastConsumed = performance.now();
+    if (id !== BEAT_ID) await options.handle(id);
+  }
+  function open(): Line {
+    const redis = options.connect();
+    const queue = openJobQueue(redis, keys, log);
+    return { redis, queue, consumer: startJobConsumer(redis, keys, options.concurrency, handle, log) };
+  }
+
+  let line = open();
+  const jobQueue: JobQueue = {
+    add: (ids) => inTime(line.queue.add(ids)),
+    ensure: (id) => inTime(line.queue.ensure(id)),
+    beat: () => inTime(line.queue.beat()),
+    counts: () => inTime(line.queue.counts()),
+    close: () => line.queue.close(),
+  };
+  const silence = () => performance.now() - lastConsumed;
+  const { beatMs, silentMs } = options;
+
+  async function watch(): Promise<void> {
+    for (let rebuilt = false; !signal.aborted;) {
+      await sleep(beatMs, signal);
+      if (signal.aborted) return;
+      if (!options.isOpen()) lastConsumed = performance.now();
+      if (silence() < beatMs) rebuilt = false;
+      else await jobQueue.beat().catch(() => undefined);
+      if (silence() < silentMs) continue;
+      if (rebuilt) return options.onWedged();
+      log.error({ silent_ms: Math.round(silence()) }, "no job comes out of the queue: its connection is made anew");
+      const old = line;
+      line = open();
+      rebuilt = true;
+      lastConsumed = performance.now();
+      await close(old);
+    }
+  }
+  const watching = watch();
+
+  return {
+    queue: jobQueue,
+    consumed: () => void (lastConsumed = performance.now()),
+    consuming: () => silence() < silentMs,
+    pause: () => line.consumer.pause(),
+    async stop() {
+      await Promise.all([watching, close(line)]);
+    },
+  };
+}

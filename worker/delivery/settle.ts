@@ -1,0 +1,25 @@
+import { backoffMs } from "../../shared/util/backoff.ts";
+import { NotOwner, type OwnedOutbox, type Settlement } from "../../shared/outbox/owned.ts";
+import { sleep } from "../../shared/util/sleep.ts";
+
+const FROM_MS = 100;
+const TO_MS = 2000;
+
+/**
+ * Settles until Redis says so: what is known of a delivery is not to be lost to an outage. Answers with those that have become
+ * runnable. Throws NotOwner; when the signal aborts, what Redis said last.
+ */
+export async function settleSurely(
+  outbox: OwnedOutbox,
+  settlement: Settlement,
+  { signal, random }: { signal: AbortSignal; random: () => number },
+): Promise<string[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await outbox.settle(settlement);
+    } catch (error) {
+      if (error instanceof NotOwner || signal.aborted) throw error;
+      await sleep(backoffMs(attempt, FROM_MS, TO_MS, random), signal);
+    }
+  }
+}

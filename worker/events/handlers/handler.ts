@@ -1,0 +1,35 @@
+import type { JournalEntry } from "../../../shared/journal/entry.ts";
+import type { OrderingKey } from "../../../shared/vocabulary/ordering-key.ts";
+
+/**
+ * Something that is to be done with the CAD's events. Each handler goes through the journal by itself, at its own pace: one
+ * that fails or is slow touches no other. Of entries that share a unit or an incident it gets one after the other; after a
+ * crash it may get the last ones again, so it must not matter.
+ */
+export interface Handler {
+  /** Its place in the journal is kept under this name: never rename one. */
+  name: string;
+  what: string;
+  /**
+   * What is to be done with an entry; undefined if nothing is. Only looks, and is asked once for each entry, in the order of the
+   * journal; again only where it throws, which is a failure like one of the task.
+   */
+  plan(entry: JournalEntry): Task | undefined;
+}
+
+/** Done as often as it takes. Throws what is to be tried again; a HandlerError says why in words that may be shown. */
+export type Task = () => Promise<void>;
+
+/** Why a handler failed, in words that hold nothing of the payload. */
+export class HandlerError extends Error {
+  override name = "HandlerError";
+}
+
+/** What a handler may ask the bridge to do. */
+export interface HandlerTools {
+  /**
+   * Writes something into the journal that others may want to know. Throws a RedisFault if that cannot be done now.
+   * `once`: what was said under this id within a day is not said again.
+   */
+  say(event: string, keys: readonly OrderingKey[], payload: unknown, once: string): Promise<void>;
+}

@@ -1,0 +1,117 @@
+import type { Redis } from "ioredis";
+import { backoffMs } from "../../shared/util/backoff.ts";
+import { events } from "../../shared/events/table.ts";
+import { withoutCredentials } from "../../shared/health/worker-health.ts";
+import type { JournalKeys } from "../../shared/journal/keys.ts";
+import { openGaps } from "../../shared/journal/gaps.ts";
+import { openJournalReader } from "../../shared/journal/read.ts";
+import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
+import { openConsumerRecord } from "../../shared/journal/record.ts";
+import { openJournalWriter } from "../../shared/journal/write.ts";
+import type { Log } from "../../shared/util/log.ts";
+import { RedisFault } from "../../shared/redis/redis.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
+import { openStateWriter } from "../../shared/state/apply.ts";
+import { nowMicros } from "../../shared/util/time.ts";
+import type { WorkerConfig } from "../config.ts";
+import { type Consumer, type ConsumerStatus, createConsumer } from "./consumer.ts";
+import { highPriority } from "./handlers/high-priority.ts";
+import { type Handler, HandlerError, type HandlerTools } from "./handlers/handler.ts";
+import { state } from "./handlers/state.ts";
+import { createInbound, type Inbound } from "./inbound.ts";
+import { createRecovery, type Recovery } from "./recovery.ts";
+
+const DAY_MS = 24 * 3_600_000;
+/** How long a handler waits before it tries again, from, to, ms: about 8 s in all. */
+const RETRY_FROM_MS = 250;
+const RETRY_TO_MS = 5000;
+/** How long a handler may take for one entry, ms: far longer than any network operation of one. */
+const HANDLE_MS = 30_000;
+
+export interface CadEventsOptions {
+  config: Pick<WorkerConfig, "CAD_BACKEND_URL" | "JOURNAL_DAYS" | "JOURNAL_MAX">;
+  redis: Redis;
+  keys: JournalKeys;
+  sealer: Sealer;
+  /** The owner's token. */
+  token: string;
+  /** Handlers beside the built-in ones. */
+  more: readonly Handler[];
+  random: () => number;
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** The way of the CAD's events: into the journal, and from there to every handler at its own pace. */
+export interface CadEvents {
+  inbound: Inbound;
+  recovery: Recovery;
+  handlers(): ConsumerStatus[];
+  run(): Promise<void>;
+}
+
+export function createCadEvents(options: CadEventsOptions): CadEvents {
+  const { config, redis, keys, sealer, token, random, signal, log } = options;
+  const keptMs = config.JOURNAL_DAYS * DAY_MS;
+  const cad = withoutCredentials(config.CAD_BACKEND_URL);
+  const writer = openJournalWriter({
+    redis,
+    keys,
+    sealer,
+    token,
+    cad,
+    keptMs,
+    maxEntries: config.JOURNAL_MAX,
+    signal,
+    log,
+  });
+  const journal = openJournalReader(redis, keys, sealer);
+  const record = openConsumerRecord(redis, keys, token, keptMs, config.JOURNAL_MAX);
+
+  const tools: HandlerTools = {
+    async say(event, about, payload, once) {
+      // Nothing of the entry's fault: it waits until what came before has found its way into Redis.
+      if (!(await inbound.say(event, about, payload, { once }))) throw new RedisFault("full");
+    },
+  };
+  const handlers = [state(openStateWriter(redis, keys, sealer)), highPriority(tools, log), ...options.more];
+  const consumers: Consumer[] = handlers.map((handler) =>
+    createConsumer({
+      handler,
+      journal,
+      record,
+      handleMs: HANDLE_MS,
+      async onSkipped(from, to) {
+        const payload = { handler: handler.name, from, to };
+        if (!(await inbound.say(BRIDGE_EVENTS.skipped, ["other"], payload)))
+          throw new HandlerError("that entries were gone could not be told");
+      },
+      waitMs: (tries) => backoffMs(tries, RETRY_FROM_MS, RETRY_TO_MS, random),
+      signal,
+      log,
+    }),
+  );
+  const inbound = createInbound({
+    events,
+    journal: writer,
+    ready: Promise.all(consumers.map((consumer) => consumer.placed)),
+    onWritten: (entries) => {
+      for (const consumer of consumers) consumer.written(entries);
+    },
+    onOverflow: () => recovery.lost(),
+    now: nowMicros,
+    signal,
+    log,
+  });
+
+  const recovery = createRecovery({ journal: writer, gaps: openGaps(redis, keys, Date.now), inbound, signal, log });
+
+  return {
+    inbound,
+    recovery,
+    handlers: () => consumers.map((consumer) => consumer.status()),
+    async run() {
+      await Promise.all([inbound.run(), ...consumers.map((consumer) => consumer.run())]);
+    },
+  };
+}

@@ -1,0 +1,89 @@
+import type { Redis } from "ioredis";
+import { type ChainKeys, GENESIS } from "../../shared/audit/chain.ts";
+import { auditKeys } from "../../shared/audit/keys.ts";
+import { openAuditChain } from "../../shared/audit/link.ts";
+import { openAuditTrail } from "../../shared/audit/trail.ts";
+import type { Log } from "../../shared/util/log.ts";
+import type { OutboxKeys } from "../../shared/redis/keys.ts";
+import { redisFault } from "../../shared/redis/redis.ts";
+import { DeadlineExceeded, sleep, withDeadline } from "../../shared/util/sleep.ts";
+
+/** How soon an entry is in the chain, ms: until then, whoever owns Redis could still change it unnoticed. */
+const LINK_EVERY_MS = 500;
+const LINKS_AT_ONCE = 500;
+const TRIM_EVERY_MS = 60_000;
+const STEP_MS = 5000;
+/** After a failure, ms. */
+const AGAIN_MS = 10_000;
+/** Of notes that the key is another one, one in so long is written, however often the chain is looked at, ms. */
+const NOTED_MS = 3_600_000;
+
+export interface AuditChainOptions {
+  redis: Redis;
+  keys: OutboxKeys;
+  secrets: ChainKeys;
+  /** How long an entry is kept. */
+  keptMs: number;
+  signal: AbortSignal;
+  log: Log;
+}
+
+export interface AuditKeeper {
+  /** Until the signal aborts. */
+  run(): Promise<void>;
+  /** Why the chain cannot go on; undefined if it does, or if that is Redis's fault, which tells of itself. */
+  problem(): string | undefined;
+}
+
+/**
+ * Puts the entries of the audit trail into its chain of hashes, one after the other: a single writer does it beside
+ * everything else, since an accepted command is not to wait for that. Takes off what is older than it is to be kept.
+ */
+export function createAuditKeeper({ redis, keys, secrets, keptMs, signal, log }: AuditChainOptions): AuditKeeper {
+  const chain = openAuditChain(redis, auditKeys(keys.base), secrets);
+  let trimAt = 0;
+  let began = false;
+  let problem: string | undefined;
+
+  async function step(): Promise<number> {
+    if (!began) await noteNewKey();
+    began = true;
+    const linked = await chain.extend(LINKS_AT_ONCE);
+    if (performance.now() >= trimAt) {
+      const trimmed = await chain.trim(keptMs);
+      if (trimmed > 0) log.info({ trimmed }, "old entries of the audit trail were taken off");
+      trimAt = performance.now() + TRIM_EVERY_MS;
+    }
+    return linked;
+  }
+
+  /** Another key than the chain's last: from here on nobody can claim that there was none. */
+  async function noteNewKey(): Promise<void> {
+    const { by } = (await chain.head()) ?? GENESIS;
+    if (by === secrets.by) return;
+    const note = { user: "", role: "worker", action: "AUDIT_KEY", about: [], requestId: "", address: "" };
+    const once = { key: JSON.stringify([by, secrets.by]), ms: NOTED_MS };
+    await openAuditTrail(redis, keys).note({ ...note, once }, "done", "");
+    log.info({ before: by, now: secrets.by }, "the audit trail is chained with another key from here on");
+  }
+
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const linked = await withDeadline(step(), STEP_MS, "chaining the audit trail");
+        problem = undefined;
+        if (linked < LINKS_AT_ONCE) await sleep(LINK_EVERY_MS, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        // A chain that is gone begins anew, and the trail tells.
+        began = false;
+        const reason = error instanceof Error ? error.message : "unknown";
+        if (!redisFault(error) && !(error instanceof DeadlineExceeded)) problem = reason;
+        log.error({ reason }, "the audit trail could not be chained; npm run audit -- verify says whether it is whole");
+        await sleep(AGAIN_MS, signal);
+      }
+    }
+  }
+
+  return { run, problem: () => problem };
+}

@@ -1,0 +1,46 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { problemsOf, type WorkerHealth } from "../../shared/health/worker-health.ts";
+
+/** What the worker process says of itself, without a look into Redis. */
+export interface OwnState {
+  instance: string;
+  role: "owner" | "standby";
+  redis: boolean;
+  health: WorkerHealth | undefined;
+}
+
+/**
+ * The worker's own GET /health: 200 while the process does what it is there for (it owns the CAD, or stands by), 503
+ * when it cannot reach Redis. It says `degraded`, with 200, while something waits or stands still: `problems` says what.
+ */
+export async function startHealthServer(
+  host: string,
+  port: number,
+  state: () => OwnState,
+): Promise<{ port: number; stop(): Promise<void> }> {
+  const server = createServer((request, response) => {
+    const found = request.method === "GET" && request.url === "/health";
+    const { redis, health, ...own } = state();
+    const problems = [...(redis ? [] : ["Redis does not answer."]), ...(health ? problemsOf(health) : [])];
+    const status = !redis ? "unhealthy" : problems.length > 0 ? "degraded" : "healthy";
+    const report = { status, problems, redis, ...own, bridge: health ?? null };
+    const body = found ? report : { error: "only GET /health is here" };
+    response.writeHead(!found ? 404 : redis ? 200 : 503, { "content-type": "application/json" });
+    response.end(JSON.stringify(body));
+  });
+  server.requestTimeout = 5000;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, resolve);
+  });
+  const { port: bound } = server.address() as AddressInfo;
+  return {
+    port: bound,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

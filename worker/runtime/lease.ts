@@ -1,0 +1,128 @@
+import type { Redis } from "ioredis";
+import type { Log } from "../../shared/util/log.ts";
+import type { OutboxKeys } from "../../shared/redis/keys.ts";
+import { script, type ScriptReply } from "../../shared/redis/redis.ts";
+import { sleep, withDeadline } from "../../shared/util/sleep.ts";
+
+/** How long the lease lasts in Redis without being renewed, ms. */
+const LEASE_MS = 3000;
+const RENEW_MS = 800;
+/** How long the owner trusts it, counted from when it sent the renewal: it stops before the lease can lapse, ms. */
+const TRUSTED_MS = 2500;
+/** How often a standby asks for it, ms: with LEASE_MS, it takes over within 5 s of a crash. */
+const ASK_MS = 500;
+const COMMAND_MS = 1000;
+
+/** A full Redis must not stop the worker: it is what empties it. So the lease's scripts run all the same. */
+
+/** A free lease, or one that an earlier process of the same instance holds, becomes ours under the next epoch. */
+const ACQUIRE = `#!lua flags=allow-oom
+local lease, owner, epoch = KEYS[1] .. ':lease', KEYS[1] .. ':owner', KEYS[1] .. ':epoch'
+local held = redis.call('GET', lease)
+if held and string.match(held, '^%d+:(.*)$') ~= ARGV[1] then return false end
+local token = redis.call('INCR', epoch) .. ':' .. ARGV[1]
+redis.call('SET', lease, token, 'PX', ARGV[2])
+redis.call('SET', owner, token)
+return token`;
+
+/** A lease that lapsed, but that nobody took since, is taken up again. */
+const RENEW = `#!lua flags=allow-oom
+local lease, owner = KEYS[1] .. ':lease', KEYS[1] .. ':owner'
+if redis.call('GET', owner) ~= ARGV[1] then return 0 end
+redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
+return 1`;
+
+const RELEASE = `#!lua flags=allow-oom
+if redis.call('GET', KEYS[1] .. ':lease') ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1] .. ':lease')`;
+
+/** The right to hold the CAD's connection and to send. At most one worker has it. */
+export interface Lease {
+  readonly token: string;
+  readonly epoch: number;
+  /** False as soon as it might have lapsed: nothing may be sent then. */
+  held(): boolean;
+  /** Aborted when it is lost. */
+  readonly lost: AbortSignal;
+  /** Gives it up, so that a standby takes over at once. */
+  release(): Promise<void>;
+}
+
+export interface LeaseOptions {
+  redis: Redis;
+  keys: OutboxKeys;
+  /** This worker's name: a process that is started again under the same name takes its lease back. */
+  instance: string;
+  signal: AbortSignal;
+  /** Called whenever Redis answered a question about the lease: then it is surely there. */
+  onAnswer(): void;
+  log: Log;
+}
+
+/** What Redis answered; undefined if it did not in time. */
+async function ask(
+  options: LeaseOptions,
+  question: Promise<ScriptReply>,
+  what: string,
+): Promise<ScriptReply | undefined> {
+  try {
+    const reply = await withDeadline(question, COMMAND_MS, what);
+    options.onAnswer();
+    return reply;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Waits until this worker owns the CAD; undefined if the signal aborts first. */
+export async function acquireLease(options: LeaseOptions): Promise<Lease | undefined> {
+  const { redis, keys, instance, signal, log } = options;
+  const acquire = script(redis, "leaseAcquire", ACQUIRE, [keys.base]);
+  for (let asked = 0; !signal.aborted; asked += 1) {
+    const sent = performance.now();
+    const token = await ask(options, acquire(instance, LEASE_MS), "asking for the lease");
+    if (typeof token === "string") return keepLease(options, token, sent);
+    if (asked === 0) log.info({ instance }, "another worker owns the CAD, or Redis is away: standing by");
+    await sleep(ASK_MS, signal);
+  }
+  return undefined;
+}
+
+function keepLease(options: LeaseOptions, token: string, acquired: number): Lease {
+  const { redis, keys, log } = options;
+  const renew = script(redis, "leaseRenew", RENEW, [keys.base]);
+  const release = script(redis, "leaseRelease", RELEASE, [keys.base]);
+  const lost = new AbortController();
+  const over = new AbortController();
+  let trustedUntil = acquired + TRUSTED_MS;
+
+  async function keep(): Promise<void> {
+    while (!over.signal.aborted) {
+      await sleep(RENEW_MS, over.signal);
+      if (over.signal.aborted) return;
+      const sent = performance.now();
+      const reply = await ask(options, renew(token, LEASE_MS), "renewing the lease");
+      if (reply === 1) trustedUntil = sent + TRUSTED_MS;
+      if (reply === 0 || performance.now() >= trustedUntil) {
+        log.error({ token, taken: reply === 0 }, "the lease is lost: this worker stops sending and stands by");
+        lost.abort();
+        return;
+      }
+    }
+  }
+  const keeping = keep();
+
+  return {
+    token,
+    epoch: Number(token.split(":", 1)[0]),
+    held: () => !lost.signal.aborted && !over.signal.aborted && performance.now() < trustedUntil,
+    lost: lost.signal,
+    async release() {
+      over.abort();
+      await keeping;
+      if (lost.signal.aborted) return;
+      // A lease that cannot be given up lapses by itself.
+      await ask(options, release(token), "giving up the lease");
+    },
+  };
+}

@@ -1,0 +1,131 @@
+import type { Redis } from "ioredis";
+import { checkRedis } from "../../shared/redis/check.ts";
+import { sleep } from "../../shared/util/sleep.ts";
+import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
+import type { Log } from "../../shared/util/log.ts";
+import { outboxKeys } from "../../shared/redis/keys.ts";
+import { openSealer } from "../../shared/sealing/open-sealer.ts";
+import type { WorkerConfig } from "../config.ts";
+import type { Handler } from "../events/handlers/handler.ts";
+import type { Destination } from "../destinations/routes.ts";
+import { startHealthServer } from "./health-server.ts";
+import { acquireLease } from "./lease.ts";
+import { type Owner, startOwner } from "./leader.ts";
+
+/** How soon Redis is looked at again if it did not answer, ms. */
+const CHECK_AGAIN_MS = 5000;
+const PING_MS = 5000;
+/** Redis is asked about the lease at least every second. One that did not answer for so long hangs or is away, ms. */
+const REDIS_HEARD_MS = 3000;
+
+export interface Worker {
+  /** The port of its own /health. */
+  port: number;
+  /** Rejects if the worker cannot go on: the process is to end, so that another one takes over. */
+  failed: Promise<never>;
+  /** Idempotent: settles or hands back what is in flight, says goodbye, gives the CAD up. Within 10 s. */
+  stop(): Promise<void>;
+}
+
+export interface WorkerDeps {
+  config: WorkerConfig;
+  /** Handlers of the CAD's events, beside the built-in ones. */
+  handlers?: readonly Handler[];
+  /** Where the CAD's events go. */
+  destinations?: readonly Destination[];
+  random: () => number;
+  log: Log;
+}
+
+/** Starts a worker: it stands by until it owns the CAD, works as its owner, and stands by again if it loses it. */
+export async function startWorker(deps: WorkerDeps): Promise<Worker> {
+  const { config, handlers = [], destinations = [], random, log } = deps;
+  const keys = outboxKeys(config.REDIS_PREFIX);
+  const startedAt = performance.now();
+  const instance = config.WORKER_INSTANCE ?? `worker-${Math.floor(random() * 36 ** 8).toString(36)}`;
+  const sealer = openSealer(config, log);
+  const redis = connectRedis(config.REDIS_URL, "worker", log);
+  const connectQueue = () => connectRedis(config.REDIS_URL, "queue", log);
+  const control = connectRedis(config.REDIS_URL, "worker", log);
+  const stopping = new AbortController();
+  const failed = Promise.withResolvers<never>();
+  const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));
+  let owner: Owner | undefined;
+  let redisAnswered = -Infinity;
+  const onAnswer = () => void (redisAnswered = performance.now());
+
+  // At every connection anew, so that an outage of Redis costs no subscription.
+  control.on("ready", () => void control.subscribe(keys.controlChannel).catch(() => undefined));
+  // A subscription waits without asking anything: a ping now and then shows whether its connection is alive.
+  const pinging = setInterval(() => void control.ping().catch(() => undefined), PING_MS);
+  control.on("message", (_channel, message) => {
+    if (message === "reconnect") owner?.reconnect();
+  });
+
+  async function own(): Promise<void> {
+    const lease = await acquireLease({ redis, keys, instance, signal: stopping.signal, onAnswer, log });
+    if (!lease) return;
+    log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
+    owner = startOwner({
+      config,
+      destinations,
+      instance,
+      redis,
+      connectQueue,
+      keys,
+      sealer,
+      lease,
+      handlers,
+      onWedged,
+      startedAt,
+      random,
+      log,
+    });
+    await new Promise((resolve) => {
+      AbortSignal.any([lease.lost, stopping.signal]).addEventListener("abort", resolve, { once: true });
+      if (lease.lost.aborted || stopping.signal.aborted) resolve(undefined);
+    });
+    await owner.stop(!lease.lost.aborted);
+    owner = undefined;
+    await lease.release();
+  }
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) await own();
+  }
+
+  const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, () => ({
+    instance,
+    role: owner ? ("owner" as const) : ("standby" as const),
+    redis: performance.now() - redisAnswered < REDIS_HEARD_MS,
+    health: owner?.health(),
+  }));
+  const checking = warnOfRedis(redis, stopping.signal, log);
+  const running = run().catch((error: unknown) => failed.reject(error));
+  log.info({ instance, port: server.port }, "the worker has started");
+
+  let stopped: Promise<void> | undefined;
+  return {
+    port: server.port,
+    failed: failed.promise,
+    stop: () =>
+      (stopped ??= (async () => {
+        stopping.abort();
+        await Promise.all([running, checking]);
+        clearInterval(pinging);
+        await server.stop();
+        await Promise.all([redis, control].map(closeRedis));
+        log.info({ instance }, "the worker has stopped");
+      })()),
+  };
+}
+
+/** Says at the start what is unsafe about Redis; `npm run doctor` tells the same at any time. */
+async function warnOfRedis(redis: Redis, signal: AbortSignal, log: Log): Promise<void> {
+  while (!signal.aborted) {
+    const findings = await checkRedis(redis).catch(() => undefined);
+    for (const found of findings ?? [])
+      if (!found.ok) log.warn({ what: found.what, mend: found.mend }, "redis is not safe as it is");
+    if (findings) return;
+    await sleep(CHECK_AGAIN_MS, signal);
+  }
+}
