@@ -5,7 +5,7 @@ import { Problem } from "./http/problem.ts";
 import { redisFault } from "../shared/redis/redis.ts";
 import { toReceipt } from "../shared/outbox/receipt.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
-import { administrative, noteLooking, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
+import { administrative, auditRead, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
 import { acceptCommand, parseBody } from "./routes/commands.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, requireAccess, requireRole } from "./middleware/auth.ts";
@@ -99,7 +99,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
       lookAtHealth(backend, deps.now),
       backend.backlog(),
       backend.queued(),
-      backend.lastBeat(),
+      backend.lastHeartbeat(),
     ]);
     return c.json({ ...health, settled: backlog.counts, queue: queued, worker_report: beat?.health ?? null });
   });
@@ -111,7 +111,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   serveDeadLetters(app, { ...deps, basePath: BASE_PATH, noteAction, noted });
   serveDestinations(app, { ...deps, noteAction });
   serveAudit(app, deps, noted);
-  const looking = noteLooking({ backend, basePath: BASE_PATH });
+  const looking = auditRead({ backend, basePath: BASE_PATH });
   serveEvents(app, { ...deps, noted: looking });
   const state = serveState(app, { ...deps, noted: looking });
   state.lists();

@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
 import type { AuditNote, AuditOutcome } from "../../shared/audit/entry.ts";
 import { type AuditPage, type AuditQuery, openAuditTrail } from "../../shared/audit/trail.ts";
-import { BEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
-import { type DestinationState, openDestinationBook } from "../../shared/destinations/store.ts";
+import { HEARTBEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
+import { type DestinationState, openDestinationStore } from "../../shared/destinations/store.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { journalKeys } from "../../shared/journal/keys.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
@@ -25,7 +25,7 @@ import { type Quotas, UNLIMITED } from "../middleware/quotas.ts";
 import { createWaiter } from "./channel-subscriber.ts";
 
 /** The worker's last word, and how long ago it was. */
-export interface LastBeat {
+export interface LastHeartbeat {
   health: WorkerHealth;
   ageSeconds: number;
 }
@@ -53,7 +53,7 @@ export interface Backend extends EventCalls {
   readSettled(id: string, ms: number): Promise<MessageRecord | undefined>;
   backlog(): Promise<CommandBacklog>;
   queued(): Promise<Record<string, number>>;
-  lastBeat(): Promise<LastBeat | undefined>;
+  lastHeartbeat(): Promise<LastHeartbeat | undefined>;
   /** Tells the worker to reconnect; answers how many workers heard it. */
   askReconnect(): Promise<number>;
   listDead(query: DeadQuery, destination?: string): Promise<DeadPage>;
@@ -93,7 +93,7 @@ export function createBackend(
   const keys = outboxKeys(prefix);
   const outbox = openOutbox(redis, keys, maxBacklog);
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
-  const book = openDestinationBook(redis, prefix);
+  const book = openDestinationStore(redis, prefix);
   const trail = openAuditTrail(redis, keys);
   const waiter = createWaiter(subscriber);
   const isFull = askWhetherFull(redis, keys.base);
@@ -133,7 +133,7 @@ export function createBackend(
   }
 
   /** What is in a destination's outbox is sent by the worker's own sweep: it needs no job. */
-  function shelf(destination: string | undefined) {
+  function outboxFor(destination: string | undefined) {
     if (destination === undefined) return { read: outbox.read, accept, deadLetters };
     const theirs = destinationKeys(prefix, destination);
     const { read, append } = openOutbox(redis, theirs, maxBacklog);
@@ -147,7 +147,7 @@ export function createBackend(
   return {
     accept,
 
-    read: (id, destination) => shelf(destination).read(id),
+    read: (id, destination) => outboxFor(destination).read(id),
 
     async readSettled(id, ms) {
       return waiter.during(keys.settledChannel(id), ms, async (news) => {
@@ -165,19 +165,19 @@ export function createBackend(
     },
     queued: () => useQueue((jobQueue) => jobQueue.counts()),
 
-    async lastBeat() {
+    async lastHeartbeat() {
       const [text, left] = await Promise.all([redis.get(keys.health), redis.pttl(keys.health)]);
       const parsed = workerHealth.safeParse(text === null ? undefined : JSON.parse(text));
       if (!parsed.success || left < 0) return undefined;
-      return { health: parsed.data, ageSeconds: Math.max(0, BEAT_KEPT_MS - left) / 1000 };
+      return { health: parsed.data, ageSeconds: Math.max(0, HEARTBEAT_KEPT_MS - left) / 1000 };
     },
 
     askReconnect: () => publish(redis, keys.controlChannel, "reconnect"),
 
-    listDead: (query, destination) => shelf(destination).deadLetters.list(query),
+    listDead: (query, destination) => outboxFor(destination).deadLetters.list(query),
 
     async redrive(id, newId, note, destination) {
-      const from = shelf(destination);
+      const from = outboxFor(destination);
       const message = await from.deadLetters.again(id, newId).catch((error: unknown) => {
         if (error instanceof SealError) return error;
         throw error;
@@ -188,7 +188,7 @@ export function createBackend(
       return appended;
     },
 
-    discardDead: (id, destination) => shelf(destination).deadLetters.discard(id),
+    discardDead: (id, destination) => outboxFor(destination).deadLetters.discard(id),
 
     async destinations() {
       const ids = (await book.ids()).toSorted();

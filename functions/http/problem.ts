@@ -2,104 +2,104 @@ import { faultsOf } from "../../shared/util/issues.ts";
 
 /**
  * Everything that an answer may complain of (RFC 9457). A code never changes its meaning: clients branch on it.
- * `title` says what is wrong, `mend` what to do next.
+ * `title` says what is wrong, `hint` what to do next.
  */
 export const PROBLEMS = {
-  "not-json": { status: 400, title: "The body is not JSON", mend: "Send one JSON object, as UTF-8." },
+  "not-json": { status: 400, title: "The body is not JSON", hint: "Send one JSON object, as UTF-8." },
   "unsafe-json": {
     status: 400,
     title: "The body is JSON that readers take differently",
-    mend: "Send I-JSON (RFC 7493); mend every place that is named in errors.",
+    hint: "Send I-JSON (RFC 7493); hint every place that is named in errors.",
   },
-  "invalid-header": { status: 400, title: "A header is not valid", mend: "Mend the header that is named." },
+  "invalid-header": { status: 400, title: "A header is not valid", hint: "Mend the header that is named." },
   unauthenticated: {
     status: 401,
     title: "No valid token",
-    mend: "Send Authorization: Bearer with a token that is signed for this bridge and has not expired.",
+    hint: "Send Authorization: Bearer with a token that is signed for this bridge and has not expired.",
   },
   forbidden: {
     status: 403,
     title: "The token's role may not do this",
-    mend: "Use a token with the role that is named.",
+    hint: "Use a token with the role that is named.",
   },
   "wrong-org": {
     status: 403,
     title: "The token is of another organisation",
-    mend: "Use a token whose claim org is the organisation that this CAD belongs to.",
+    hint: "Use a token whose claim org is the organisation that this CAD belongs to.",
   },
   "outside-units": {
     status: 403,
     title: "The token may not act for this unit",
-    mend: "Use a token whose claim units names the units that are named, or one without that claim.",
+    hint: "Use a token whose claim units names the units that are named, or one without that claim.",
   },
-  "not-found": { status: 404, title: "There is nothing here", mend: "Look up the path, or the id, in the API docs." },
+  "not-found": { status: 404, title: "There is nothing here", hint: "Look up the path, or the id, in the API docs." },
   "method-not-allowed": {
     status: 405,
     title: "The path does not take this method",
-    mend: "Use a method of the Allow header.",
+    hint: "Use a method of the Allow header.",
   },
   gone: {
     status: 410,
     title: "What followed this entry is not there any more",
-    mend: "Take oldest, by GET /events/{id} and as the Last-Event-ID to go on from: what was before it is missing.",
+    hint: "Take oldest, by GET /events/{id} and as the Last-Event-ID to go on from: what was before it is missing.",
   },
-  "too-large": { status: 413, title: "The body is too large", mend: "Send at most as much as detail says." },
+  "too-large": { status: 413, title: "The body is too large", hint: "Send at most as much as detail says." },
   "not-json-type": {
     status: 415,
     title: "The body is not declared as JSON",
-    mend: "Send Content-Type: application/json.",
+    hint: "Send Content-Type: application/json.",
   },
-  "invalid-body": { status: 422, title: "The body does not fit", mend: "Mend every field that is named in errors." },
+  "invalid-body": { status: 422, title: "The body does not fit", hint: "Mend every field that is named in errors." },
   "idempotency-conflict": {
     status: 422,
     title: "The Idempotency-Key stands for another request",
-    mend: "Use a new key for a new request.",
+    hint: "Use a new key for a new request.",
   },
   "unreadable-payload": {
     status: 409,
     title: "The stored payload cannot be opened",
-    mend: "Mend what the detail names. One that was changed can only be discarded.",
+    hint: "Mend what the detail names. One that was changed can only be discarded.",
   },
   "too-many-requests": {
     status: 429,
     title: "Too many requests",
-    mend: "Send it again after Retry-After. The RateLimit header says how many are left.",
+    hint: "Send it again after Retry-After. The RateLimit header says how many are left.",
   },
   undeliverable: {
     status: 502,
     title: "The command was not delivered",
-    mend: "Read its reason; send it again once that is mended.",
+    hint: "Read its reason; send it again once that is mended.",
   },
   "redis-unavailable": {
     status: 503,
     title: "The backlog cannot be reached",
-    mend: "Send it again after Retry-After, with the same Idempotency-Key.",
+    hint: "Send it again after Retry-After, with the same Idempotency-Key.",
   },
   "redis-full": {
     status: 503,
     title: "The backlog has no room",
-    mend: "Send it again after Retry-After, with the same Idempotency-Key.",
+    hint: "Send it again after Retry-After, with the same Idempotency-Key.",
   },
   "keys-unavailable": {
     status: 503,
     title: "The keys that tokens are verified with cannot be reached",
-    mend: "Send it again after Retry-After. Whoever runs the bridge: see to JWKS_URL.",
+    hint: "Send it again after Retry-After. Whoever runs the bridge: see to JWKS_URL.",
   },
   "too-many-streams": {
     status: 503,
     title: "As many streams are open as may be",
-    mend: "Try again after Retry-After, or ask another process.",
+    hint: "Try again after Retry-After, or ask another process.",
   },
-  "no-worker": { status: 503, title: "No worker is running", mend: "Start the worker, or look into why it stopped." },
+  "no-worker": { status: 503, title: "No worker is running", hint: "Start the worker, or look into why it stopped." },
   "reconnect-timeout": {
     status: 504,
     title: "The bridge was not ready again in time",
-    mend: "Look at /health for what it waits for. It goes on trying.",
+    hint: "Look at /health for what it waits for. It goes on trying.",
   },
   internal: {
     status: 500,
     title: "The bridge failed",
-    mend: "Look into its log. Repeating with the same Idempotency-Key is harmless.",
+    hint: "Look into its log. Repeating with the same Idempotency-Key is harmless.",
   },
 } as const;
 export type ProblemCode = keyof typeof PROBLEMS;
@@ -134,11 +134,11 @@ export class Problem extends Error {
   }
 
   toAnswer(): { body: string; status: (typeof PROBLEMS)[ProblemCode]["status"]; headers: Record<string, string> } {
-    const { status, title, mend } = PROBLEMS[this.code];
+    const { status, title, hint } = PROBLEMS[this.code];
     const type = `urn:problem-type:socket-bridge:${this.code}`;
     const retry = status === 503 ? { "Retry-After": String(RETRY_AFTER_S) } : {};
     return {
-      body: JSON.stringify({ ...this.more, type, title, status, code: this.code, detail: this.message, mend }),
+      body: JSON.stringify({ ...this.more, type, title, status, code: this.code, detail: this.message, hint }),
       status,
       headers: { ...retry, ...this.headers, "Content-Type": "application/problem+json" },
     };

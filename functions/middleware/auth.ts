@@ -61,7 +61,7 @@ export function createAuthenticate(config: AccessConfig, { log, now = Date.now }
   const keys: TokenKeys = JWKS_URL === undefined ? sharedSecrets(secrets) : remoteKeys(JWKS_URL, { now, log });
   for (const name of JWKS_URL === undefined ? [] : OF_A_PROVIDER)
     if (config[name] === undefined)
-      log.warn({ mend: `set ${name}` }, "tokens of other services or tenants are taken too");
+      log.warn({ hint: `set ${name}` }, "tokens of other services or tenants are taken too");
   const toleranceMs = config.JWT_CLOCK_TOLERANCE_S * 1000;
   const options: JWTVerifyOptions = {
     requiredClaims: ["sub", "exp"],

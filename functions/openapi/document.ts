@@ -23,14 +23,14 @@ const accepted = {
 const problem = {
   type: "object",
   description: "RFC 9457. `code` never changes its meaning.",
-  required: ["type", "title", "status", "code", "detail", "mend"],
+  required: ["type", "title", "status", "code", "detail", "hint"],
   properties: {
     type: { type: "string", format: "uri" },
     title: { type: "string" },
     status: { type: "integer" },
     code: { enum: Object.keys(PROBLEMS) },
     detail: { type: "string" },
-    mend: { type: "string", description: "What to do next." },
+    hint: { type: "string", description: "What to do next." },
     errors: {
       type: "array",
       description: "Every wrong field, by JSON pointer (RFC 6901).",

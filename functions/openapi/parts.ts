@@ -29,7 +29,7 @@ export function problems(...codes: ProblemCode[]): Json {
     [...byStatus].map(([status, these]) => [
       String(status),
       {
-        description: these.map((code) => `\`${code}\`: ${PROBLEMS[code].title}. ${PROBLEMS[code].mend}`).join("\n\n"),
+        description: these.map((code) => `\`${code}\`: ${PROBLEMS[code].title}. ${PROBLEMS[code].hint}`).join("\n\n"),
         ...((status === 401 || status === 403) && {
           headers: { "WWW-Authenticate": header("How to authenticate (RFC 6750).") },
         }),

@@ -1,7 +1,7 @@
 import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
 import { OUTCOMES } from "../../shared/audit/entry.ts";
 import { auditQuery } from "../routes/audit.ts";
-import { listQuery, redriveBody, shelfQuery } from "../routes/dead-letters.ts";
+import { listQuery, redriveBody, outboxQuery } from "../routes/dead-letters.ts";
 import { destinationAnswer } from "../routes/destinations.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { answer, GATED, json, type Json, problems, REDIS, ref, type Route, schemaOf } from "./parts.ts";
@@ -91,7 +91,7 @@ const ROUTES: readonly Route[] = [
   },
   {
     endpoint: "GET /dead-letters/{id}",
-    query: schemaOf(shelfQuery, "input"),
+    query: schemaOf(outboxQuery, "input"),
     id: "getDeadLetter",
     tag: "dead letters",
     summary: "One dead letter",
@@ -100,7 +100,7 @@ const ROUTES: readonly Route[] = [
   },
   {
     endpoint: "POST /dead-letters/{id}/redrive",
-    query: schemaOf(shelfQuery, "input"),
+    query: schemaOf(outboxQuery, "input"),
     id: "redriveDeadLetter",
     tag: "dead letters",
     summary: "Send a dead letter again",
@@ -124,7 +124,7 @@ const ROUTES: readonly Route[] = [
   },
   {
     endpoint: "DELETE /dead-letters/{id}",
-    query: schemaOf(shelfQuery, "input"),
+    query: schemaOf(outboxQuery, "input"),
     id: "discardDeadLetter",
     tag: "dead letters",
     summary: "Discard a dead letter",

@@ -109,7 +109,7 @@ export function noteReading({ backend, basePath }: ReadingDeps): MiddlewareHandl
 }
 
 /** Reading what is known of units, incidents and patients: once in a while for each user and each that is asked for. */
-export function noteLooking({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
+export function auditRead({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
   return async (c, next) => {
     const { about, id } = named(c, basePath);
     const note = noteOf(c, basePath, about);

@@ -55,8 +55,8 @@ export const redriveBody = z.strictObject({
   dry_run: z.boolean().default(false).meta({ description: "Only says which would be sent again." }),
 });
 
-/** Which shelf an id is on. */
-export const shelfQuery = z.strictObject({ destination: filterFields.destination });
+/** Which outboxFor an id is on. */
+export const outboxQuery = z.strictObject({ destination: filterFields.destination });
 
 type Given = { [Field in keyof typeof filterFields]?: string | undefined };
 const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
@@ -111,7 +111,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
   }
 
   const query = parseQuery(listQuery, "filter");
-  const shelf = parseQuery(shelfQuery, "filter");
+  const outboxFor = parseQuery(outboxQuery, "filter");
   app.get("/dead-letters", allow("GET /dead-letters"), query, noted, async (c) => {
     const { limit, cursor, destination, ...given } = c.req.valid("query");
     await requireKnown(backend, destination);
@@ -148,12 +148,12 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     },
   );
 
-  app.get("/dead-letters/:id", allow("GET /dead-letters/{id}"), shelf, noted, async (c) =>
+  app.get("/dead-letters/:id", allow("GET /dead-letters/{id}"), outboxFor, noted, async (c) =>
     c.json(toReceipt(await readLetter(c.get("caller"), c.req.param("id"), c.req.valid("query").destination))),
   );
 
   const redriveOne = allow("POST /dead-letters/{id}/redrive");
-  app.post("/dead-letters/:id/redrive", redriveOne, shelf, noBody, noteAction, async (c) => {
+  app.post("/dead-letters/:id/redrive", redriveOne, outboxFor, noBody, noteAction, async (c) => {
     const { destination } = c.req.valid("query");
     const again = await redrive(c.get("caller"), c.req.param("id"), noteOf(c, basePath), destination);
     if ("reason" in again) throw new Problem("unreadable-payload", `It was not sent again: ${again.reason}.`);
@@ -163,7 +163,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     return c.json(answer, 202, destination === undefined ? { Location: `${basePath}/commands/${id}` } : {});
   });
 
-  app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), shelf, noteAction, async (c) => {
+  app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), outboxFor, noteAction, async (c) => {
     const { destination } = c.req.valid("query");
     const { id } = await readLetter(c.get("caller"), c.req.param("id"), destination);
     if (!(await backend.discardDead(id, destination))) throw noSuchLetter();

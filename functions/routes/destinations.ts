@@ -5,7 +5,7 @@ import { Problem } from "../http/problem.ts";
 import { secondsBetween } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { CallerEnv } from "../middleware/caller.ts";
-import type { Backend, DestinationBacklog, LastBeat } from "../backend/backend.ts";
+import type { Backend, DestinationBacklog, LastHeartbeat } from "../backend/backend.ts";
 import { noBody } from "../http/json-body.ts";
 
 /** A destination as GET /destinations tells it: what the worker says of it, and what its outbox holds. */
@@ -21,7 +21,7 @@ const UNTOLD = { url: "", in_flight: 0, ...NOTHING_SENT };
 
 const iso = (ms: number | undefined) => (ms ? new Date(ms).toISOString() : null);
 
-function toAnswer({ id, backlog, state }: DestinationBacklog, beat: LastBeat | undefined) {
+function toAnswer({ id, backlog, state }: DestinationBacklog, beat: LastHeartbeat | undefined) {
   const told = beat?.health.destinations.find((report) => report.id === id) ?? {
     ...UNTOLD,
     id,
@@ -56,7 +56,7 @@ export interface DestinationsDeps {
 /** How the services are that the CAD's events go to. All of it takes the role admin. */
 export function serveDestinations(app: Hono<CallerEnv>, { backend, authenticate, noteAction }: DestinationsDeps): void {
   app.get("/destinations", requireAccess(authenticate, "GET /destinations"), async (c) => {
-    const [all, beat] = await Promise.all([backend.destinations(), backend.lastBeat()]);
+    const [all, beat] = await Promise.all([backend.destinations(), backend.lastHeartbeat()]);
     return c.json({ destinations: all.map((one) => toAnswer(one, beat)) });
   });
 

@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import type { Followed } from "../../shared/journal/pages.ts";
-import { tellEntry } from "../../shared/journal/to-response.ts";
+import { toEntryResponse } from "../../shared/journal/to-response.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { Problem } from "../http/problem.ts";
 import { redisFault } from "../../shared/redis/redis.ts";
@@ -29,7 +29,7 @@ const PAGE = 200;
 /** How long one read waits for the next entry, ms: so often it is looked at whether the stream has to end. */
 const WAIT_MS = 5000;
 /** While much comes, a stream reads at the beats of this clock, ms: all streams of a process read the same pages. */
-const BEAT_MS = 25;
+const HEARTBEAT_MS = 25;
 /** How much longer than a write may take a stream goes without a word of itself at most, ms. */
 const STALE_MS = 3 * WAIT_MS;
 /** How long a stream waits before it asks a Redis again that did not answer, ms. */
@@ -75,7 +75,7 @@ export function createEventStreams(deps: StreamDeps) {
   const slots = createSlots(streams.max, streams.writeMs + STALE_MS, () => performance.now());
 
   function toText(entry: JournalEntry): string {
-    const text = texts.get(entry) ?? sseEvent(entry.id, entry.event, JSON.stringify(tellEntry(entry)));
+    const text = texts.get(entry) ?? sseEvent(entry.id, entry.event, JSON.stringify(toEntryResponse(entry)));
     texts.set(entry, text);
     return text;
   }
@@ -112,7 +112,7 @@ export function createEventStreams(deps: StreamDeps) {
         await write(`: heartbeat\n${ssePosition(page.position)}`);
         lastWrite = performance.now();
       }
-      if (!page.more) await sleep(BEAT_MS - (performance.now() % BEAT_MS), deps.stopping);
+      if (!page.more) await sleep(HEARTBEAT_MS - (performance.now() % HEARTBEAT_MS), deps.stopping);
       await check();
     }
   }

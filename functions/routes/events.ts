@@ -4,7 +4,7 @@ import { instant } from "../../shared/vocabulary/fields.ts";
 import { ENTRY_KINDS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { type EntryFilter, entryMatches } from "../../shared/journal/filter.ts";
 import { isEntryId } from "../../shared/journal/read.ts";
-import { tellEntry } from "../../shared/journal/to-response.ts";
+import { toEntryResponse } from "../../shared/journal/to-response.ts";
 import { Problem } from "../http/problem.ts";
 import { requireAccess } from "../middleware/auth.ts";
 import type { Caller, CallerEnv } from "../middleware/caller.ts";
@@ -94,7 +94,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
       const page = await backend.listEvents({ filter, limit, first: order, after: cursor, ...times });
       if (page.outcome === "gone") throw gone(page.oldest);
       const caller = c.get("caller");
-      const events = page.entries.filter((entry) => maySee(caller, entry)).map(tellEntry);
+      const events = page.entries.filter((entry) => maySee(caller, entry)).map(toEntryResponse);
       return c.json({ events, next: page.next ?? null });
     },
   );
@@ -111,7 +111,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
       tries: h.tries,
       error: h.error ?? null,
     }));
-    return c.json({ ...tellEntry(found.entry), handled });
+    return c.json({ ...toEntryResponse(found.entry), handled });
   });
 }
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { HEARTBEAT_LIMIT_S, problemsOf, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
 import { secondsBetween } from "../../shared/util/time.ts";
-import type { Backend, CommandBacklog, LastBeat } from "../backend/backend.ts";
+import type { Backend, CommandBacklog, LastHeartbeat } from "../backend/backend.ts";
 
 /**
  * A runnable command that nobody touched for so long, and for as long as a confirmation may take, while the CAD was ready,
@@ -74,8 +74,8 @@ const pickBridge = (worker: WorkerHealth) => ({
 export async function lookAtHealth(backend: Backend, now: () => Date): Promise<Health> {
   const timestamp = now().toISOString();
   try {
-    const [beat, backlog] = await Promise.all([backend.lastBeat(), backend.backlog()]);
-    return judge(beat, backlog, timestamp);
+    const [beat, backlog] = await Promise.all([backend.lastHeartbeat(), backend.backlog()]);
+    return assessHealth(beat, backlog, timestamp);
   } catch {
     return {
       status: "unhealthy",
@@ -89,7 +89,7 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
 }
 
 /** For how long the worker left a command lying that it could have sent, s: before the CAD was ready it could not. */
-const leftLying = (beat: LastBeat, neglected: number | null) =>
+const leftLying = (beat: LastHeartbeat, neglected: number | null) =>
   Math.min(neglected ?? 0, beat.health.ready_seconds + beat.ageSeconds);
 
 const wedge = (consuming: boolean, left: number): string =>
@@ -102,14 +102,14 @@ const FULL = {
   backlog: "As many commands wait as may (MAX_BACKLOG): no more are accepted.",
 } as const;
 
-function whyNobodyDelivers(beat: LastBeat | undefined): string {
+function whyNobodyDelivers(beat: LastHeartbeat | undefined): string {
   if (!beat) return "No worker was heard of for a minute: commands are accepted and wait.";
   if (beat.health.stopped) return "The worker was stopped and none took over: commands are accepted and wait.";
   return `The worker was last heard of ${Math.round(beat.ageSeconds)} s ago: commands are accepted and wait.`;
 }
 
 /** A pure function of what Redis holds. */
-export function judge(beat: LastBeat | undefined, backlog: CommandBacklog, timestamp: string): Health {
+export function assessHealth(beat: LastHeartbeat | undefined, backlog: CommandBacklog, timestamp: string): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
   const neglected = age(backlog.oldestRunnable);
   const worker = beat?.health;

@@ -15,7 +15,7 @@ export async function reconnect(
   backend: Backend,
 ): Promise<{ success: true; message: string; connection_attempts: number }> {
   const started = performance.now();
-  const before = await backend.lastBeat();
+  const before = await backend.lastHeartbeat();
   if (!before || before.health.stopped || before.ageSeconds > HEARTBEAT_LIMIT_S) {
     throw new Problem("no-worker", "No worker was heard of that could reconnect.");
   }
@@ -23,7 +23,7 @@ export async function reconnect(
   let health = before.health;
   while (performance.now() - started < READY_WITHIN_MS) {
     await sleep(ASK_MS);
-    health = (await backend.lastBeat())?.health ?? health;
+    health = (await backend.lastHeartbeat())?.health ?? health;
     const anew = health.epoch !== before.health.epoch || health.connections > before.health.connections;
     if (anew && health.ready) {
       return {

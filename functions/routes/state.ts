@@ -3,7 +3,7 @@ import { z } from "zod";
 import { Problem } from "../http/problem.ts";
 import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
 import { isOf, type StateKind, type StateRecord } from "../../shared/state/read.ts";
-import { tellIncident, tellUnit } from "../../shared/state/to-response.ts";
+import { toIncidentResponse, toUnitResponse } from "../../shared/state/to-response.ts";
 import { type Micros, toIso } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { Caller, CallerEnv } from "../middleware/caller.ts";
@@ -33,8 +33,8 @@ export interface StateDeps {
 
 /** How units and incidents are told. */
 const KINDS = {
-  unit: { list: "units", tell: tellUnit },
-  incident: { list: "incidents", tell: tellIncident },
+  unit: { list: "units", tell: toUnitResponse },
+  incident: { list: "incidents", tell: toIncidentResponse },
 } as const satisfies Record<StateKind, unknown>;
 
 /** To a caller with a scope, another unit, or an incident that none of its units is on, is none at all. */

@@ -58,7 +58,7 @@ export const NOTHING_SENT = {
 } as const satisfies Partial<DestinationReport>;
 
 /** What Redis holds of the destinations beside their outboxes. */
-export interface DestinationBook {
+export interface DestinationStore {
   /** Every destination that there ever was and of which something is left. */
   ids(): Promise<string[]>;
   has(id: string): Promise<boolean>;
@@ -73,7 +73,7 @@ export interface DestinationBook {
 }
 
 /** @param prefix REDIS_PREFIX */
-export function openDestinationBook(redis: Redis, prefix: string): DestinationBook {
+export function openDestinationStore(redis: Redis, prefix: string): DestinationStore {
   const all = `{${prefix}}:cad:destinations`;
   const keyOf = (id: string) => `${destinationKeys(prefix, id).base}:state`;
   return {

@@ -3,11 +3,11 @@ import { destinationReport } from "../destinations/store.ts";
 import { gap } from "../journal/gaps.ts";
 
 /** How often the worker says how it is, ms. */
-export const BEAT_MS = 1000;
+export const HEARTBEAT_MS = 1000;
 /** A worker that was not heard of for so long is taken for dead, s. */
 export const HEARTBEAT_LIMIT_S = 15;
 /** How long its last word is kept, ms: the age of the beat is this less what is left, by Redis's clock alone. */
-export const BEAT_KEPT_MS = 60_000;
+export const HEARTBEAT_KEPT_MS = 60_000;
 
 /** What the worker that owns the CAD writes to Redis for the functions to read. */
 export const workerHealth = z.object({

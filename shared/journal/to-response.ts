@@ -23,7 +23,7 @@ export const toldEntry = z.object({
 });
 export type ToldEntry = z.infer<typeof toldEntry>;
 
-export function tellEntry(entry: JournalEntry): ToldEntry {
+export function toEntryResponse(entry: JournalEntry): ToldEntry {
   const ids = (kind: string) => entry.keys.flatMap((key) => (key.startsWith(kind) ? [key.slice(kind.length)] : []));
   return {
     id: entry.id,

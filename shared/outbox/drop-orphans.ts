@@ -5,7 +5,7 @@ import { PRELUDE } from "./lua.ts";
  * record says which lines those are, so all are looked through, a page at each call.
  * ARGV: cursor ('0' at first), then ids. Answers {next cursor ('0' at the end), heads...}: those that are runnable now.
  */
-export const GIVE_WAY = `${PRELUDE}
+export const DROP_ORPHANS = `${PRELUDE}
 local gone, found = {}, {}
 for i = 2, #ARGV do
   local id = ARGV[i]

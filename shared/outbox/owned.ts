@@ -3,11 +3,11 @@ import { batched } from "../util/batch.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { askWhetherFull, script, type ScriptReply } from "../redis/redis.ts";
 import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK } from "./claim.ts";
-import { GIVE_WAY } from "./drop-orphans.ts";
+import { DROP_ORPHANS } from "./drop-orphans.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { PRELUDE } from "./lua.ts";
 import { KEPT_MS } from "./outbox.ts";
-import { HASTEN, parsePostponed, POSTPONE, type Postponed } from "./schedule-retry.ts";
+import { RETRY_NOW, parseRetrySchedule, SCHEDULE_RETRY, type RetrySchedule } from "./schedule-retry.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
 import type { FinalState } from "./states.ts";
 
@@ -37,7 +37,7 @@ export interface OwnedOutbox {
   /** What it is about; nothing if its record is gone. */
   keysOf(id: string): Promise<OrderingKey[]>;
   /** Takes one whose record is gone out of its lines; answers with those that have become runnable. */
-  giveWay(id: string): Promise<string[]>;
+  dropOrphans(id: string): Promise<string[]>;
   /** Notes that the receiver refused it for now; answers how often it has. */
   refused(id: string): Promise<number>;
   /**
@@ -45,9 +45,9 @@ export interface OwnedOutbox {
    * @param waitsMs after the first, second, ... attempt
    * @param spared how often that may happen without counting as an attempt, and without a rest
    */
-  postpone(id: string, waitsMs: readonly number[], spared: number): Promise<Postponed>;
+  scheduleRetry(id: string, waitsMs: readonly number[], spared: number): Promise<RetrySchedule>;
   /** Lets all that rest be tried once before their time; that attempt does not count. */
-  hasten(): Promise<void>;
+  retryNow(): Promise<void>;
   /** True while Redis takes nothing more. What the owner needs to empty it works all the same. */
   isFull(): Promise<boolean>;
   /** Records a final state, and answers with those that have become runnable. Throws NotOwner. */
@@ -77,12 +77,12 @@ export function openOwnedOutbox(
 ): OwnedOutbox {
   const beginScript = script(redis, "outboxBegin", BEGIN, [keys.base, keys.cad]);
   const putBackScript = script(redis, "outboxPutBack", PUT_BACK, [keys.base, keys.cad]);
-  const postponeScript = script(redis, "outboxPostpone", POSTPONE, [keys.base, keys.cad]);
-  const hastenScript = script(redis, "outboxHasten", HASTEN, [keys.base, keys.cad]);
+  const scheduleRetryScript = script(redis, "outboxScheduleRetry", SCHEDULE_RETRY, [keys.base, keys.cad]);
+  const retryNowScript = script(redis, "outboxRetryNow", RETRY_NOW, [keys.base, keys.cad]);
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
   const refusedScript = script(redis, "outboxRefused", REFUSED, [keys.base, keys.cad]);
-  const giveWayScript = script(redis, "outboxGiveWay", GIVE_WAY, [keys.base, keys.cad]);
+  const dropOrphansScript = script(redis, "outboxDropOrphans", DROP_ORPHANS, [keys.base, keys.cad]);
 
   const settleBatch = batched(async (batch: Settlement[]) => {
     const args = batch.flatMap((s) => [s.id, s.state, s.reason, s.by]);
@@ -99,10 +99,10 @@ export function openOwnedOutbox(
     },
 
     // One look through the lines at a time, for all that are asked about meanwhile.
-    giveWay: batched(async (ids: string[]) => {
+    dropOrphans: batched(async (ids: string[]) => {
       const runnable: string[] = [];
       for (let cursor = "0"; ;) {
-        const reply = await giveWayScript(cursor, ...ids);
+        const reply = await dropOrphansScript(cursor, ...ids);
         const [next, ...heads] = Array.isArray(reply) ? reply.map(String) : [];
         runnable.push(...heads);
         if (next === undefined || next === "0") return ids.map((_, i) => (i === 0 ? runnable : []));
@@ -114,14 +114,14 @@ export function openOwnedOutbox(
 
     isFull: askWhetherFull(redis, keys.base),
 
-    async postpone(id, waitsMs, spared) {
+    async scheduleRetry(id, waitsMs, spared) {
       const waits = waitsMs.map((ms) => Math.round(ms * 1000));
-      const postponed = parsePostponed(await postponeScript(token, id, spared, ...waits));
+      const postponed = parseRetrySchedule(await scheduleRetryScript(token, id, spared, ...waits));
       if (postponed.answer === "not-owner") throw new NotOwner();
       return postponed;
     },
 
-    hasten: async () => void (await hastenScript(token)),
+    retryNow: async () => void (await retryNowScript(token)),
 
     async settle(settlement) {
       const [answer, ...runnable] = await settleBatch(settlement);

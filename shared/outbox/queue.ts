@@ -21,7 +21,7 @@ export interface JobQueue {
 
 const JOB_NAME = "emit";
 /** The id of the job that is no message. */
-export const BEAT_ID = "beat";
+export const CANARY_ID = "beat";
 /** BullMQ ignores an id that exists in any state, so nothing finished may stay: the history is in the record. */
 const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 1 };
 const FORCED_CLOSE_MS = 1000;
@@ -52,7 +52,7 @@ export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue
       await add([id]);
       return "added";
     },
-    beat: async () => void (await queue.add(JOB_NAME, {}, { jobId: BEAT_ID, lifo: true })),
+    beat: async () => void (await queue.add(JOB_NAME, {}, { jobId: CANARY_ID, lifo: true })),
     counts: () => queue.getJobCounts("waiting", "active", "delayed"),
     close: () => withDeadline(queue.close(), FORCED_CLOSE_MS, "closing the queue").catch(() => undefined),
   };

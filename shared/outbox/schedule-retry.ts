@@ -6,7 +6,7 @@ import { PRELUDE } from "./lua.ts";
  * ARGV: lease token, id, how often that may happen without counting as an attempt, then the waits after the first, second, ...
  * attempt (us). Answers {'not-owner'}, {'gone'}, {'again', us, attempts} or {'used-up', attempts}.
  */
-export const POSTPONE = `${PRELUDE}
+export const SCHEDULE_RETRY = `${PRELUDE}
 local token, id, spared = ARGV[1], ARGV[2], tonumber(ARGV[3])
 if redis.call('GET', OWNER) ~= token then return {'not-owner'} end
 local was = redis.call('HMGET', record(id), 'state', 'refusals', 'early', 'spared')
@@ -30,10 +30,12 @@ return {'again', wait, attempts}
 `;
 
 /** What a message that was sent in vain does next; `attempts`: how many failed so far. */
-export type Postponed = { answer: "again"; inMs: number; attempts: number } | { answer: "used-up"; attempts: number };
+export type RetrySchedule =
+  | { answer: "again"; inMs: number; attempts: number }
+  | { answer: "used-up"; attempts: number };
 
-/** What POSTPONE answered. */
-export function parsePostponed(reply: ScriptReply): Postponed | { answer: "not-owner" } {
+/** What SCHEDULE_RETRY answered. */
+export function parseRetrySchedule(reply: ScriptReply): RetrySchedule | { answer: "not-owner" } {
   const [answer, ...rest] = Array.isArray(reply) ? reply : [];
   if (answer === "not-owner") return { answer };
   if (answer === "used-up") return { answer, attempts: Number(rest[0]) };
@@ -43,7 +45,7 @@ export function parsePostponed(reply: ScriptReply): Postponed | { answer: "not-o
 }
 
 /** Lets every message that rests be tried once before its time. ARGV: lease token. Answers how many they are. */
-export const HASTEN = `${PRELUDE}
+export const RETRY_NOW = `${PRELUDE}
 if redis.call('GET', OWNER) ~= ARGV[1] then return 0 end
 local count = 0
 for _, id in ipairs(redis.call('ZRANGE', RUNNABLE, 0, 9999)) do

@@ -1,11 +1,11 @@
 import type { Redis } from "ioredis";
 import { withDeadline } from "../util/sleep.ts";
 
-/** One thing that was looked at: it is as it should be, or there is a way to mend it. */
-export type Finding = { ok: true; what: string } | { ok: false; what: string; mend: string };
+/** One thing that was looked at: it is as it should be, or there is a way to fix it. */
+export type Finding = { ok: true; what: string } | { ok: false; what: string; hint: string };
 
-/** @param mend told only if it is not `ok` */
-export const finding = (ok: boolean, what: string, mend: string): Finding => (ok ? { ok, what } : { ok, what, mend });
+/** @param hint told only if it is not `ok` */
+export const finding = (ok: boolean, what: string, hint: string): Finding => (ok ? { ok, what } : { ok, what, hint });
 
 const OLDEST = [7, 0] as const;
 const ANSWER_MS = 5000;
@@ -47,15 +47,15 @@ function version(info: Info): Finding {
 
 function persistence(info: Info): Finding {
   const ok = info.get("aof_enabled") === "1" && info.get("aof_last_write_status") !== "err";
-  const mend = "set appendonly yes, and see that its disk has room: without it a restart loses what was accepted";
-  return finding(ok, `the append-only file is ${ok ? "on" : "off or cannot be written"}`, mend);
+  const hint = "set appendonly yes, and see that its disk has room: without it a restart loses what was accepted";
+  return finding(ok, `the append-only file is ${ok ? "on" : "off or cannot be written"}`, hint);
 }
 
 function eviction(info: Info): Finding {
   const policy = info.get("maxmemory_policy") ?? "unknown";
   const ok = policy === "noeviction";
-  const mend = "set maxmemory-policy noeviction: any other one throws accepted commands away when memory runs short";
-  return finding(ok, `the eviction policy is ${policy}`, mend);
+  const hint = "set maxmemory-policy noeviction: any other one throws accepted commands away when memory runs short";
+  return finding(ok, `the eviction policy is ${policy}`, hint);
 }
 
 function memory(info: Info): Finding {
@@ -63,7 +63,7 @@ function memory(info: Info): Finding {
   const max = Number(info.get("maxmemory"));
   const ok = max === 0 || used < 0.8 * max;
   const of = max === 0 ? "no limit" : `${mib(max)} MiB`;
-  const mend = "give it more memory: beyond its limit new commands are refused with 503";
-  return finding(ok, `Redis uses ${mib(used)} MiB of ${of}`, mend);
+  const hint = "give it more memory: beyond its limit new commands are refused with 503";
+  return finding(ok, `Redis uses ${mib(used)} MiB of ${of}`, hint);
 }
 const mib = (bytes: number): number => Math.round(bytes / 1024 / 1024);

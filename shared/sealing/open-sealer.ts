@@ -32,7 +32,7 @@ export function openSealer(config: SealingConfig, log: Log): Sealer {
       "PAYLOAD_KEYS: is not set, and payloads with patient data would be stored in clear: make a key with `openssl rand -base64 32`, or set ALLOW_UNSEALED_PAYLOADS=true",
     ]);
   }
-  const mend = "set PAYLOAD_KEYS; `openssl rand -base64 32` makes a key";
-  log.warn({ mend }, "payloads with patient data are stored in Redis in clear");
+  const hint = "set PAYLOAD_KEYS; `openssl rand -base64 32` makes a key";
+  log.warn({ hint }, "payloads with patient data are stored in Redis in clear");
   return createSealer([]);
 }

@@ -83,7 +83,7 @@ function teller({ aspects }: StateRecord, now: Micros) {
   };
 }
 
-export function tellUnit(record: StateRecord, now: Micros): UnitState {
+export function toUnitResponse(record: StateRecord, now: Micros): UnitState {
   const { known: tell } = teller(record, now);
   return {
     unit_id: record.id,
@@ -96,7 +96,7 @@ export function tellUnit(record: StateRecord, now: Micros): UnitState {
   };
 }
 
-export function tellIncident(record: StateRecord, now: Micros): IncidentState {
+export function toIncidentResponse(record: StateRecord, now: Micros): IncidentState {
   const { known: tell, all } = teller(record, now);
   const times = all("time:").toSorted(([a], [b]) => (eTimeOf(a)?.code ?? "z").localeCompare(eTimeOf(b)?.code ?? "z"));
   const units = new Set([...unitsOf(record)].toSorted());

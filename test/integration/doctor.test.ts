@@ -63,7 +63,7 @@ test("tells a healthy bridge from one without a worker", async () => {
   expect(alone).toMatchObject({ code: 1, stdout: expect.stringContaining("no worker owns the CAD") });
 });
 
-test("says what is unsafe about a Redis, and how to mend it; the worker warns of the same at its start", async () => {
+test("says what is unsafe about a Redis, and how to fix it; the worker warns of the same at its start", async () => {
   const dir = mkdtempSync(join(tmpdir(), "socket-bridge-doctor-"));
   const config = { "maxmemory-policy": "allkeys-lru", maxmemory: "900kb" };
   const unsafe = await startRedis({ dir, appendonly: false, config });
@@ -74,7 +74,7 @@ test("says what is unsafe about a Redis, and how to mend it; the worker warns of
   const cad = await startCadProcess();
   const { code, stdout } = runDoctor({ REDIS_URL: unsafe.url, CAD_BACKEND_URL: cad });
   expect(code).toBe(1);
-  for (const mend of ["appendonly yes", "maxmemory-policy noeviction", "more memory"]) expect(stdout).toContain(mend);
+  for (const hint of ["appendonly yes", "maxmemory-policy noeviction", "more memory"]) expect(stdout).toContain(hint);
 
   const bridge = await startBridge({ redisUrl: unsafe.url, worker: false });
   await bridge.startWorker();

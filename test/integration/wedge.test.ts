@@ -1,7 +1,7 @@
 import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { outboxKeys } from "../../shared/redis/keys.ts";
-import { startJobs } from "../../worker/delivery/job-watchdog.ts";
+import { startJobWatchdog } from "../../worker/delivery/job-watchdog.ts";
 import { keptLog } from "../support/log.ts";
 import { freshPrefix } from "../support/redis.ts";
 import { until } from "../../tools/support/until.ts";
@@ -15,13 +15,13 @@ function startLine() {
   const seen: string[] = [];
   const wedged = { told: false };
   const { log, lines } = keptLog();
-  const jobs = startJobs({
+  const jobs = startJobWatchdog({
     connect,
     keys,
     concurrency: 4,
     handle: async (id) => void seen.push(id),
     isOpen: () => true,
-    beatMs: 50,
+    canaryMs: 50,
     silentMs: 500,
     onWedged: () => void (wedged.told = true),
     signal: stopping.signal,

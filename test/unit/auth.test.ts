@@ -120,7 +120,7 @@ describe("what a token has to be", () => {
   ])("with an identity provider and %j the start warns of %j", (set, unset) => {
     const { log, lines } = keptLog();
     createAuthenticate({ JWKS_URL: "https://idp.example/keys", JWT_CLOCK_TOLERANCE_S: 0, ...set }, { log });
-    expect(lines.map((line) => line.fields["mend"])).toEqual(unset.map((name) => `set ${name}`));
+    expect(lines.map((line) => line.fields["hint"])).toEqual(unset.map((name) => `set ${name}`));
   });
 
   test.each([undefined, "other", ["ours"], "", null])(

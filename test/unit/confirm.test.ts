@@ -9,12 +9,12 @@ import {
   type Outcome,
 } from "../../worker/cad/confirm.ts";
 import { isEchoOf } from "../../worker/cad/echo.ts";
-import { readAnswer } from "../../worker/cad/answer.ts";
+import { parseAck } from "../../worker/cad/ack.ts";
 import { until } from "../../tools/support/until.ts";
 
 type Answered = (error: Error | null, answer: unknown) => void;
 
-/** Confirmations over a line and fences that the test answers by hand. */
+/** Confirmations over a line and barriers that the test answers by hand. */
 function fresh(mode: ConfirmMode, habits: AckHabits = new Map()) {
   const acks: Answered[] = [];
   const proofs: (() => void)[] = [];
@@ -22,7 +22,7 @@ function fresh(mode: ConfirmMode, habits: AckHabits = new Map()) {
     mode,
     timeoutMs: 20,
     habits,
-    fences: { proof: () => new Promise((resolve) => proofs.push(resolve)), stop: () => undefined },
+    barriers: { proof: () => new Promise((resolve) => proofs.push(resolve)), stop: () => undefined },
     transport: { emit: (_event, _payload, ack) => void (ack && acks.push(ack.answered)) },
   });
   const send = (delivery: Partial<Delivery> = {}) => {
@@ -189,7 +189,7 @@ describe("what an ack says", () => {
     { ok: true },
     { status: "ok" },
     { id: 7, error: null },
-  ])("%j is a yes", (answer) => expect(readAnswer(answer, {})).toEqual({ verdict: "yes" }));
+  ])("%j is a yes", (answer) => expect(parseAck(answer, {})).toEqual({ verdict: "yes" }));
   test.each([
     false,
     { success: false },
@@ -197,9 +197,9 @@ describe("what an ack says", () => {
     { status: "error" },
     { error: "x" },
     { error: { message: "x" } },
-  ])("%j is a no for good", (answer) => expect(readAnswer(answer, {})).toMatchObject({ verdict: "no", again: false }));
+  ])("%j is a no for good", (answer) => expect(parseAck(answer, {})).toMatchObject({ verdict: "no", again: false }));
   test("retryable: true is a no for now", () => {
-    const answer = readAnswer({ success: false, error: "busy", retryable: true }, {});
+    const answer = parseAck({ success: false, error: "busy", retryable: true }, {});
     expect(answer).toEqual({ verdict: "no", again: true, reason: "the CAD said: busy" });
   });
   test.each([
@@ -213,10 +213,10 @@ describe("what an ack says", () => {
       location: { type: "Point", coordinates: [-122.47654321, 37.7] },
       billing: [{ street: "4711 Canary Row" }],
     };
-    expect(readAnswer({ error }, sent)).toMatchObject({ reason: `the CAD said: ${told}` });
+    expect(parseAck({ error }, sent)).toMatchObject({ reason: `the CAD said: ${told}` });
   });
   test("its reason is cut short and kept on one line", () => {
-    const answer = readAnswer({ success: false, error: `a\nb${"x".repeat(1000)}` }, {});
+    const answer = parseAck({ success: false, error: `a\nb${"x".repeat(1000)}` }, {});
     expect(answer.verdict === "no" && answer.reason).toMatch(/^the CAD said: a bx{197}$/);
   });
 });

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 import { expect, onTestFinished, test } from "vitest";
 import { NotOwner } from "../../shared/outbox/owned.ts";
-import { createSender, judge } from "../../worker/destinations/send.ts";
+import { createSender, classifyResponse } from "../../worker/destinations/send.ts";
 import { newSecret, startReceiver } from "../../tools/support/receiver.ts";
 
 const BODY = JSON.stringify({ id: "1-0", source: "urn:x", data: { text: "ä 🚑" } });
@@ -59,7 +59,7 @@ test.each([
   [503, undefined, { result: "failed" }],
   [500, "7", { result: "failed" }],
 ])("%i with Retry-After %s is %o", (status, after, expected) => {
-  expect(judge(status, after, NOW)).toMatchObject(expected);
+  expect(classifyResponse(status, after, NOW)).toMatchObject(expected);
 });
 
 test("an answer that never ends is not read to its end", async () => {

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
-import type { CommandBacklog, LastBeat } from "../../functions/backend/backend.ts";
-import { judge } from "../../functions/routes/health.ts";
+import type { CommandBacklog, LastHeartbeat } from "../../functions/backend/backend.ts";
+import { assessHealth } from "../../functions/routes/health.ts";
 import { NOTHING_SENT } from "../../shared/destinations/store.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health/worker-health.ts";
 import type { Backlog } from "../../shared/outbox/outbox.ts";
@@ -64,12 +64,12 @@ const EMPTY: Backlog = {
   counts: {},
 };
 const ago = (seconds: number) => NOW - seconds * 1_000_000;
-const beat = (more: Partial<WorkerHealth> = {}, ageSeconds = 1): LastBeat => ({
+const beat = (more: Partial<WorkerHealth> = {}, ageSeconds = 1): LastHeartbeat => ({
   health: { ...WORKER, ...more },
   ageSeconds,
 });
 
-test.each<[string, LastBeat | undefined, Partial<CommandBacklog>, string, RegExp | undefined]>([
+test.each<[string, LastHeartbeat | undefined, Partial<CommandBacklog>, string, RegExp | undefined]>([
   ["a worker at work", beat(), {}, "healthy", undefined],
   [
     "a handler that cannot read the journal",
@@ -156,13 +156,13 @@ test.each<[string, LastBeat | undefined, Partial<CommandBacklog>, string, RegExp
   ["a worker that said goodbye", beat({ stopped: true }), {}, "unhealthy", /stopped/],
   ["no worker at all", undefined, {}, "unhealthy", /No worker/],
 ])("%s", (_what, last, backlog, status, problem) => {
-  const health = judge(last, { ...EMPTY, ...backlog }, "now");
+  const health = assessHealth(last, { ...EMPTY, ...backlog }, "now");
   expect(health.status).toBe(status);
   expect(health.problems).toEqual(problem ? [expect.stringMatching(problem)] : []);
 });
 
 test("what a silent worker last said is not told as if it were so now", () => {
-  expect(judge(beat({}, 20), EMPTY, "now").bridge).toMatchObject({
+  expect(assessHealth(beat({}, 20), EMPTY, "now").bridge).toMatchObject({
     connected: false,
     ready: false,
     authenticated: false,

@@ -323,15 +323,15 @@ describe("when Redis's clock is set back", () => {
     const { append, owned } = given;
     await append("a", ["unit:1"]);
     await owned.begin("a");
-    expect(await owned.postpone("a", [60_000, 60_000], 0)).toMatchObject({ answer: "again", inMs: 60_000 });
+    expect(await owned.scheduleRetry("a", [60_000, 60_000], 0)).toMatchObject({ answer: "again", inMs: 60_000 });
     expect(await owned.begin("a")).toMatchObject({ answer: "resting" });
     await setBack(given, "a");
     expect(await owned.begin("a")).toMatchObject({ answer: "send" });
-    expect(await owned.postpone("a", [60_000, 60_000], 0)).toMatchObject({ inMs: 60_000, attempts: 2 });
-    await owned.hasten();
+    expect(await owned.scheduleRetry("a", [60_000, 60_000], 0)).toMatchObject({ inMs: 60_000, attempts: 2 });
+    await owned.retryNow();
     expect(await owned.begin("a")).toMatchObject({ answer: "send" });
     await setBack(given, "a");
-    expect(await owned.postpone("a", [60_000, 60_000, 70_000], 0)).toMatchObject({ inMs: 70_000, attempts: 3 });
+    expect(await owned.scheduleRetry("a", [60_000, 60_000, 70_000], 0)).toMatchObject({ inMs: 70_000, attempts: 3 });
   });
 });
 
@@ -374,7 +374,7 @@ describe("an entry whose record is gone", () => {
       await append(id, [key]);
     await redis.del(keys.record("a"));
     expect(await owned.begin("a")).toEqual({ answer: "gone" });
-    expect((await owned.giveWay("a")).toSorted()).toEqual(["b", "c"]);
+    expect((await owned.dropOrphans("a")).toSorted()).toEqual(["b", "c"]);
     expect(await confirm(owned, "b")).toEqual([]);
     expect(await confirm(owned, "c")).toEqual([]);
     expect(await outbox.backlog()).toMatchObject({ unsettled: 0, oldestRunnable: undefined });
@@ -390,7 +390,7 @@ describe("an entry whose record is gone", () => {
     await redis.del(keys.record("x"));
     expect(await confirm(owned, "z")).toEqual(["x"]);
     expect(await owned.begin("x")).toEqual({ answer: "gone" });
-    expect(await owned.giveWay("x")).toEqual(["y"]);
+    expect(await owned.dropOrphans("x")).toEqual(["y"]);
   });
 });
 
@@ -409,15 +409,15 @@ describe("a message that was sent in vain", () => {
     await append("a", ["unit:1"]);
     await append("b", ["unit:1"]);
     await owned.begin("a");
-    expect(await owned.postpone("a", WAITS, 0)).toEqual({ answer: "again", inMs: 60_000, attempts: 1 });
+    expect(await owned.scheduleRetry("a", WAITS, 0)).toEqual({ answer: "again", inMs: 60_000, attempts: 1 });
     const [begun, behind] = await Promise.all([owned.begin("a"), owned.begin("b")]);
     expect(begun).toMatchObject({ answer: "resting" });
     expect((begun as { inMs: number }).inMs).toBeGreaterThan(59_000);
     expect(behind).toEqual({ answer: "waiting" });
     await redis.hset(keys.record("a"), "retry_at", 1);
     expect(await owned.begin("a")).toMatchObject({ answer: "send", sends: 2 });
-    expect(await owned.postpone("a", WAITS, 0)).toMatchObject({ inMs: 120_000, attempts: 2 });
-    expect(await owned.postpone("a", WAITS, 0)).toEqual({ answer: "used-up", attempts: 3 });
+    expect(await owned.scheduleRetry("a", WAITS, 0)).toMatchObject({ inMs: 120_000, attempts: 2 });
+    expect(await owned.scheduleRetry("a", WAITS, 0)).toEqual({ answer: "used-up", attempts: 3 });
   });
 
   test("may be spared so many times, which are no attempts", async () => {
@@ -425,9 +425,9 @@ describe("a message that was sent in vain", () => {
     await append("a", ["unit:1"]);
     for (const count of [1, 2]) {
       expect(await owned.begin("a")).toMatchObject({ answer: "send", sends: count });
-      expect(await owned.postpone("a", WAITS, 2)).toEqual({ answer: "again", inMs: 0, attempts: 0 });
+      expect(await owned.scheduleRetry("a", WAITS, 2)).toEqual({ answer: "again", inMs: 0, attempts: 0 });
     }
-    expect(await owned.postpone("a", WAITS, 2)).toEqual({ answer: "again", inMs: 60_000, attempts: 1 });
+    expect(await owned.scheduleRetry("a", WAITS, 2)).toEqual({ answer: "again", inMs: 60_000, attempts: 1 });
   });
 
   test("may be tried once before its time, which is no attempt, and its schedule stands", async () => {
@@ -435,10 +435,10 @@ describe("a message that was sent in vain", () => {
     await append("a", ["unit:1"]);
     await append("other", ["unit:2"]);
     await owned.begin("a");
-    await owned.postpone("a", WAITS, 0);
-    await owned.hasten();
+    await owned.scheduleRetry("a", WAITS, 0);
+    await owned.retryNow();
     expect(await owned.begin("a")).toMatchObject({ answer: "send" });
-    const again = await owned.postpone("a", WAITS, 0);
+    const again = await owned.scheduleRetry("a", WAITS, 0);
     expect(again).toMatchObject({ answer: "again", attempts: 1 });
     expect((again as { inMs: number }).inMs).toBeLessThanOrEqual(60_000);
     expect(await owned.begin("a")).toMatchObject({ answer: "resting" });
@@ -450,8 +450,8 @@ describe("a message that was sent in vain", () => {
     await append("a", ["unit:1"]);
     await owned.begin("a");
     await redis.mset(keys.owner, "2:other", keys.lease, "2:other");
-    await expect(owned.postpone("a", WAITS, 0)).rejects.toThrow(NotOwner);
-    await owned.hasten();
+    await expect(owned.scheduleRetry("a", WAITS, 0)).rejects.toThrow(NotOwner);
+    await owned.retryNow();
     expect(await redis.hget(keys.record("a"), "retry_at")).toBeNull();
   });
 });

@@ -7,12 +7,12 @@ import { until } from "../../tools/support/until.ts";
 /** A session over a line that the test holds in its hands. */
 function fresh(rooms: () => Promise<never[]> = async () => [], token = () => "The-CAD-token") {
   const emitted: string[] = [];
-  const fences: (() => void)[] = [];
+  const barriers: (() => void)[] = [];
   const line = { closed: 0 };
   const transport: Transport = {
     connect: () => undefined,
     emit: (event) => void emitted.push(event),
-    fence: (answered) => void fences.push(answered),
+    barrier: (answered) => void barriers.push(answered),
     close: () => void (line.closed += 1),
     leave: () => void (line.closed += 1),
   };
@@ -21,25 +21,25 @@ function fresh(rooms: () => Promise<never[]> = async () => [], token = () => "Th
     token,
     rooms: { all: rooms, note: () => undefined },
     mode: "auto",
-    times: { confirmMs: 1000, authWaitMs: 50, fenceTimeoutMs: 1000, fenceIdleMs: 10 },
+    times: { confirmMs: 1000, authWaitMs: 50, barrierTimeoutMs: 1000, barrierIdleMs: 10 },
     onEvent: async () => true,
     onLine: () => undefined,
     log: keptLog().log,
   });
   const authenticated = () => void session.events.event("authenticated", { success: true }, false);
-  return { session, emitted, fences, line, authenticated };
+  return { session, emitted, barriers, line, authenticated };
 }
 
 const SEND = { commandId: "c", event: "unit:status", payload: { unitId: "1" }, echo: undefined };
 
 test("is ready once it is connected, authenticated and answering", async () => {
-  const { session, fences, authenticated } = fresh();
+  const { session, barriers, authenticated } = fresh();
   const opened = session.open();
   session.events.connected(false);
   authenticated();
   for (let i = 0; i < 2; i += 1) {
-    await until("a fence goes out", () => fences.length > 0);
-    fences.shift()?.();
+    await until("a barrier goes out", () => barriers.length > 0);
+    barriers.shift()?.();
   }
   await opened;
   expect(session.state()).toMatchObject({ ready: true, connected: true, authenticated: true });
@@ -47,13 +47,13 @@ test("is ready once it is connected, authenticated and answering", async () => {
 });
 
 test("one that ends while it authenticates sends nothing any more, and opens nothing", async () => {
-  const { session, emitted, fences, line } = fresh();
+  const { session, emitted, barriers, line } = fresh();
   const opened = session.open();
   session.events.connected(false);
   await until("it authenticates", () => emitted.includes("fastapi:authenticate"));
   session.end("stopped");
   await expect(opened).rejects.toThrow("stopped");
-  expect({ fences: fences.length, closed: line.closed }).toEqual({ fences: 0, closed: 1 });
+  expect({ barriers: barriers.length, closed: line.closed }).toEqual({ barriers: 0, closed: 1 });
 });
 
 test("one that ends while its rooms are looked up joins none", async () => {
@@ -74,14 +74,14 @@ test("one that ends while its rooms are looked up joins none", async () => {
 });
 
 test("one that ends right after the proof that it answers is not taken for ready", async () => {
-  const { session, fences, authenticated } = fresh();
+  const { session, barriers, authenticated } = fresh();
   const opened = session.open();
   session.events.connected(false);
   authenticated();
-  await until("the first fence goes out", () => fences.length > 0);
-  fences.shift()?.();
-  await until("the second fence goes out", () => fences.length > 0);
-  fences.shift()?.();
+  await until("the first barrier goes out", () => barriers.length > 0);
+  barriers.shift()?.();
+  await until("the second barrier goes out", () => barriers.length > 0);
+  barriers.shift()?.();
   session.events.disconnected("io server disconnect");
   await expect(opened).rejects.toThrow("io server disconnect");
   expect(session.state().ready).toBe(false);

@@ -88,12 +88,12 @@ it.each([
   ["code ENOTFOUND", /cannot reach its registry/, /Check the network/],
   ["code ENOSPC", /disk is full/, /Free about/],
   ["something new", /npm ci failed/, /npm ci$/m],
-])("says what is wrong and what to do when npm says %s", async (fails, what, mend) => {
+])("says what is wrong and what to do when npm says %s", async (fails, what, hint) => {
   const { run } = project({ fails });
   const { code, output } = await run("say.ts").ended;
   expect(code).toBe(1);
   expect(output).toMatch(what);
-  expect(output).toMatch(mend);
+  expect(output).toMatch(hint);
   expect(output).toContain(fails);
   expect(output).not.toMatch(/^\s+at /m);
 });

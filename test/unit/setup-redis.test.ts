@@ -86,7 +86,7 @@ describe("REDIS_URL", () => {
     const error = await ensureRedis({ dir }).catch((e: unknown) => e);
     expect(error).toMatchObject({
       message: expect.stringContaining(`redis://127.0.0.1:${port}/3`),
-      mend: expect.stringContaining("REDIS_URL"),
+      hint: expect.stringContaining("REDIS_URL"),
     });
     expect(String(error)).not.toContain("secret");
   });
@@ -151,7 +151,7 @@ esac`,
     onlyPrograms("apt-fails", { "apt-get": 'echo "E: no route to the mirror" >&2; exit 100' });
     await expect(findRedis(() => {}, debian)).rejects.toMatchObject({
       message: expect.stringContaining("no route to the mirror"),
-      mend: expect.stringContaining("apt-get update && apt-get install -y redis-server"),
+      hint: expect.stringContaining("apt-get update && apt-get install -y redis-server"),
     });
   });
 
@@ -165,7 +165,7 @@ esac`,
   ])("on %j, says to type %s", async (systems, command) => {
     onlyPrograms(systems.join("-"), {});
     await expect(findRedis(() => {}, { systems, isRoot: false })).rejects.toMatchObject({
-      mend: expect.stringContaining(command),
+      hint: expect.stringContaining(command),
     });
   });
 

@@ -132,7 +132,7 @@ async function run(config: Config<typeof auditEnv>, what: string, options: Optio
   try {
     await withDeadline(redis.ping(), ANSWER_MS, "asking Redis").catch((error: Error) => {
       const where = withoutCredentials(config.REDIS_URL);
-      throw new Error(`Redis does not answer at ${where} (${error.message}): start it, or mend REDIS_URL`);
+      throw new Error(`Redis does not answer at ${where} (${error.message}): start it, or fix REDIS_URL`);
     });
     return what === "verify" ? tell(await verifyTrail(redis, keys, secrets, noted)) : await write(redis, keys, options);
   } finally {

@@ -26,9 +26,9 @@ const BLOWS: readonly ((rig: Rig, worker: RigWorker) => Promise<unknown>)[] = [
   async (_rig, { toRedis }) => toRedis.cut(),
   strikes.killFunctions,
   async (rig) => {
-    await rig.tellRedis("CONFIG", "SET", "maxmemory", "1mb");
+    await rig.toRedisResponse("CONFIG", "SET", "maxmemory", "1mb");
     await pause(1500);
-    await rig.tellRedis("CONFIG", "SET", "maxmemory", "0");
+    await rig.toRedisResponse("CONFIG", "SET", "maxmemory", "0");
   },
 ];
 const MAX_PAUSE_MS = 2500;

@@ -7,7 +7,7 @@ import { makePost, type Post } from "./load.ts";
 /** Posts commands until told to stop. Keeps the order within each key by posting the next only after a 202. */
 export interface Producer {
   readonly accepted: readonly (Accepted & { at: number })[];
-  /** Answers that no repeating can mend, and commands given up: the suite's own failures. */
+  /** Answers that no repeating can hint, and commands given up: the suite's own failures. */
   readonly problems: readonly string[];
   /** Posts no new commands; those on the way get their 202, or are given up in time. */
   stop(): Promise<void>;

@@ -73,7 +73,7 @@ export interface Rig {
   /** Sets the clocks of the functions and the workers off by so much. */
   shiftClock(ms: number): void;
   /** A command for Redis itself, on a connection of its own. */
-  tellRedis(...command: [string, ...string[]]): Promise<unknown>;
+  toRedisResponse(...command: [string, ...string[]]): Promise<unknown>;
   /** Noted by the faults, for the checker. */
   stalls: Stall[];
   stop(): Promise<void>;
@@ -220,7 +220,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
         await ask("POST", `${cadUrl}/simulator/drop-connections`);
       },
       shiftClock: (ms) => writeFileSync(clock, String(ms)),
-      async tellRedis(command, ...args) {
+      async toRedisResponse(command, ...args) {
         const connection = new Redis(redisUrl, { maxRetriesPerRequest: 1, commandTimeout: 5000 });
         connection.on("error", () => undefined); // the command that it is about rejects
         try {

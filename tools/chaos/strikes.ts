@@ -41,7 +41,7 @@ async function untilTakenOver(rig: Rig, since: number): Promise<void> {
 export async function cutWithTwoWorkers(rig: Rig): Promise<number> {
   for (let i = 0; i < 5; i += 1) {
     await pause(1500);
-    await rig.tellRedis("CLIENT", "KILL", "TYPE", "normal");
+    await rig.toRedisResponse("CLIENT", "KILL", "TYPE", "normal");
     if (i === 2) await rig.dropCadConnections();
   }
   return Date.now();
@@ -83,9 +83,9 @@ export async function freezeRedis(rig: Rig): Promise<number> {
 }
 
 export async function fillRedis(rig: Rig): Promise<number> {
-  await rig.tellRedis("CONFIG", "SET", "maxmemory", "1mb");
+  await rig.toRedisResponse("CONFIG", "SET", "maxmemory", "1mb");
   await pause(4000);
-  await rig.tellRedis("CONFIG", "SET", "maxmemory", "0");
+  await rig.toRedisResponse("CONFIG", "SET", "maxmemory", "0");
   return Date.now();
 }
 

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/config/config.ts";
-import { openDestinationBook } from "../../shared/destinations/store.ts";
+import { openDestinationStore } from "../../shared/destinations/store.ts";
 import { type WorkerHealth, workerHealth, withoutCredentials } from "../../shared/health/worker-health.ts";
 import { noLog } from "../../shared/util/log.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
@@ -16,7 +16,7 @@ import { createSender } from "../../worker/destinations/send.ts";
 
 /**
  * `npm run doctor`: looks at everything that the worker needs, with the worker's own configuration, and says what is wrong
- * and how to mend it. Changes nothing; for a moment the CAD has one more client. Exit code 0 if all is well, else 1.
+ * and how to fix it. Changes nothing; for a moment the CAD has one more client. Exit code 0 if all is well, else 1.
  */
 const CAD_ANSWER_MS = 5000;
 
@@ -28,8 +28,8 @@ async function lookAtRedis(redis: Redis, config: WorkerConfig): Promise<Finding[
     const findings = await checkRedis(redis);
     return [{ ok: true, what: `Redis answers at ${where}` }, ...findings, ...(await lookAtBridge(redis, config))];
   } catch (error) {
-    const mend = "start it, or mend REDIS_URL";
-    return [{ ok: false, what: `Redis does not answer at ${where}: ${reason(error)}`, mend }];
+    const hint = "start it, or fix REDIS_URL";
+    return [{ ok: false, what: `Redis does not answer at ${where}: ${reason(error)}`, hint }];
   }
 }
 
@@ -48,7 +48,7 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
   const owned = `the CAD's owner is ${owner}${waits ? `, which waits: ${waits}` : ""}`;
   return [
     owner === null
-      ? { ok: false, what: "no worker owns the CAD", mend: "start a worker" }
+      ? { ok: false, what: "no worker owns the CAD", hint: "start a worker" }
       : finding(waits === null, owned, "see to what it waits for; nothing is lost meanwhile"),
     ...(beat.success ? lookAtAudit(beat.data) : []),
     { ok: true, what: `${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms` },
@@ -76,30 +76,30 @@ const lookAtAudit = ({ audit_problem: why }: WorkerHealth): Finding[] =>
 /** Whether what is in Redis can be read by whoever gets at it. */
 function lookAtSealing({ PAYLOAD_KEYS: [key], ALLOW_UNSEALED_PAYLOADS }: WorkerConfig): Finding {
   if (key) return { ok: true, what: `payloads are sealed with the key "${key.id}"` };
-  const mend = "set PAYLOAD_KEYS on the functions and the worker, or ALLOW_UNSEALED_PAYLOADS=true if it is meant so";
-  return finding(ALLOW_UNSEALED_PAYLOADS === true, "payloads are stored in clear", mend);
+  const hint = "set PAYLOAD_KEYS on the functions and the worker, or ALLOW_UNSEALED_PAYLOADS=true if it is meant so";
+  return finding(ALLOW_UNSEALED_PAYLOADS === true, "payloads are stored in clear", hint);
 }
 
 /** Whether each destination can be reached, and what is left in Redis of those that were removed. Tells them no event. */
 async function lookAtDestinations(redis: Redis, config: WorkerConfig, all: readonly Destination[]): Promise<Finding[]> {
-  const book = openDestinationBook(redis, config.REDIS_PREFIX);
+  const book = openDestinationStore(redis, config.REDIS_PREFIX);
   const reached = all.map(async (destination): Promise<Finding> => {
     const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, 1);
     const said = await sender.reach();
     await sender.close();
     const what = `the destination ${destination.id} at ${withoutCredentials(destination.url)}`;
     if ("status" in said) return { ok: true, what: `${what} answers (an OPTIONS request, with ${said.status})` };
-    return { ok: false, what: `${what}: ${said.reason}`, mend: "start it, or mend its url" };
+    return { ok: false, what: `${what}: ${said.reason}`, hint: "start it, or fix its url" };
   });
   const states = all.map(async ({ id }): Promise<Finding[]> => {
     const state = await book.load(id);
     if (!state || state.state === "ok") return [];
-    const mend = `POST /destinations/${id}/enable once its service takes events again`;
-    return [{ ok: false, what: `the destination ${id} is ${state.state}: ${state.reason}`, mend }];
+    const hint = `POST /destinations/${id}/enable once its service takes events again`;
+    return [{ ok: false, what: `the destination ${id} is ${state.state}: ${state.reason}`, hint }];
   });
   const removed = await leftOfRemoved(redis, book, config.REDIS_PREFIX, all);
-  const mend = "put it back into the routes, or discard its dead letters";
-  const left = removed.map(({ id, reason: why }) => finding(false, `the destination ${id}: ${why}`, mend));
+  const hint = "put it back into the routes, or discard its dead letters";
+  const left = removed.map(({ id, reason: why }) => finding(false, `the destination ${id}: ${why}`, hint));
   return [...(await Promise.all(reached)), ...(await Promise.all(states)).flat(), ...left];
 }
 
@@ -115,14 +115,14 @@ async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
     const ahead = Math.round(date + 500 - (asked + Date.now()) / 2);
     const time = Number.isNaN(date) ? [] : [clock("the CAD", ahead)];
     const answers = `the CAD answers at ${where} with ${response.status}`;
-    const isServer = finding(response.ok, answers, "mend CAD_BACKEND_URL: it has to name a Socket.io 4 server");
+    const isServer = finding(response.ok, answers, "correct CAD_BACKEND_URL: it has to name a Socket.io 4 server");
     return [isServer, ...time, await tryToken(config)];
   } catch (error) {
     return [
       {
         ok: false,
         what: `the CAD does not answer at ${where}: ${reason(error)}`,
-        mend: "start it, or mend CAD_BACKEND_URL",
+        hint: "start it, or hint CAD_BACKEND_URL",
       },
     ];
   }
@@ -145,8 +145,8 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
     times: {
       confirmMs: CAD_ANSWER_MS,
       authWaitMs: config.CAD_AUTH_WAIT_MS,
-      fenceTimeoutMs: CAD_ANSWER_MS,
-      fenceIdleMs: CAD_ANSWER_MS,
+      barrierTimeoutMs: CAD_ANSWER_MS,
+      barrierIdleMs: CAD_ANSWER_MS,
     },
     onEvent: async () => false,
     onLine: () => undefined,
@@ -161,16 +161,16 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
       : "the CAD answers, but not fastapi:authenticate";
     return { ok: true, what };
   } catch (error) {
-    const mend =
-      "mend CAD_BACKEND_AUTH_TOKEN if the CAD refuses it, or CAD_BACKEND_URL if its path is no namespace; else look into the CAD's log";
-    return { ok: false, what: `no connection to the CAD comes about: ${reason(error)}`, mend };
+    const hint =
+      "correct CAD_BACKEND_AUTH_TOKEN if the CAD refuses it, or CAD_BACKEND_URL if its path is no namespace; else look into the CAD's log";
+    return { ok: false, what: `no connection to the CAD comes about: ${reason(error)}`, hint };
   } finally {
     session.end("the doctor is done", "leave");
   }
 }
 
 async function main(): Promise<number> {
-  const what = "The doctor: says what is wrong with Redis, the CAD and the bridge, and how to mend it.";
+  const what = "The doctor: says what is wrong with Redis, the CAD and the bridge, and how to fix it.";
   if (process.argv.includes("--help")) {
     process.stdout.write(helpText(what, workerEnv));
     return 0;
@@ -194,7 +194,7 @@ async function main(): Promise<number> {
   await closeRedis(redis);
   for (const found of findings)
     process.stdout.write(
-      found.ok ? `ok     ${found.what}\n` : `WRONG  ${found.what}\n       to mend it: ${found.mend}\n`,
+      found.ok ? `ok     ${found.what}\n` : `WRONG  ${found.what}\n       to fix it: ${found.hint}\n`,
     );
   const wrong = findings.filter((f) => !f.ok).length;
   process.stdout.write(wrong === 0 ? "\nAll is well.\n" : `\n${wrong} of ${findings.length} are wrong.\n`);

@@ -103,7 +103,7 @@ function whatIsWrong({ calls, result, cad, state }: Replayed, open: number): str
     return "Receipts tell of deliveries that the CAD knows nothing of: look at the worker's log.";
   if (result.stopped !== undefined)
     return "Not all was sent. See the bridge's health (GET /api/socket-bridge/health) and its logs, then replay again.";
-  if (result.refused.length > 0) return "Some were refused: mend those rows of the file, then replay again.";
+  if (result.refused.length > 0) return "Some were refused: fix those rows of the file, then replay again.";
   if (open > 0) return "See what became of one with GET /api/socket-bridge/commands/{id}, and the worker's log.";
   if (state instanceof Error) return "What the bridge knows of units and incidents could not be asked: see its health.";
   if (state && state.differ.length > 0)

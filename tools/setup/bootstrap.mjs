@@ -31,7 +31,7 @@ try {
   run(projectNode(), resolve(script), args);
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
-  console.error(`\n${error.message}\n${error.mend}`);
+  console.error(`\n${error.message}\n${error.hint}`);
   process.exit(1);
 }
 

@@ -113,10 +113,10 @@ function explain(output) {
   // The cause stands at the beginning; npm may print its whole usage after it.
   const lines = output.split("\n").filter((line) => !/^\s*(npm (error|ERR!))?\s*$|^npm warn/i.test(line));
   const said = lines.slice(0, 10).join("\n");
-  const [, what, mend] = CAUSES.find(([pattern]) => pattern.test(output)) ?? [
+  const [, what, hint] = CAUSES.find(([pattern]) => pattern.test(output)) ?? [
     null,
     "npm ci failed.",
     "See it in full: npm ci",
   ];
-  return new SetupError(`Installing the dependencies failed: ${what}\n${said}`, mend);
+  return new SetupError(`Installing the dependencies failed: ${what}\n${said}`, hint);
 }

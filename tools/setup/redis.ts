@@ -43,7 +43,7 @@ export async function ensureRedis(options: RedisOptions): Promise<TestRedis> {
   const { version } = await probeRedis(url, ANSWER_WITHIN_MS).catch((error: unknown) => {
     throw new SetupError(
       `The Redis of REDIS_URL (${where}) does not answer: ${error instanceof Error ? error.message : String(error)}`,
-      "Start it, mend REDIS_URL, or unset it: then a Redis of its own is started here.",
+      "Start it, fix REDIS_URL, or unset it: then a Redis of its own is started here.",
       { cause: error },
     );
   });

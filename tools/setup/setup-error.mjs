@@ -1,8 +1,8 @@
 /** What was wrong, and what to type. Plain JavaScript for Node 20; the TypeScript side has its own. */
 export class SetupError extends Error {
-  constructor(message, mend) {
+  constructor(message, hint) {
     super(message);
     this.name = "SetupError";
-    this.mend = mend;
+    this.hint = hint;
   }
 }

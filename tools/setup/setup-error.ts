@@ -1,10 +1,10 @@
-/** What was wrong and where, and how to mend it: printed without a stack. */
+/** What was wrong and where, and how to fix it: printed without a stack. */
 export class SetupError extends Error {
   override readonly name = "SetupError";
-  readonly mend: string;
+  readonly hint: string;
 
-  constructor(message: string, mend: string, options?: ErrorOptions) {
+  constructor(message: string, hint: string, options?: ErrorOptions) {
     super(message, options);
-    this.mend = mend;
+    this.hint = hint;
   }
 }

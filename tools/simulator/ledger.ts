@@ -53,7 +53,7 @@ export class Ledger {
   constructor({ max = 1_000_000, now = Date.now }: { max?: number; now?: () => number } = {}) {
     this.#max = max;
     this.#now = now;
-    this.#book = openBook(max);
+    this.#book = openStore(max);
   }
 
   /**
@@ -114,13 +114,13 @@ export class Ledger {
   appliedViolations = (): readonly Violation[] => this.#book.applied.violationExamples;
 
   clear(): void {
-    this.#book = openBook(this.#max);
+    this.#book = openStore(this.#max);
   }
 }
 
-type Book = ReturnType<typeof openBook>;
+type Book = ReturnType<typeof openStore>;
 
-const openBook = (max: number) => ({
+const openStore = (max: number) => ({
   received: 0,
   unmarked: 0,
   entries: [] as LedgerEntry[],

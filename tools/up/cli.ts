@@ -34,13 +34,13 @@ export function wholeNumber(name: string, value: string, least: number, most: nu
   throw new UsageError(`--${name} must be a whole number from ${least} to ${most}, not "${value}".`);
 }
 
-/** Runs a command line program; what is wrong is printed without a stack if it is the user's to mend. */
+/** Runs a command line program; what is wrong is printed without a stack if it is the user's to fix. */
 export async function runCli(main: () => Promise<number>): Promise<never> {
   let code: number;
   try {
     code = await main();
   } catch (error) {
-    console.error(error instanceof SetupError ? `\n${error.message}\n${error.mend}` : error);
+    console.error(error instanceof SetupError ? `\n${error.message}\n${error.hint}` : error);
     code = error instanceof UsageError ? 2 : 1;
   }
   process.exit(code);

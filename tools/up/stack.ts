@@ -138,7 +138,7 @@ function workerPart(parts: Parts, apiUrl: string, env: Readonly<Record<string, s
     await started.catch((error: unknown) => {
       if (!(error instanceof SetupError)) throw error;
       const said = health?.said ?? "not known";
-      throw new SetupError(`${error.message}\nThe health of the bridge was: ${said}`, error.mend, { cause: error });
+      throw new SetupError(`${error.message}\nThe health of the bridge was: ${said}`, error.hint, { cause: error });
     });
     return `http://${HOST}:${port}/health`;
   });

@@ -1,7 +1,7 @@
 /** Proof that the CAD's process works through what it is sent. */
-export interface Fences {
+export interface Barriers {
   /**
-   * Resolves once the CAD's process has surely received everything emitted so far: two fences in a row were
+   * Resolves once the CAD's process has surely received everything emitted so far: two barriers in a row were
    * answered (a process that crashes in a handler can still answer one). Never rejects: on a connection that ends
    * first it stays open, and whoever waits learns of the end elsewhere.
    */
@@ -9,23 +9,23 @@ export interface Fences {
   stop(): void;
 }
 
-export interface FenceOptions {
-  /** Sends one fence; calls back when it was answered. */
+export interface BarrierOptions {
+  /** Sends one barrier; calls back when it was answered. */
   send(answered: () => void): void;
-  /** A fence that is not answered for so long means that the CAD hangs, ms. */
+  /** A barrier that is not answered for so long means that the CAD hangs, ms. */
   timeoutMs: number;
-  /** A fence goes out at least so often, so that a hanging CAD is noticed without traffic, ms. */
+  /** A barrier goes out at least so often, so that a hanging CAD is noticed without traffic, ms. */
   idleMs: number;
   onHang(): void;
 }
 
-/** Keeps one fence on its way at most; one answer serves everybody who waited for it. */
-export function startFences(options: FenceOptions): Fences {
+/** Keeps one barrier on its way at most; one answer serves everybody who waited for it. */
+export function startBarriers(options: BarrierOptions): Barriers {
   let issued = 0;
   let onItsWay = false;
   let stopped = false;
   let hang: NodeJS.Timeout | undefined;
-  let waiting: { fence: number; resolve(): void }[] = [];
+  let waiting: { barrier: number; resolve(): void }[] = [];
 
   function issue(): void {
     if (stopped || onItsWay) return;
@@ -35,8 +35,8 @@ export function startFences(options: FenceOptions): Fences {
     options.send(() => {
       clearTimeout(hang);
       onItsWay = false;
-      const proven = waiting.filter((w) => w.fence <= mine);
-      waiting = waiting.filter((w) => w.fence > mine);
+      const proven = waiting.filter((w) => w.barrier <= mine);
+      waiting = waiting.filter((w) => w.barrier > mine);
       for (const w of proven) w.resolve();
       if (waiting.length > 0) issue();
     });
@@ -46,8 +46,8 @@ export function startFences(options: FenceOptions): Fences {
   return {
     proof: () =>
       new Promise((resolve) => {
-        // A fence that is on its way already was sent before what is to be proven: it does not count.
-        waiting.push({ fence: issued + 2, resolve });
+        // A barrier that is on its way already was sent before what is to be proven: it does not count.
+        waiting.push({ barrier: issued + 2, resolve });
         issue();
       }),
     stop() {

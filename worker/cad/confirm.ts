@@ -1,7 +1,7 @@
 import type { Echo } from "../../shared/commands/command.ts";
-import { readAnswer } from "./answer.ts";
+import { parseAck } from "./ack.ts";
 import { isEchoOf, valueAt } from "./echo.ts";
-import type { Fences } from "./barriers.ts";
+import type { Barriers } from "./barriers.ts";
 import type { Transport } from "./transport.ts";
 
 /** What counts as confirmation: the CAD's ack, its echo, the fence alone, or whichever of ack and echo comes first. */
@@ -52,10 +52,10 @@ export function createConfirmations(options: {
   mode: ConfirmMode;
   timeoutMs: number;
   habits: AckHabits;
-  fences: Fences;
+  barriers: Barriers;
   transport: Pick<Transport, "emit">;
 }): Confirmations {
-  const { mode, timeoutMs, habits, fences, transport } = options;
+  const { mode, timeoutMs, habits, barriers, transport } = options;
   const pending = new Set<Pending>();
   /** By the echo's event and the subject's id: no two commands with the same subject are in flight together. */
   const awaited = new Map<string, { subject: string; sends: Map<string, Pending> }>();
@@ -80,19 +80,19 @@ export function createConfirmations(options: {
       return;
     }
     habits.set(send.event, "acks");
-    const said = readAnswer(answer, send.payload);
+    const said = parseAck(answer, send.payload);
     if (said.verdict === "yes") send.settle({ result: "confirmed", by: "ack" });
     else send.settle({ result: said.again ? "refused" : "rejected", reason: said.reason });
   }
 
   function proveReceipt(send: Pending, result: "received" | "unconfirmed"): void {
-    void fences.proof().then(() => send.settle({ result, by: "fence" }));
+    void barriers.proof().then(() => send.settle({ result, by: "fence" }));
   }
 
   /** No word is to be expected: the fence is the proof, after a little grace for a CAD that may turn out to ack. */
   function proveWithoutWord(send: Pending): void {
     if (mode !== "auto" || habits.has(send.event)) return proveReceipt(send, "received");
-    void fences.proof().then(() =>
+    void barriers.proof().then(() =>
       setTimeout(() => {
         if (expectsWord(send) && !send.silent) return;
         if (!habits.has(send.event)) habits.set(send.event, "silent");

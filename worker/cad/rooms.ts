@@ -10,13 +10,13 @@ const MAX_ROOMS = 10_000;
  * The rooms that the bridge is to be in. The CAD forgets them at every disconnect and the next owner must know them
  * too, so they stand in Redis.
  */
-export interface RoomBook {
+export interface RoomStore {
   all(): Promise<Room[]>;
   /** Notes a join or a leave that goes out. A failure to write it is logged: it costs echoes, not commands. */
   note(action: "join" | "leave", room: Room): void;
 }
 
-export function openRoomBook(redis: Redis, keys: OutboxKeys, log: Log): RoomBook {
+export function openRoomStore(redis: Redis, keys: OutboxKeys, log: Log): RoomStore {
   const failed = (error: Error) =>
     log.warn({ reason: error.name }, "a room could not be noted for the next connection");
   return {

@@ -9,9 +9,9 @@ import {
   type Delivery,
   type Outcome,
 } from "./confirm.ts";
-import { type Fences, startFences } from "./barriers.ts";
+import { type Barriers, startBarriers } from "./barriers.ts";
 import type { Line } from "./line.ts";
-import { joinOf, type RoomBook, roomChange } from "./rooms.ts";
+import { joinOf, type RoomStore, roomChange } from "./rooms.ts";
 import type { Transport, TransportEvents } from "./transport.ts";
 
 /** How long a connection may take until the CAD has answered it, ms. */
@@ -22,15 +22,15 @@ export interface SessionTimes {
   confirmMs: number;
   /** A CAD that does not answer `fastapi:authenticate` for so long is taken as ready, with a warning. */
   authWaitMs: number;
-  fenceTimeoutMs: number;
-  fenceIdleMs: number;
+  barrierTimeoutMs: number;
+  barrierIdleMs: number;
 }
 
 export interface SessionOptions {
   transport: Transport;
   /** Asked for once: it is the token of this whole connection. */
   token: () => string;
-  rooms: RoomBook;
+  rooms: RoomStore;
   mode: ConfirmMode;
   times: SessionTimes;
   /** An event of the CAD; `own`: the command that it is the echo of. Answers true once it is safe. See TransportEvents. */
@@ -66,7 +66,7 @@ export function createSession(options: SessionOptions): Session {
   let isConnected = false;
   let isAuthenticated = false;
   let isReady = false;
-  let fences: Fences | undefined;
+  let barriers: Barriers | undefined;
   let confirmations: Confirmations | undefined;
 
   /** The CAD's words: one that refuses a token may quote it, and they go into the log and into /health. */
@@ -77,7 +77,7 @@ export function createSession(options: SessionOptions): Session {
     over.abort();
     isConnected = false;
     isReady = false;
-    fences?.stop();
+    barriers?.stop();
     confirmations?.end();
     transport[leave ?? "close"]();
     ended.resolve(reason);
@@ -106,7 +106,7 @@ export function createSession(options: SessionOptions): Session {
     isAuthenticated = true;
   }
 
-  const proof = () => fences?.proof() ?? new Promise<void>(() => undefined);
+  const proof = () => barriers?.proof() ?? new Promise<void>(() => undefined);
   const ask: Line["ask"] = (event, payload, ackMs) =>
     new Promise((resolve, reject) => {
       transport.emit(event, payload, {
@@ -122,17 +122,17 @@ export function createSession(options: SessionOptions): Session {
   }
 
   function startProving(): void {
-    fences = startFences({
-      send: transport.fence,
-      timeoutMs: times.fenceTimeoutMs,
-      idleMs: times.fenceIdleMs,
-      onHang: () => end(`the CAD did not answer for ${times.fenceTimeoutMs} ms`),
+    barriers = startBarriers({
+      send: transport.barrier,
+      timeoutMs: times.barrierTimeoutMs,
+      idleMs: times.barrierIdleMs,
+      onHang: () => end(`the CAD did not answer for ${times.barrierTimeoutMs} ms`),
     });
     confirmations = createConfirmations({
       mode: options.mode,
       timeoutMs: times.confirmMs,
       habits,
-      fences,
+      barriers,
       transport,
     });
   }
@@ -164,7 +164,7 @@ export function createSession(options: SessionOptions): Session {
       const wanted = await unlessEnded(rooms.all());
       startProving();
       for (const room of wanted) emitJoin(room);
-      if (fences) await unlessEnded(fences.proof());
+      if (barriers) await unlessEnded(barriers.proof());
       isReady = true;
       ready.resolve();
     },

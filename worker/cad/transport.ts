@@ -23,7 +23,7 @@ export interface Transport {
     ack?: { ackMs: number; answered(error: Error | null, answer: unknown): void },
   ): void;
   /** Asks something that any Socket.io server answers in the order of what was sent before. One at a time. */
-  fence(answered: () => void): void;
+  barrier(answered: () => void): void;
   /** Closes the connection at once. It may connect again, and a CAD that recovers sends what was missed until then. */
   close(): void;
   /** The same for good: the CAD need not keep anything for it. */
@@ -32,8 +32,8 @@ export interface Transport {
 
 /** How long a handshake may take, ms. */
 const CONNECT_TIMEOUT_MS = 5000;
-/** No CAD serves a namespace of this name, so that it refuses it: that refusal is the fence's answer. */
-const FENCE_NAMESPACE = "/socket-bridge-fence";
+/** No CAD serves a namespace of this name, so that it refuses it: that refusal is the barrier's answer. */
+const BARRIER_NAMESPACE = "/socket-bridge-barrier";
 
 /**
  * The line to the CAD; this file is the only one that knows socket.io-client. It never reconnects by itself and is
@@ -51,8 +51,8 @@ export function createTransport(url: string, on: TransportEvents): Transport {
   });
   const handshake = { token: "" };
   const socket: Socket = manager.socket(pathname, { auth: (send) => send(handshake) });
-  const fence = manager.socket(FENCE_NAMESPACE);
-  let fenceAnswered: (() => void) | undefined;
+  const barrier = manager.socket(BARRIER_NAMESPACE);
+  let barrierAnswered: (() => void) | undefined;
 
   // What a CAD recovers comes before it says that the line is open: socket.io-client hands it over right before `connect`.
   let open = false;
@@ -64,8 +64,8 @@ export function createTransport(url: string, on: TransportEvents): Transport {
   socket.on("disconnect", (reason) => {
     // The next connection must not answer for this one.
     open = false;
-    fenceAnswered = undefined;
-    fence.disconnect();
+    barrierAnswered = undefined;
+    barrier.disconnect();
     on.disconnected(reason);
   });
   socket.onAny((name: unknown, payload: unknown, ...more: unknown[]) => {
@@ -76,13 +76,13 @@ export function createTransport(url: string, on: TransportEvents): Transport {
   });
 
   const answer = () => {
-    const answered = fenceAnswered;
-    fenceAnswered = undefined;
+    const answered = barrierAnswered;
+    barrierAnswered = undefined;
     if (socket.connected) answered?.();
   };
-  fence.on("connect_error", answer);
-  fence.on("connect", () => {
-    fence.disconnect();
+  barrier.on("connect_error", answer);
+  barrier.on("connect", () => {
+    barrier.disconnect();
     answer();
   });
 
@@ -97,19 +97,19 @@ export function createTransport(url: string, on: TransportEvents): Transport {
       if (ack) socket.timeout(ack.ackMs).emit(event, payload, ack.answered);
       else socket.emit(event, payload);
     },
-    fence(answered) {
-      fenceAnswered = answered;
-      fence.connect();
+    barrier(answered) {
+      barrierAnswered = answered;
+      barrier.connect();
     },
     close() {
-      fenceAnswered = undefined;
-      fence.disconnect();
+      barrierAnswered = undefined;
+      barrier.disconnect();
       // A socket that disconnects says goodbye, and the CAD forgets its session: so the line below it is closed instead.
       closeLine(manager);
     },
     leave() {
-      fenceAnswered = undefined;
-      fence.disconnect();
+      barrierAnswered = undefined;
+      barrier.disconnect();
       socket.disconnect();
     },
   };
@@ -118,7 +118,7 @@ export function createTransport(url: string, on: TransportEvents): Transport {
 /**
  * A session is recovered once: the CAD keeps it from its first end on, and so recovers it a second time before it has heard of
  * the end of the line between. When it does, it takes every room away from the socket's id, which the new line has as well: nothing
- * that is broadcast would come there any more, while acks and fences go on (socket.io 4.8.4, measured).
+ * that is broadcast would come there any more, while acks and barriers go on (socket.io 4.8.4, measured).
  */
 function forgetSession(socket: Socket): void {
   // oxlint-disable-next-line typescript/dot-notation, no-underscore-dangle

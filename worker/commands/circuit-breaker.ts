@@ -24,17 +24,17 @@ const WHY = {
  * lives. `poison`: it was given up as what breaks the connection. `suspect`: the connection ended over it, the only suspect
  * on its way. `disconnected`: it ended over this one and others; they are sent again.
  */
-export type Heard = "answered" | "received" | "unconfirmed" | "poison" | "suspect" | "disconnected" | "nothing";
+export type Signal = "answered" | "received" | "unconfirmed" | "poison" | "suspect" | "disconnected" | "nothing";
 
 /** Leave to send one command. `done` must be called once; `keys`: the units and incidents that it is about. */
 export interface Pass {
   /** It is sent to see whether the CAD answers: if the connection breaks, that says nothing of this command. */
   readonly probe: boolean;
-  done(heard: Heard, keys?: readonly string[]): void;
+  done(heard: Signal, keys?: readonly string[]): void;
 }
 
 /** Where commands wait while the CAD cannot take them. Waiting costs no attempt. */
-export interface Gate {
+export interface CircuitBreaker {
   /** Resolves when a command may be sent; undefined if the worker stops first. */
   enter(id: string): Promise<Pass | undefined>;
   /** Why commands wait, or just had to, in words for people; undefined if they do not. */
@@ -43,7 +43,7 @@ export interface Gate {
   changed(): void;
 }
 
-export interface GateOptions {
+export interface CircuitBreakerOptions {
   /** What the connection waits for; undefined if it can take commands. */
   notReady(): string | undefined;
   /** Which connection this is: what was not confirmed on one says nothing of the next. */
@@ -63,11 +63,11 @@ interface Waiter {
 
 /**
  * A CAD whose database is down takes commands and stores none; one that is broken closes the connection over each. Rather
- * than burn the whole backlog, the gate shuts after a few commands in a row without an answer, and then lets some through,
+ * than burn the whole backlog, the breaker shuts after a few commands in a row without an answer, and then lets some through,
  * those first of whose units and incidents nothing bad is known. One unit with an id that the CAD does not know never
  * shuts it.
  */
-export function createGate(options: GateOptions): Gate {
+export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
   const { notReady, connection, signal, random } = options;
   const waiting = new Set<Waiter>();
   /** The units and incidents of what was not answered since the last answer, and how many of those had none in common. */
@@ -150,7 +150,7 @@ export function createGate(options: GateOptions): Gate {
   }
 
   /** A command that was not answered says nothing of the CAD if others were answered since it was sent. */
-  function judge(heard: Heard, keys: readonly string[], answersBefore: number): void {
+  function judge(heard: Signal, keys: readonly string[], answersBefore: number): void {
     if (heard === "answered" || (heard === "received" && why === "poison")) {
       answers += 1;
       open();

@@ -6,23 +6,23 @@ import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
 import { toIso } from "../../shared/util/time.ts";
 import type { Delivery, Outcome } from "../cad/confirm.ts";
-import { beginDelivery, type BeginOptions } from "../delivery/claim.ts";
+import { claimDelivery, type ClaimOptions } from "../delivery/claim.ts";
 import type { Delivered } from "../delivery/dispatcher.ts";
-import type { Gate, Heard, Pass } from "./circuit-breaker.ts";
+import type { CircuitBreaker, Signal, Pass } from "./circuit-breaker.ts";
 import { settleSurely } from "../delivery/settle.ts";
-import type { Place, Quarantine } from "./poison-detector.ts";
+import type { Place, PoisonDetector } from "./poison-detector.ts";
 
 /** How often a command that the CAD refuses for now is sent; with the waits between, about a minute. */
 export const MAX_REFUSALS = 10;
 const REFUSAL_FROM_MS = 250;
 const REFUSAL_TO_MS = 15_000;
 
-export interface DeliverOptions extends BeginOptions {
-  gate: Gate;
-  quarantine: Quarantine;
+export interface DeliverOptions extends ClaimOptions {
+  breaker: CircuitBreaker;
+  quarantine: PoisonDetector;
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
   /** The CAD received it, and tells nobody of it. Resolves once that is noted. */
-  untold(delivery: Delivery, keys: readonly OrderingKey[]): Promise<void>;
+  unannounced(delivery: Delivery, keys: readonly OrderingKey[]): Promise<void>;
   /** Aborted when this worker stops or loses the CAD. */
   signal: AbortSignal;
   random: () => number;
@@ -30,7 +30,7 @@ export interface DeliverOptions extends BeginOptions {
 
 /** Delivers one command: asks whether it may go, sends it, and settles what became of it. */
 export function createDeliver(options: DeliverOptions): (id: string) => Promise<Delivered> {
-  const { outbox, gate, log } = options;
+  const { outbox, breaker, log } = options;
 
   async function settle(settlement: Settlement, message: ToSend | undefined): Promise<Delivered> {
     const runnable = await settleSurely(outbox, settlement, options);
@@ -44,7 +44,7 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
 
   /** One try: asks whether it may go, sends it, and decides what follows. */
   async function sendOnce(id: string, place: Place, pass: Pass): Promise<Tried> {
-    const begun = await beginDelivery("command", id, options);
+    const begun = await claimDelivery("command", id, options);
     if (begun.may === "not") {
       const { follows } = begun;
       return { heard: "nothing", next: follows === "again" ? { follow: "again" } : { follow: "done", with: follows } };
@@ -61,14 +61,14 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     const next = decide(outcome, { refusals, poison }, options.random);
     const broke = poison === undefined ? (place.alone && !pass.probe ? "suspect" : "disconnected") : "poison";
     const heard = outcome.result === "disconnected" ? broke : HEARD[outcome.result];
-    const untold = outcome.result === "received" ? { untold: prepared.delivery } : {};
-    return { heard, next, message, ...untold };
+    const unannounced = outcome.result === "received" ? { unannounced: prepared.delivery } : {};
+    return { heard, next, message, ...unannounced };
   }
 
-  /** One try, in its place and through the gate; undefined if the worker stops. */
+  /** One try, in its place and through the breaker; undefined if the worker stops. */
   async function tryOnce(id: string): Promise<Tried | undefined> {
     const place = await options.quarantine.enter(id);
-    const pass = await gate.enter(id);
+    const pass = await breaker.enter(id);
     let tried: Tried | undefined;
     try {
       if (pass) tried = await sendOnce(id, place, pass);
@@ -84,9 +84,9 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     for (;;) {
       const tried = await tryOnce(id);
       if (!tried) return { runnable: [] };
-      const { next, message, untold } = tried;
+      const { next, message, unannounced } = tried;
       // Before it is settled: after a crash in between it is sent and told of again, and noted once.
-      if (untold && message) await options.untold(untold, message.keys);
+      if (unannounced && message) await options.unannounced(unannounced, message.keys);
       if (next.follow === "settle") return settle({ id, ...next.as }, message);
       if (next.follow === "retry") return { retryInMs: next.inMs };
       if (next.follow === "done") return next.with;
@@ -96,11 +96,11 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
 
 /** What one try came to: what the CAD let hear, what follows, and the message if it was begun. */
 interface Tried {
-  heard: Heard;
+  heard: Signal;
   next: Next | { follow: "done"; with: Delivered };
   message?: ToSend;
   /** What the CAD received without a word. */
-  untold?: Delivery;
+  unannounced?: Delivery;
 }
 
 /** A fence proves that the CAD's process lives, not that it handles anything. */
@@ -110,7 +110,7 @@ const HEARD = {
   refused: "answered",
   received: "received",
   unconfirmed: "unconfirmed",
-} as const satisfies Record<Exclude<Outcome["result"], "disconnected">, Heard>;
+} as const satisfies Record<Exclude<Outcome["result"], "disconnected">, Signal>;
 
 /** What the CAD gets; a reason if this version of the worker cannot tell. */
 function prepare(

@@ -25,12 +25,12 @@ export interface Place {
  * is known (a CAD may die of one some time after it received it), while all others go on as ever: so it holds up nothing
  * but its own unit and incident. One that broke goes to the end, so that a CAD that restarts again and again meets another.
  */
-export interface Quarantine {
+export interface PoisonDetector {
   /** Resolves at once for a command above suspicion; a suspect waits until no other suspect is on its way. */
   enter(id: string): Promise<Place>;
 }
 
-export function createQuarantine(): Quarantine {
+export function createPoisonDetector(): PoisonDetector {
   /** How often the connection broke with this one in flight. Holds no more than what was in flight together. */
   const suspects = new Map<string, { breaks: number; alone: number }>();
   let last: Promise<void> = Promise.resolve();

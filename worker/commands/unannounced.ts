@@ -12,7 +12,7 @@ const AGAIN_MS = 500;
  * transport that the crew reported through the bridge. So what it received without a word the bridge tells of itself: in the
  * journal, as of kind `bridge`, under the event's name and with the command's id, once however often it is sent.
  */
-export const createUntold =
+export const createUnannounced =
   (inbound: Pick<Inbound, "say">, signal: AbortSignal) =>
   async ({ commandId, event, payload }: Delivery, keys: readonly OrderingKey[]): Promise<void> => {
     if (!eventNamed(event)) return;

@@ -18,7 +18,7 @@ export type MayBegin =
   /** Not now: this follows, or it is to be asked again at once. */
   | { may: "not"; follows: Delivered | "again" };
 
-export interface BeginOptions {
+export interface ClaimOptions {
   outbox: OwnedOutbox;
   payloads: Payloads;
   /** True as long as this worker surely owns the CAD. */
@@ -27,7 +27,7 @@ export interface BeginOptions {
 }
 
 /** Asks, right before each send, whether a message may go, and opens its payload. Throws NotOwner. */
-export async function beginDelivery(kind: SealedKind, id: string, options: BeginOptions): Promise<MayBegin> {
+export async function claimDelivery(kind: SealedKind, id: string, options: ClaimOptions): Promise<MayBegin> {
   const { outbox, payloads } = options;
   const asked = performance.now();
   const begun = await outbox.begin(id);
@@ -52,11 +52,11 @@ async function instead(
   kind: SealedKind,
   id: string,
   begun: Exclude<Begun, ToSend>,
-  { outbox, log }: Pick<BeginOptions, "outbox" | "log">,
+  { outbox, log }: Pick<ClaimOptions, "outbox" | "log">,
 ): Promise<Delivered> {
   if (begun.answer === "settled") return { runnable: begun.runnable };
   if (begun.answer === "resting") return { retryInMs: begun.inMs };
   if (begun.answer !== "gone") return { runnable: [] };
   log.error({ [`${kind}_id`]: id }, `a ${kind}'s record is gone from Redis: it cannot be sent, and gives way`);
-  return { runnable: await outbox.giveWay(id) };
+  return { runnable: await outbox.dropOrphans(id) };
 }

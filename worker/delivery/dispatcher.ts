@@ -18,7 +18,7 @@ const NEGLECTED_MS = 2000;
 /** What is to happen after one message was worked on. */
 export type Delivered = { runnable: string[] } | { retryInMs: number };
 
-export interface DrainOptions {
+export interface DispatcherOptions {
   outbox: OwnedOutbox;
   queue: JobQueue;
   deliver(id: string): Promise<Delivered>;
@@ -29,7 +29,7 @@ export interface DrainOptions {
 }
 
 /** Decides which commands are worked on now: those that BullMQ hands out, those that follow them, and the neglected. */
-export interface Drain {
+export interface Dispatcher {
   /** Runs a job. What it makes runnable goes on outside of it, so that it holds no place in the queue. */
   onJob(id: string): Promise<void>;
   /** Runs what is runnable at once, then sweeps until the signal aborts; resolves when nothing runs any more. */
@@ -38,7 +38,7 @@ export interface Drain {
   wake(): void;
 }
 
-export function createDrain(options: DrainOptions): Drain {
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { outbox, queue, signal, log } = options;
   const running = new Map<string, Promise<Delivered>>();
   /** Those that were refused for now. One at most for each line. */

@@ -1,7 +1,13 @@
 import type { Redis } from "ioredis";
 import type { Log } from "../../shared/util/log.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
-import { BEAT_ID, type JobConsumer, type JobQueue, openJobQueue, startJobConsumer } from "../../shared/outbox/queue.ts";
+import {
+  CANARY_ID,
+  type JobConsumer,
+  type JobQueue,
+  openJobQueue,
+  startJobConsumer,
+} from "../../shared/outbox/queue.ts";
 import { closeRedis } from "../../shared/redis/redis.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 
@@ -19,7 +25,7 @@ export interface JobsOptions {
   /** True while jobs can be worked off: while they all wait for the CAD, silence means nothing. */
   isOpen(): boolean;
   /** How often a beat is sent through a queue that has nothing else to do, ms. */
-  beatMs: number;
+  canaryMs: number;
   /** After what time without a job or a beat everything is made anew, and after the same time again given up, ms. */
   silentMs: number;
   /** Jobs do not come, and a new connection has not helped. */
@@ -58,13 +64,13 @@ async function close(line: Line): Promise<void> {
  * came for a while, a beat goes through the queue; if that does not come out either, everything is built anew, and
  * if that does not help, the worker is told to give up, so that another one takes over.
  */
-export function startJobs(options: JobsOptions): Jobs {
+export function startJobWatchdog(options: JobsOptions): Jobs {
   const { keys, signal, log } = options;
   let lastConsumed = performance.now();
 
   async function handle(id: string): Promise<void> {
     lastConsumed = performance.now();
-    if (id !== BEAT_ID) await options.handle(id);
+    if (id !== CANARY_ID) await options.handle(id);
   }
   function open(): Line {
     const redis = options.connect();
@@ -81,14 +87,14 @@ export function startJobs(options: JobsOptions): Jobs {
     close: () => line.queue.close(),
   };
   const silence = () => performance.now() - lastConsumed;
-  const { beatMs, silentMs } = options;
+  const { canaryMs, silentMs } = options;
 
   async function watch(): Promise<void> {
     for (let rebuilt = false; !signal.aborted;) {
-      await sleep(beatMs, signal);
+      await sleep(canaryMs, signal);
       if (signal.aborted) return;
       if (!options.isOpen()) lastConsumed = performance.now();
-      if (silence() < beatMs) rebuilt = false;
+      if (silence() < canaryMs) rebuilt = false;
       else await jobQueue.beat().catch(() => undefined);
       if (silence() < silentMs) continue;
       if (rebuilt) return options.onWedged();

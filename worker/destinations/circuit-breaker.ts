@@ -8,7 +8,7 @@ const MIN_ASKED_MS = 1000;
 const MAX_ASKED_MS = 3_600_000;
 
 /** What came of one request. `keys`: the units and incidents that it was about. */
-export type Heard =
+export type Signal =
   | { what: "answered" }
   | { what: "failed"; keys: string; reason: string }
   /** Nothing came back that the message could be blamed for. */
@@ -21,11 +21,11 @@ export type Heard =
 /** Leave to send one request. */
 export interface Pass {
   /** Called once. */
-  done(heard: Heard): void;
+  done(heard: Signal): void;
 }
 
 /** Where what is for one destination waits: for one of its places, and while it is paused or disabled. Waiting costs no attempt. */
-export interface DestinationGate {
+export interface DestinationBreaker {
   /** Undefined if the worker stops first. */
   enter(): Promise<Pass | undefined>;
   state(): DestinationState;
@@ -52,7 +52,7 @@ export interface DestinationGateOptions {
 const well = (): DestinationState => ({ state: "ok", reason: "", since: Date.now(), until: 0, trips: 0 });
 
 /** The circuit breaker of one destination. Paused, it lets one request through at a time to see whether it answers again. */
-export function createDestinationGate(options: DestinationGateOptions): DestinationGate {
+export function createDestinationBreaker(options: DestinationGateOptions): DestinationBreaker {
   const { signal } = options;
   let state: DestinationState | undefined;
   let waiting: ((pass: Pass | undefined) => void)[] = [];
@@ -117,7 +117,7 @@ export function createDestinationGate(options: DestinationGateOptions): Destinat
   }
 
   /** What was sent before a pause and comes back during it changes nothing: the probes decide. */
-  function judge(heard: Heard, probe: boolean, answersBefore: number): void {
+  function judge(heard: Signal, probe: boolean, answersBefore: number): void {
     if (heard.what === "gone" && state?.state !== "disabled")
       become({ state: "disabled", reason: heard.reason, since: Date.now(), until: 0, trips: 0 });
     if (state?.state === "disabled" || (state?.state === "paused" && !probe)) return;

@@ -1,9 +1,9 @@
 import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
-import { beginDelivery, type BeginOptions } from "../delivery/claim.ts";
+import { claimDelivery, type ClaimOptions } from "../delivery/claim.ts";
 import type { Delivered } from "../delivery/dispatcher.ts";
 import { settleSurely } from "../delivery/settle.ts";
-import type { DestinationGate, Heard } from "./circuit-breaker.ts";
+import type { DestinationBreaker, Signal } from "./circuit-breaker.ts";
 import type { Pace } from "./pace.ts";
 import type { Said } from "./send.ts";
 
@@ -12,10 +12,10 @@ const MAX_SPARED = 100;
 /** Of a wait, this part at random, so that not all come back at once. */
 const JITTER = 0.2;
 
-export interface DeliverToOptions extends BeginOptions {
+export interface DeliverToOptions extends ClaimOptions {
   /** The destination's id. */
   destination: string;
-  gate: DestinationGate;
+  breaker: DestinationBreaker;
   pace: Pace;
   retryMs: readonly number[];
   send(body: string): Promise<Said>;
@@ -26,7 +26,7 @@ export interface DeliverToOptions extends BeginOptions {
 
 /** Delivers one message to a destination: asks whether it may go, posts it, and notes what became of it. */
 export function createDeliverTo(options: DeliverToOptions): (id: string) => Promise<Delivered> {
-  const { outbox, gate, signal, log } = options;
+  const { outbox, breaker, signal, log } = options;
 
   async function settle(settlement: Settlement, message: ToSend): Promise<Delivered> {
     const runnable = await settleSurely(outbox, settlement, options);
@@ -36,9 +36,14 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     return { runnable };
   }
 
-  async function postpone(id: string, message: ToSend, reason: string, spared: number): Promise<Delivered | "again"> {
+  async function scheduleRetry(
+    id: string,
+    message: ToSend,
+    reason: string,
+    spared: number,
+  ): Promise<Delivered | "again"> {
     const waits = options.retryMs.map((ms) => ms * (1 + JITTER * (2 * options.random() - 1)));
-    const next = await outbox.postpone(id, waits, spared);
+    const next = await outbox.scheduleRetry(id, waits, spared);
     if (next.answer === "used-up")
       return settle({ id, state: "failed", reason: `${next.attempts} attempts failed; ${reason}`, by: "" }, message);
     return next.inMs > 0 ? { retryInMs: next.inMs } : "again";
@@ -52,17 +57,17 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
       case "gone":
         return Promise.resolve("again");
       case "busy":
-        return postpone(id, message, said.reason, MAX_SPARED);
+        return scheduleRetry(id, message, said.reason, MAX_SPARED);
       case "failed":
-        return postpone(id, message, said.reason, 0);
+        return scheduleRetry(id, message, said.reason, 0);
     }
   }
 
   /** One try, with leave to send. */
-  async function sendOnce(id: string, hear: (heard: Heard) => void): Promise<Delivered | "again"> {
+  async function sendOnce(id: string, hear: (heard: Signal) => void): Promise<Delivered | "again"> {
     await options.pace(signal);
     if (signal.aborted) return { runnable: [] };
-    const begun = await beginDelivery("webhook", id, options);
+    const begun = await claimDelivery("webhook", id, options);
     if (begun.may === "not") return begun.follows;
     const { message } = begun;
     if (begun.may === "never") return settle({ id, state: "failed", reason: begun.reason, by: "" }, message);
@@ -76,9 +81,9 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
 
   return async function deliver(id) {
     for (;;) {
-      const pass = await gate.enter();
+      const pass = await breaker.enter();
       if (!pass) return { runnable: [] };
-      let heard: Heard = { what: "nothing" };
+      let heard: Signal = { what: "nothing" };
       try {
         const next = await sendOnce(id, (what) => void (heard = what));
         if (next !== "again") return next;
@@ -89,7 +94,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
   };
 }
 
-function heardOf(said: Said, keys: string): Heard {
+function heardOf(said: Said, keys: string): Signal {
   switch (said.result) {
     case "ok":
       return { what: "answered" };

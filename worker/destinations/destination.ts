@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import {
-  type DestinationBook,
+  type DestinationStore,
   type DestinationReport,
   type DestinationState,
   NOTHING_SENT,
@@ -12,13 +12,13 @@ import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import { type Sealer, sealerFor } from "../../shared/sealing/seal.ts";
 import { createPayloads } from "../delivery/payloads.ts";
-import { createDrain } from "../delivery/dispatcher.ts";
+import { createDispatcher } from "../delivery/dispatcher.ts";
 import type { Handler } from "../events/handlers/handler.ts";
 import { sourceOf } from "./cloud-event.ts";
 import { createDeliverTo } from "./deliver.ts";
-import { createDestinationGate } from "./circuit-breaker.ts";
+import { createDestinationBreaker } from "./circuit-breaker.ts";
 import { toDestination } from "./handler.ts";
-import { createKeeper } from "./store.ts";
+import { createStateSync } from "./store.ts";
 import { createPace } from "./pace.ts";
 import { createLocalQueue } from "./queue.ts";
 import type { Destination } from "./routes.ts";
@@ -35,7 +35,7 @@ export interface DestinationOptions {
   destination: Destination;
   config: { REDIS_PREFIX: string; ALLOW_PRIVATE_DESTINATIONS: boolean; DESTINATION_BACKLOG: number };
   redis: Redis;
-  book: DestinationBook;
+  book: DestinationStore;
   sealer: Sealer;
   token: string;
   deadKeptMs: number;
@@ -65,7 +65,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   const counts = createCounts();
   const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit);
 
-  const gate = createDestinationGate({
+  const breaker = createDestinationBreaker({
     places: PLACES,
     pauseFromMs: destination.retryMs[0] ?? PAUSE_TO_MS,
     pauseToMs: PAUSE_TO_MS,
@@ -81,11 +81,11 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     random,
   });
   const payloads = createPayloads(sealer, log, "webhook");
-  const keeper = createKeeper(book, id, gate, signal);
+  const keeper = createStateSync(book, id, breaker, signal);
   const deliver = createDeliverTo({
     destination: id,
     outbox,
-    gate,
+    breaker,
     pace: createPace(destination.rate),
     payloads,
     retryMs: destination.retryMs,
@@ -97,11 +97,11 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     log,
   });
   const queue = createLocalQueue((message) => drain.onJob(message));
-  const drain = createDrain({ outbox, queue, deliver, isOpen: gate.isOpen, signal, log });
+  const drain = createDispatcher({ outbox, queue, deliver, isOpen: breaker.isOpen, signal, log });
 
   /** What rests since the destination failed is tried at once, and not in hours. */
   function recovered(): void {
-    outbox.hasten().then(drain.wake, () => undefined);
+    outbox.retryNow().then(drain.wake, () => undefined);
   }
 
   return {
@@ -120,8 +120,8 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     report: () => ({
       id,
       url: withoutCredentials(destination.url),
-      ...shown(gate.state()),
-      in_flight: gate.running(),
+      ...shown(breaker.state()),
+      in_flight: breaker.running(),
       ...counts.report(),
       payload_problem: payloads.problem() ?? null,
     }),

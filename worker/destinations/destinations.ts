@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { type DestinationBook, type DestinationReport, NOTHING_SENT } from "../../shared/destinations/store.ts";
+import { type DestinationStore, type DestinationReport, NOTHING_SENT } from "../../shared/destinations/store.ts";
 import { destinationKeys } from "../../shared/redis/keys.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import type { Handler } from "../events/handlers/handler.ts";
@@ -61,7 +61,7 @@ export function startDestinations(options: DestinationsOptions): Destinations {
 /** What is left in Redis of destinations that are in no route any more. */
 export async function leftOfRemoved(
   redis: Redis,
-  book: DestinationBook,
+  book: DestinationStore,
   prefix: string,
   destinations: readonly Pick<Destination, "id">[],
 ): Promise<DestinationReport[]> {

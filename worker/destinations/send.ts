@@ -105,7 +105,7 @@ export function createSender(
       };
       try {
         const answer = await ask("POST", headers, body);
-        return judge(answer.statusCode, answer.headers["retry-after"], now);
+        return classifyResponse(answer.statusCode, answer.headers["retry-after"], now);
       } catch (error) {
         if (error instanceof NotOwner) throw error;
         return { result: "failed", reason: whyUnreachable(error, timeoutMs), unreachable: true };
@@ -135,7 +135,7 @@ export function webhookId(body: string): string {
 }
 
 /** By Standard Webhooks: 2xx is success, 410 the end, 429 a request for less; all else is a failure, and tried again. */
-export function judge(status: number, retryAfter: string | string[] | undefined, now: Date): Said {
+export function classifyResponse(status: number, retryAfter: string | string[] | undefined, now: Date): Said {
   if (status >= 200 && status < 300) return { result: "ok" };
   if (status === 410) return { result: "gone", reason: "it answered 410: it wants no more events" };
   const asked = waitOf(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter, now);

@@ -1,12 +1,12 @@
-import type { DestinationBook } from "../../shared/destinations/store.ts";
+import type { DestinationStore } from "../../shared/destinations/store.ts";
 import { sleep } from "../../shared/util/sleep.ts";
-import type { DestinationGate } from "./circuit-breaker.ts";
+import type { DestinationBreaker } from "./circuit-breaker.ts";
 
 /** How often Redis is asked whether somebody enabled the destination, and after what time again if it did not answer, ms. */
 const ASK_MS = 1000;
 
-/** Keeps a gate's state in Redis, for the next owner, and asks there whether somebody enabled the destination. */
-export function createKeeper(book: DestinationBook, id: string, gate: DestinationGate, signal: AbortSignal) {
+/** Keeps a breaker's state in Redis, for the next owner, and asks there whether somebody enabled the destination. */
+export function createStateSync(book: DestinationStore, id: string, breaker: DestinationBreaker, signal: AbortSignal) {
   let unsaved = false;
   /** Whether the destination is paused or disabled, and how often it was enabled, as Redis knew last. */
   let shut = false;
@@ -16,7 +16,7 @@ export function createKeeper(book: DestinationBook, id: string, gate: Destinatio
   async function save(): Promise<number> {
     unsaved = false;
     try {
-      const state = gate.state();
+      const state = breaker.state();
       const now = await book.save(id, state);
       shut = state.state !== "ok";
       return now;
@@ -31,7 +31,7 @@ export function createKeeper(book: DestinationBook, id: string, gate: Destinatio
     if (!unsaved && !shut) return;
     const wasShut = shut;
     const now = await (unsaved ? save() : book.enabled(id));
-    if (wasShut && now > enables) gate.enable();
+    if (wasShut && now > enables) breaker.enable();
     enables = now;
   }
 
@@ -46,7 +46,7 @@ export function createKeeper(book: DestinationBook, id: string, gate: Destinatio
           enables = await book.enabled(id);
           const saved = await book.load(id);
           shut = saved !== undefined && saved.state !== "ok";
-          return gate.begin(saved);
+          return breaker.begin(saved);
         } catch {
           await sleep(ASK_MS, signal);
         }

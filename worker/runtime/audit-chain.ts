@@ -28,7 +28,7 @@ export interface AuditChainOptions {
   log: Log;
 }
 
-export interface AuditKeeper {
+export interface AuditChainer {
   /** Until the signal aborts. */
   run(): Promise<void>;
   /** Why the chain cannot go on; undefined if it does, or if that is Redis's fault, which tells of itself. */
@@ -39,7 +39,7 @@ export interface AuditKeeper {
  * Puts the entries of the audit trail into its chain of hashes, one after the other: a single writer does it beside
  * everything else, since an accepted command is not to wait for that. Takes off what is older than it is to be kept.
  */
-export function createAuditKeeper({ redis, keys, secrets, keptMs, signal, log }: AuditChainOptions): AuditKeeper {
+export function createAuditChainer({ redis, keys, secrets, keptMs, signal, log }: AuditChainOptions): AuditChainer {
   const chain = openAuditChain(redis, auditKeys(keys.base), secrets);
   let trimAt = 0;
   let began = false;

@@ -1,14 +1,19 @@
 import type { Redis } from "ioredis";
-import { BEAT_KEPT_MS, BEAT_MS, type WorkerHealth, withoutCredentials } from "../../shared/health/worker-health.ts";
+import {
+  HEARTBEAT_KEPT_MS,
+  HEARTBEAT_MS,
+  type WorkerHealth,
+  withoutCredentials,
+} from "../../shared/health/worker-health.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { script } from "../../shared/redis/redis.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
-import type { AuditKeeper } from "./audit-chain.ts";
+import type { AuditChainer } from "./audit-chain.ts";
 import type { CadConnection } from "../cad/connection.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { Destinations } from "../destinations/destinations.ts";
 import type { CadEvents } from "../events/pipeline.ts";
-import type { Gate } from "../commands/circuit-breaker.ts";
+import type { CircuitBreaker } from "../commands/circuit-breaker.ts";
 import type { Jobs } from "../delivery/job-watchdog.ts";
 import type { Lease } from "./lease.ts";
 import type { Payloads } from "../delivery/payloads.ts";
@@ -20,23 +25,23 @@ export interface HealthSources {
   startedAt: number;
   lease: Pick<Lease, "epoch">;
   connection: Pick<CadConnection, "status">;
-  gate: Pick<Gate, "shut">;
+  breaker: Pick<CircuitBreaker, "shut">;
   jobs: Pick<Jobs, "consuming">;
   payloads: Pick<Payloads, "problem">;
-  audit: Pick<AuditKeeper, "problem">;
+  audit: Pick<AuditChainer, "problem">;
   cadEvents: Pick<CadEvents, "inbound" | "recovery" | "handlers">;
   destinations: Pick<Destinations, "reports">;
 }
 
 /** How the worker that owns the CAD is. To be asked every second or so, for `ready_seconds`. */
 export function createHealth(sources: HealthSources): () => WorkerHealth {
-  const { config, gate, jobs, payloads, audit, cadEvents, destinations } = sources;
+  const { config, breaker, jobs, payloads, audit, cadEvents, destinations } = sources;
   let readySince: number | undefined;
 
   return () => {
     const now = performance.now();
     const cad = sources.connection.status();
-    const waitingFor = gate.shut();
+    const waitingFor = breaker.shut();
     const ready = waitingFor === undefined;
     readySince = ready ? (readySince ?? now) : undefined;
     return {
@@ -81,7 +86,7 @@ const WRITE_MS = 1000;
 const BEAT = `#!lua flags=allow-oom
 return redis.call('PSETEX', KEYS[1], ARGV[1], ARGV[2])`;
 
-export function createReporter(
+export function createHeartbeat(
   redis: Redis,
   keys: OutboxKeys,
   health: () => WorkerHealth,
@@ -92,7 +97,7 @@ export function createReporter(
 
   /** A beat that cannot be written is missed: that is what the functions go by. */
   async function write(report: WorkerHealth): Promise<void> {
-    const written = beat(BEAT_KEPT_MS, JSON.stringify(report));
+    const written = beat(HEARTBEAT_KEPT_MS, JSON.stringify(report));
     await withDeadline(written, WRITE_MS, "writing the worker's health").catch(() => undefined);
   }
 
@@ -102,7 +107,7 @@ export function createReporter(
       while (!signal.aborted) {
         wake = new AbortController();
         await write(health());
-        await sleep(BEAT_MS, AbortSignal.any([signal, wake.signal]));
+        await sleep(HEARTBEAT_MS, AbortSignal.any([signal, wake.signal]));
       }
     },
     goodbye: () => write({ ...health(), stopped: true, ready: false, connected: false }),

@@ -9,37 +9,37 @@ import { fromDisk } from "../../shared/config/program.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { startCadConnection } from "../cad/connection.ts";
-import { openRoomBook } from "../cad/rooms.ts";
+import { openRoomStore } from "../cad/rooms.ts";
 import { tokenSource } from "../cad/token.ts";
 import type { WorkerConfig } from "../config.ts";
-import { createAuditKeeper } from "./audit-chain.ts";
+import { createAuditChainer } from "./audit-chain.ts";
 import { createDeliver } from "../commands/deliver.ts";
-import { CONCURRENCY, createDrain } from "../delivery/dispatcher.ts";
-import { createGate } from "../commands/circuit-breaker.ts";
+import { CONCURRENCY, createDispatcher } from "../delivery/dispatcher.ts";
+import { createCircuitBreaker } from "../commands/circuit-breaker.ts";
 import { createCadEvents } from "../events/pipeline.ts";
-import { startJobs } from "../delivery/job-watchdog.ts";
+import { startJobWatchdog } from "../delivery/job-watchdog.ts";
 import type { Lease } from "./lease.ts";
 import type { Handler } from "../events/handlers/handler.ts";
 import { createPayloads } from "../delivery/payloads.ts";
-import { createQuarantine } from "../commands/poison-detector.ts";
-import { createHealth, createReporter } from "./heartbeat.ts";
+import { createPoisonDetector } from "../commands/poison-detector.ts";
+import { createHealth, createHeartbeat } from "./heartbeat.ts";
 import { startDestinations } from "../destinations/destinations.ts";
 import type { Destination } from "../destinations/routes.ts";
-import { openDestinationBook } from "../../shared/destinations/store.ts";
-import { createUntold } from "../commands/unannounced.ts";
+import { openDestinationStore } from "../../shared/destinations/store.ts";
+import { createUnannounced } from "../commands/unannounced.ts";
 
 /** A hanging CAD is noticed within the sum of these two, ms. */
-const FENCE_IDLE_MS = 3000;
-const FENCE_TIMEOUT_MS = 5000;
+const BARRIER_IDLE_MS = 3000;
+const BARRIER_TIMEOUT_MS = 5000;
 /** How long a stop lets what is in flight be confirmed, ms; with the rest it stays under 10 s. */
 const IN_FLIGHT_GRACE_MS = 5000;
 const REST_MS = 1000;
 /** How the queue is watched, ms: see worker/delivery/job-watchdog.ts. */
-const QUEUE_BEAT_MS = 5000;
+const QUEUE_CANARY_MS = 5000;
 const QUEUE_SILENT_MS = 15_000;
 const DAY_MS = 24 * 3_600_000;
 
-export interface OwnerOptions {
+export interface LeaderOptions {
   config: WorkerConfig;
   destinations: readonly Destination[];
   instance: string;
@@ -59,14 +59,14 @@ export interface OwnerOptions {
 }
 
 /** All that runs while this worker owns the CAD. */
-export interface Owner {
+export interface Leader {
   health(): WorkerHealth;
   reconnect(): void;
   /** Idempotent. `settle`: lets what is in flight be confirmed first; not when the lease is lost. */
   stop(settle: boolean): Promise<void>;
 }
 
-export function startOwner(options: OwnerOptions): Owner {
+export function startLeader(options: LeaderOptions): Leader {
   const { config, redis, keys, lease, sealer, random, log } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -77,7 +77,7 @@ export function startOwner(options: OwnerOptions): Owner {
     destinations: options.destinations,
     config,
     redis,
-    book: openDestinationBook(redis, config.REDIS_PREFIX),
+    book: openDestinationStore(redis, config.REDIS_PREFIX),
     sealer,
     token: lease.token,
     deadKeptMs: config.DEAD_LETTER_DAYS * DAY_MS,
@@ -102,25 +102,25 @@ export function startOwner(options: OwnerOptions): Owner {
   const connection = startCadConnection({
     url: config.CAD_BACKEND_URL,
     token: tokenSource(config.CAD_BACKEND_AUTH_TOKEN, config.secretFiles["CAD_BACKEND_AUTH_TOKEN"], fromDisk, log),
-    rooms: openRoomBook(redis, keys, log),
+    rooms: openRoomStore(redis, keys, log),
     mode: config.CAD_CONFIRM,
     times: {
       confirmMs: config.CAD_CONFIRM_TIMEOUT_MS,
       authWaitMs: config.CAD_AUTH_WAIT_MS,
-      fenceTimeoutMs: FENCE_TIMEOUT_MS,
-      fenceIdleMs: FENCE_IDLE_MS,
+      barrierTimeoutMs: BARRIER_TIMEOUT_MS,
+      barrierIdleMs: BARRIER_IDLE_MS,
     },
     onEvent: (event, payload, own, missed) =>
       cadEvents.inbound.take({ event, payload, own, ...(missed && { recovered: true }) }),
     onLine: cadEvents.recovery.follow,
     onChange: () => {
-      gate.changed();
+      breaker.changed();
       reporter.changed();
     },
     random,
     log,
   });
-  const gate = createGate({
+  const breaker = createCircuitBreaker({
     notReady: () => (connection.status().ready ? undefined : "the CAD is not connected, or not ready yet"),
     connection: () => connection.status().connections,
     keysOf: outbox.keysOf,
@@ -130,31 +130,31 @@ export function startOwner(options: OwnerOptions): Owner {
   const payloads = createPayloads(sealer, log);
   const deliver = createDeliver({
     outbox,
-    gate,
-    quarantine: createQuarantine(),
+    breaker,
+    quarantine: createPoisonDetector(),
     payloads,
     send: connection.send,
-    untold: createUntold(cadEvents.inbound, signal),
+    unannounced: createUnannounced(cadEvents.inbound, signal),
     mayEmit: lease.held,
     signal,
     random,
     log,
   });
-  const isOpen = () => gate.shut() === undefined;
-  const jobs = startJobs({
+  const isOpen = () => breaker.shut() === undefined;
+  const jobs = startJobWatchdog({
     connect: options.connectQueue,
     keys,
     concurrency: CONCURRENCY,
     handle: (id) => drain.onJob(id),
     isOpen,
-    beatMs: QUEUE_BEAT_MS,
+    canaryMs: QUEUE_CANARY_MS,
     // Every place may be held by a command that waits for its confirmation: that is no silence.
     silentMs: QUEUE_SILENT_MS + config.CAD_CONFIRM_TIMEOUT_MS,
     onWedged: options.onWedged,
     signal,
     log,
   });
-  const drain = createDrain({
+  const drain = createDispatcher({
     outbox,
     queue: jobs.queue,
     async deliver(id) {
@@ -162,12 +162,12 @@ export function startOwner(options: OwnerOptions): Owner {
       jobs.consumed();
       return delivered;
     },
-    // Not the gate: one that lets single commands through needs somebody to bring them.
+    // Not the breaker: one that lets single commands through needs somebody to bring them.
     isOpen: () => connection.status().ready,
     signal,
     log,
   });
-  const audit = createAuditKeeper({
+  const audit = createAuditChainer({
     redis,
     keys,
     secrets: chainKeys(config.AUDIT_KEY),
@@ -175,8 +175,8 @@ export function startOwner(options: OwnerOptions): Owner {
     signal,
     log,
   });
-  const health = createHealth({ ...options, connection, gate, jobs, payloads, audit, cadEvents, destinations });
-  const reporter = createReporter(redis, keys, health, signal);
+  const health = createHealth({ ...options, connection, breaker, jobs, payloads, audit, cadEvents, destinations });
+  const reporter = createHeartbeat(redis, keys, health, signal);
 
   const draining = Promise.all([drain.run(), destinations.run()]);
   const listening = cadEvents.run().catch((error: unknown) => {

@@ -10,7 +10,7 @@ import type { Handler } from "../events/handlers/handler.ts";
 import type { Destination } from "../destinations/routes.ts";
 import { startHealthServer } from "./health-server.ts";
 import { acquireLease } from "./lease.ts";
-import { type Owner, startOwner } from "./leader.ts";
+import { type Leader, startLeader } from "./leader.ts";
 
 /** How soon Redis is looked at again if it did not answer, ms. */
 const CHECK_AGAIN_MS = 5000;
@@ -50,7 +50,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const stopping = new AbortController();
   const failed = Promise.withResolvers<never>();
   const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));
-  let owner: Owner | undefined;
+  let owner: Leader | undefined;
   let redisAnswered = -Infinity;
   const onAnswer = () => void (redisAnswered = performance.now());
 
@@ -66,7 +66,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     const lease = await acquireLease({ redis, keys, instance, signal: stopping.signal, onAnswer, log });
     if (!lease) return;
     log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
-    owner = startOwner({
+    owner = startLeader({
       config,
       destinations,
       instance,
@@ -124,7 +124,7 @@ async function warnOfRedis(redis: Redis, signal: AbortSignal, log: Log): Promise
   while (!signal.aborted) {
     const findings = await checkRedis(redis).catch(() => undefined);
     for (const found of findings ?? [])
-      if (!found.ok) log.warn({ what: found.what, mend: found.mend }, "redis is not safe as it is");
+      if (!found.ok) log.warn({ what: found.what, hint: found.hint }, "redis is not safe as it is");
     if (findings) return;
     await sleep(CHECK_AGAIN_MS, signal);
   }

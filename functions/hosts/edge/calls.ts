@@ -19,7 +19,7 @@ export const CALL_MS = {
   readSettled: 4000,
   backlog: 3000,
   queued: 3000,
-  lastBeat: 3000,
+  lastHeartbeat: 3000,
   askReconnect: 3000,
   // Many commands to Redis, one after another.
   listDead: 10_000,

@@ -50,7 +50,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     readSettled: (id, ms) => call("readSettled", [id, ms], ms),
     backlog: () => call("backlog", []),
     queued: () => call("queued", []),
-    lastBeat: () => call("lastBeat", []),
+    lastHeartbeat: () => call("lastHeartbeat", []),
     askReconnect: () => call("askReconnect", []),
     listDead: (query, destination) => call("listDead", [query, destination]),
     redrive: (id, newId, note, destination) => call("redrive", [id, newId, note, destination]),

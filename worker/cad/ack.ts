@@ -1,7 +1,7 @@
 import { withoutQuotes } from "./quotes.ts";
 
 /** What a CAD's ack says. */
-export type Answer = { verdict: "yes" } | { verdict: "no"; reason: string; again: boolean };
+export type AckVerdict = { verdict: "yes" } | { verdict: "no"; reason: string; again: boolean };
 
 /**
  * Reads an ack. A CAD that says nothing in it has taken the event; `{ success: false }`, `{ ok: false }`,
@@ -9,7 +9,7 @@ export type Answer = { verdict: "yes" } | { verdict: "no"; reason: string; again
  *
  * @param sent the payload that it answers, of which nothing is to be in the reason
  */
-export function readAnswer(answer: unknown, sent: unknown): Answer {
+export function parseAck(answer: unknown, sent: unknown): AckVerdict {
   if (answer === false) return { verdict: "no", reason: "the CAD answered false", again: false };
   if (typeof answer !== "object" || answer === null) return { verdict: "yes" };
   const { success, ok, status, error, retryable } = answer as Record<string, unknown>;

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { startFences } from "../../worker/cad/barriers.ts";
+import { startBarriers } from "../../worker/cad/barriers.ts";
 import { until } from "../../tools/support/until.ts";
 
 const proven = (proof: Promise<void>) => {
@@ -11,7 +11,7 @@ const proven = (proof: Promise<void>) => {
 function fresh(times: { timeoutMs?: number; idleMs?: number } = {}) {
   const onItsWay: (() => void)[] = [];
   const onHang = vi.fn<() => void>();
-  const fences = startFences({
+  const barriers = startBarriers({
     send: (answered) => onItsWay.push(answered),
     timeoutMs: times.timeoutMs ?? 60_000,
     idleMs: times.idleMs ?? 60_000,
@@ -21,48 +21,48 @@ function fresh(times: { timeoutMs?: number; idleMs?: number } = {}) {
     onItsWay.shift()?.();
     await Promise.resolve();
   };
-  return { fences, onItsWay, onHang, answerNext };
+  return { barriers, onItsWay, onHang, answerNext };
 }
 
 test("two answers in a row prove that everything before was received, one does not", async () => {
-  const { fences, onItsWay, answerNext } = fresh();
-  const proof = proven(fences.proof());
+  const { barriers, onItsWay, answerNext } = fresh();
+  const proof = proven(barriers.proof());
   await answerNext();
   expect(proof.done).toBe(false);
   await answerNext();
   expect(proof.done).toBe(true);
   expect(onItsWay).toHaveLength(0);
-  fences.stop();
+  barriers.stop();
 });
 
-test("a fence that was on its way before the emit does not count", async () => {
-  const { fences, answerNext } = fresh();
-  proven(fences.proof());
-  const later = proven(fences.proof());
+test("a barrier that was on its way before the emit does not count", async () => {
+  const { barriers, answerNext } = fresh();
+  proven(barriers.proof());
+  const later = proven(barriers.proof());
   await answerNext();
   await answerNext();
   expect(later.done).toBe(false);
   await answerNext();
   expect(later.done).toBe(true);
-  fences.stop();
+  barriers.stop();
 });
 
-test("one fence on its way serves all that wait", async () => {
-  const { fences, onItsWay } = fresh();
-  for (let i = 0; i < 100; i += 1) void fences.proof();
+test("one barrier on its way serves all that wait", async () => {
+  const { barriers, onItsWay } = fresh();
+  for (let i = 0; i < 100; i += 1) void barriers.proof();
   expect(onItsWay).toHaveLength(1);
-  fences.stop();
+  barriers.stop();
 });
 
 test("a CAD that does not answer is told as hanging, without any traffic", async () => {
-  const { fences, onHang } = fresh({ idleMs: 10, timeoutMs: 20 });
+  const { barriers, onHang } = fresh({ idleMs: 10, timeoutMs: 20 });
   await until("it is told", () => onHang.mock.calls.length > 0);
-  fences.stop();
+  barriers.stop();
 });
 
-test("after a stop no fence goes out", () => {
-  const { fences, onItsWay } = fresh();
-  fences.stop();
-  void fences.proof();
+test("after a stop no barrier goes out", () => {
+  const { barriers, onItsWay } = fresh();
+  barriers.stop();
+  void barriers.proof();
   expect(onItsWay).toHaveLength(0);
 });

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import type { JobQueue } from "../../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
-import { createDestinationGate } from "../../worker/destinations/circuit-breaker.ts";
-import { createDrain, type Delivered } from "../../worker/delivery/dispatcher.ts";
+import { createDestinationBreaker } from "../../worker/destinations/circuit-breaker.ts";
+import { createDispatcher, type Delivered } from "../../worker/delivery/dispatcher.ts";
 import { keptLog } from "../support/log.ts";
 import { until } from "../../tools/support/until.ts";
 
@@ -14,7 +14,7 @@ function fresh() {
   const queued: string[] = [];
   const outbox: Pick<OwnedOutbox, "runnable"> = { runnable: async function* () {} };
   const queue: Pick<JobQueue, "add"> = { add: async (ids) => void queued.push(...ids) };
-  const drain = createDrain({
+  const drain = createDispatcher({
     outbox: outbox as OwnedOutbox,
     queue: queue as JobQueue,
     deliver: (id) => new Promise((resolve) => onTheirWay.set(id, resolve)),
@@ -63,7 +63,7 @@ test("a stop waits for what is on its way, and lets nothing follow", async () =>
 test("a destination whose places are all taken still gets what was neglected: it is not left until the others pause", async () => {
   const stopping = new AbortController();
   const { signal } = stopping;
-  const gate = createDestinationGate({
+  const gate = createDestinationBreaker({
     places: 1,
     pauseFromMs: 1,
     pauseToMs: 1,
@@ -88,7 +88,7 @@ test("a destination whose places are all taken still gets what was neglected: it
       return "added";
     },
   };
-  const drain = createDrain({
+  const drain = createDispatcher({
     outbox: outbox as OwnedOutbox,
     queue: queue as JobQueue,
     deliver: () => Promise.resolve({ runnable: [] }),

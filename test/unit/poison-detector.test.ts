@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { createQuarantine, type Place } from "../../worker/commands/poison-detector.ts";
+import { createPoisonDetector, type Place } from "../../worker/commands/poison-detector.ts";
 
-type Quarantine = ReturnType<typeof createQuarantine>;
+type PoisonDetector = ReturnType<typeof createPoisonDetector>;
 
 const settled = async (promise: Promise<unknown>) => {
   const marker = Symbol("pending");
@@ -14,14 +14,14 @@ function breakOver(places: Place[]): (number | undefined)[] {
   for (const place of places) place.leave();
   return verdicts;
 }
-const enterAll = (quarantine: Quarantine, ids: string[]) => Promise.all(ids.map((id) => quarantine.enter(id)));
+const enterAll = (quarantine: PoisonDetector, ids: string[]) => Promise.all(ids.map((id) => quarantine.enter(id)));
 
 test("commands above suspicion do not wait for each other", async () => {
-  expect(await settled(enterAll(createQuarantine(), ["a", "b", "c"]))).toBe(true);
+  expect(await settled(enterAll(createPoisonDetector(), ["a", "b", "c"]))).toBe(true);
 });
 
 test("suspects are sent one at a time, each until its outcome is known, while others go on", async () => {
-  const quarantine = createQuarantine();
+  const quarantine = createPoisonDetector();
   expect(breakOver(await enterAll(quarantine, ["a", "b"]))).toEqual([undefined, undefined]);
   const a = await quarantine.enter("a");
   const b = quarantine.enter("b");
@@ -34,7 +34,7 @@ test("suspects are sent one at a time, each until its outcome is known, while ot
 });
 
 test("what breaks the connection each time is given up at the third, what waited or was answered is not blamed", async () => {
-  const quarantine = createQuarantine();
+  const quarantine = createPoisonDetector();
   breakOver(await enterAll(quarantine, ["poison", "innocent"]));
   const poison = await quarantine.enter("poison");
   const innocent = quarantine.enter("innocent");
@@ -47,7 +47,7 @@ test("what breaks the connection each time is given up at the third, what waited
 });
 
 test("a CAD that restarts three times in a row has nobody blamed: each time it meets another suspect", async () => {
-  const quarantine = createQuarantine();
+  const quarantine = createPoisonDetector();
   const ids = Array.from({ length: 20 }, (_, i) => `c${i}`);
   breakOver(await enterAll(quarantine, ids));
   const queue = ids.map((id) => quarantine.enter(id));
@@ -59,7 +59,7 @@ test("a CAD that restarts three times in a row has nobody blamed: each time it m
 });
 
 test("many are sent together once more, and only those over which it breaks again go alone", async () => {
-  const quarantine = createQuarantine();
+  const quarantine = createPoisonDetector();
   const ids = Array.from({ length: 250 }, (_, i) => `c${i}`);
   breakOver(await enterAll(quarantine, ids));
   const all = enterAll(quarantine, ids);
@@ -70,7 +70,7 @@ test("many are sent together once more, and only those over which it breaks agai
 });
 
 test("of many, too, nobody is given up who did not break the connection twice alone", async () => {
-  const quarantine = createQuarantine();
+  const quarantine = createPoisonDetector();
   const ids = Array.from({ length: 250 }, (_, i) => `c${i}`);
   for (let i = 0; i < 2; i += 1) breakOver(await enterAll(quarantine, ids));
   expect(breakOver([await quarantine.enter("c0")])).toEqual([undefined]);

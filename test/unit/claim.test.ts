@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { NotOwner, openOwnedOutbox } from "../../shared/outbox/owned.ts";
-import { beginDelivery } from "../../worker/delivery/claim.ts";
+import { claimDelivery } from "../../worker/delivery/claim.ts";
 import type { Opened, Payloads } from "../../worker/delivery/payloads.ts";
 import { keptLog } from "../support/log.ts";
 import { freshBackend } from "../support/redis.ts";
@@ -29,7 +29,7 @@ async function fresh(open: Payloads["open"] = async (_id, stored) => ({ text: st
   const add = async (id: string, on: OrderingKey = "unit:1") =>
     await append({ id, kind: "units/status", keys: [on], body: `"${id}"`, fingerprints: [id], ...more });
   const begin = async (id: string) =>
-    await beginDelivery("command", id, { outbox, payloads, mayEmit: () => owner.still, log });
+    await claimDelivery("command", id, { outbox, payloads, mayEmit: () => owner.still, log });
   return { redis, keys, outbox, add, begin, read, owner, forgotten, lines };
 }
 
@@ -53,7 +53,7 @@ test("one that rests is asked about when its time has come", async () => {
   const { add, begin, outbox } = await fresh();
   await add("a");
   await begin("a");
-  await outbox.postpone("a", [60_000], 0);
+  await outbox.scheduleRetry("a", [60_000], 0);
   const { follows } = (await begin("a")) as { follows: { retryInMs: number } };
   expect(follows.retryInMs).toBeGreaterThan(50_000);
 });
