@@ -9,7 +9,7 @@ import { administrative, auditRead, noteReading, noteRefusal, serveAudit } from 
 import { acceptCommand, parseBody } from "./routes/commands.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, requireAccess, requireRole } from "./middleware/auth.ts";
-import type { CallerEnv } from "./middleware/caller.ts";
+import type { CallerEnv } from "./http/caller.ts";
 import type { Backend } from "./backend/backend.ts";
 import { serveDeadLetters } from "./routes/dead-letters.ts";
 import { serveDestinations } from "./routes/destinations.ts";
@@ -18,13 +18,13 @@ import { serveEvents } from "./routes/events.ts";
 import { lookAtHealth } from "./routes/health.ts";
 import { addCommonHeaders, answerProblem } from "./http/response-headers.ts";
 import { limitRequests } from "./middleware/rate-limits.ts";
-import type { Quotas } from "./middleware/quotas.ts";
+import type { Quotas } from "./config/quotas.ts";
 import { noBody } from "./http/json-body.ts";
 import { openApi } from "./openapi/document.ts";
 import { reconnect } from "./routes/reconnect.ts";
 import { mayTouch, requireScope } from "./middleware/scope.ts";
 import { serveState } from "./routes/state.ts";
-import type { StreamLimits } from "./routes/stream-env.ts";
+import type { StreamLimits } from "./config/stream-env.ts";
 
 export const BASE_PATH = "/api/socket-bridge";
 

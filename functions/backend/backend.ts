@@ -21,7 +21,7 @@ import { askWhetherFull, RedisFault } from "../../shared/redis/redis.ts";
 import { SealError, type Sealer, sealerFor } from "../../shared/sealing/seal.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
 import { openPoints, type TakePoints } from "./redis-rate-limiter.ts";
-import { type Quotas, UNLIMITED } from "../middleware/quotas.ts";
+import { type Quotas, UNLIMITED } from "../config/quotas.ts";
 import { createWaiter } from "./channel-subscriber.ts";
 
 /** The worker's last word, and how long ago it was. */

@@ -4,8 +4,8 @@ import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
 import { type Backend, createBackend } from "./backend.ts";
-import type { FunctionsConfig } from "../hosts/node-config.ts";
-import { toQuotas } from "../middleware/quotas.ts";
+import type { FunctionsConfig } from "../config/node-config.ts";
+import { toQuotas } from "../config/quotas.ts";
 
 /** How long a host waits for Redis before it answers, ms: it is there in a few milliseconds, or not. */
 const FIRST_CONNECT_MS = 1000;

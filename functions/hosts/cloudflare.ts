@@ -5,11 +5,11 @@ import { createApp } from "../app.ts";
 import { createAuthenticate } from "../middleware/auth.ts";
 import { normalAddress } from "../http/client-address.ts";
 import type { DocsAssets } from "../routes/docs.ts";
-import { toQuotas } from "../middleware/quotas.ts";
+import { toQuotas } from "../config/quotas.ts";
 import { type Bindings, edgeConfig } from "./edge/config.ts";
 import { consoleLog } from "./edge/console-log.ts";
 import { remoteBackend } from "./edge/remote-backend.ts";
-import { streamLimits } from "../routes/stream-env.ts";
+import { streamLimits } from "../config/stream-env.ts";
 
 export { CadBackend } from "./edge/cad-backend.ts";
 

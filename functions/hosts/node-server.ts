@@ -2,7 +2,7 @@ import type { Server, ServerOptions } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { limitedAddress, normalAddress } from "../http/client-address.ts";
-import type { NodeServerConfig } from "./node-env.ts";
+import type { NodeServerConfig } from "../config/node-env.ts";
 
 /** How late a slow request is noticed, ms. */
 const LOOK_MS = 500;

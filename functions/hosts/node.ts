@@ -8,12 +8,12 @@ import { openSealer } from "../../shared/sealing/open-sealer.ts";
 import { createApp } from "../app.ts";
 import { createAuthenticate } from "../middleware/auth.ts";
 import { clientAddress } from "../http/client-address.ts";
-import { type FunctionsConfig, functionsEnv } from "./node-config.ts";
+import { type FunctionsConfig, functionsEnv } from "../config/node-config.ts";
 import { connectBackend } from "../backend/connect-backend.ts";
 import type { DocsAssets } from "../routes/docs.ts";
 import { listen } from "./node-server.ts";
-import { streamLimits } from "../routes/stream-env.ts";
-import { toQuotas } from "../middleware/quotas.ts";
+import { streamLimits } from "../config/stream-env.ts";
+import { toQuotas } from "../config/quotas.ts";
 
 /** How long requests that are being answered may go on once the host stops, ms. */
 const DRAIN_MS = 5000;

@@ -1,7 +1,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { Problem } from "./problem.ts";
-import type { CallerEnv } from "../middleware/caller.ts";
+import type { CallerEnv } from "./caller.ts";
 
 /** How large a body may be, if it is not said otherwise. */
 export const MAX_BODY_BYTES = 256 * 1024;

@@ -4,7 +4,7 @@ import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { z } from "zod";
 import type { Problem } from "./problem.ts";
-import type { CallerEnv } from "../middleware/caller.ts";
+import type { CallerEnv } from "./caller.ts";
 
 /** The web pages that may call the API. */
 export const corsOrigins = z

@@ -4,8 +4,8 @@ import { errors, type JWTPayload, type JWTVerifyOptions } from "jose";
 import type { Log } from "../../shared/util/log.ts";
 import { Problem, type ProblemCode } from "../http/problem.ts";
 import { ENDPOINTS, type GatedEndpoint, highest, may, type Role, ROLES } from "../../shared/vocabulary/roles.ts";
-import type { Caller, CallerEnv } from "./caller.ts";
-import type { FunctionsConfig } from "../hosts/node-config.ts";
+import type { Caller, CallerEnv } from "../http/caller.ts";
+import type { FunctionsConfig } from "../config/node-config.ts";
 import { remoteKeys, sharedSecrets, type TokenKeys } from "./token-keys.ts";
 
 /** Finds out who asks. Throws a Problem: 401 without a valid token, 403 for one that may do nothing here, 503 without keys. */

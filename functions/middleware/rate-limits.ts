@@ -2,10 +2,10 @@ import type { Context, Hono } from "hono";
 import { routePath } from "hono/route";
 import { commands } from "../../shared/commands/table.ts";
 import { Problem } from "../http/problem.ts";
-import type { CallerEnv } from "./caller.ts";
+import type { CallerEnv } from "../http/caller.ts";
 import { limitedAddress } from "../http/client-address.ts";
 import type { TakePoints } from "../backend/redis-rate-limiter.ts";
-import type { Granted, Policy, Quotas } from "./quotas.ts";
+import type { Granted, Policy, Quotas } from "../config/quotas.ts";
 
 /** How many requests a process has granted to it at once, at most: Redis is asked once for so many, and not for each. */
 const MAX_CHUNK = 200;

@@ -2,7 +2,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import type { Command } from "../../shared/commands/command.ts";
 import { type OrderingKey, unitKey } from "../../shared/vocabulary/ordering-key.ts";
 import { forbidden } from "./auth.ts";
-import type { Caller, CallerEnv } from "./caller.ts";
+import type { Caller, CallerEnv } from "../http/caller.ts";
 
 /** The units among these keys that the caller's token does not name; none for a token without the claim `units`. */
 function outside({ units }: Caller, keys: readonly OrderingKey[]): OrderingKey[] {

@@ -9,7 +9,7 @@ import { type Problem, PROBLEMS } from "../http/problem.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
 import { toIso } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
-import type { CallerEnv } from "../middleware/caller.ts";
+import type { CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
 import { limitedAddress } from "../http/client-address.ts";
 import { parseQuery } from "../http/query.ts";

@@ -8,7 +8,7 @@ import { redisFault } from "../../shared/redis/redis.ts";
 import { toReceipt } from "../../shared/outbox/receipt.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { noteOf, onceInAWhile } from "./audit.ts";
-import type { CallerEnv } from "../middleware/caller.ts";
+import type { CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
 import { commandTtl, idempotencyKey, preferredWait } from "../http/command-headers.ts";
 import { jsonBody } from "../http/json-body.ts";

@@ -11,7 +11,7 @@ import { toReceipt } from "../../shared/outbox/receipt.ts";
 import { toIso } from "../../shared/util/time.ts";
 import { noteOf } from "./audit.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
-import type { Caller, CallerEnv } from "../middleware/caller.ts";
+import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
 import { requireKnown } from "./destinations.ts";
 import { jsonBody, noBody } from "../http/json-body.ts";

@@ -4,7 +4,7 @@ import { destinationReport, NOTHING_SENT } from "../../shared/destinations/store
 import { Problem } from "../http/problem.ts";
 import { secondsBetween } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
-import type { CallerEnv } from "../middleware/caller.ts";
+import type { CallerEnv } from "../http/caller.ts";
 import type { Backend, DestinationBacklog, LastHeartbeat } from "../backend/backend.ts";
 import { noBody } from "../http/json-body.ts";
 

@@ -1,5 +1,5 @@
 import type { Hono } from "hono";
-import type { CallerEnv } from "../middleware/caller.ts";
+import type { CallerEnv } from "../http/caller.ts";
 
 /** The files of Swagger UI that the page needs, with their types. */
 const DOCS_FILES = {

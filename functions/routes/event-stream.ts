@@ -9,7 +9,7 @@ import { redisFault } from "../../shared/redis/redis.ts";
 import { DeadlineExceeded, sleep, withDeadline } from "../../shared/util/sleep.ts";
 import type { Authenticate } from "../middleware/auth.ts";
 import type { Backend } from "../backend/backend.ts";
-import type { StreamLimits } from "./stream-env.ts";
+import type { StreamLimits } from "../config/stream-env.ts";
 import { createSlots, type Slot } from "./stream-slots.ts";
 import { chunked, sseEvent, ssePosition } from "../http/sse.ts";
 

@@ -7,7 +7,7 @@ import { isEntryId } from "../../shared/journal/read.ts";
 import { toEntryResponse } from "../../shared/journal/to-response.ts";
 import { Problem } from "../http/problem.ts";
 import { requireAccess } from "../middleware/auth.ts";
-import type { Caller, CallerEnv } from "../middleware/caller.ts";
+import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
 import { createEventStreams, gone, type StreamDeps } from "./event-stream.ts";
 import { parseQuery, several } from "../http/query.ts";

@@ -6,7 +6,7 @@ import { isOf, type StateKind, type StateRecord } from "../../shared/state/read.
 import { toIncidentResponse, toUnitResponse } from "../../shared/state/to-response.ts";
 import { type Micros, toIso } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
-import type { Caller, CallerEnv } from "../middleware/caller.ts";
+import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
 import { parseQuery } from "../http/query.ts";
 

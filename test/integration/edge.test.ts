@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
-import { commandLineOf } from "../../tools/up/leftover.ts";
+import { commandLineOf } from "../../tools/support/leftover.ts";
 import { freePort } from "../../tools/setup/free-port.ts";
 import { startProcess } from "../../tools/setup/process.ts";
 import { startRedis } from "../../tools/setup/redis.ts";

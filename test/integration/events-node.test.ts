@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { inject, onTestFinished, expect, test } from "vitest";
-import { functionsEnv } from "../../functions/hosts/node-config.ts";
+import { functionsEnv } from "../../functions/config/node-config.ts";
 import { startFunctions } from "../../functions/hosts/node.ts";
 import { parseConfig } from "../../shared/config/config.ts";
 import { JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";

@@ -1,5 +1,5 @@
 import { inject, onTestFinished } from "vitest";
-import { functionsEnv } from "../../functions/hosts/node-config.ts";
+import { functionsEnv } from "../../functions/config/node-config.ts";
 import { startFunctions } from "../../functions/hosts/node.ts";
 import { parseConfig } from "../../shared/config/config.ts";
 import { fromDisk } from "../../shared/config/program.ts";
@@ -9,7 +9,7 @@ import { isFinal } from "../../shared/outbox/states.ts";
 import { workerEnv } from "../../worker/config.ts";
 import { loadRoutes } from "../../worker/destinations/routes.ts";
 import { startWorker, type Worker } from "../../worker/runtime/lifecycle.ts";
-import { signTokens } from "../../tools/up/tokens.ts";
+import { signTokens } from "../../tools/support/tokens.ts";
 import { type Cad, type CadOptions, startCad } from "../../tools/simulator/cad.ts";
 import { type AtEnd, startOnEdge } from "./edge.ts";
 import { keptLog, type LogLine } from "./log.ts";

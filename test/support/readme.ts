@@ -1,4 +1,4 @@
-import { functionsEnv } from "../../functions/hosts/node-config.ts";
+import { functionsEnv } from "../../functions/config/node-config.ts";
 import { orderedBy } from "../../functions/openapi/parts.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { describeConfig, sharedEnv } from "../../shared/config/config.ts";

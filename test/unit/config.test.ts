@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { functionsEnv } from "../../functions/hosts/node-config.ts";
+import { functionsEnv } from "../../functions/config/node-config.ts";
 import { ConfigError, describeConfig, env, type EnvSchema, helpText, parseConfig } from "../../shared/config/config.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createLimiter } from "../../functions/middleware/rate-limits.ts";
 import { openPoints } from "../../functions/backend/redis-rate-limiter.ts";
-import type { Granted, Quotas } from "../../functions/middleware/quotas.ts";
+import type { Granted, Quotas } from "../../functions/config/quotas.ts";
 import { freshBackend } from "../support/redis.ts";
 
 /** While it is not connected, Redis is not asked. */

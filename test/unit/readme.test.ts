@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { expect, test } from "vitest";
-import { functionsEnv } from "../../functions/hosts/node-config.ts";
+import { functionsEnv } from "../../functions/config/node-config.ts";
 import { edgeEnv } from "../../functions/hosts/edge/config.ts";
 import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
 import { configTable, endpointTable } from "../support/readme.ts";

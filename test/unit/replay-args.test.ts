@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { pauseMs } from "../../tools/replay/send.ts";
-import { readArgs, wholeNumber } from "../../tools/up/cli.ts";
+import { readArgs, wholeNumber } from "../../tools/support/cli.ts";
 import { readSpeed } from "../../tools/replay/pace.ts";
 
 const options = { once: { type: "boolean" }, help: { type: "boolean" } } as const;

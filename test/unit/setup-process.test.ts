@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
-import { commandLineOf } from "../../tools/up/leftover.ts";
+import { commandLineOf } from "../../tools/support/leftover.ts";
 import { freePort, isFree, onSomePort } from "../../tools/setup/free-port.ts";
 import { startProcess, startProgram, type RunningProcess, type StartOptions } from "../../tools/setup/process.ts";
 import { tailOf } from "../../tools/setup/tail.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
-import { commandLineOf } from "../../tools/up/leftover.ts";
+import { commandLineOf } from "../../tools/support/leftover.ts";
 import { freePort } from "../../tools/setup/free-port.ts";
 import { findRedis, refuseOld, type Machine } from "../../tools/setup/redis-binary.ts";
 import { forgetPrefix, probeRedis } from "../../tools/setup/redis-probe.ts";

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readArgs, runCli, UsageError } from "../up/cli.ts";
+import { readArgs, runCli, UsageError } from "../support/cli.ts";
 import { measureAccept } from "./accept.ts";
 import { measureDrain } from "./drain.ts";
 import { measureEdge } from "./edge.ts";

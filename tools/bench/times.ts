@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { sleep } from "../../shared/util/sleep.ts";
-import { ask } from "../up/api.ts";
+import { ask } from "../support/api.ts";
 import { startBenchCad } from "./bench-cad.ts";
 import { BenchError } from "./bench-error.ts";
 import { nowMs } from "./clock.ts";

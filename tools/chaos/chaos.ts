@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { readArgs, runCli, UsageError, wholeNumber } from "../up/cli.ts";
+import { readArgs, runCli, UsageError, wholeNumber } from "../support/cli.ts";
 import { findRedis } from "../setup/redis-binary.ts";
 import { renderDocs } from "./docs.ts";
 import { FAULTS, type Fault } from "./faults.ts";

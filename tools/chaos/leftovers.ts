@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { openJobQueue } from "../../shared/outbox/queue.ts";
 import type { Log } from "../../shared/util/log.ts";
-import { ask, text } from "../up/api.ts";
+import { ask, text } from "../support/api.ts";
 import { Limit } from "../replay/keyed-chain.ts";
 import type { Accepted, Left, SeenReceipt } from "./checker.ts";
 import type { Rig } from "./rig.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { ask, problemOf, text } from "../up/api.ts";
+import { ask, problemOf, text } from "../support/api.ts";
 import type { Random } from "../simulator/random.ts";
 import type { Accepted } from "./checker.ts";
 import { makePost, type Post } from "./load.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { SetupError } from "../setup/setup-error.ts";
-import { ask, causeOf } from "../up/api.ts";
+import { ask, causeOf } from "../support/api.ts";
 
 const summary = z.object({
   received: z.number(),

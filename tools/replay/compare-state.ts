@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { asRecord, ask, problemOf, text } from "../up/api.ts";
+import { asRecord, ask, problemOf, text } from "../support/api.ts";
 import type { ExpectedState } from "./expected-state.ts";
 import { byId, differences, type Known } from "./known.ts";
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { asRecord } from "../up/api.ts";
+import { asRecord } from "../support/api.ts";
 
 /** What is to be known of a unit or an incident: dotted paths into what the API tells of it (see `byId`), and their values. */
 export type Known = Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { commandNamed } from "../../shared/commands/table.ts";
 import { KeyedChain, Limit } from "./keyed-chain.ts";
 import { startClock, type Speed } from "./pace.ts";
-import type { Progress } from "../up/progress.ts";
+import type { Progress } from "../support/progress.ts";
 import { ReceiptCollector, type Settled } from "./receipts.ts";
 import { BridgeUnavailable, sendCommand } from "./send.ts";
 import type { ApiCall } from "./sffd.ts";

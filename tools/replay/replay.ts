@@ -1,14 +1,14 @@
 import { join, resolve } from "node:path";
-import { BASE_PATH } from "../up/api.ts";
+import { BASE_PATH } from "../support/api.ts";
 import { checkOrder, watchLedger } from "./cad-ledger.ts";
 import { compareState } from "./compare-state.ts";
-import { readArgs, runCli, UsageError, wholeNumber } from "../up/cli.ts";
+import { readArgs, runCli, UsageError, wholeNumber } from "../support/cli.ts";
 import { readCsv, type Line } from "./csv.ts";
 import { expectedState } from "./expected-state.ts";
 import { readSpeed, type Speed } from "./pace.ts";
-import { showProgress } from "../up/progress.ts";
+import { showProgress } from "../support/progress.ts";
 import { replay } from "./replay-run.ts";
-import { readRunning } from "../up/run-file.ts";
+import { readRunning } from "../support/run-file.ts";
 import { REQUIRED_COLUMNS } from "./sffd-row.ts";
 import { toCalls } from "./sffd.ts";
 import { deliveredIds, summarize } from "./summary.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ask, causeOf, problemOf, text, type Answer } from "../up/api.ts";
+import { ask, causeOf, problemOf, text, type Answer } from "../support/api.ts";
 
 /** A call that the bridge took (202), or refused for what is in it (4xx). */
 export type Sent = { id: string; ms: number; repeats: number } | { refused: string };

@@ -48,6 +48,7 @@ if (args.includes("--help")) {
   const checks = [
     run("format", "oxfmt", ["--check"]),
     run("lint", "oxlint", ["--type-aware"]),
+    run("folders", "node", ["tools/check/folders.ts"]),
     run("types", "tsc", ["-p", "."]),
   ];
   const tests = runTests(args);

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { functionsEnv } from "../../functions/hosts/node-config.ts";
+import { functionsEnv } from "../../functions/config/node-config.ts";
 import { edgeEnv } from "../../functions/hosts/edge/config.ts";
 import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/config/config.ts";
 import { wranglerDev } from "../setup/wrangler.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { onSomePort } from "../setup/free-port.ts";
-import { ask } from "./api.ts";
+import { ask } from "../support/api.ts";
 import type { Parts } from "./parts.ts";
 
 /** The services of the platform that the bridge sends the CAD's events to. */

@@ -6,7 +6,7 @@ import { forgetPrefix } from "../setup/redis-probe.ts";
 import { ensureRedis } from "../setup/redis.ts";
 import { SetupError } from "../setup/setup-error.ts";
 import { WRANGLER, wranglerDev } from "../setup/wrangler.ts";
-import { asRecord, ask, BASE_PATH, text } from "./api.ts";
+import { asRecord, ask, BASE_PATH, text } from "../support/api.ts";
 import { payloadKeys } from "./payload-keys.ts";
 import { createParts, type Parts } from "./parts.ts";
 import { startServices } from "./services.ts";

@@ -2,11 +2,11 @@ import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { howItEnded } from "../setup/process.ts";
-import { readArgs, runCli, UsageError, wholeNumber } from "./cli.ts";
-import { playTenSteps } from "../replay/play.ts";
-import { claim, release, update, type RunFile } from "./run-file.ts";
+import { readArgs, runCli, UsageError, wholeNumber } from "../support/cli.ts";
+import { playTenSteps } from "./play.ts";
+import { claim, release, update, type RunFile } from "../support/run-file.ts";
 import { startStack, type Stack } from "./stack.ts";
-import { signTokens, type Tokens } from "./tokens.ts";
+import { signTokens, type Tokens } from "../support/tokens.ts";
 
 const USAGE = `npm run up [-- OPTIONS]
 

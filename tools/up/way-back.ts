@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { setTimeout as sleep } from "node:timers/promises";
-import { asRecord, ask, causeOf } from "./api.ts";
+import { asRecord, ask, causeOf } from "../support/api.ts";
 import { readLedger } from "../replay/cad-ledger.ts";
 import { byId, differences } from "../replay/known.ts";
 import { readReceived, type Service } from "./services.ts";

@@ -1,7 +1,7 @@
 import type { DurableObjectNamespace, StaticAssets } from "cloudflare:workers";
 import { z } from "zod";
 import { type Config, parseConfig } from "../../../shared/config/config.ts";
-import { functionsEnv } from "../node-config.ts";
+import { functionsEnv } from "../../config/node-config.ts";
 import type { CadBackend } from "./cad-backend.ts";
 
 const nodeOnly = {

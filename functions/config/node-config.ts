@@ -4,8 +4,8 @@ import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
 import { corsOrigins } from "../http/response-headers.ts";
 import { MAX_BODY_BYTES } from "../http/limit-body.ts";
 import { nodeServerEnv } from "./node-env.ts";
-import { streamEnv } from "../routes/stream-env.ts";
-import { quotaEnv } from "../middleware/quotas.ts";
+import { streamEnv } from "./stream-env.ts";
+import { quotaEnv } from "./quotas.ts";
 
 const text = z.string().min(1).optional();
 const jwtSecret = z.string().min(32, "must have at least 32 characters").optional();

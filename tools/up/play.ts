@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { ask, causeOf, problemOf, text } from "../up/api.ts";
-import { hasEcho, roleOf, tenSteps, type Step } from "../up/ten-steps.ts";
-import type { Tokens } from "../up/tokens.ts";
-import { type CameBack, followBack } from "../up/way-back.ts";
+import { ask, causeOf, problemOf, text } from "../support/api.ts";
+import { hasEcho, roleOf, tenSteps, type Step } from "./ten-steps.ts";
+import type { Tokens } from "../support/tokens.ts";
+import { type CameBack, followBack } from "./way-back.ts";
 
 export interface PlayOptions {
   url: string;

@@ -1,0 +1,104 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, normalize, resolve } from "node:path";
+
+/**
+ * The folders of each package, the lowest first: a file may import from its own folder and from folders before it in this
+ * list, never from one after it. A single file stands where it is listed, else with its folder.
+ */
+export const LAYERS: readonly string[] = [
+  "shared/util",
+  "shared/vocabulary",
+  "shared/config",
+  "shared/redis",
+  "shared/sealing",
+  "shared/audit",
+  "shared/outbox",
+  "shared/journal",
+  "shared/destinations",
+  "shared/commands",
+  "shared/events",
+  "shared/state",
+  "shared/health",
+  "functions/http",
+  "functions/config",
+  "functions/backend",
+  "functions/middleware",
+  "functions/routes",
+  "functions/openapi",
+  "functions/asyncapi",
+  "functions/app.ts",
+  "functions/hosts/edge",
+  "functions/hosts",
+  "worker/cad",
+  "worker/delivery",
+  "worker/events/handlers",
+  "worker/destinations",
+  "worker/config.ts",
+  "worker/events",
+  "worker/commands",
+  "worker/runtime",
+  "worker/main.ts",
+  "tools/setup",
+  "tools/support",
+  "tools/check",
+  "tools/simulator",
+  "tools/audit",
+  "tools/doctor",
+  "tools/replay",
+  "tools/up",
+  "tools/bench",
+  "tools/chaos",
+  "tools/test",
+];
+
+/** Which packages each package may import from. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  shared: ["shared"],
+  functions: ["functions", "shared"],
+  worker: ["worker", "shared"],
+  tools: ["tools", "worker", "functions", "shared"],
+};
+
+const IMPORT = /(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g;
+const packageOf = (file: string) => file.slice(0, file.indexOf("/"));
+const rankOf = (file: string) => Math.max(LAYERS.indexOf(file), LAYERS.indexOf(dirname(file)));
+
+/** What is wrong with one import, in a sentence; undefined if it runs in the right direction. */
+export function checkImport(file: string, imported: string): string | undefined {
+  const [from, to] = [packageOf(file), packageOf(imported)];
+  if (!PACKAGES[from]?.includes(to)) return `${file} imports ${imported}: ${from}/ may not import from ${to}/`;
+  if (from !== to || dirname(file) === dirname(imported)) return undefined;
+  for (const each of [file, imported]) {
+    if (rankOf(each) < 0) return `${each}: its folder is not listed in tools/check/folders.ts; add it where it belongs`;
+  }
+  if (rankOf(imported) < rankOf(file)) return undefined;
+  return `${file} imports ${imported}: ${dirname(imported)}/ is above ${dirname(file)}/ in tools/check/folders.ts`;
+}
+
+/** Every import between files of `root` that runs in the wrong direction. */
+export function checkFolders(root: string): string[] {
+  const list = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.ts"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  const files = list
+    .split("\n")
+    .filter((file) => PACKAGES[packageOf(file)] !== undefined && existsSync(join(root, file)));
+  return files.flatMap((file) => {
+    const source = readFileSync(join(root, file), "utf8");
+    return [...source.matchAll(IMPORT)].flatMap(([, path = ""]) => {
+      const wrong = checkImport(file, normalize(join(dirname(file), path)));
+      return wrong === undefined ? [] : [wrong];
+    });
+  });
+}
+
+if (import.meta.main) {
+  const wrong = checkFolders(resolve(import.meta.dirname, "../.."));
+  for (const each of wrong) process.stdout.write(`${each}\n`);
+  process.stdout.write(
+    wrong.length === 0 ? "Imports run in one direction.\n" : `${wrong.length} imports to turn around.\n`,
+  );
+  process.exitCode = wrong.length === 0 ? 0 : 1;
+}
