@@ -1,15 +1,19 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { QUICK_INTEGRATION } from "./quick.ts";
 
 /**
- * `npm test`: everything that is quick, each step by itself, so that one that fails hides no other. Ends with the line
- * `N passed, N failed` and a non-zero exit code if anything failed. Arguments are handed to vitest.
+ * `npm test`: every step runs, so that one failure hides no other. Ends with the line `N passed, N failed` and a
+ * non-zero exit code if anything failed.
  */
 const RESULTS = ".run/test-results.json";
-const HELP = `npm test [-- VITEST ARGUMENTS]
+const HELP = `npm test                 format, lint, types, unit tests, and the integration tests that guard delivery and order
+npm test -- --all        everything, with the functions in workerd as well
+npm test -- PATTERN ...  only the test files whose paths contain a PATTERN; other arguments go to vitest
 
-Checks the format, the lint and the types, and runs the unit and integration tests on a real Redis and real sockets.
-One file: npm test -- test/unit/gate.test.ts
+All tests use a real Redis and real sockets. Examples:
+  npm test -- unit/circuit-breaker
+  npm test -- delivery -t "no command overtakes"
 `;
 
 interface Tally {
@@ -41,19 +45,35 @@ function runTests(args: readonly string[]): Tally {
   return { passed: results.numPassedTests, failed, skipped: results.numPendingTests };
 }
 
-const args = process.argv.slice(2);
-if (args.includes("--help")) {
-  process.stdout.write(HELP);
-} else {
-  const checks = [
+/** What vitest is given for these command line arguments; `checks`: whether format, lint and types run as well. */
+export function planOf(args: readonly string[]): { checks: boolean; vitest: string[] } {
+  if (args.length === 0) {
+    const files = QUICK_INTEGRATION.map((name) => `test/integration/${name}.test.ts`);
+    return { checks: true, vitest: ["--project", "node", "test/unit/", ...files] };
+  }
+  const rest = args.filter((arg) => arg !== "--all");
+  return { checks: rest.length < args.length, vitest: rest };
+}
+
+function runChecks(): boolean[] {
+  return [
     run("format", "oxfmt", ["--check"]),
     run("lint", "oxlint", ["--type-aware"]),
     run("folders", "node", ["tools/check/folders.ts"]),
     run("types", "tsc", ["-p", "."]),
   ];
-  const tests = runTests(args);
+}
+
+function main(args: readonly string[]): void {
+  if (args.includes("--help")) return void process.stdout.write(HELP);
+  const plan = planOf(args);
+  const checks = plan.checks ? runChecks() : [];
+  const tests = runTests(plan.vitest);
   const passed = checks.filter(Boolean).length + tests.passed;
   const failed = checks.filter((ok) => !ok).length + tests.failed;
+  if (args.length === 0) process.stdout.write("\nAll tests, at the edge as well: npm test -- --all\n");
   process.stdout.write(`\n${passed} passed, ${failed} failed${tests.skipped ? `, ${tests.skipped} skipped` : ""}\n`);
   process.exitCode = failed === 0 ? 0 : 1;
 }
+
+if (import.meta.main) main(process.argv.slice(2));
