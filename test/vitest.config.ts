@@ -38,6 +38,7 @@ export default defineConfig({
             "hygiene",
             "audit",
             "events-stream",
+            "stream-cuts",
             "state",
             "limits",
             "edge",

@@ -32,7 +32,7 @@ const CHANNELS: Readonly<Record<Channel, Json>> = {
     address: "/events",
     title: "The journal",
     description:
-      "Server-Sent Events: every event of the CAD in the order in which it came, and between them what the bridge itself has to say. `Last-Event-ID` resumes.",
+      "Server-Sent Events: every event of the CAD in the order in which it came, and between them what the bridge itself has to say. `Last-Event-ID` resumes. Events named `bridge:position` are no entries: they say how far the stream has come.",
     servers: [ref("servers/bridge")],
     bindings: { http: { bindingVersion: "0.3.0" } },
   },

@@ -14,7 +14,7 @@ export const streamEnv = {
     .describe("How many clients of `GET /events` a process serves at once; beyond, 503."),
   STREAM_HEARTBEAT_MS: env.milliseconds
     .default(15_000)
-    .describe("A stream on which nothing was sent for so long is sent a comment, ms."),
+    .describe("A stream on which nothing was sent for so long is sent its position, ms."),
   STREAM_WRITE_TIMEOUT_MS: env.milliseconds
     .default(30_000)
     .describe("A client of `GET /events` that does not read what was sent within this time is cut off, ms."),

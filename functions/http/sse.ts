@@ -1,13 +1,22 @@
 /** A chunk is closed once it has so many characters: what is on its way to a slow reader stays small. */
 const CHUNK = 64 * 1024;
 
-/** One event of a stream (HTML, 9.2). A name comes from the CAD: line breaks in it would make fields of their own. */
+/** The event that says how far a stream has come. It is no entry of the journal. */
+export const POSITION_EVENT = "bridge:position";
+
+/**
+ * One event of a stream (HTML, 9.2). The id comes last and in the block of its own data: a client that is cut off in a block, or
+ * that takes no id without data, resumes after the last event that it dispatched.
+ *
+ * @param event may come from the CAD: line breaks in it would make fields of their own
+ * @param data one line, not empty
+ */
 export function sseEvent(id: string, event: string, data: string): string {
-  return `event: ${event.replaceAll(/\p{Cc}/gu, " ")}\nid: ${id}\ndata: ${data}\n\n`;
+  return `event: ${event.replaceAll(/\p{Cc}/gu, " ")}\ndata: ${data}\nid: ${id}\n\n`;
 }
 
-/** Up to where the stream has come, with nothing to tell: a reader that comes back begins there. */
-export const ssePosition = (id: string): string => `id: ${id}\n\n`;
+/** How far the stream has come, for a client to resume from. Every entry up to `id` that it wants was written before. */
+export const ssePosition = (id: string): string => sseEvent(id, POSITION_EVENT, JSON.stringify({ position: id }));
 
 /** Gathers texts into chunks. */
 export function* chunked(texts: Iterable<string>): Generator<string> {

@@ -36,13 +36,20 @@ export const EVENT_ROUTES: readonly Route[] = [
     tag: "events",
     summary: "The CAD's events as they come",
     description:
-      "Server-Sent Events: `id` is the entry's id in the journal, `event` its name, `data` the entry as JSON. Without an id it begins with what comes from now on; with the id of the last entry that a client got, with what followed it: nothing is left out and nothing is told twice. A client that does not read what was sent is cut off, and the stream ends with its token.",
+      "Server-Sent Events: `id` is the entry's id in the journal, `event` its name, `data` the entry as JSON. Without an id it begins with what comes from now on; with the id of the last entry that a client got, with what followed it: nothing is left out and nothing is sent twice. The stream begins with an event `bridge:position`, and sends another after each `STREAM_HEARTBEAT_MS` without an entry: its `id` is how far the stream has come, and it is no entry. A client that does not read what was sent is cut off, and the stream ends with its token.",
     query: schemaOf(streamQuery, "input"),
     headers: { "Last-Event-ID": "The last entry that the client got. Goes before `last_event_id`." },
     answers: {
       "200": {
         description: "A stream of entries. It goes on until the client leaves.",
-        content: { "text/event-stream": { schema: { type: "string", description: "`data`: an Event, as JSON." } } },
+        content: {
+          "text/event-stream": {
+            schema: {
+              type: "string",
+              description: '`data`: an Event, as JSON; of `bridge:position`, `{"position": id}`.',
+            },
+          },
+        },
       },
     },
     problems: ["invalid-header", "gone", "unreadable-payload", "invalid-body", "too-many-streams", ...REDIS],

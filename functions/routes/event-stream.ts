@@ -34,7 +34,7 @@ const HEARTBEAT_MS = 25;
 const STALE_MS = 3 * WAIT_MS;
 /** How long a stream waits before it asks a Redis again that did not answer, ms. */
 const RETRY_MS = 500;
-/** How long a client is told to wait before it comes back, ms. */
+/** How long a client waits before it reconnects, ms. */
 const COME_BACK_MS = 1000;
 
 /** Proxies are not to gather it; and a connection that served one serves nothing else: a host that stops need not wait for it. */
@@ -67,7 +67,7 @@ function beginning(read: Followed): Page {
 export const gone = (oldest: string | null): Problem =>
   new Problem("gone", "Entries that followed this one may have been removed, or the journal never had it.", { oldest });
 
-/** Tells entries as they come for as long as the client reads them. */
+/** Sends entries as they come for as long as the client reads them. */
 export function createEventStreams(deps: StreamDeps) {
   const { backend, streams, log } = deps;
   // The streams of a process tell the same entries: each is made a text once.
@@ -93,14 +93,18 @@ export function createEventStreams(deps: StreamDeps) {
     }
   }
 
-  /** Goes on until it throws. */
+  /**
+   * Goes on until it throws.
+   * @param begin where the stream begins: never the end of its first page, which was not written yet
+   */
   async function tell(
+    begin: string,
     first: Page,
     wanted: Wanted,
     write: (text: string) => Promise<void>,
     check: () => Promise<void>,
   ): Promise<never> {
-    await write(`retry: ${COME_BACK_MS}\n${ssePosition(first.position)}`);
+    await write(`retry: ${COME_BACK_MS}\n${ssePosition(begin)}`);
     let lastWrite = performance.now();
     const untilHeartbeat = () => Math.max(0, lastWrite + streams.heartbeatMs - performance.now());
     for (let page = first; ; page = await readOn(page.position, Math.min(WAIT_MS, untilHeartbeat()))) {
@@ -109,7 +113,7 @@ export function createEventStreams(deps: StreamDeps) {
         lastWrite = performance.now();
       }
       if (untilHeartbeat() === 0) {
-        await write(`: heartbeat\n${ssePosition(page.position)}`);
+        await write(ssePosition(page.position));
         lastWrite = performance.now();
       }
       if (!page.more) await sleep(HEARTBEAT_MS - (performance.now() % HEARTBEAT_MS), deps.stopping);
@@ -117,7 +121,7 @@ export function createEventStreams(deps: StreamDeps) {
     }
   }
 
-  function answer(c: Context, first: Page, wanted: Wanted, slot: Slot): Response {
+  function answer(c: Context, begin: string, first: Page, wanted: Wanted, slot: Slot): Response {
     const authorization = c.req.header("Authorization");
     const began = performance.now();
     return streamSSE(c, async (stream) => {
@@ -142,7 +146,7 @@ export function createEventStreams(deps: StreamDeps) {
           throw new StreamEnd("token");
         });
       }
-      await tell(first, wanted, write, check).catch((why: unknown) => {
+      await tell(begin, first, wanted, write, check).catch((why: unknown) => {
         slot.release();
         const fields = { open: slots.taken(), seconds: Math.round((performance.now() - began) / 1000) };
         if (why instanceof StreamEnd) log.info({ ending: why.ending, ...fields }, "a stream ended");
@@ -157,7 +161,7 @@ export function createEventStreams(deps: StreamDeps) {
     if (!slot) throw new Problem("too-many-streams", `This process serves ${streams.max} streams at once.`);
     try {
       const first = beginning(await backend.readEvents(after, PAGE, 0));
-      const response = answer(c, first, wanted, slot);
+      const response = answer(c, after ?? first.position, first, wanted, slot);
       for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
       return response;
     } catch (error) {

@@ -149,8 +149,8 @@ describe("GET /events", () => {
     await journal.write({ payload: { n: 0 } });
     await client.told(1);
     await redis.stop();
-    const before = client.comments.length;
-    await until("it is kept alive meanwhile", () => client.comments.length >= before + 3);
+    const before = client.positions.length;
+    await until("it is kept alive meanwhile", () => client.positions.length >= before + 3);
     redis = await startRedis({ dir, appendonly: true, port: redis.port });
     for (let n = 1; n < 20; n += 1) await journal.write({ payload: { n } });
     await client.told(20);
@@ -162,8 +162,8 @@ describe("GET /events", () => {
     const { bridge, journal } = await withJournal({ STREAM_HEARTBEAT_MS: "200" });
     const client = await stream(bridge, "?unit=nobody");
     const [entry] = await journal.write({});
-    await until("two heartbeats", () => client.comments.filter((c) => c === "heartbeat").length >= 2);
-    await until("its place moves along", () => client.lastId() === entry?.id);
+    await until("two heartbeats", () => client.positions.length >= 3);
+    await until("its place moves along", () => client.positions.at(-1) === entry?.id);
     expect(client.entries).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 import { createParser } from "eventsource-parser";
 import { onTestFinished } from "vitest";
+import { POSITION_EVENT } from "../../functions/http/sse.ts";
 import type { ToldEntry } from "../../shared/journal/to-response.ts";
 import { until } from "../../tools/support/until.ts";
 
@@ -12,7 +13,8 @@ export interface StreamClient {
   entries: ToldEntry[];
   /** The event names as the stream has them. */
   names: string[];
-  comments: string[];
+  /** How far the stream says it has come: at its beginning, and with each heartbeat. */
+  positions: string[];
   /** What a client sends as its Last-Event-ID when it comes back. */
   lastId(): string | undefined;
   /** Waits until so many entries were told. */
@@ -36,30 +38,23 @@ export async function openStream(
   });
   const entries: ToldEntry[] = [];
   const names: string[] = [];
-  const comments: string[] = [];
+  const positions: string[] = [];
   let lastId: string | undefined;
   let ended = false;
 
   const parser = createParser({
     onEvent: (event) => {
+      lastId = event.id;
+      if (event.event === POSITION_EVENT) return void positions.push(String(event.id));
       const entry = JSON.parse(event.data) as ToldEntry;
       if (event.id !== entry.id) throw new Error(`the id of the stream is ${event.id}, that of the entry ${entry.id}`);
       entries.push(entry);
       names.push(event.event ?? "message");
     },
-    onComment: (comment) => void comments.push(comment),
   });
   async function read(body: ReadableStream<Uint8Array>): Promise<void> {
-    let rest = "";
     const decoder = new TextDecoder();
-    for await (const bytes of body) {
-      const text = decoder.decode(bytes, { stream: true });
-      parser.feed(text);
-      // A block counts once it is whole; one with an id and no data sets the id alone, of which the parser does not tell.
-      const blocks = (rest + text).split("\n\n");
-      rest = blocks.pop() ?? "";
-      for (const block of blocks) lastId = /^id: (.*)$/m.exec(block)?.[1] ?? lastId;
-    }
+    for await (const bytes of body) parser.feed(decoder.decode(bytes, { stream: true }));
   }
   const isStream = response.headers.get("Content-Type")?.startsWith("text/event-stream") ?? false;
   const problem = isStream ? {} : ((await response.json()) as Record<string, unknown>);
@@ -74,7 +69,7 @@ export async function openStream(
     problem,
     entries,
     names,
-    comments,
+    positions,
     lastId: () => lastId,
     told: (count, withinMs) => until(`${count} entries are told`, () => entries.length >= count && entries, withinMs),
     ended: () => ended,
