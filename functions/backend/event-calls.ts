@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import type { JournalKeys } from "../../shared/journal/keys.ts";
 import { type EntryQuery, type Followed, type Listed, openJournalPages } from "../../shared/journal/pages.ts";
-import { type Handled, readHandled } from "../../shared/journal/record.ts";
+import { type Handled, readHandled } from "../../shared/journal/checkpoints.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import {
   openStateReader,

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import { ENTRY_KINDS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { type EntryFilter, entryMatches } from "../../shared/journal/filter.ts";
-import { isEntryId } from "../../shared/journal/read.ts";
+import { isEntryId } from "../../shared/redis/stream-id.ts";
 import { toEntryResponse } from "../../shared/journal/to-response.ts";
 import { Problem } from "../http/problem.ts";
 import { requireAccess } from "../middleware/auth.ts";

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { script } from "../redis/redis.ts";
+import { idAfter } from "../redis/stream-id.ts";
 import { type ChainKeys, GENESIS, hashOf, type Mark, same, sealOf } from "./chain.ts";
 import type { StoredEntry } from "./entry.ts";
 import type { AuditKeys } from "./keys.ts";
@@ -123,7 +124,7 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
       if (!entry || !same(hashOf(entry, before.hash, mark.by, secrets), hash))
         throw new Error(`the link ${id} does not fit its entry, or AUDIT_KEY lacks ${mark.by}: nothing was taken off`);
       const seal = must(sealOf("anchor", mark, by, secrets));
-      return Number(await trimScript(after(id), id, hash, mark.by, count, by, seal));
+      return Number(await trimScript(idAfter(id), id, hash, mark.by, count, by, seal));
     },
   };
 }
@@ -132,10 +133,4 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
 export function parseLink([id, fields]: StoredEntry): Mark {
   const [, hash = "", , by = "", , n] = fields;
   return { id, hash, by, count: Number(n) };
-}
-
-/** The id right after another. */
-function after(id: string): string {
-  const [ms, n] = id.split("-");
-  return `${ms}-${BigInt(n ?? "0") + 1n}`;
 }

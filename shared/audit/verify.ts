@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { compareIds } from "../redis/stream-id.ts";
 import { type ChainKeys, GENESIS, hashOf, type Mark, NO_KEY, same, sealOf } from "./chain.ts";
 import { type StoredEntry, timeOfId } from "./entry.ts";
 import type { AuditKeys } from "./keys.ts";
@@ -80,7 +81,7 @@ export function chainFrom(begin: Mark, head: Mark, secrets: ChainKeys, noted?: N
   let oldestUnlinked: number | undefined;
   let first: string | undefined;
   let keyed = begin.by !== NO_KEY;
-  let seen = noted === undefined || atOrBefore(noted.id, begin.id);
+  let seen = noted === undefined || compareIds(noted.id, begin.id) <= 0;
 
   return {
     /** An entry that is too new to be in the chain. */
@@ -118,15 +119,6 @@ export function chainFrom(begin: Mark, head: Mark, secrets: ChainKeys, noted?: N
   };
 }
 
-const parts = (id: string): [bigint, bigint] => {
-  const [ms, n] = id.split("-");
-  return [BigInt(ms ?? "0"), BigInt(n ?? "0")];
-};
-function atOrBefore(a: string, b: string): boolean {
-  const [[ams, an], [bms, bn]] = [parts(a), parts(b)];
-  return ams < bms || (ams === bms && an <= bn);
-}
-
 interface Pair {
   entry: StoredEntry | undefined;
   link: Mark | undefined;
@@ -141,8 +133,8 @@ export async function* merged(redis: Redis, keys: AuditKeys, from = "-", to = "+
   let entry = (await entries.next()).value;
   while (entry || link) {
     const [left, right] = [entry, link];
-    const takeEntry = left !== undefined && (right === undefined || atOrBefore(left[0], right[0]));
-    const takeLink = right !== undefined && (left === undefined || atOrBefore(right[0], left[0]));
+    const takeEntry = left !== undefined && (right === undefined || compareIds(left[0], right[0]) <= 0);
+    const takeLink = right !== undefined && (left === undefined || compareIds(right[0], left[0]) <= 0);
     yield { entry: takeEntry ? left : undefined, link: takeLink ? parseLink(right) : undefined };
     if (takeLink) link = (await links.next()).value;
     if (takeEntry) entry = (await entries.next()).value;

@@ -5,18 +5,8 @@ import type { Micros } from "../util/time.ts";
 import type { JournalEntry } from "./entry.ts";
 import { type EntryFilter, entryMatches } from "./filter.ts";
 import type { JournalKeys } from "./keys.ts";
-import {
-  compareIds,
-  LIST,
-  openEntry,
-  PAGE_BYTES,
-  parseRow,
-  READ,
-  type Row,
-  type SealedEntry,
-  START,
-  withoutPayload,
-} from "./read.ts";
+import { LIST, openEntry, PAGE_BYTES, parseRow, READ, type Row, type SealedEntry, withoutPayload } from "./read.ts";
+import { compareIds, START } from "../redis/stream-id.ts";
 
 /** What follows an entry. */
 export type Followed =

@@ -2,12 +2,10 @@ import type { Redis } from "ioredis";
 import { parseList, UNREADABLE } from "../util/json.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { script, type ScriptReply } from "../redis/redis.ts";
+import { START } from "../redis/stream-id.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
 import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
-
-/** Before the first entry. */
-export const START = "0-0";
 
 export interface JournalBounds {
   /** The oldest entry that is still there; undefined if there is none. */
@@ -138,14 +136,4 @@ export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Seale
       };
     },
   };
-}
-
-/** True for a text that is the id of an entry. */
-export const isEntryId = (text: string): boolean => /^\d{1,16}-\d{1,16}$/.test(text);
-
-/** Negative, zero or positive, as the first id comes before the second, is it, or comes after it. */
-export function compareIds(a: string, b: string): number {
-  const [aMs = 0, aN = 0] = a.split("-").map(Number);
-  const [bMs = 0, bN = 0] = b.split("-").map(Number);
-  return aMs - bMs || aN - bN;
 }

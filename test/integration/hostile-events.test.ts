@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { journalKeys } from "../../shared/journal/keys.ts";
-import { openJournalReader, START } from "../../shared/journal/read.ts";
+import { openJournalReader } from "../../shared/journal/read.ts";
+import { START } from "../../shared/redis/stream-id.ts";
 import { createSealer } from "../../shared/sealing/seal.ts";
 import { withDestinations } from "../support/destinations.ts";
 import { testRedis } from "../support/redis.ts";

@@ -1,7 +1,7 @@
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
-import { START } from "../../shared/journal/read.ts";
+import { START } from "../../shared/redis/stream-id.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import { createSealer } from "../../shared/sealing/seal.ts";
 import { createCadEvents } from "../../worker/events/pipeline.ts";

@@ -2,8 +2,9 @@ import { Redis } from "ioredis";
 import { inject, onTestFinished } from "vitest";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import { type JournalKeys, journalKeys } from "../../shared/journal/keys.ts";
-import { openJournalReader, START } from "../../shared/journal/read.ts";
-import { type Handled, readHandled } from "../../shared/journal/record.ts";
+import { openJournalReader } from "../../shared/journal/read.ts";
+import { START } from "../../shared/redis/stream-id.ts";
+import { type Handled, readHandled } from "../../shared/journal/checkpoints.ts";
 import { createSealer } from "../../shared/sealing/seal.ts";
 import { until } from "../../tools/support/until.ts";
 

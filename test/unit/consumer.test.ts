@@ -1,7 +1,8 @@
 import { expect, onTestFinished, test } from "vitest";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
-import { compareIds, type JournalReader, START } from "../../shared/journal/read.ts";
-import type { ConsumerRecord, Handled } from "../../shared/journal/record.ts";
+import { type JournalReader } from "../../shared/journal/read.ts";
+import { compareIds, START } from "../../shared/redis/stream-id.ts";
+import type { Checkpoints, Handled } from "../../shared/journal/checkpoints.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { createSealer, SealError } from "../../shared/sealing/seal.ts";
 import { type Consumer, createConsumer } from "../../worker/events/consumer.ts";
@@ -64,7 +65,7 @@ function start(
     },
     bounds: async () => ({ oldest: kept()[0]?.id, newest: entries.at(-1)?.id ?? START, trimmed: gone > 0 }),
   };
-  const record: ConsumerRecord = {
+  const checkpoints: Checkpoints = {
     cursor: async () => cursor,
     async note(_handler, outcomes, upTo) {
       noted.push(...outcomes);
@@ -76,7 +77,7 @@ function start(
   const consumer = createConsumer({
     handler: { name: "test", what: "a test", plan: () => async () => undefined, ...handler },
     journal,
-    record,
+    checkpoints,
     handleMs,
     onSkipped: async (from, to) => void told.push({ handler: "test", from, to }),
     waitMs: () => 1,

@@ -4,8 +4,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { journalKeys } from "../../shared/journal/keys.ts";
-import { compareIds, openJournalReader, START } from "../../shared/journal/read.ts";
-import { openConsumerRecord } from "../../shared/journal/record.ts";
+import { openJournalReader } from "../../shared/journal/read.ts";
+import { compareIds, START } from "../../shared/redis/stream-id.ts";
+import { openCheckpoints } from "../../shared/journal/checkpoints.ts";
 import { destinationKeys } from "../../shared/redis/keys.ts";
 import { createSealer } from "../../shared/sealing/seal.ts";
 import { freePort } from "../setup/free-port.ts";
@@ -115,7 +116,7 @@ const keys = journalKeys(PREFIX);
 /** What has not come to a service yet: behind in the journal, or waiting in an outbox. */
 async function leftIn(redis: Redis): Promise<string[]> {
   const { newest } = await openJournalReader(redis, keys, createSealer([])).bounds();
-  const record = openConsumerRecord(redis, keys, "a reader", 0, 0);
+  const record = openCheckpoints(redis, keys, "a reader", 0, 0);
   const left: string[] = [];
   for (const name of NAMES) {
     const cursor = (await record.cursor(`to:${name}`)) ?? START;

@@ -1,4 +1,4 @@
-import type { Handled } from "../../shared/journal/record.ts";
+import type { Handled } from "../../shared/journal/checkpoints.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { redisFault } from "../../shared/redis/redis.ts";
 import { SealError } from "../../shared/sealing/seal.ts";

@@ -6,7 +6,7 @@ import type { JournalKeys } from "../../shared/journal/keys.ts";
 import { openGaps } from "../../shared/journal/gaps.ts";
 import { openJournalReader } from "../../shared/journal/read.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
-import { openConsumerRecord } from "../../shared/journal/record.ts";
+import { openCheckpoints } from "../../shared/journal/checkpoints.ts";
 import { openJournalWriter } from "../../shared/journal/write.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { RedisFault } from "../../shared/redis/redis.ts";
@@ -66,7 +66,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     log,
   });
   const journal = openJournalReader(redis, keys, sealer);
-  const record = openConsumerRecord(redis, keys, token, keptMs, config.JOURNAL_MAX);
+  const checkpoints = openCheckpoints(redis, keys, token, keptMs, config.JOURNAL_MAX);
 
   const tools: HandlerTools = {
     async say(event, about, payload, once) {
@@ -79,7 +79,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     createConsumer({
       handler,
       journal,
-      record,
+      checkpoints,
       handleMs: HANDLE_MS,
       async onSkipped(from, to) {
         const payload = { handler: handler.name, from, to };

@@ -15,7 +15,7 @@ export interface Handled {
 }
 
 /** The consumer record of the journal: how far each handler has come, and what it made of each entry that it wanted. */
-export interface ConsumerRecord {
+export interface Checkpoints {
   /** The last entry before which nothing is left to do for the handler; undefined if it never ran. */
   cursor(handler: string): Promise<string | undefined>;
   /** Notes outcomes, and then the cursor. Throws NotOwner: a worker that was frozen must not set back its successor. */
@@ -49,13 +49,13 @@ return 1`;
  * @param keptMs as long as the journal's entries
  * @param maxEntries as many as the journal's
  */
-export function openConsumerRecord(
+export function openCheckpoints(
   redis: Redis,
   keys: JournalKeys,
   token: string,
   keptMs: number,
   maxEntries: number,
-): ConsumerRecord {
+): Checkpoints {
   const write = script(redis, "consumerNote", NOTE, [keys.cad]);
   return {
     cursor: async (handler) => (await redis.hget(keys.cursors, handler)) ?? undefined,

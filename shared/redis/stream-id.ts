@@ -1,0 +1,36 @@
+/** Ids of entries in a Redis stream: `MILLISECONDS-SEQUENCE`, both of up to 64 bits. */
+
+/** Before every entry of a stream. */
+export const START = "0-0";
+
+/** True for a text that is the id of an entry. */
+export const isEntryId = (text: string): boolean => /^\d{1,16}-\d{1,16}$/.test(text);
+
+/** A BigInt only where a number would not be exact: ids are compared for every entry and handler. */
+const toInteger = (digits: string): number | bigint => (digits.length > 15 ? BigInt(digits) : Number(digits));
+
+function partsOf(id: string): [ms: number | bigint, sequence: number | bigint] {
+  const dash = id.indexOf("-");
+  return dash < 0 ? [toInteger(id), 0] : [toInteger(id.slice(0, dash)), toInteger(id.slice(dash + 1))];
+}
+
+const compare = (a: number | bigint, b: number | bigint): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** Negative, zero or positive, as the first id comes before the second, is equal to it, or comes after it. */
+export function compareIds(a: string, b: string): number {
+  const [aMs, aSequence] = partsOf(a);
+  const [bMs, bSequence] = partsOf(b);
+  return compare(aMs, bMs) || compare(aSequence, bSequence);
+}
+
+/** The id right after that one. */
+export function idAfter(id: string): string {
+  const [ms, sequence] = partsOf(id);
+  return `${ms}-${BigInt(sequence) + 1n}`;
+}
+
+/** An id before that one and after every other entry's before it: what follows it begins with the entry itself. */
+export function idBefore(id: string): string {
+  const [ms, sequence] = partsOf(id);
+  return sequence > 0 ? `${ms}-${BigInt(sequence) - 1n}` : `${BigInt(ms) - 1n}-${Number.MAX_SAFE_INTEGER}`;
+}
