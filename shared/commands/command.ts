@@ -27,6 +27,10 @@ export interface Emit {
 export interface Echo {
   event: string;
   fields: readonly [subject: string, ...values: string[]];
+  /** Where the subject's id is if it is not under its own name. */
+  subjectAlias?: string;
+  /** Those of `fields` whose values are equal in any case. */
+  ignoreCase?: readonly string[];
 }
 
 /** A wrong field that only a look at the clock or at two fields together can tell. */

@@ -14,7 +14,7 @@ export const UNIT_STATUSES = [
   "unavailable",
 ] as const;
 
-/** An incident's status, taken in lower or upper case and sent as given. */
+/** An incident's status, taken in lower or upper case and sent in lower case. */
 export const INCIDENT_STATUSES = [
   "pending",
   "assigned",
@@ -25,6 +25,11 @@ export const INCIDENT_STATUSES = [
   "completed",
   "cancelled",
 ] as const;
+type IncidentStatus = (typeof INCIDENT_STATUSES)[number];
+
+/** The CAD stores any text, and its billing then compares with these. */
+export const toCadIncidentStatus = (status: IncidentStatus | Uppercase<IncidentStatus>): IncidentStatus =>
+  status.toLowerCase() as IncidentStatus;
 
 /** The time columns that the CAD has. A `field` becomes a column name there, so nothing else may pass. */
 export const CAD_TIME_COLUMNS = [

@@ -28,7 +28,7 @@ export const details = z
 export const unitStatus = z.enum(UNIT_STATUSES).meta({ description: "The unit's new status." });
 export const incidentStatus = z
   .enum([...INCIDENT_STATUSES, ...INCIDENT_STATUSES.map((s) => s.toUpperCase() as Uppercase<typeof s>)])
-  .meta({ description: "The incident's new status, in lower or upper case; sent to the CAD as given." });
+  .meta({ description: "The incident's new status, in lower or upper case; sent to the CAD in lower case." });
 export const timestampField = z.enum(TIMESTAMP_FIELD_NAMES).meta({
   description: "Which time: one of the API's names, translated to the CAD's column, or the CAD's column itself.",
 });

@@ -46,7 +46,7 @@ const ON_THE_WIRE: Record<string, { event: string; payload: unknown }> = {
   },
   "incidents/status": {
     event: "incident:status",
-    payload: { incidentId: "INC-2026-004711", status: "TRANSPORTING", userId: "dispatcher-7" },
+    payload: { incidentId: "INC-2026-004711", status: "transporting", userId: "dispatcher-7" },
   },
   "incidents/timestamp": {
     event: "incident:timestamp",

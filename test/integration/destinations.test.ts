@@ -138,23 +138,46 @@ describe("what is sent", () => {
         ALLOW_PRIVATE_DESTINATIONS: "true",
       };
       const { bridge } = await withDestinations([], [], {}, { cad: { character }, worker: env });
-      await bridge.deliver("/transport/completed", { incident_id: "I1", epcr_id: "E1", transport_type: "ALS" });
+      await bridge.deliver("/transport/completed", {
+        incident_id: "I1",
+        epcr_id: "E1",
+        transport_type: "ALS",
+        patient_name: "Jane Doe",
+        billing_data: { mileage: 4.2 },
+      });
       bridge.cad.broadcast("transport:completed", { incidentId: "I1", epcrId: "E1" });
       bridge.cad.broadcast("incident:new", { incidentId: "I2", type: "Chest Pain" });
+      bridge.cad.broadcast("incident:new", { id: "I3", type: "Fall" });
       tell(bridge, "M12", 1);
       bridge.cad.broadcast("incident:timestamp:updated", { incidentId: "I1", field: "time_enroute", timestamp: "x" });
-      await accepts(epcr, 4);
+      for (const word of ["transporting", "COMPLETED", "completed"])
+        bridge.cad.broadcast("incident:status:updated", { incidentId: "I1", status: word, userId: "u" });
+      await bridge.deliver("/incidents/status", { incident_id: "I2", status: "COMPLETED", user_id: "u" });
+      await accepts(epcr, 5);
       expect(epcr.accepted().map((r) => r.type)).toEqual(
         expect.arrayContaining(["transport:completed", "incident:new", "incident:timestamp:updated"]),
       );
       expect(epcr.accepted().map((r) => r.type)).not.toContain("unit:status:updated");
-      const [only, ...more] = billing.received;
+      expect(epcr.accepted().map((r) => r.subject)).toContain("incident:I3");
+      const [, , , ...more] = await accepts(billing, 3);
       expect(more).toEqual([]);
-      expect(only).toMatchObject({
-        verified: true,
-        type: "transport:completed",
-        data: { incidentId: "I1", epcrId: "E1" },
-      });
+      expect(billing.received.every((r) => r.verified)).toBe(true);
+      expect(billing.received.map(({ type, data }) => ({ type, data }))).toEqual(
+        expect.arrayContaining([
+          {
+            type: "transport:completed",
+            data: {
+              incidentId: "I1",
+              epcrId: "E1",
+              transportType: "ALS",
+              billingData: { mileage: 4.2 },
+              timestamp: expect.any(String),
+            },
+          },
+          { type: "incident:status:updated", data: { incidentId: "I1", status: "COMPLETED" } },
+          { type: "incident:status:updated", data: { incidentId: "I2", status: "completed" } },
+        ]),
+      );
     },
   );
 });

@@ -141,6 +141,12 @@ describe("what is known of units and incidents", () => {
     expect([...(await all(bridge, "/units")), ...(await all(bridge, "/incidents"))]).toEqual([]);
   });
 
+  test("an incident that is announced under id is known by it", async () => {
+    const bridge = await startBridge();
+    bridge.cad.broadcast("incident:new", { id: 4712, type: "Fall" });
+    await becomes(bridge, "/incidents/4712", { details: { value: { type: "Fall", incidentId: "4712" } } });
+  });
+
   test("all of them together, each value as old as it is", async () => {
     const bridge = await startBridge();
     for (const event of events) bridge.cad.broadcast(event.name, { ...event.examples[0], occurredAt: minutesAgo(2) });

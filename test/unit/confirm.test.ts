@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { incidentsCreate } from "../../shared/commands/incidents-create.ts";
+import { incidentsStatus } from "../../shared/commands/incidents-status.ts";
 import { commands } from "../../shared/commands/table.ts";
 import {
   type AckHabits,
@@ -242,6 +244,21 @@ describe("what is an echo", () => {
     expect(isEchoOf(times, sent, { ...heard, timestamp: "2026-01-01T09:00:01Z" }, "c")).toBe(false);
     expect(isEchoOf(times, sent, { ...heard, location: { type: "Point" } }, "c")).toBe(false);
     expect(isEchoOf(times, sent, "7", "c")).toBe(false);
+  });
+  test("the status of an incident is the same in any case, any other text is not", () => {
+    const status = incidentsStatus.echo;
+    const lower = { incidentId: "I7", status: "at_facility" };
+    expect(status && isEchoOf(status, lower, { ...lower, status: "AT_FACILITY" }, "c")).toBe(true);
+    expect(status && isEchoOf(status, lower, { ...lower, incidentId: "i7" }, "c")).toBe(false);
+    expect(isEchoOf(echo, { unitId: "1", status: "enroute" }, { unitId: "1", status: "ENROUTE" }, "c")).toBe(false);
+  });
+  test("an incident that comes back under id is the one that was sent", async () => {
+    const { confirmations, send } = fresh("auto");
+    const { done } = send({ event: "incident:created", payload: { incidentId: "7" }, echo: incidentsCreate.echo });
+    expect(confirmations.heard("incident:new", { id: "8" })).toBeUndefined();
+    expect(confirmations.heard("incident:new", { id: "7", incidentId: "8" })).toBeUndefined();
+    expect(confirmations.heard("incident:new", { id: "7" })).toBe("c1");
+    expect(await done).toEqual({ result: "confirmed", by: "echo" });
   });
   test("where the CAD kept the command's id, the id decides", () => {
     expect(isEchoOf(times, sent, { ...heard, context: { commandId: "other" } }, "c")).toBe(false);

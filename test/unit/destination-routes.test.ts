@@ -158,7 +158,14 @@ test("URL and secret alone give the default rules", () => {
     {
       id: "billing",
       secrets: [ONE, TWO],
-      rules: [{ events: ["transport:completed"], once: ["incidentId", "epcrId"] }],
+      rules: [
+        {
+          events: ["transport:completed"],
+          fields: expect.arrayContaining(["billingData"]),
+          once: ["incidentId", "epcrId"],
+        },
+        { events: ["incident:status:updated"], once: ["incidentId"] },
+      ],
     },
     { id: "epcr", rules: [{ events: ["incident:new", "transport:completed", "incident:timestamp:updated"] }] },
   ]);

@@ -1,6 +1,6 @@
 import type { Echo } from "../../shared/commands/command.ts";
 import { parseAck } from "./ack.ts";
-import { isEchoOf, valueAt } from "./echo.ts";
+import { isEchoOf, subjectOf, valueAt } from "./echo.ts";
 import type { Barriers } from "./barriers.ts";
 import type { Transport } from "./transport.ts";
 
@@ -58,7 +58,7 @@ export function createConfirmations(options: {
   const { mode, timeoutMs, habits, barriers, transport } = options;
   const pending = new Set<Pending>();
   /** By the echo's event and the subject's id: no two commands with the same subject are in flight together. */
-  const awaited = new Map<string, { subject: string; sends: Map<string, Pending> }>();
+  const awaited = new Map<string, { echo: Echo; sends: Map<string, Pending> }>();
   const takesAcks = mode === "auto" || mode === "ack";
   const takesEchoes = mode === "auto" || mode === "echo";
 
@@ -104,7 +104,7 @@ export function createConfirmations(options: {
   function awaitEcho(send: Pending, echo: Echo): () => void {
     const [subject] = echo.fields;
     const { sends } = awaited.get(echo.event) ?? { sends: new Map<string, Pending>() };
-    awaited.set(echo.event, { subject, sends });
+    awaited.set(echo.event, { echo, sends });
     const id = String(valueAt(send.payload, subject));
     sends.set(id, send);
     return () => {
@@ -146,7 +146,7 @@ export function createConfirmations(options: {
 
     heard(event, payload) {
       const waiting = awaited.get(event);
-      const subject = waiting && valueAt(payload, waiting.subject);
+      const subject = waiting && subjectOf(waiting.echo, payload);
       // What the CAD sends is not trustworthy: an object here may even throw when it is made a text.
       if (typeof subject !== "string" && typeof subject !== "number") return undefined;
       const send = waiting?.sends.get(String(subject));

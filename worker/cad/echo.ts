@@ -14,8 +14,19 @@ export function valueAt(payload: unknown, path: string): unknown {
 export function isEchoOf(echo: Echo, sent: unknown, heard: unknown, commandId: string): boolean {
   const id = valueAt(heard, "context.commandId");
   if (typeof id === "string") return id === commandId;
-  return echo.fields.every((field) => same(valueAt(sent, field), valueAt(heard, field)));
+  return echo.fields.every((field) => {
+    const [a, b] = [valueAt(sent, field), field === echo.fields[0] ? subjectOf(echo, heard) : valueAt(heard, field)];
+    return echo.ignoreCase?.includes(field) ? same(lowerCase(a), lowerCase(b)) : same(a, b);
+  });
 }
+
+/** The id of what an echo is about. */
+export function subjectOf({ fields: [name], subjectAlias }: Pick<Echo, "fields" | "subjectAlias">, heard: unknown) {
+  const subject = valueAt(heard, name) ?? undefined;
+  return subject === undefined && subjectAlias !== undefined ? valueAt(heard, subjectAlias) : subject;
+}
+
+const lowerCase = (value: unknown) => (typeof value === "string" ? value.toLowerCase() : value);
 
 const INSTANT = /^\d{4}-\d\d-\d\dT/;
 

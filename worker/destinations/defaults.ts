@@ -1,4 +1,5 @@
 import { incidentNew } from "../../shared/events/incident-new.ts";
+import { incidentStatusUpdated } from "../../shared/events/incident-status-updated.ts";
 import { incidentTimestampUpdated } from "../../shared/events/incident-timestamp-updated.ts";
 import { transportCompletedEvent } from "../../shared/events/transport-completed.ts";
 
@@ -10,15 +11,23 @@ export const DEFAULTS = {
   billing: {
     url: "BILLING_API_URL",
     secret: "BILLING_WEBHOOK_SECRET",
-    rule: {
-      events: [transportCompletedEvent.name],
-      fields: ["incidentId", "epcrId", "transportType", "destination", "timestamp"],
-      once: ["incidentId", "epcrId"],
-    },
+    rules: [
+      {
+        events: [transportCompletedEvent.name],
+        fields: ["incidentId", "epcrId", "transportType", "destination", "billingData", "timestamp"],
+        once: ["incidentId", "epcrId"],
+      },
+      {
+        events: [incidentStatusUpdated.name],
+        filter: 'payload.status.lowerAscii() == "completed"',
+        fields: ["incidentId", "status"],
+        once: ["incidentId"],
+      },
+    ],
   },
   epcr: {
     url: "EPCR_API_URL",
     secret: "EPCR_WEBHOOK_SECRET",
-    rule: { events: [incidentNew.name, transportCompletedEvent.name, incidentTimestampUpdated.name] },
+    rules: [{ events: [incidentNew.name, transportCompletedEvent.name, incidentTimestampUpdated.name] }],
   },
 } as const;

@@ -93,12 +93,12 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
     return found;
   }
 
-  for (const [id, { url, secret, rule }] of Object.entries(DEFAULTS)) {
+  for (const [id, { url, secret, rules }] of Object.entries(DEFAULTS)) {
     if (config[url] === undefined) continue;
     if (destinations.some((d) => d.id === id)) problems.push(`${url}: is set, and the routes file has "${id}" as well`);
     const raw = {
       destinations: [{ id, url: config[url], secret: [...(config[secret] ?? [])] }],
-      rules: [{ to: id, ...rule }],
+      rules: rules.map((rule) => ({ to: id, ...rule })),
     };
     // Its variables were looked at already: what can still be wrong is the address.
     const found = fromRaw(raw, (problem) => problems.push(`${url}: ${problem.replace(/^.*?: /, "")}`));
