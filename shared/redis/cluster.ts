@@ -6,11 +6,14 @@ export const CLUSTER_URL = /^(rediss?)\+cluster:/;
 /** How long asking a node which slots there are may take, ms. */
 const SLOTS_MS = 1000;
 
+/** `maxRedirections`: how often a command is sent again to where a node says, or since its slot is being moved. */
+type ClusterConnection = Omit<RedisOptions, "replyMapping"> & { maxRedirections: number };
+
 /**
  * A connection to a Redis Cluster, with the options of one to a single Redis. All keys of a bridge share a hash tag, so
  * every script and transaction finds its keys on one node.
  */
-export function openCluster(url: string, options: Omit<RedisOptions, "replyMapping">): Redis {
+export function openCluster(url: string, options: ClusterConnection): Redis {
   const [, protocol] = CLUSTER_URL.exec(url) ?? [];
   // Only under a scheme that it knows does URL read the host.
   const { hostname, port, username, password, searchParams } = new URL(url.replace(CLUSTER_URL, "http:"));
@@ -18,9 +21,10 @@ export function openCluster(url: string, options: Omit<RedisOptions, "replyMappi
     const { hostname: host, port: at } = new URL(`http://${node}`);
     return { host, port: Number(at || 80) };
   });
-  const { retryStrategy, enableOfflineQueue, ...each } = options;
+  const { retryStrategy, enableOfflineQueue, maxRedirections, ...each } = options;
   const cluster = new Cluster(nodes, {
     enableOfflineQueue,
+    maxRedirections,
     clusterRetryStrategy: retryStrategy,
     slotsRefreshTimeout: SLOTS_MS,
     // Names are left to the socket: a certificate is for a name, and workerd resolves none by itself.

@@ -24,8 +24,11 @@ const PROFILES = {
     connectTimeout: 1000,
     socketTimeout: 1500,
     retryStrategy: (n: number) => Math.min(50 * n, 500),
+    // Of a slot that moves it is asked again every 100 ms: given up before the command would time out, and so never sent later.
+    maxRedirections: 8,
   },
   worker: {
+    maxRedirections: 16,
     maxRetriesPerRequest: null,
     commandTimeout: 5000,
     connectTimeout: 2000,
@@ -33,12 +36,13 @@ const PROFILES = {
     retryStrategy: (n: number) => Math.min(50 * n, 500),
   },
   queue: {
+    maxRedirections: 16,
     maxRetriesPerRequest: null,
     connectTimeout: 2000,
     socketTimeout: BLOCKING_READ_MS + 2000,
     retryStrategy: (n: number) => Math.min(50 * n, 500),
   },
-} as const satisfies Record<string, RedisOptions>;
+} as const satisfies Record<string, RedisOptions & { maxRedirections: number }>;
 
 /** A master that became a replica keeps its connections: behind its name stands another by now, and only a new connection gets there. */
 const reconnectOnError = (error: Error): boolean => error.message.startsWith("READONLY");
@@ -63,8 +67,9 @@ function sendTogether(redis: Redis): void {
 
 /** Opens a connection. Losing and regaining it is logged once each, not for every try. */
 export function connectRedis(url: string, profile: keyof typeof PROFILES, log: Log): Redis {
-  const options = { ...PROFILES[profile], reconnectOnError };
-  const redis = CLUSTER_URL.test(url) ? openCluster(url, options) : new Redis(url, options);
+  const { maxRedirections, ...rest } = PROFILES[profile];
+  const options = { ...rest, reconnectOnError };
+  const redis = CLUSTER_URL.test(url) ? openCluster(url, { ...options, maxRedirections }) : new Redis(url, options);
   if (redis.isCluster) redis.on("+node", sendTogether);
   else sendTogether(redis);
   let reachable: boolean | undefined;
@@ -90,15 +95,22 @@ type Argument = string | number;
 export type ScriptReply = string | number | null | ScriptReply[];
 export type Script = (...args: Argument[]) => Promise<ScriptReply>;
 
-/** A Lua script as a function of the keys that are given here and its arguments; sent by its hash once Redis knows it. */
-export function script(redis: Redis, name: string, lua: string, keys: readonly string[]): Script {
-  redis.defineCommand(name, { numberOfKeys: keys.length, lua });
+/**
+ * A Lua script as a function of the keys that are given here and its arguments; sent by its hash once Redis knows it.
+ *
+ * It declares one key more, which never exists. While the slot of the bridge's keys moves to another node of a cluster, some
+ * of them are there and some here, and a script would find half of a state, or none. A script that declares several keys of
+ * which one is missing is answered TRYAGAIN by both nodes, for as long as the slot moves: so it runs nowhere.
+ */
+export function script(redis: Redis, name: string, lua: string, keys: readonly [string, ...string[]]): Script {
+  const declared = [...keys, `${keys[0]}:absent`];
+  redis.defineCommand(name, { numberOfKeys: declared.length, lua });
   // defineCommand adds a method of that name, of which the types cannot know.
   const commands = redis as unknown as Record<string, Script>;
   return (...args) => {
     const run = commands[name];
     if (!run) throw new TypeError(`the script ${name} is not defined on this connection`);
-    return run.call(redis, ...keys, ...args);
+    return run.call(redis, ...declared, ...args);
   };
 }
 
