@@ -1,18 +1,22 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { functionsEnv } from "../../functions/config/node-config.ts";
 import { edgeEnv } from "../../functions/hosts/edge/config.ts";
 import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
-import { configTable, endpointTable } from "../support/readme.ts";
+import { renewTables, TABLES } from "../../tools/docs/tables.ts";
 import { workerEnv } from "../../worker/config.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const read = (name: string) => readFileSync(join(ROOT, name), "utf8");
-const readme = read("README.md");
-const pages = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)].map(
-  (name) => [name, read(name)] as const,
-);
+const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
+  cwd: ROOT,
+  encoding: "utf8",
+})
+  .split("\n")
+  .filter((name) => name !== "" && existsSync(join(ROOT, name)));
+const pages = files.filter((name) => name.endsWith(".md")).map((name) => [name, read(name)] as const);
 const scripts = Object.keys((JSON.parse(read("package.json")) as { scripts: object }).scripts);
 const variables = [
   ...Object.keys({ ...functionsEnv.shape, ...edgeEnv.shape, ...workerEnv.shape }).flatMap((name) => [
@@ -23,22 +27,23 @@ const variables = [
   "NODE_EXTRA_CA_CERTS",
 ];
 
-test.each([
-  ["endpoints", endpointTable()],
-  ["configuration", configTable()],
-])("the README's table of %s says what the code says", (_what, rows) => {
-  expect(readme).toContain(rows.join("\n"));
+test("the README fits on one page", () => {
+  expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150);
 });
 
-test("the README's table of endpoints names every one that is no command, with the role that it takes", () => {
-  const told = new Map(
-    [...readme.matchAll(/^\| (GET|POST|DELETE) ([^|]+) \| (\w+) \|/gm)].flatMap(
-      ([, method = "", paths = "", who = ""]): [string, string][] =>
-        paths.split(", ").map((path) => [`${method} ${path.trim()}`, who]),
+test.each(Object.keys(TABLES))("the derived tables of %s are up to date (npm run docs renews them)", (page) => {
+  expect(read(page)).toBe(renewTables(page, read(page)));
+});
+
+test("docs/api.md names every endpoint that is not a command, with the role that it takes", () => {
+  const documented = new Map(
+    [...read("docs/api.md").matchAll(/^\| (GET|POST|DELETE) ([^|]+) \| (\w+) \|/gm)].flatMap(
+      ([, method = "", paths = "", role = ""]): [string, string][] =>
+        paths.split(", ").map((path) => [`${method} ${path.trim()}`, role]),
     ),
   );
   for (const [endpoint, role] of Object.entries(ENDPOINTS))
-    expect(told.get(endpoint), endpoint).toBe(role === ROLES.at(-1) ? "any" : role);
+    expect(documented.get(endpoint), endpoint).toBe(role === ROLES.at(-1) ? "any" : role);
 });
 
 test.each(pages)("%s names no variable or command that does not exist", (_name, text) => {
@@ -53,6 +58,29 @@ test.each(pages)("every link of %s leads somewhere", (name, text) => {
     expect(existsSync(target), link).toBe(true);
     if (anchor !== undefined) expect(anchorsOf(readFileSync(target, "utf8")), link).toContain(anchor);
   }
+});
+
+test.each(pages.filter(([name]) => name.startsWith("docs/")))("the README leads to %s", (name) => {
+  expect(read("README.md")).toContain(`](${name})`);
+});
+
+test("docs/architecture.md walks through files that exist and export what it names", () => {
+  const steps = [...read("docs/architecture.md").matchAll(/^\| [^|]+ \| `([\w/.-]+\.ts)` \| `(\w+)` \|/gm)];
+  expect(steps.length).toBeGreaterThan(15);
+  for (const [, file = "", name = ""] of steps) {
+    expect(files, `${name} in ${file}`).toContain(file);
+    expect(read(file), `${file} exports ${name}`).toMatch(
+      new RegExp(`^export (?:async )?(?:function\\*?|const|class) ${name}\\b`, "m"),
+    );
+  }
+});
+
+test("docs/architecture.md explains every folder, and none that does not exist", () => {
+  const explained = [...read("docs/architecture.md").matchAll(/^\| `([\w./-]+)\/` \| [^|]+ \|$/gm)].map(
+    ([, folder]) => folder,
+  );
+  const folders = new Set(files.map((file) => dirname(file)).filter((folder) => folder !== "."));
+  expect(explained.toSorted()).toEqual([...folders].toSorted());
 });
 
 /** As GitHub makes them of headings. */

@@ -42,6 +42,7 @@ export const LAYERS: readonly string[] = [
   "tools/setup",
   "tools/support",
   "tools/check",
+  "tools/docs",
   "tools/simulator",
   "tools/audit",
   "tools/doctor",
