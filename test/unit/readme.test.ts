@@ -77,7 +77,7 @@ test("docs/architecture.md walks through files that exist and export what it nam
 
 test("docs/architecture.md explains every folder, and none that does not exist", () => {
   const explained = [...read("docs/architecture.md").matchAll(/^\| `([\w./-]+)\/` \| [^|]+ \|$/gm)].map(
-    ([, folder]) => folder,
+    ([, folder = ""]) => folder,
   );
   const folders = new Set(files.map((file) => dirname(file)).filter((folder) => folder !== "."));
   expect(explained.toSorted()).toEqual([...folders].toSorted());
