@@ -4,7 +4,6 @@ import { type AuditPage, type AuditQuery, openAuditTrail } from "../../shared/au
 import { HEARTBEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
 import { type DestinationState, openDestinationStore } from "../../shared/destinations/store.ts";
 import type { Log } from "../../shared/util/log.ts";
-import { journalKeys } from "../../shared/journal/keys.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
 import { type DeadPage, type DeadQuery, openDeadLetters } from "../../shared/outbox/dead-letters.ts";
 import {
@@ -201,7 +200,7 @@ export function createBackend(
 
     note: trail.note,
     listAudit: trail.list,
-    ...createEventCalls(redis, journalKeys(prefix), sealer, waiter),
+    ...createEventCalls(redis, prefix, sealer, waiter),
     takePoints: openPoints(redis, keys, quotas),
 
     endWaits: waiter.stop,

@@ -1,6 +1,8 @@
 import type { Redis } from "ioredis";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
-import type { JournalKeys } from "../../shared/journal/keys.ts";
+import type { DeliveryOutcome } from "../../shared/destinations/outcome.ts";
+import { openOutcomeReader } from "../../shared/destinations/outcome-reader.ts";
+import { journalKeys } from "../../shared/journal/keys.ts";
 import { type EntryQuery, type Followed, type Listed, openJournalPages } from "../../shared/journal/pages.ts";
 import { type Handled, readHandled } from "../../shared/journal/checkpoints.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
@@ -18,15 +20,20 @@ export interface EventCalls {
   /** What follows an entry of the journal; waits up to `ms` for it. Without an entry: where the journal ends, at once. */
   readEvents(after: string | undefined, limit: number, ms: number): Promise<Followed>;
   listEvents(query: EntryQuery): Promise<Listed>;
-  /** An entry, and what the handlers made of it. */
-  readEvent(id: string): Promise<{ entry: JournalEntry; handled: Handled[] } | undefined>;
+  /** An entry, what the handlers made of it, and what became of it at each destination. */
+  readEvent(
+    id: string,
+  ): Promise<{ entry: JournalEntry; handled: Handled[]; destinations: DeliveryOutcome[] } | undefined>;
   readState(kind: StateKind, id: string): Promise<StateRecord | undefined>;
   listState(kind: StateKind, query: StateQuery): Promise<StatePage>;
 }
 
 const nothing = (read: Followed): boolean => read.outcome === "page" && read.entries.length === 0;
 
-export function createEventCalls(redis: Redis, keys: JournalKeys, sealer: Sealer, waiter: Waiter): EventCalls {
+/** @param prefix REDIS_PREFIX */
+export function createEventCalls(redis: Redis, prefix: string, sealer: Sealer, waiter: Waiter): EventCalls {
+  const keys = journalKeys(prefix);
+  const outcomes = openOutcomeReader(redis, prefix);
   const pages = openJournalPages(redis, keys, sealer);
   const state = openStateReader(redis, keys, sealer);
   const reading = new Map<string, Promise<Followed>>();
@@ -56,7 +63,7 @@ export function createEventCalls(redis: Redis, keys: JournalKeys, sealer: Sealer
 
     async readEvent(id) {
       const [entry, handled] = await Promise.all([pages.get(id), readHandled(redis, keys, id)]);
-      return entry && { entry, handled };
+      return entry && { entry, handled, destinations: await outcomes(entry, handled) };
     },
 
     readState: state.get,

@@ -1,3 +1,4 @@
+import { deliveryOutcome } from "../../shared/destinations/outcome.ts";
 import { historyQuery, streamQuery } from "../routes/events.ts";
 import { stateQuery } from "../routes/state.ts";
 import { answer, type Json, REDIS, ref, type Route, schemaOf } from "./parts.ts";
@@ -23,6 +24,12 @@ const handled = {
       error: { type: ["string", "null"] },
     },
   },
+};
+const destinations = {
+  type: "array",
+  description:
+    "What became of it at each destination. Details of a delivery are kept for 25 h, of a dead letter as long as that.",
+  items: schemaOf(deliveryOutcome),
 };
 const withMore = (schema: string, properties: Json): Json => ({
   allOf: [ref(schema), { type: "object", required: Object.keys(properties), properties }],
@@ -70,7 +77,12 @@ export const EVENT_ROUTES: readonly Route[] = [
     id: "getEvent",
     tag: "events",
     summary: "One event, and what became of it",
-    answers: { "200": answer("The entry, and what each handler made of it.", withMore("Event", { handled })) },
+    answers: {
+      "200": answer(
+        "The entry, what each handler made of it, and what became of it at each destination.",
+        withMore("Event", { handled, destinations }),
+      ),
+    },
     problems: ["not-found", ...REDIS],
   },
   ...(["Unit", "Incident"] as const).flatMap((kind): Route[] => {

@@ -5,6 +5,7 @@ import { ENTRY_KINDS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { type EntryFilter, entryMatches } from "../../shared/journal/filter.ts";
 import { isEntryId } from "../../shared/redis/stream-id.ts";
 import { toEntryResponse } from "../../shared/journal/to-response.ts";
+import type { Handled } from "../../shared/journal/checkpoints.ts";
 import { Problem } from "../http/problem.ts";
 import { requireAccess } from "../middleware/auth.ts";
 import type { Caller, CallerEnv } from "../http/caller.ts";
@@ -104,16 +105,19 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
     const found = isEntryId(id) ? await backend.readEvent(id) : undefined;
     if (!found || !maySee(c.get("caller"), found.entry))
       throw new Problem("not-found", "The journal has no entry with this id, or not any more.");
-    const handled = found.handled.map((h) => ({
+    const handled = found.handled.filter(isTask).map((h) => ({
       handler: h.handler,
       outcome: h.outcome,
       duration_ms: h.durationMs,
       tries: h.tries,
       error: h.error ?? null,
     }));
-    return c.json({ ...toEntryResponse(found.entry), handled });
+    return c.json({ ...toEntryResponse(found.entry), handled, destinations: found.destinations });
   });
 }
+
+/** What a handler declined is no work of its own: `destinations` has the reason. */
+const isTask = ({ outcome }: Handled): boolean => outcome !== "declined";
 
 /** Of a client that comes back: the id of the last entry that it got. */
 function lastEventId(header: string | undefined): string | undefined {

@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import { destinationKeys } from "../redis/keys.ts";
+import { ruleSummary, type RuleSummary } from "./rules.ts";
 
 /**
  * - `ok`: it gets what is for it
@@ -57,6 +58,10 @@ export const NOTHING_SENT = {
   payload_problem: null,
 } as const satisfies Partial<DestinationReport>;
 
+const knownRules = z.object({ rules: z.array(ruleSummary), since: z.string() });
+/** The rules of a destination, and the last entry that was not chosen by them. */
+export type KnownRules = z.infer<typeof knownRules>;
+
 /** What Redis holds of the destinations beside their outboxes. */
 export interface DestinationStore {
   /** Every destination that there ever was and of which something is left. */
@@ -68,6 +73,9 @@ export interface DestinationStore {
   /** Answers how often somebody enabled it. */
   save(id: string, state: DestinationState): Promise<number>;
   enabled(id: string): Promise<number>;
+  /** Notes by which rules its events are chosen; if they changed, `since` is the last entry before that. */
+  saveRules(id: string, rules: readonly RuleSummary[], since: string): Promise<void>;
+  rules(id: string): Promise<KnownRules | undefined>;
   /** Has the worker send to it again at once; it hears of it within a second. */
   enable(id: string): Promise<void>;
 }
@@ -76,6 +84,10 @@ export interface DestinationStore {
 export function openDestinationStore(redis: Redis, prefix: string): DestinationStore {
   const all = `{${prefix}}:cad:destinations`;
   const keyOf = (id: string) => `${destinationKeys(prefix, id).base}:state`;
+  async function rulesOf(id: string): Promise<KnownRules | undefined> {
+    const text = await redis.hget(keyOf(id), "rules");
+    return knownRules.safeParse(text === null ? undefined : JSON.parse(text)).data;
+  }
   return {
     ids: () => redis.smembers(all),
     has: async (id) => (await redis.sismember(all, id)) === 1,
@@ -96,6 +108,12 @@ export function openDestinationStore(redis: Redis, prefix: string): DestinationS
       if (error) throw error;
       return Number(enables ?? 0);
     },
+    async saveRules(id, rules, since) {
+      const known = await rulesOf(id);
+      if (JSON.stringify(known?.rules) === JSON.stringify(rules)) return;
+      await redis.hset(keyOf(id), "rules", JSON.stringify({ rules, since }));
+    },
+    rules: rulesOf,
     enabled: async (id) => Number((await redis.hget(keyOf(id), "enables")) ?? 0),
     enable: async (id) => void (await redis.multi().hincrby(keyOf(id), "enables", 1).hdel(keyOf(id), "state").exec()),
   };

@@ -6,12 +6,15 @@ import type { JournalKeys } from "./keys.ts";
 /** What a handler made of an entry. */
 export interface Handled {
   handler: string;
-  outcome: "done" | "failed";
+  /** `declined`: it looked into the entry, and has nothing to do with it. */
+  outcome: "done" | "failed" | "declined";
   /** How long its last try took, ms. */
   durationMs: number;
   tries: number;
   /** Why it failed: never a payload. */
   error?: string;
+  /** Why it declined: never a payload. */
+  reason?: string;
 }
 
 /** The consumer record of the journal: how far each handler has come, and what it made of each entry that it wanted. */
@@ -60,9 +63,9 @@ export function openCheckpoints(
   return {
     cursor: async (handler) => (await redis.hget(keys.cursors, handler)) ?? undefined,
     async note(handler, outcomes, cursor) {
-      const noted = outcomes.flatMap(({ entry, outcome, durationMs, tries, error }) => [
+      const noted = outcomes.flatMap(({ entry, outcome, durationMs, tries, error, reason }) => [
         entry,
-        JSON.stringify({ outcome, durationMs, tries, error }),
+        JSON.stringify({ outcome, durationMs, tries, error, reason }),
       ]);
       if ((await write(token, keptMs, maxEntries, handler, cursor, ...noted)) !== 1) throw new NotOwner();
     },

@@ -178,7 +178,7 @@ test("a handler that cannot read on says why for as long as that is so, and once
 test("the filter of a destination is asked once about each entry, however often its outbox fails", async () => {
   const asked: string[] = [];
   const filter = ({ id }: JournalEntry) => asked.push(id) > 0;
-  const rule = { events: ["*"], filter, ownEchoes: true, fields: undefined, once: undefined };
+  const rule = { at: "rules[0]", events: ["*"], filter, ownEchoes: true, fields: undefined, once: undefined };
   let appends = 0;
   const { name: _, ...handler } = toDestination({
     destination: { id: "board", rules: [rule] },

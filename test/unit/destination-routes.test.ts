@@ -85,10 +85,10 @@ test("the waits between attempts go from 5 s to 10 h, over about a day", () => {
 
 test.each<[what: string, text: string, problem: RegExp]>([
   ["no YAML", "a: [1,", /^ROUTES_FILE: line 1, column \d+: is not YAML/],
-  ["nothing that it should have", "{}", /^ROUTES_FILE: destinations: /],
-  ["no object", "7", /^ROUTES_FILE: \(the file\): /],
+  ["nothing that it should have", "{}", /^ROUTES_FILE: line 1: destinations: /],
+  ["no object", "7", /^ROUTES_FILE: line 1: \(the file\): /],
   ["the same key twice", "destinations: []\ndestinations: []\nrules: []", /^ROUTES_FILE: line 2/],
-  ["an id that is none", file({ id: "A b" }), /^ROUTES_FILE: destinations\[0\]\.id: must be up to 40/],
+  ["an id that is none", file({ id: "A b" }), /^ROUTES_FILE: line 1: destinations\[0\]\.id: must be up to 40/],
   ["a URL that is none", file({ url: "billing" }), /destinations\[0\]\.url: must be an http/],
   ["another scheme", file({ url: "ftp://example.org" }), /destinations\[0\]\.url: must be an http/],
   ["plain http", file({ url: "http://example.org" }), /destinations\[0\]\.url: must be https/],
@@ -134,13 +134,68 @@ test.each<[what: string, text: string, problem: RegExp]>([
 
 test("every error is listed at once", () => {
   const text = file({ id: "A", url: "x", timeout_ms: 1, secret: "x" }, { events: [], filter: "1 +", own_echoes: 1 });
-  expect(problemsOf(text)).toHaveLength(7);
+  expect(problemsOf(text)).toHaveLength(8);
+});
+
+const WRONG = {
+  destinations: [
+    { id: "a", url: "https://example.org/hook", secret_env: "NOPE" },
+    { id: "b", url: "https://example.org/hook" },
+    { id: "c", url: "ftp://example.org/hook", secret: ONE },
+  ],
+  rules: [
+    { to: ["a", "nobody"], events: ["unit:*", "unit:stauts"] },
+    { to: "b", events: "unit:*", filter: "payload.x +" },
+    { to: "b", events: "shift:changed" },
+  ],
+};
+const YAML = `# Where events go.
+destinations:
+  - id: a
+    url: https://example.org/hook
+    secret_env: NOPE
+  - id: b
+    url: https://example.org/hook
+  - id: c
+    url: ftp://example.org/hook
+    secret: ${ONE}
+rules:
+  - to: [a, nobody]
+    events:
+      - unit:*
+      - unit:stauts
+  - to: b
+    events: unit:*
+    filter: payload.x +
+  - { to: b, events: "shift:changed" }
+`;
+
+test.each([
+  ["YAML", YAML, [5, 6, 9, 12, 15, 18, 19]],
+  ["JSON", JSON.stringify(WRONG, null, 1), [6, 8, 14, 20, 26, 32, 36]],
+])("one message lists every mistake of a file in %s with its line", (_form, text, lines) => {
+  const found = problemsOf(text);
+  expect(found.map((problem) => problem.replace(/^ROUTES_FILE: line \d+: /, ""))).toEqual([
+    "destinations[0].secret_env: NOPE is not set",
+    "destinations[1]: has none of secret, secret_env and secret_file",
+    "destinations[2].url: must be an http:// or https:// URL",
+    'rules[0].to: names "nobody", which is no destination of this file',
+    expect.stringMatching(/^rules\[0\]\.events\[1\]: names "unit:stauts", which is no event/),
+    expect.stringMatching(/^rules\[1\]\.filter: cannot work as a filter/),
+    expect.stringMatching(/^rules\[2\]\.events.*: names "shift:changed", which is no event/),
+  ]);
+  expect(found.map((problem) => Number(/line (\d+)/.exec(problem)?.[1]))).toEqual(lines);
+});
+
+test("an event of the CAD that the bridge does not know may be named if the file lists it", () => {
+  const rules = { ...JSON.parse(file({}, { events: "shift:changed" })), other_events: ["shift:changed"] };
+  expect(load(JSON.stringify(rules))).toMatchObject([{ rules: [{ at: "rules[0]", events: ["shift:changed"] }] }]);
 });
 
 test("two destinations of one id are refused, also where one comes from the variables", () => {
   const one = { id: "billing", url: "https://example.org", secret: ONE };
   const twice = JSON.stringify({ destinations: [one, one], rules: [] });
-  expect(problemsOf(twice)).toEqual(["ROUTES_FILE: destinations[1].id: is the id of one before it"]);
+  expect(problemsOf(twice)).toEqual(["ROUTES_FILE: line 1: destinations[1].id: is the id of one before it"]);
   const once = JSON.stringify({ destinations: [one], rules: [] });
   const variables = { BILLING_API_URL: "https://example.org", BILLING_WEBHOOK_SECRET: [ONE] };
   expect(problemsOf(once, variables)).toEqual(['BILLING_API_URL: is set, and the routes file has "billing" as well']);

@@ -22,6 +22,7 @@ const entry = (more: Partial<JournalEntry> = {}): JournalEntry => ({
   ...more,
 });
 const rule = (more: Partial<Rule> = {}): Rule => ({
+  at: "rules[0]",
   events: ["*"],
   filter: undefined,
   ownEchoes: true,

@@ -53,7 +53,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
   function follow(id: string, message: ToSend, said: Said): Promise<Delivered | "again"> {
     switch (said.result) {
       case "ok":
-        return settle({ id, state: "confirmed", reason: "", by: "response" }, message);
+        return settle({ id, state: "confirmed", reason: "", by: `response:${said.status}` }, message);
       case "gone":
         return Promise.resolve("again");
       case "busy":

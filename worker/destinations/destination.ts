@@ -8,6 +8,9 @@ import {
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { destinationKeys } from "../../shared/redis/keys.ts";
+import { journalKeys } from "../../shared/journal/keys.ts";
+import { handlerOf } from "../../shared/destinations/outcome-reader.ts";
+import { sleep } from "../../shared/util/sleep.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import { type Sealer, sealerFor } from "../../shared/sealing/seal.ts";
@@ -28,6 +31,8 @@ import { createSender, type Said } from "./send.ts";
 const PLACES = 64;
 /** How long what was delivered is known by its id, ms: longer than an entry is handled again after a crash. */
 const DELIVERED_KEPT_MS = 25 * 3_600_000;
+/** How long after it could not be noted by which rules events are chosen that is tried again, ms. */
+const PUBLISH_AGAIN_MS = 250;
 /** How long a failing destination is left alone before it is tried again, ms at most. */
 const PAUSE_TO_MS = 300_000;
 
@@ -62,6 +67,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   const sealer = sealerFor(options.sealer, id);
   const keys = destinationKeys(config.REDIS_PREFIX, id);
   const outbox = openOwnedOutbox(redis, keys, options.token, options.deadKeptMs, DELIVERED_KEPT_MS);
+  const { cursors } = journalKeys(config.REDIS_PREFIX);
   const counts = createCounts();
   const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit);
 
@@ -99,6 +105,24 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   const queue = createLocalQueue((message) => drain.onJob(message));
   const drain = createDispatcher({ outbox, queue, deliver, isOpen: breaker.isOpen, signal, log });
 
+  /** For GET /events/{id}, which tells why no rule took an event. */
+  async function publishRules(): Promise<void> {
+    const rules = destination.rules.map(({ at, events, ownEchoes }) => ({ at, events, ownEchoes }));
+    for (; !signal.aborted; await sleep(PUBLISH_AGAIN_MS, signal)) {
+      // A handler that is new has no cursor until it is placed.
+      const since = await redis.hget(cursors, handlerOf(id)).catch(() => null);
+      if (since === null) continue;
+      const saved = book.saveRules(id, rules, since);
+      if (
+        await saved.then(
+          () => true,
+          () => false,
+        )
+      )
+        return;
+    }
+  }
+
   /** What rests since the destination failed is tried at once, and not in hours. */
   function recovered(): void {
     outbox.retryNow().then(drain.wake, () => undefined);
@@ -127,7 +151,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     }),
     async run() {
       await keeper.load();
-      await Promise.all([drain.run(), keeper.run()]);
+      await Promise.all([drain.run(), keeper.run(), publishRules()]);
     },
     close: sender.close,
   };

@@ -2,11 +2,16 @@ import type { JournalEntry } from "../../shared/journal/entry.ts";
 import type { Outbox } from "../../shared/outbox/outbox.ts";
 import { RedisFault } from "../../shared/redis/redis.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
-import type { Handler } from "../events/handlers/handler.ts";
+import type { Declined, Handler } from "../events/handlers/handler.ts";
 import { toCloudEvent } from "./cloud-event.ts";
 import { FilterTooSlow } from "./filter.ts";
 import type { Destination } from "./routes.ts";
-import { matches, onceKey, pick, type Rule } from "./rule.ts";
+import { handlerOf } from "../../shared/destinations/outcome-reader.ts";
+import { entryWanted } from "../../shared/destinations/rules.ts";
+import { onceKey, pick, type Rule } from "./rule.ts";
+
+/** How many rules are named, of those whose filters declined an entry. */
+const MAX_REASONS = 5;
 
 export interface ToDestinationOptions {
   destination: Pick<Destination, "id" | "rules">;
@@ -27,20 +32,27 @@ export interface ToDestinationOptions {
 export function toDestination(options: ToDestinationOptions): Handler {
   const { destination, outbox, sealer, source } = options;
 
-  /** The rule by which it goes out: the first that matches. A filter that cannot tell says no; throws if one takes too long. */
-  function ruleFor(entry: JournalEntry): Rule | undefined {
-    return destination.rules.find((rule) => {
+  /**
+   * The rule by which it goes out, the first that matches; else why its filters say no. A filter that cannot tell says no;
+   * throws if one takes too long.
+   */
+  function ruleFor(entry: JournalEntry): { rule?: Rule; declined: string[] } {
+    const declined: string[] = [];
+    for (const rule of destination.rules) {
+      if (!entryWanted(entry, [rule]).wanted) continue;
       try {
-        return matches(rule, entry);
+        if (rule.filter?.(entry) ?? true) return { rule, declined };
+        declined.push(`the filter of ${rule.at} says no`);
       } catch (error) {
         if (error instanceof FilterTooSlow) throw error;
         options.onFilterError(error);
-        return false;
+        declined.push(`the filter of ${rule.at} cannot tell`);
       }
-    });
+    }
+    return { declined };
   }
 
-  async function send(entry: JournalEntry, rule: Rule): Promise<void> {
+  async function send(entry: JournalEntry, rule: Rule): Promise<Declined | void> {
     const { id, event, keys, payload } = entry;
     const once = rule.once && onceKey(event, payload, rule.once);
     const data = rule.fields ? pick(payload, rule.fields) : payload;
@@ -60,14 +72,17 @@ export function toDestination(options: ToDestinationOptions): Handler {
     // Nothing of the entry's fault: it waits in the journal until there is room.
     if (appended.outcome === "full") throw new RedisFault("full");
     if (appended.outcome === "accepted" && appended.runnable) options.onRunnable(id);
+    if (appended.outcome === "once" && appended.id !== id)
+      return { declined: `${rule.at} sends one event for these values: ${appended.id}` };
   }
 
   return {
-    name: `to:${destination.id}`,
+    name: handlerOf(destination.id),
     what: `what the routes have for ${destination.id}, into its outbox`,
     plan(entry) {
-      const rule = ruleFor(entry);
-      return rule && (() => send(entry, rule));
+      const { rule, declined } = ruleFor(entry);
+      if (rule) return () => send(entry, rule);
+      return declined.length > 0 ? { declined: declined.slice(0, MAX_REASONS).join("; ") } : undefined;
     },
   };
 }

@@ -1,10 +1,12 @@
-import { LineCounter, parseDocument } from "yaml";
 import { ConfigError } from "../../shared/config/config.ts";
-import { faultsOf } from "../../shared/util/issues.ts";
+import { type Fault, faultsOf } from "../../shared/util/issues.ts";
 import { type ReadSecret, readSecretFile, whyUnreadable } from "../../shared/config/secret-files.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { Rule } from "./rule.ts";
-import { isSecret, type RoutesFile, routesFile, SECRET_FORM } from "./schema.ts";
+import { crossFaults } from "./routes-check.ts";
+import { parseRoutes } from "./routes-text.ts";
+import { type RoutesFile, routesFile } from "./schema.ts";
+import { type Environment, secretsOf } from "./routes-secrets.ts";
 
 /** A service that gets the CAD's events. */
 export interface Destination {
@@ -32,11 +34,9 @@ export interface RoutesConfig {
   ALLOW_PRIVATE_DESTINATIONS: boolean;
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /**
- * Everything that is said of where events go. Throws a ConfigError that lists all that is wrong, each with its place in the file,
- * never with a value.
+ * Everything that is said of where events go. Throws a ConfigError that lists all that is wrong, each with its line and place in
+ * the file, never with a value.
  * @param environment where `secret_env` is looked up
  * @param read for the routes file and `secret_file`
  */
@@ -53,44 +53,32 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
       wrongInFile(`the file that it names ${whyUnreadable(error)}`);
       return [];
     }
-    const parsed = parseText(text, wrongInFile);
-    return parsed === undefined ? [] : fromRaw(parsed, wrongInFile);
+    const parsed = parseRoutes(text, wrongInFile);
+    if (!parsed) return [];
+    const { faults, found } = fromRaw(parsed.raw, "");
+    const placed = faults.map((fault) => ({ ...fault, line: parsed.lineOf(fault.path) }));
+    for (const { line, path, message } of placed.toSorted((a, b) => a.line - b.line))
+      wrongInFile(`line ${line}: ${placeOf(path)}: ${message}`);
+    return found;
   }
 
-  function fromRaw(raw: unknown, wrong: (problem: string) => void): Destination[] {
+  /** @param whose what a rule's place begins with */
+  function fromRaw(raw: unknown, whose: string): { faults: Fault[]; found: Destination[] } {
     const { data, error } = routesFile(config.ALLOW_PRIVATE_DESTINATIONS).safeParse(raw);
-    for (const { path, message } of faultsOf(error?.issues ?? [])) wrong(`${placeOf(path)}: ${message}`);
-    return (data?.destinations ?? []).map((given, i) => ({
+    const faults = [...faultsOf(error?.issues ?? []), ...crossFaults(raw)];
+    const secrets = secretsOf(raw, environment, read, (fault) => void faults.push(fault));
+    const rules = (data?.rules ?? []).map((rule, i) => ({ to: rule.to, rule: toRule(rule, `${whose}rules[${i}]`) }));
+    const found = (data?.destinations ?? []).map((given, i) => ({
       id: given.id,
       url: given.url,
-      secrets: secretsOf(given, (field, what) => wrong(`destinations[${i}].${field}: ${what}`)),
+      secrets: secrets[i] ?? [],
       headers: given.headers,
       timeoutMs: given.timeout_ms,
       rate: given.rate,
       retryMs: given.retry_s.map((s) => s * 1000),
-      rules: (data?.rules ?? []).filter((rule) => rule.to.includes(given.id)).map(toRule),
+      rules: rules.filter(({ to }) => to.includes(given.id)).map(({ rule }) => rule),
     }));
-  }
-
-  function secretsOf(
-    given: RoutesFile["destinations"][number],
-    wrong: (field: string, what: string) => void,
-  ): string[] {
-    const found = [...(given.secret ?? [])];
-    const add = (field: string, text: string | undefined, missing: string) => {
-      if (text === undefined) wrong(field, missing);
-      else if (!isSecret(text.trim())) wrong(field, `names something that is no secret: it ${SECRET_FORM}`);
-      else found.push(text.trim());
-    };
-    for (const name of given.secret_env ?? []) add("secret_env", environment[name] || undefined, `${name} is not set`);
-    for (const path of given.secret_file ?? []) {
-      try {
-        add("secret_file", readSecretFile(path, read), "");
-      } catch (error) {
-        wrong("secret_file", `the file that it names ${whyUnreadable(error)}`);
-      }
-    }
-    return found;
+    return { faults, found };
   }
 
   for (const [id, { url, secret, rules }] of Object.entries(DEFAULTS)) {
@@ -101,35 +89,20 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
       rules: rules.map((rule) => ({ to: id, ...rule })),
     };
     // Its variables were looked at already: what can still be wrong is the address.
-    const found = fromRaw(raw, (problem) => problems.push(`${url}: ${problem.replace(/^.*?: /, "")}`));
+    const { faults, found } = fromRaw(raw, "default ");
+    problems.push(...faults.map(({ message }) => `${url}: ${message}`));
     destinations.push(...found);
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return destinations;
 }
 
-function parseText(text: string, wrong: (problem: string) => void): unknown {
-  const lines = new LineCounter();
-  // Pretty errors would show the text, and secrets with it.
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
-  for (const { code, pos } of document.errors) {
-    const { line, col } = lines.linePos(pos[0]);
-    wrong(`line ${line}, column ${col}: is not YAML (${code.toLowerCase().replaceAll("_", " ")})`);
-  }
-  if (document.errors.length > 0) return undefined;
-  try {
-    return document.toJS({ maxAliasCount: 100 }) ?? {};
-  } catch {
-    wrong("has an alias that leads nowhere, or too many of them");
-    return undefined;
-  }
-}
-
 const placeOf = (path: readonly PropertyKey[]): string =>
   path.map((step, i) => (typeof step === "number" ? `[${step}]` : `${i > 0 ? "." : ""}${String(step)}`)).join("") ||
   "(the file)";
 
-const toRule = (rule: RoutesFile["rules"][number]): Rule => ({
+const toRule = (rule: RoutesFile["rules"][number], at: string): Rule => ({
+  at,
   events: rule.events,
   filter: rule.filter,
   ownEchoes: rule.own_echoes,

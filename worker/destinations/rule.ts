@@ -1,15 +1,11 @@
 import { createHash } from "node:crypto";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
-import { nameMatches } from "../../shared/journal/filter.ts";
+import { entryWanted, type RuleSummary } from "../../shared/destinations/rules.ts";
 import type { Filter } from "./filter.ts";
 
 /** Which of the CAD's events a destination gets, and how much of each. */
-export interface Rule {
-  /** Names of events, with `*` for any part of one. */
-  events: readonly string[];
+export interface Rule extends RuleSummary {
   filter: Filter | undefined;
-  /** Whether it takes events that the bridge's own commands brought about. */
-  ownEchoes: boolean;
   /** The only fields of the payload that go out; all of it if undefined. */
   fields: readonly string[] | undefined;
   /** Of the events with the same values in these fields, only the first goes out. */
@@ -20,11 +16,8 @@ export interface Rule {
  * True for what the rule sends out. A payload that did not parse is never sent: no service could rely on what is in it. It stays
  * in the journal. Throws what the filter throws.
  */
-export function matches(rule: Rule, entry: JournalEntry): boolean {
-  if (entry.kind === "malformed") return false;
-  if (entry.own !== undefined && !rule.ownEchoes) return false;
-  return rule.events.some((pattern) => nameMatches(entry.event, pattern)) && (rule.filter?.(entry) ?? true);
-}
+export const matches = (rule: Rule, entry: JournalEntry): boolean =>
+  entryWanted(entry, [rule]).wanted && (rule.filter?.(entry) ?? true);
 
 const own = (value: unknown, key: string): unknown =>
   typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;

@@ -10,7 +10,7 @@ const TIMEOUT_MS = 10_000;
  */
 export const RETRY_S = [5, 30, 120, 600, 1800, 7200, 18_000, 18_000, 36_000] as const;
 
-const oneOrMore = <T extends z.ZodType>(schema: T) =>
+export const oneOrMore = <T extends z.ZodType>(schema: T) =>
   z.union([schema.transform((one) => [one]), z.array(schema).min(1).max(20)], {
     error: "must be one or a list of such",
   });
@@ -89,29 +89,23 @@ const filter = z
     return z.NEVER;
   });
 
+const eventName = z.string().regex(/^[\w:.*-]{1,100}$/, "must be the name of an event, with * for any part of it");
+
 const rule = z.strictObject({
   to: oneOrMore(id),
-  events: oneOrMore(z.string().regex(/^[\w:.*-]{1,100}$/, "must be the name of an event, with * for any part of it")),
+  events: oneOrMore(eventName),
   filter: filter.optional(),
   own_echoes: z.boolean().default(true),
   fields: paths.optional(),
   once: paths.optional(),
 });
 
-/** A routes file. */
+/** A routes file, part by part; `crossFaults` tells what does not fit together in it. */
 export const routesFile = (allowPrivate: boolean) =>
-  z
-    .strictObject({ destinations: z.array(destination(allowPrivate)).max(100), rules: z.array(rule).max(1000) })
-    .superRefine(({ destinations, rules }, context) => {
-      const ids = destinations.map((d) => d.id);
-      const wrong = (at: PropertyKey[], message: string) => context.addIssue({ code: "custom", path: at, message });
-      for (const [i, d] of destinations.entries()) {
-        if (ids.indexOf(d.id) < i) wrong(["destinations", i, "id"], "is the id of one before it");
-        if (!d.secret && !d.secret_env && !d.secret_file)
-          wrong(["destinations", i], "has none of secret, secret_env and secret_file");
-      }
-      for (const [i, { to }] of rules.entries())
-        for (const one of to)
-          if (!ids.includes(one)) wrong(["rules", i, "to"], `names "${one}", which is no destination of this file`);
-    });
+  z.strictObject({
+    destinations: z.array(destination(allowPrivate)).max(100),
+    rules: z.array(rule).max(1000),
+    /** Events of this CAD that the bridge does not know: names that rules may name all the same. */
+    other_events: oneOrMore(eventName).optional(),
+  });
 export type RoutesFile = z.infer<ReturnType<typeof routesFile>>;

@@ -12,7 +12,7 @@ const BUSY_MS = 10_000;
 
 /** What a destination said to one message. Reasons are words for people, without anything of the payload. */
 export type Said =
-  | { result: "ok" }
+  | { result: "ok"; status: number }
   | { result: "gone"; reason: string }
   | { result: "busy"; inMs: number; reason: string }
   /** `unreachable`: no answer came, so the message is not to blame. */
@@ -136,7 +136,7 @@ export function webhookId(body: string): string {
 
 /** By Standard Webhooks: 2xx is success, 410 the end, 429 a request for less; all else is a failure, and tried again. */
 export function classifyResponse(status: number, retryAfter: string | string[] | undefined, now: Date): Said {
-  if (status >= 200 && status < 300) return { result: "ok" };
+  if (status >= 200 && status < 300) return { result: "ok", status };
   if (status === 410) return { result: "gone", reason: "it answered 410: it wants no more events" };
   const asked = waitOf(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter, now);
   if (status === 429 || (status === 503 && asked !== undefined))

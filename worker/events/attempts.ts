@@ -3,7 +3,7 @@ import type { Log } from "../../shared/util/log.ts";
 import { redisFault } from "../../shared/redis/redis.ts";
 import { SealError } from "../../shared/sealing/seal.ts";
 import { sleep } from "../../shared/util/sleep.ts";
-import { HandlerError, type Task } from "./handlers/handler.ts";
+import { type Declined, HandlerError, type Task } from "./handlers/handler.ts";
 
 /** How often a handler is given an entry that it fails at. */
 const MAX_TRIES = 6;
@@ -42,7 +42,7 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
   );
 
   /** Whatever the handler does, this ends in time, and throws what the handler throws. */
-  async function perform(task: Task): Promise<void> {
+  async function perform(task: Task): Promise<Declined | void> {
     const performing = (async () => task())();
     const late = Promise.withResolvers<never>();
     const limit = (ms: number) =>
@@ -54,7 +54,7 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
     };
     hurries.add(hurry);
     try {
-      await Promise.race([performing, late.promise]);
+      return await Promise.race([performing, late.promise]);
     } finally {
       clearTimeout(timer);
       hurries.delete(hurry);
@@ -75,12 +75,13 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
   return async function attempt(entry, task) {
     for (let tries = 1, waited = 0; !signal.aborted;) {
       const started = performance.now();
+      let declined: Declined | void = undefined;
       const error = await perform(task).then(
-        () => undefined,
+        (result) => void (declined = result),
         (e: unknown) => e ?? new Error("unknown"),
       );
       const took = { durationMs: Math.round((performance.now() - started) * 100) / 100, tries };
-      if (error === undefined) return ended({ ...took, outcome: "done" });
+      if (error === undefined) return ended({ ...took, ...outcomeOf(declined) });
       if (signal.aborted) return undefined;
       const reason = reasonOf(error);
       onTrouble(reason);
@@ -99,6 +100,9 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
     return undefined;
   };
 }
+
+export const outcomeOf = (result: Declined | void): Pick<Outcome, "outcome" | "reason"> =>
+  result ? { outcome: "declined", reason: result.declined } : { outcome: "done" };
 
 /** Words that may be shown: an error of our own says what is wrong; of any other only its name is told. */
 export const reasonOf = (error: unknown): string =>

@@ -5,10 +5,10 @@ import { compareIds, idBefore, START } from "../../shared/redis/stream-id.ts";
 import type { JournalReader } from "../../shared/journal/read.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep } from "../../shared/util/sleep.ts";
-import { createAttempts, reasonOf } from "./attempts.ts";
+import { createAttempts, outcomeOf, reasonOf } from "./attempts.ts";
 import { type ConsumerEvent, type ConsumerState, INITIAL, nextState } from "./consumer-state.ts";
 import { createEntryWindow } from "./entry-window.ts";
-import type { Handler, Task } from "./handlers/handler.ts";
+import type { Declined, Handler, Task } from "./handlers/handler.ts";
 import { createWrittenBuffer } from "./written-buffer.ts";
 
 /** How many entries a handler works on at once; none of them share a unit or an incident. */
@@ -133,21 +133,24 @@ export function createConsumer(options: ConsumerOptions): Consumer {
 
   function begin(entry: JournalEntry): void {
     position = entry.id;
-    const task = plan(entry);
-    if (task) window.run(entry, () => workOn(entry.id, task));
+    const planned = plan(entry);
+    if (typeof planned === "function") window.run(entry, () => workOn(entry.id, planned));
+    else if (planned)
+      outcomes.push({ entry: entry.id, handler: handler.name, durationMs: 0, tries: 1, ...outcomeOf(planned) });
   }
 
   /**
    * What the handler makes of an entry. Where it throws at it, each try asks again, and meets what it throws: one try in a turn,
    * since what it throws may be that it took too long.
    */
-  function plan(entry: JournalEntry): Task | undefined {
+  function plan(entry: JournalEntry): Task | Declined | undefined {
     try {
       return handler.plan(entry);
     } catch {
       return async () => {
         await (turns = turns.then(() => nextTurn()));
-        await handler.plan(entry)?.();
+        const planned = handler.plan(entry);
+        return typeof planned === "function" ? planned() : planned;
       };
     }
   }
@@ -157,7 +160,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     const outcome = await attempt(entry, task);
     if (!outcome) return false;
     outcomes.push({ entry, handler: handler.name, ...outcome });
-    counts[outcome.outcome] += 1;
+    if (outcome.outcome !== "declined") counts[outcome.outcome] += 1;
     if (outcome.outcome === "failed") {
       log.error({ handler: handler.name, entry, reason: outcome.error }, "a handler failed for good at an entry");
     }

@@ -11,14 +11,19 @@ export interface Handler {
   name: string;
   what: string;
   /**
-   * What is to be done with an entry; undefined if nothing is. Only looks, and is asked once for each entry, in the order of the
+   * What is to be done with an entry; undefined if nothing is and that needs no reason. Only looks, and is asked once for each entry, in the order of the
    * journal; again only where it throws, which is a failure like one of the task.
    */
-  plan(entry: JournalEntry): Task | undefined;
+  plan(entry: JournalEntry): Task | Declined | undefined;
 }
 
 /** Done as often as it takes. Throws what is to be tried again; a HandlerError says why in words that may be shown. */
-export type Task = () => Promise<void>;
+export type Task = () => Promise<Declined | void>;
+
+/** The handler has nothing to do with an entry, for a reason that is kept beside it; without anything of the payload. */
+export interface Declined {
+  declined: string;
+}
 
 /** Why a handler failed, in words that hold nothing of the payload. */
 export class HandlerError extends Error {

@@ -1,0 +1,31 @@
+import { z } from "zod";
+import type { JournalEntry } from "../journal/entry.ts";
+import { nameMatches } from "../journal/filter.ts";
+
+/** What can be known of a rule without running its filter. */
+export const ruleSummary = z.object({
+  /** Where it stands in the routes file, such as `rules[1]`. */
+  at: z.string(),
+  /** Names of events, with `*` for any part of one. */
+  events: z.array(z.string()).readonly(),
+  /** Whether it takes events that the bridge's own commands brought about. */
+  ownEchoes: z.boolean(),
+});
+export type RuleSummary = z.infer<typeof ruleSummary>;
+
+type Judged = Pick<JournalEntry, "event" | "kind" | "own">;
+
+/** Whether rules may send an entry, and if none does, why; filters aside. */
+export function entryWanted(
+  entry: Judged,
+  rules: readonly RuleSummary[],
+): { wanted: true } | { wanted: false; why: string } {
+  if (entry.kind === "malformed") return { wanted: false, why: "its payload does not parse: it is sent to nobody" };
+  const named = rules.filter(({ events }) => events.some((pattern) => nameMatches(entry.event, pattern)));
+  if (named.length === 0) return { wanted: false, why: "no rule names this event" };
+  if (named.some((rule) => takesOrigin(rule, entry))) return { wanted: true };
+  return { wanted: false, why: `${named.map(({ at }) => at).join(", ")}: takes no echo of the bridge's own commands` };
+}
+
+/** Whether the rule takes what an own command brought about, or this is none. */
+const takesOrigin = ({ ownEchoes }: RuleSummary, { own }: Judged): boolean => own === undefined || ownEchoes;
