@@ -131,12 +131,15 @@ async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
 /** Connects as the worker does, but joins no room and sends nothing. */
 async function tryToken(config: WorkerConfig): Promise<Finding> {
   const held: { session?: Session } = {};
-  const transport = createTransport(config.CAD_BACKEND_URL, {
-    connected: (recovered) => held.session?.events.connected(recovered),
-    refused: (why) => held.session?.events.refused(why),
-    disconnected: (why) => held.session?.events.disconnected(why),
-    event: async (name, payload, missed) => (await held.session?.events.event(name, payload, missed)) ?? false,
-  });
+  const transport = createTransport(
+    { url: config.CAD_BACKEND_URL },
+    {
+      connected: (recovered) => held.session?.events.connected(recovered),
+      refused: (why) => held.session?.events.refused(why),
+      disconnected: (why) => held.session?.events.disconnected(why),
+      event: async (name, payload, missed) => (await held.session?.events.event(name, payload, missed)) ?? false,
+    },
+  );
   const session = createSession({
     transport,
     token: () => config.CAD_BACKEND_AUTH_TOKEN,

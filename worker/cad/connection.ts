@@ -3,6 +3,8 @@ import type { Room } from "../../shared/vocabulary/ordering-key.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import type { Delivery, Outcome } from "./confirm.ts";
 import { createSession, type Session, type SessionOptions } from "./session.ts";
+import type { CadEndpoint } from "./endpoint.ts";
+import type { FaultCode } from "./line-fault.ts";
 import { createTransport, type TransportEvents } from "./transport.ts";
 
 /** How soon it tries again after a connection failed or broke: from, to, ms. */
@@ -11,6 +13,8 @@ const RETRY_TO_MS = 5000;
 /** How long a requested reconnect lets what is in flight be confirmed first, ms. */
 const DRAIN_MS = 2000;
 const DRAIN_LOOK_MS = 25;
+/** A connection that ended sooner than this after it became ready counts as failed: the next one waits longer, ms. */
+const STABLE_MS = 10_000;
 
 const NO_SESSION = { ready: false, connected: false, authenticated: false, inFlight: 0, rooms: 0 };
 
@@ -25,6 +29,10 @@ export interface ConnectionStatus {
   connections: number;
   lastConnection: Date | undefined;
   lastError: string | undefined;
+  /** What kind of failure that was. */
+  lastFault: FaultCode | undefined;
+  /** The transport that carries the connection, such as `websocket`. */
+  via: string | undefined;
 }
 
 /** The bridge's connection to the CAD: reconnects for ever, until it is stopped. */
@@ -38,7 +46,7 @@ export interface CadConnection {
 }
 
 export interface ConnectionOptions extends Omit<SessionOptions, "transport"> {
-  url: string;
+  endpoint: CadEndpoint;
   /** Called whenever the status changed. */
   onChange(): void;
   random: () => number;
@@ -61,10 +69,10 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     disconnected: (reason) => session?.events.disconnected(reason),
     event: async (name, payload, missed) => (await session?.events.event(name, payload, missed)) ?? false,
   };
-  const transport = createTransport(options.url, toSession);
+  const transport = createTransport(options.endpoint, toSession);
 
-  /** One connection, from the first try to its end; answers whether it had become ready. */
-  async function connectOnce(): Promise<boolean> {
+  /** One connection, from the first try to its end; answers for how long it was ready, ms. */
+  async function connectOnce(): Promise<number> {
     attempts += 1;
     draining = false;
     session = createSession({ ...options, transport });
@@ -75,8 +83,9 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
       session.end(lastError);
       log.warn({ attempt: attempts, reason: lastError }, "no connection to the CAD");
       options.onChange();
-      return false;
+      return 0;
     }
+    const readyAt = performance.now();
     connections += 1;
     lastConnection = new Date();
     lastError = undefined;
@@ -86,12 +95,12 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     lastError = reason;
     log.warn({ connection: connections, reason }, "the connection to the CAD ended");
     options.onChange();
-    return true;
+    return performance.now() - readyAt;
   }
 
   async function run(): Promise<void> {
     for (let failures = 0; !stopped.signal.aborted;) {
-      failures = (await connectOnce()) ? 1 : failures + 1;
+      failures = (await connectOnce()) > STABLE_MS ? 1 : failures + 1;
       await sleep(
         backoffMs(failures, RETRY_FROM_MS, RETRY_TO_MS, options.random),
         AbortSignal.any([stopped.signal, wake.signal]),
@@ -115,7 +124,16 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
   return {
     status() {
       const now = session?.state() ?? NO_SESSION;
-      return { ...now, ready: now.ready && !draining, attempts, connections, lastConnection, lastError };
+      return {
+        ...now,
+        ready: now.ready && !draining,
+        attempts,
+        connections,
+        lastConnection,
+        lastError,
+        lastFault: lastError === undefined ? undefined : transport.fault()?.code,
+        via: transport.via(),
+      };
     },
     send(delivery, needsRoom) {
       return session?.send(delivery, needsRoom) ?? Promise.resolve({ result: "disconnected" });

@@ -1,4 +1,7 @@
 import { Manager, type Socket } from "socket.io-client";
+import { type CadEndpoint, MAX_EARLY_BYTES } from "./endpoint.ts";
+import { createEngineTransports, type Handshake, type TransportName } from "./engine.ts";
+import { faultOf, FrameError, type LineFault, MAX_FRAME_BYTES, oneLine } from "./line-fault.ts";
 
 /** What happens on the line to the CAD. */
 export interface TransportEvents {
@@ -30,49 +33,106 @@ export interface Transport {
   leave(): void;
 }
 
+/** What is known of the connection beside its events. */
+export interface LineInfo {
+  /** Why the last connection failed or ended; undefined while one is open. */
+  fault(): LineFault | undefined;
+  /** What the server said of itself at the last connection. */
+  handshake(): Handshake | undefined;
+  /** What carries the connection; undefined while there is none. */
+  via(): string | undefined;
+}
+
+type Packet = Parameters<Socket["io"]["_packet"]>[0];
+
 /** How long a handshake may take, ms. */
 const CONNECT_TIMEOUT_MS = 5000;
 /** No CAD serves a namespace of this name, so that it refuses it: that refusal is the barrier's answer. */
 const BARRIER_NAMESPACE = "/socket-bridge-barrier";
+/** Socket.IO's packet type for a refusal. */
+const CONNECT_ERROR = 4;
 
 /**
  * The line to the CAD; this file is the only one that knows socket.io-client. It never reconnects by itself and is
  * never given anything to send while it is down: socket.io-client would buffer that without bound, and flush it
- * before the bridge has authenticated.
+ * before the bridge has authenticated. Whatever the CAD sends, nothing throws into the event loop: it ends the line.
  */
-export function createTransport(url: string, on: TransportEvents): Transport {
-  const { origin, pathname } = new URL(url);
+export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Transport & LineInfo {
+  const { origin, pathname } = new URL(endpoint.url);
+  const faults = new Map<TransportName, LineFault>();
+  let ending: LineFault | undefined;
+  let handshake: Handshake | undefined;
+  let early = 0;
+  // What a CAD recovers comes before it says that the line is open: socket.io-client hands it over right before `connect`.
+  let open = false;
+
+  const { tls = {}, headers = {}, transports = ["websocket", "polling"] } = endpoint;
+  const engines = createEngineTransports(
+    {
+      handshake: (said) => void (handshake = said),
+      fault: (transport, fault) => void faults.set(transport, fault),
+      received(size) {
+        if (open) return;
+        early += size;
+        if (early > MAX_EARLY_BYTES) throw new FrameError("too much before the connection is open", "frame-too-large");
+      },
+    },
+    tls,
+    headers,
+  );
   const manager = new Manager(origin, {
     reconnection: false,
     autoConnect: false,
     timeout: CONNECT_TIMEOUT_MS,
-    transports: ["websocket", "polling"],
+    path: endpoint.path ?? "/socket.io",
+    transports: transports.map((name) => engines[name]),
     tryAllTransports: true,
+    ...(endpoint.query && { query: endpoint.query }),
+    ...(Object.keys(headers).length > 0 && { extraHeaders: headers }),
+    ...tls,
+    ...{ maxPayload: MAX_FRAME_BYTES },
   });
-  const handshake = { token: "" };
-  const socket: Socket = manager.socket(pathname, { auth: (send) => send(handshake) });
+  const shown = { token: "" };
+  const socket: Socket = manager.socket(pathname, { auth: (send) => send(shown) });
   const barrier = manager.socket(BARRIER_NAMESPACE);
   let barrierAnswered: (() => void) | undefined;
 
-  // What a CAD recovers comes before it says that the line is open: socket.io-client hands it over right before `connect`.
-  let open = false;
+  /** What the transports said, each of them once. */
+  function lineFault(): LineFault | undefined {
+    const all = [...new Map([...faults.values()].map((fault) => [fault.reason, fault])).values()];
+    const worst =
+      all.find((fault) => fault.code === "unreadable-frame" || fault.code === "frame-too-large") ?? all.at(-1);
+    return worst && { code: worst.code, reason: all.map((fault) => fault.reason).join("; ") };
+  }
+  function handled(error: unknown): void {
+    const { name } = error instanceof Error ? error : { name: typeof error };
+    ending ??= faultOf(error instanceof FrameError ? error : new FrameError(`it cannot be handled (${name})`));
+    closeLine(manager);
+  }
+  guardPackets(socket, handled);
+  guardPackets(barrier, handled);
+
   socket.on("connect", () => {
     open = true;
     on.connected(socket.recovered);
   });
-  socket.on("connect_error", (error) => on.refused(error.message));
+  socket.on("connect_error", (error) => {
+    ending ??= refusal(error, lineFault());
+    on.refused(ending.reason);
+  });
   socket.on("disconnect", (reason) => {
     // The next connection must not answer for this one.
     open = false;
     barrierAnswered = undefined;
     barrier.disconnect();
-    on.disconnected(reason);
+    ending ??= lineFault() ?? endOf(reason);
+    on.disconnected(ending.reason);
   });
   socket.onAny((name: unknown, payload: unknown, ...more: unknown[]) => {
     const ack = [payload, ...more].at(-1);
     const given = payload === ack && typeof ack === "function" ? undefined : payload;
     const safe = on.event(String(name), given, !open && socket.recovered);
-    if (typeof ack === "function") void safe.then((inJournal) => inJournal && (ack as () => void)());
+    safe.then((inJournal) => inJournal && typeof ack === "function" && (ack as () => void)()).catch(handled);
   });
 
   const answer = () => {
@@ -88,7 +148,9 @@ export function createTransport(url: string, on: TransportEvents): Transport {
 
   return {
     connect(token) {
-      handshake.token = token;
+      shown.token = token;
+      faults.clear();
+      [ending, handshake, early] = [undefined, undefined, 0];
       if (socket.recovered) forgetSession(socket);
       socket.connect();
     },
@@ -106,13 +168,61 @@ export function createTransport(url: string, on: TransportEvents): Transport {
       barrier.disconnect();
       // A socket that disconnects says goodbye, and the CAD forgets its session: so the line below it is closed instead.
       closeLine(manager);
+      forgetEarly(socket);
     },
     leave() {
       barrierAnswered = undefined;
       barrier.disconnect();
       socket.disconnect();
+      forgetEarly(socket);
     },
+    fault: () => ending,
+    handshake: () => handshake,
+    via: () => (open ? manager.engine.transport.name : undefined),
   };
+}
+
+/** What a server or a network says instead of a connection. */
+function refusal(error: Error, line: LineFault | undefined): LineFault {
+  if (line) return line;
+  if (error.message === "timeout")
+    return { code: "timeout", reason: `the CAD did not answer within ${CONNECT_TIMEOUT_MS} ms (timeout)` };
+  const words = oneLine(error.message);
+  return { code: "refused", reason: words || "the CAD refused the connection and gave no reason" };
+}
+
+function endOf(reason: string): LineFault {
+  // The transports report their own errors: without one, it was a packet that the library could not read.
+  if (reason === "parse error" || reason === "transport error") return faultOf(new FrameError(reason));
+  return { code: reason === "ping timeout" ? "timeout" : "ended", reason };
+}
+
+/**
+ * The library handles a packet where nobody catches what it throws. A refusal is what it reads with the least care: it
+ * may be a text (python-socketio), nothing, or an object whose message is no text.
+ */
+function guardPackets(socket: Socket, failed: (error: unknown) => void): void {
+  // oxlint-disable-next-line typescript/dot-notation
+  const handle = socket["onpacket"].bind(socket);
+  // oxlint-disable-next-line typescript/dot-notation
+  socket["onpacket"] = (packet: Packet) => {
+    try {
+      if (packet.type === CONNECT_ERROR) handle({ ...packet, data: { message: refusalText(packet.data) } });
+      else handle(packet);
+    } catch (error) {
+      failed(error);
+    }
+  };
+}
+
+function refusalText(data: unknown): string {
+  const message = typeof data === "object" && data !== null && "message" in data ? data.message : data;
+  return typeof message === "string" ? message : "";
+}
+
+/** What came before the connection was open is kept by the library for the next one, without bound. */
+function forgetEarly(socket: Socket): void {
+  socket.receiveBuffer = [];
 }
 
 /**

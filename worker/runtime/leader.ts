@@ -100,7 +100,7 @@ export function startLeader(options: LeaderOptions): Leader {
   });
 
   const connection = startCadConnection({
-    url: config.CAD_BACKEND_URL,
+    endpoint: { url: config.CAD_BACKEND_URL },
     token: tokenSource(config.CAD_BACKEND_AUTH_TOKEN, config.secretFiles["CAD_BACKEND_AUTH_TOKEN"], fromDisk, log),
     rooms: openRoomStore(redis, keys, log),
     mode: config.CAD_CONFIRM,
