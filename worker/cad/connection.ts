@@ -15,6 +15,8 @@ const DRAIN_MS = 2000;
 const DRAIN_LOOK_MS = 25;
 /** A connection that ended sooner than this after it became ready counts as failed: the next one waits longer, ms. */
 const STABLE_MS = 10_000;
+/** As how many failures in a row it counts at most: a command that ends each connection is to be found out soon. */
+const SHORT_LIVED_FAILURES = 3;
 
 const NO_SESSION = { ready: false, connected: false, authenticated: false, inFlight: 0, rooms: 0 };
 
@@ -100,7 +102,7 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
 
   async function run(): Promise<void> {
     for (let failures = 0; !stopped.signal.aborted;) {
-      failures = (await connectOnce()) > STABLE_MS ? 1 : failures + 1;
+      failures = failuresAfter(failures, await connectOnce());
       await sleep(
         backoffMs(failures, RETRY_FROM_MS, RETRY_TO_MS, options.random),
         AbortSignal.any([stopped.signal, wake.signal]),
@@ -149,4 +151,10 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
       await running;
     },
   };
+}
+
+/** How many failures in a row the next wait is for, after a connection that was ready for so long, ms; 0: it never was. */
+export function failuresAfter(failures: number, readyMs: number): number {
+  if (readyMs === 0) return failures + 1;
+  return readyMs > STABLE_MS ? 1 : Math.min(failures + 1, SHORT_LIVED_FAILURES);
 }
