@@ -61,7 +61,8 @@ function play(socket: WebSocket, script: Script): void {
   socket.on("message", (data: Buffer) => {
     const text = data.toString();
     if (text.startsWith(BARRIER)) send(['44/socket-bridge-barrier,{"message":"Invalid namespace"}']);
-    else if (text.startsWith("40")) script.connect ? hostile(script.connect) : send(['40{"sid":"n"}']);
+    else if (text.startsWith("40") && script.connect) hostile(script.connect);
+    else if (text.startsWith("40")) send(['40{"sid":"n"}']);
     else if (text.includes("fastapi:authenticate")) {
       send(['42["authenticated",{"success":true}]']);
       if (script.ready) hostile(script.ready);

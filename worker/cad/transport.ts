@@ -207,7 +207,7 @@ function guardPackets(socket: Socket, failed: (error: unknown) => void): void {
   // oxlint-disable-next-line typescript/dot-notation
   socket["onpacket"] = (packet: Packet) => {
     try {
-      if (packet.type === CONNECT_ERROR) handle({ ...packet, data: { message: refusalText(packet.data) } });
+      if (Number(packet.type) === CONNECT_ERROR) handle({ ...packet, data: { message: refusalText(packet.data) } });
       else handle(packet);
     } catch (error) {
       failed(error);
