@@ -11,7 +11,7 @@ const serviceUrl = (whose: string, secret: string) =>
     z
       .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
       .optional()
-      .describe(`Where the ${whose} service takes events. With it, the default rules send it what it needs.`),
+      .describe(`URL that receives the ${whose} service's events, by the default rules.`),
     { needs: secret },
   );
 const webhookSecret = (whose: string, url: string) =>
@@ -21,9 +21,7 @@ const webhookSecret = (whose: string, url: string) =>
       .transform((text) => text.trim().split(/[\s,]+/))
       .refine((secrets) => secrets.every(isSecret), SECRET_FORM)
       .optional()
-      .describe(
-        `What signs the ${whose} service's events: \`whsec_…\`, or two of them while one takes the other's place.`,
-      ),
+      .describe(`Secret that signs the ${whose} service's events: \`whsec_…\`, or two of them during a rotation.`),
     { secret: true, needs: url },
   );
 
@@ -38,60 +36,57 @@ export const workerEnv = z.object({
   ...sealingEnv,
   CAD_BACKEND_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
-    .refine((text) => withoutUser(URL.parse(text)), "must not hold user or password: they would not be sent")
-    .describe("The CAD's Socket.io server. A path is taken as the namespace."),
+    .refine((text) => withoutUser(URL.parse(text)), "must not contain user or password: they would not be sent")
+    .describe("URL of the CAD's Socket.io server. A path is the namespace."),
   CAD_BACKEND_AUTH_TOKEN: env.note(
     z
       .string()
       .trim()
       .min(1, "must not be empty: the CAD would accept the bridge as an unauthenticated client")
-      .describe("The token for the handshake and for fastapi:authenticate."),
+      .describe("Token for the handshake and for fastapi:authenticate."),
     { secret: true },
   ),
   CAD_CONFIRM: z
     .enum(CONFIRM_MODES)
     .default("auto")
     .describe("What confirms a delivery: auto (ack or echo, whichever comes first), ack, echo or fence."),
-  CAD_CONFIRM_TIMEOUT_MS: env.milliseconds
-    .max(60_000)
-    .default(5000)
-    .describe("How long an ack or an echo may take, ms."),
+  CAD_CONFIRM_TIMEOUT_MS: env.milliseconds.max(60_000).default(5000).describe("Time limit for an ack or an echo, ms."),
   CAD_AUTH_WAIT_MS: env.milliseconds
     .max(30_000)
     .default(3000)
-    .describe("A CAD that does not answer fastapi:authenticate for so long counts as ready, ms."),
+    .describe("A CAD that does not answer fastapi:authenticate within this time counts as ready, ms."),
   DEAD_LETTER_DAYS: z.coerce
     .number()
     .int()
     .min(2)
     .max(3650)
     .default(DEAD_LETTER_DAYS)
-    .describe("How long a dead letter is kept, days."),
+    .describe("Retention of dead letters, days."),
   AUDIT_DAYS: z.coerce
     .number()
     .int()
     .min(1)
     .max(36_500)
     .default(AUDIT_DAYS)
-    .describe("How long an entry of the audit trail is kept, days: six years."),
+    .describe("Retention of the audit trail, days: six years."),
   AUDIT_KEY: env.note(auditKeyList.optional(), { secret: true }),
   JOURNAL_DAYS: z.coerce
     .number()
     .min(1)
     .max(3650)
     .default(7)
-    .describe("How long the CAD's events are kept, days: so far back a service can catch up."),
+    .describe("Retention of the CAD's events, days: how far back a service can catch up."),
   JOURNAL_MAX: z.coerce
     .number()
     .int()
     .min(1000)
     .default(1_000_000)
-    .describe("How many of the CAD's events are kept at most."),
+    .describe("Maximum number of the CAD's events in the journal."),
   ROUTES_FILE: z
     .string()
     .min(1)
     .optional()
-    .describe("A YAML or JSON file of destinations and rules: which service gets which of the CAD's events."),
+    .describe("YAML or JSON file of destinations and rules: which service gets which of the CAD's events."),
   BILLING_API_URL: serviceUrl("billing", "BILLING_WEBHOOK_SECRET"),
   BILLING_WEBHOOK_SECRET: webhookSecret("billing", "BILLING_API_URL"),
   EPCR_API_URL: serviceUrl("ePCR", "EPCR_WEBHOOK_SECRET"),
@@ -99,21 +94,21 @@ export const workerEnv = z.object({
   ALLOW_PRIVATE_DESTINATIONS: z
     .stringbool({ error: "must be true or false" })
     .default(false)
-    .describe("Whether destinations may have private addresses, and plain http:// URLs."),
+    .describe("Whether destinations may have private addresses and http:// URLs."),
   DESTINATION_BACKLOG: z.coerce
     .number()
     .int()
     .min(1)
     .default(100_000)
-    .describe("How many events wait for one destination at most; beyond, the others wait in the journal."),
-  WORKER_PORT: env.port.default(9464).describe("The worker's own /health."),
-  WORKER_HOST: z.string().min(1).default("127.0.0.1").describe("The address that the worker's own /health listens on."),
+    .describe("Maximum number of events waiting in one destination's outbox; beyond, they wait in the journal."),
+  WORKER_PORT: env.port.default(9464).describe("Port of the worker's own /health."),
+  WORKER_HOST: z.string().min(1).default("127.0.0.1").describe("Address that the worker's own /health listens on."),
   WORKER_INSTANCE: z
     .string()
     .regex(/^[\w.-]{1,64}$/, "must be letters, digits, dots, dashes or underscores")
     .optional()
     .describe(
-      "This worker's name. One that is started again under its name takes the CAD back at once; no two may share one. Random if not set.",
+      "Name of this worker. A restart under the same name takes the CAD back at once; no two workers may share one. Random if not set.",
     ),
 });
 export type WorkerConfig = Config<typeof workerEnv>;

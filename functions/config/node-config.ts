@@ -21,12 +21,12 @@ function isSafe(given: string): boolean {
 
 /** What says which tokens are good, and for what. See functions/middleware/auth.ts. */
 const accessEnv = {
-  JWT_SECRET: env.note(jwtSecret.describe("The secret that the services' HS256 tokens are signed with."), {
+  JWT_SECRET: env.note(jwtSecret.describe("Secret that signs the services' HS256 tokens."), {
     secret: true,
     oneOf: ["JWT_SECRET", "JWKS_URL"],
   }),
   JWT_SECRET_PREVIOUS: env.note(
-    jwtSecret.describe("While `JWT_SECRET` rotates, the one before: tokens that are signed with it are good as well."),
+    jwtSecret.describe("During a rotation of `JWT_SECRET`, the previous one: tokens signed with it are valid too."),
     { secret: true, needs: "JWT_SECRET" },
   ),
   JWKS_URL: env.note(
@@ -34,35 +34,35 @@ const accessEnv = {
       .string()
       .refine(isSafe, KEY_SET_URL)
       .optional()
-      .describe("The key set of the identity provider that signs the tokens: RS256, ES256 or EdDSA."),
+      .describe("Key set (JWKS) of the identity provider that signs the tokens: RS256, ES256 or EdDSA."),
     { oneOf: ["JWT_SECRET", "JWKS_URL"] },
   ),
-  JWT_ISSUER: text.describe("What a token's `iss` has to be."),
-  JWT_AUDIENCE: text.describe("What a token's `aud` has to be, or to hold."),
+  JWT_ISSUER: text.describe("Required `iss` of a token."),
+  JWT_AUDIENCE: text.describe("Required `aud` of a token, or one of them."),
   JWT_CLOCK_TOLERANCE_S: z.coerce
     .number()
     .int()
     .min(0)
     .max(300)
     .default(0)
-    .describe("How far the clock of whoever signs the tokens may be off, s."),
-  ORG: text.describe("The organisation that this CAD belongs to: only tokens with it as their `org` may do anything."),
+    .describe("Tolerated clock difference in `exp` and `nbf`, s."),
+  ORG: text.describe("Organisation that this CAD belongs to: tokens need it as their `org`."),
 };
 
 /** The functions' environment. */
 export const functionsEnv = z.object({
   ...sharedEnv,
   ...sealingEnv,
-  PORT: env.port.default(8000).describe("Where the HTTP API listens."),
-  HOST: z.string().min(1).default("127.0.0.1").describe("The address that it listens on; 0.0.0.0 for all."),
+  PORT: env.port.default(8000).describe("Port of the HTTP API."),
+  HOST: z.string().min(1).default("127.0.0.1").describe("Address that the HTTP API listens on; 0.0.0.0 for all."),
   ...accessEnv,
   MAX_BACKLOG: z.coerce
     .number()
     .int()
     .min(1)
     .default(1_000_000)
-    .describe("How many unsettled commands are held at most; beyond, 503."),
-  MAX_BODY_BYTES: env.bytes.default(MAX_BODY_BYTES).describe("How large a body may be, bytes; beyond, 413."),
+    .describe("Maximum number of unsettled commands; beyond, 503."),
+  MAX_BODY_BYTES: env.bytes.default(MAX_BODY_BYTES).describe("Maximum size of a request body, bytes; beyond, 413."),
   CORS_ORIGINS: corsOrigins.optional(),
   ...streamEnv,
   ...quotaEnv,

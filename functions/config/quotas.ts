@@ -31,16 +31,18 @@ export const quotaEnv = {
     .min(1)
     .max(3600)
     .default(10)
-    .describe("The time that the limits below are for, s."),
+    .describe("Window of the rate limits below, s."),
   RATE_LIMIT_TOKEN: quota
     .default(20_000)
     .describe(
-      "How many requests the tokens of one subject may make in that time; 429 beyond, 0 for any number. Commands that replace each other (positions) have as many again, of their own.",
+      "Maximum requests of one token subject per window; beyond, 429. 0: unlimited. Latest-wins commands (positions, metrics) have the same limit again, counted separately.",
     ),
-  RATE_LIMIT_ADDRESS: quota.default(50_000).describe("The same for one address, whatever it asks."),
+  RATE_LIMIT_ADDRESS: quota
+    .default(50_000)
+    .describe("Maximum requests of one address per window, with or without a token."),
   RATE_LIMIT_UNAUTHENTICATED: quota
     .default(200)
-    .describe("How many requests without a valid token one address may make in that time."),
+    .describe("Maximum requests of one address per window without a valid token."),
 };
 const schema = z.object(quotaEnv);
 

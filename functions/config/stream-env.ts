@@ -11,13 +11,11 @@ export const streamEnv = {
     .int()
     .min(0)
     .default(MAX_STREAMS)
-    .describe("How many clients of `GET /events` a process serves at once; beyond, 503."),
-  STREAM_HEARTBEAT_MS: env.milliseconds
-    .default(15_000)
-    .describe("A stream on which nothing was sent for so long is sent its position, ms."),
+    .describe("Maximum number of open `GET /events` streams per process; beyond, 503."),
+  STREAM_HEARTBEAT_MS: env.milliseconds.default(15_000).describe("Interval of heartbeats on an idle stream, ms."),
   STREAM_WRITE_TIMEOUT_MS: env.milliseconds
     .default(30_000)
-    .describe("A client of `GET /events` that does not read what was sent within this time is cut off, ms."),
+    .describe("A client of `GET /events` that does not read what was sent within this time is disconnected, ms."),
 };
 
 export interface StreamLimits {

@@ -53,8 +53,8 @@ export default {
       app ??= startFunctions(env);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      consoleLog("functions", "error").error({ problems: error.problems }, "the configuration cannot work");
-      return new Problem("internal", "The configuration cannot work; the log names what is wrong.").toResponse();
+      consoleLog("functions", "error").error({ problems: error.problems }, "invalid configuration");
+      return new Problem("internal", "The configuration is invalid; the log names what is wrong.").toResponse();
     }
     return await app.fetch(request);
   },

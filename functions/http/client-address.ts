@@ -11,7 +11,7 @@ export const trustedProxies = z
     if (networks.includes(undefined)) context.addIssue("must be addresses or networks, such as 10.0.0.0/8,::1");
     return networks.filter((network) => network !== undefined);
   })
-  .describe("The proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas.");
+  .describe("Proxies whose X-Forwarded-For is trusted: addresses and networks, separated by commas.");
 
 function toNetwork(text: string): Network | undefined {
   if (ipaddr.isValidCIDR(text)) return ipaddr.parseCIDR(text);

@@ -1,110 +1,110 @@
 import { faultsOf } from "../../shared/util/issues.ts";
 
 /**
- * Everything that an answer may complain of (RFC 9457). A code never changes its meaning: clients branch on it.
+ * Every problem that a response may report (RFC 9457). A code never changes its meaning: clients branch on it.
  * `title` says what is wrong, `hint` what to do next.
  */
 export const PROBLEMS = {
   "not-json": { status: 400, title: "The body is not JSON", hint: "Send one JSON object, as UTF-8." },
   "unsafe-json": {
     status: 400,
-    title: "The body is JSON that readers take differently",
-    hint: "Send I-JSON (RFC 7493); hint every place that is named in errors.",
+    title: "The body is ambiguous JSON",
+    hint: "Send I-JSON (RFC 7493): fix every place named in errors.",
   },
-  "invalid-header": { status: 400, title: "A header is not valid", hint: "Mend the header that is named." },
+  "invalid-header": { status: 400, title: "A header is invalid", hint: "Fix the header that detail names." },
   unauthenticated: {
     status: 401,
     title: "No valid token",
-    hint: "Send Authorization: Bearer with a token that is signed for this bridge and has not expired.",
+    hint: "Send Authorization: Bearer with a token that was issued for this bridge and has not expired.",
   },
   forbidden: {
     status: 403,
-    title: "The token's role may not do this",
-    hint: "Use a token with the role that is named.",
+    title: "The token's role is not sufficient",
+    hint: "Use a token with the role in required_role.",
   },
   "wrong-org": {
     status: 403,
-    title: "The token is of another organisation",
-    hint: "Use a token whose claim org is the organisation that this CAD belongs to.",
+    title: "The token belongs to another organisation",
+    hint: "Use a token whose org claim is the organisation of this CAD.",
   },
   "outside-units": {
     status: 403,
     title: "The token may not act for this unit",
-    hint: "Use a token whose claim units names the units that are named, or one without that claim.",
+    hint: "Use a token whose units claim contains the units listed in units, or one without that claim.",
   },
-  "not-found": { status: 404, title: "There is nothing here", hint: "Look up the path, or the id, in the API docs." },
+  "not-found": { status: 404, title: "Not found", hint: "Check the path and the id against the API docs." },
   "method-not-allowed": {
     status: 405,
-    title: "The path does not take this method",
-    hint: "Use a method of the Allow header.",
+    title: "Method not allowed",
+    hint: "Use a method listed in the Allow header.",
   },
   gone: {
     status: 410,
-    title: "What followed this entry is not there any more",
-    hint: "Take oldest, by GET /events/{id} and as the Last-Event-ID to go on from: what was before it is missing.",
+    title: "The entries after this id are no longer available",
+    hint: "Read oldest with GET /events/{id} and resume with it as the Last-Event-ID; treat earlier entries as missing.",
   },
-  "too-large": { status: 413, title: "The body is too large", hint: "Send at most as much as detail says." },
+  "too-large": { status: 413, title: "The body is too large", hint: "Send at most the size that detail names." },
   "not-json-type": {
     status: 415,
-    title: "The body is not declared as JSON",
+    title: "The Content-Type is not JSON",
     hint: "Send Content-Type: application/json.",
   },
-  "invalid-body": { status: 422, title: "The body does not fit", hint: "Mend every field that is named in errors." },
+  "invalid-body": { status: 422, title: "The request is invalid", hint: "Fix every field named in errors." },
   "idempotency-conflict": {
     status: 422,
-    title: "The Idempotency-Key stands for another request",
+    title: "The Idempotency-Key was used for another request",
     hint: "Use a new key for a new request.",
   },
   "unreadable-payload": {
     status: 409,
     title: "The stored payload cannot be opened",
-    hint: "Mend what the detail names. One that was changed can only be discarded.",
+    hint: "Fix what detail names. A payload that was changed can only be discarded.",
   },
   "too-many-requests": {
     status: 429,
     title: "Too many requests",
-    hint: "Send it again after Retry-After. The RateLimit header says how many are left.",
+    hint: "Repeat the request after Retry-After. The RateLimit header says how many are left.",
   },
   undeliverable: {
     status: 502,
     title: "The command was not delivered",
-    hint: "Read its reason; send it again once that is mended.",
+    hint: "Read the reason in detail; send the command again once that is fixed.",
   },
   "redis-unavailable": {
     status: 503,
-    title: "The backlog cannot be reached",
-    hint: "Send it again after Retry-After, with the same Idempotency-Key.",
+    title: "Redis cannot be reached",
+    hint: "Repeat the request after Retry-After, with the same Idempotency-Key.",
   },
   "redis-full": {
     status: 503,
-    title: "The backlog has no room",
-    hint: "Send it again after Retry-After, with the same Idempotency-Key.",
+    title: "The backlog is full",
+    hint: "Repeat the request after Retry-After, with the same Idempotency-Key.",
   },
   "keys-unavailable": {
     status: 503,
-    title: "The keys that tokens are verified with cannot be reached",
-    hint: "Send it again after Retry-After. Whoever runs the bridge: see to JWKS_URL.",
+    title: "The keys for verifying tokens cannot be fetched",
+    hint: "Repeat the request after Retry-After. Operators: check JWKS_URL.",
   },
   "too-many-streams": {
     status: 503,
-    title: "As many streams are open as may be",
-    hint: "Try again after Retry-After, or ask another process.",
+    title: "Too many open streams",
+    hint: "Repeat the request after Retry-After, or connect to another process.",
   },
-  "no-worker": { status: 503, title: "No worker is running", hint: "Start the worker, or look into why it stopped." },
+  "no-worker": { status: 503, title: "No worker is running", hint: "Start a worker, or find out why it stopped." },
   "reconnect-timeout": {
     status: 504,
-    title: "The bridge was not ready again in time",
-    hint: "Look at /health for what it waits for. It goes on trying.",
+    title: "The bridge did not become ready in time",
+    hint: "See /health for what it waits for. It keeps trying.",
   },
   internal: {
     status: 500,
-    title: "The bridge failed",
-    hint: "Look into its log. Repeating with the same Idempotency-Key is harmless.",
+    title: "Internal error",
+    hint: "See the log. Repeating with the same Idempotency-Key is harmless.",
   },
 } as const;
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** The seconds that a client is asked to wait before it tries again. */
+/** How long a client is asked to wait before it tries again, s. */
 const RETRY_AFTER_S = 2;
 
 /** One wrong field: where it is (RFC 6901) and what is wrong with it, never its value. */
@@ -113,7 +113,7 @@ export interface WrongField {
   detail: string;
 }
 
-/** Thrown anywhere below an HTTP handler: becomes a problem+json answer. */
+/** Thrown anywhere below an HTTP handler: becomes a problem+json response. */
 export class Problem extends Error {
   override name = "Problem";
   readonly code: ProblemCode;

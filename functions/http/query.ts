@@ -6,7 +6,7 @@ import { Problem, wrongFields } from "./problem.ts";
 export const parseQuery = <Schema extends z.ZodObject>(schema: Schema, what = "query") =>
   zValidator("query", schema, (result) => {
     if (!result.success)
-      throw new Problem("invalid-body", `The ${what} does not fit.`, { errors: wrongFields(result.error.issues) });
+      throw new Problem("invalid-body", `The ${what} is invalid.`, { errors: wrongFields(result.error.issues) });
   });
 
 const MANY = 50;

@@ -13,7 +13,7 @@ export const corsOrigins = z
   .refine((origins) => origins.every((o) => URL.canParse(o) && new URL(o).origin === o), {
     error: "must be origins such as https://dispatch.example, separated by commas",
   })
-  .describe("Web pages that may call the API from a browser: origins, separated by commas. None if not set.");
+  .describe("Origins of web pages that may call the API from a browser, separated by commas. None if not set.");
 
 const MAX_REQUEST_ID = 128;
 const CORS_MAX_AGE_S = 600;

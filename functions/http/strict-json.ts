@@ -26,7 +26,7 @@ export function readStrictJson(bytes: ArrayBuffer): StrictJson {
   try {
     value = JSON.parse(text);
   } catch {
-    return { notJson: "The body could not be read as JSON." };
+    return { notJson: "The body is not valid JSON." };
   }
   const faults = findFaults(text);
   return faults.length > 0 ? { faults } : { value };
@@ -85,20 +85,20 @@ function findFaults(text: string): WrongField[] {
 }
 
 function wrongName(name: string, names: ReadonlySet<string> | undefined): string | undefined {
-  if (REACHING.has(name)) return "is a name that no field may have";
-  return names?.has(name) ? "stands there more than once" : undefined;
+  if (REACHING.has(name)) return "is a reserved key";
+  return names?.has(name) ? "is a duplicate key" : undefined;
 }
 
 function wrongString(string: string): string | undefined {
-  if (CONTROL.test(string)) return "holds a control character";
-  return string.isWellFormed() ? undefined : "holds half of a surrogate pair";
+  if (CONTROL.test(string)) return "contains a control character";
+  return string.isWellFormed() ? undefined : "contains half of a surrogate pair";
 }
 
 /** A number that a reader would silently change. */
 function wrongNumber(token: string): string | undefined {
   if (/^[tfn]/.test(token)) return undefined;
   const number = Number(token);
-  if (!Number.isFinite(number)) return "is a larger number than can be read";
+  if (!Number.isFinite(number)) return "is a number too large to represent";
   if (Number.isInteger(number) && !Number.isSafeInteger(number)) return "is an integer beyond 2^53 - 1";
-  return number === 0 && /^[^eE]*[1-9]/.test(token) ? "is a smaller number than can be read" : undefined;
+  return number === 0 && /^[^eE]*[1-9]/.test(token) ? "is a number too small to represent" : undefined;
 }

@@ -61,7 +61,7 @@ export function createAuthenticate(config: AccessConfig, { log, now = Date.now }
   const keys: TokenKeys = JWKS_URL === undefined ? sharedSecrets(secrets) : remoteKeys(JWKS_URL, { now, log });
   for (const name of JWKS_URL === undefined ? [] : OF_A_PROVIDER)
     if (config[name] === undefined)
-      log.warn({ hint: `set ${name}` }, "tokens of other services or tenants are taken too");
+      log.warn({ hint: `set ${name}` }, "tokens issued for other services or tenants are accepted too");
   const toleranceMs = config.JWT_CLOCK_TOLERANCE_S * 1000;
   const options: JWTVerifyOptions = {
     requiredClaims: ["sub", "exp"],
@@ -77,7 +77,7 @@ export function createAuthenticate(config: AccessConfig, { log, now = Date.now }
   }, now);
   return async (authorization) => {
     const [, token] = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization ?? "") ?? [];
-    if (!token) throw unauthenticated("The request carries no bearer token.");
+    if (!token) throw unauthenticated("The request has no bearer token.");
     try {
       return (await verify(token)).caller;
     } catch (error) {
@@ -89,8 +89,8 @@ export function createAuthenticate(config: AccessConfig, { log, now = Date.now }
 
 const WRONG_CLAIMS: Readonly<Record<string, string>> = {
   nbf: "The token is not valid yet.",
-  iss: "The token is not from this bridge's issuer.",
-  aud: "The token is not for this bridge's audience.",
+  iss: "The token's issuer is not JWT_ISSUER.",
+  aud: "The token's audience is not JWT_AUDIENCE.",
 };
 
 /** Claims are looked at once the signature is known to be good: to tell of them tells a forger nothing. */
@@ -113,16 +113,16 @@ export const forbidden = (code: ProblemCode, detail: string, more: Record<string
 
 function toCaller(payload: JWTPayload, org: string | undefined): Caller {
   const { sub, role, roles: many, units } = payload;
-  if (typeof sub !== "string" || sub === "") throw unauthenticated("The token names no subject.", "invalid_token");
+  if (typeof sub !== "string" || sub === "") throw unauthenticated("The token has no subject.", "invalid_token");
   if (org !== undefined && payload["org"] !== org)
-    throw forbidden("wrong-org", "The claim org of the token is not that of this CAD.");
+    throw forbidden("wrong-org", "The token's org claim is not the organisation of this CAD.");
   const claimed = [role, many].flat();
   const roles = ROLES.filter((known) => claimed.includes(known));
   const best = highest(roles);
   if (!best) throw forbidden("forbidden", `The token has none of the roles ${ROLES.join(", ")}.`);
   if (units === undefined) return { userId: sub, role: best, roles };
   if (!Array.isArray(units) || !units.every((unit) => typeof unit === "string"))
-    throw unauthenticated("The claim units of the token is not a list of unit ids.", "invalid_token");
+    throw unauthenticated("The token's units claim is not a list of unit ids.", "invalid_token");
   return { userId: sub, role: best, roles, units };
 }
 
@@ -135,7 +135,7 @@ export function requireRole(authenticate: Authenticate, takes: Role): Middleware
     await c.get("admitCaller")(caller.userId);
     if (!may(caller.roles, takes)) {
       const has = caller.roles.join(", ");
-      throw forbidden("forbidden", `This takes the role ${takes}; the token has ${has}.`, { required_role: takes });
+      throw forbidden("forbidden", `This needs the role ${takes}; the token has ${has}.`, { required_role: takes });
     }
     await next();
   };

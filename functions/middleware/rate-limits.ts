@@ -136,8 +136,8 @@ export function limitRequests(app: Hono<CallerEnv>, { quotas, take, basePath, no
 }
 
 const WHOSE = {
-  token: "The token's subject has made as many requests as it may for now.",
-  "latest-wins": "The token's subject has sent as many positions or metrics as it may for now.",
-  address: "This address has made as many requests as it may for now.",
-  unauthenticated: "This address has made as many requests without a valid token as it may for now.",
+  token: "The token's subject has exceeded its rate limit.",
+  "latest-wins": "The token's subject has exceeded its rate limit for positions and metrics.",
+  address: "This address has exceeded its rate limit.",
+  unauthenticated: "This address has exceeded its rate limit for requests without a valid token.",
 } as const satisfies Record<Policy, string>;

@@ -24,7 +24,7 @@ export function requireScope(command: Command): MiddlewareHandler<CallerEnv> {
     c.set("about", about);
     const units = outside(c.get("caller"), about).map((key) => key.slice("unit:".length));
     if (units.length > 0) {
-      throw forbidden("outside-units", `The claim units of the token does not name ${units.join(", ")}.`, { units });
+      throw forbidden("outside-units", `The token's units claim does not contain ${units.join(", ")}.`, { units });
     }
     await next();
   };

@@ -82,7 +82,7 @@ export function remoteKeys(url: string, deps: { now: () => number; log: Log }): 
       return Response.json(keys);
     } catch (error) {
       failedAt = now();
-      log.warn({ reason: why(error) }, "the keys of JWKS_URL could not be fetched");
+      log.warn({ reason: why(error) }, "JWKS_URL could not be fetched");
       throw unavailable();
     }
   };
@@ -120,7 +120,7 @@ export function remoteKeys(url: string, deps: { now: () => number; log: Log }): 
 }
 
 const unavailable = () =>
-  new Problem("keys-unavailable", "The key of this token is not known, and its identity provider did not answer.");
+  new Problem("keys-unavailable", "The token's key is unknown, and the identity provider did not answer.");
 
 /** In words that hold nothing of the URL. */
 function why(error: unknown): string {

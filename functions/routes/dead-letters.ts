@@ -67,7 +67,7 @@ const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
   since: since === undefined ? undefined : Date.parse(since) * 1000,
 });
 
-const badFilter = (errors: WrongField[]) => new Problem("invalid-body", "The filter does not fit.", { errors });
+const badFilter = (errors: WrongField[]) => new Problem("invalid-body", "The filter is invalid.", { errors });
 const noSuchLetter = () => new Problem("not-found", "No dead letter has this id; it may have been sent again.");
 
 export interface DeadLetterDeps {

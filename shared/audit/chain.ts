@@ -21,7 +21,7 @@ export const auditKeyList = z
   .transform((text) => text.split(",").map((key) => key.trim()))
   .refine((keys) => keys.every((key) => key.length >= MIN_KEY), `must have at least ${MIN_KEY} characters each`)
   .describe(
-    "Secrets, separated by commas, that the audit trail is chained with: the first makes the chain, all check it. Without one, whoever owns Redis can write the trail anew.",
+    "Secrets for the hash chain of the audit trail, separated by commas: the first extends the chain, all verify it. Without one, whoever owns Redis can rewrite the trail.",
   );
 
 export function chainKeys(secrets: readonly string[] = []): ChainKeys {

@@ -5,7 +5,7 @@ import { type ReadSecret, readSecrets } from "./secret-files.ts";
 /** The exit code for a configuration that cannot work (EX_CONFIG of sysexits.h). */
 export const EX_CONFIG = 78;
 
-/** A schema of environment variables, each with a description for `--help` and the README. */
+/** A schema of environment variables, each with a description for `--help` and docs/configuration.md. */
 export type EnvSchema = z.ZodObject<Record<string, z.ZodType>>;
 
 /** What a schema says of a variable beside its type. Said last, after `optional` and `default`: they would hide it. */
@@ -34,18 +34,16 @@ export const sharedEnv = {
   REDIS_URL: note(
     z
       .url({ protocol: /^rediss?(\+cluster)?$/, error: "must be a redis:// or rediss:// URL" })
-      .describe(
-        "Where the backlog lives. `rediss://` for TLS, `redis+cluster://` or `rediss+cluster://` for a cluster.",
-      ),
+      .describe("URL of Redis. `rediss://` for TLS, `redis+cluster://` or `rediss+cluster://` for a cluster."),
     { secret: true },
   ),
   REDIS_PREFIX: z
     .string()
     .regex(/^[\w.-]{1,64}$/, "must be letters, digits, dots, dashes or underscores")
     .default("socket-bridge")
-    .describe("Keeps the keys of several bridges apart in one Redis."),
-  LOG_LEVEL: z.enum(LOG_LEVELS).default("info").describe("How much is logged."),
-  LOG_FILE: z.string().min(1).optional().describe("A file for the log, beside standard output."),
+    .describe("Prefix of all keys; separates several bridges in one Redis."),
+  LOG_LEVEL: z.enum(LOG_LEVELS).default("info").describe("Least severe level that is logged."),
+  LOG_FILE: z.string().min(1).optional().describe("File that the log is written to, in addition to standard output."),
 };
 
 /** Every variable that is missing or wrong, without its value: it may be a secret. */
@@ -54,7 +52,7 @@ export class ConfigError extends Error {
   readonly problems: readonly string[];
   constructor(problems: readonly string[]) {
     super(
-      `The configuration cannot work:\n${problems.map((p) => `  ${p}`).join("\n")}\nRun with --help for what each takes.`,
+      `Invalid configuration:\n${problems.map((p) => `  ${p}`).join("\n")}\nRun with --help for a description of each variable.`,
     );
     this.problems = problems;
   }
@@ -96,15 +94,15 @@ function wrongTogether(schema: EnvSchema, set: ReadonlySet<string>): Set<string>
   for (const [name, type] of Object.entries(schema.shape)) {
     const { oneOf = [], needs } = notesOf(type);
     const [first, ...more] = oneOf.filter((one) => set.has(one));
-    if (more.length > 0) problems.add(`${first}: is set, and so is ${more.join(" and ")}; set one of them`);
+    if (more.length > 0) problems.add(`${first}: is set, and so is ${more.join(" and ")}; set only one of them`);
     if (oneOf.length > 0 && first === undefined)
       problems.add(`${oneOf[0]}: is not set, and neither is ${oneOf.slice(1).join(" or ")}; set one of them`);
-    if (needs && set.has(name) && !set.has(needs)) problems.add(`${name}: means nothing without ${needs}`);
+    if (needs && set.has(name) && !set.has(needs)) problems.add(`${name}: has no effect without ${needs}`);
   }
   return problems;
 }
 
-/** One row of the README's table and of `--help`. */
+/** One row of the table in docs/configuration.md and of `--help`. */
 export interface Variable {
   name: string;
   /** `required`, the default, or empty. */
@@ -122,7 +120,7 @@ export function describeConfig(schema: EnvSchema, files = true): Variable[] {
     const notes = [
       descriptionOf(type),
       others.length > 0 ? `Either this or \`${others.join("`, `")}\` is required.` : "",
-      secret && files ? `Or \`${name}_FILE\`, the name of a file that holds it.` : "",
+      secret && files ? `Or \`${name}_FILE\`: path of a file that contains it.` : "",
     ];
     return { name, fallback: unset.success ? byDefault : "required", description: notes.filter(Boolean).join(" ") };
   });

@@ -70,7 +70,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     const { code } = error as { code?: string };
     const reason =
       code === "EADDRINUSE"
-        ? "its port is taken by another process: stop that one, or choose another port"
+        ? "the port is in use: stop the process that uses it, or choose another port"
         : String(error);
     log.error({ reason }, "the process could not start");
     return exit(1);

@@ -43,8 +43,9 @@ export function readSecrets(
     const path = given[`${name}_FILE`];
     if (path === undefined) continue;
     found.paths[name] = path;
-    if (!read) found.problems.push(`${name}_FILE: there are no files here; set ${name} itself`);
-    else if (given[name] !== undefined) found.problems.push(`${name}: is set, and so is ${name}_FILE; set one of them`);
+    if (!read) found.problems.push(`${name}_FILE: files are not available on this host; set ${name} itself`);
+    else if (given[name] !== undefined)
+      found.problems.push(`${name}: is set, and so is ${name}_FILE; set only one of them`);
     else {
       try {
         found.contents[name] = readSecretFile(path, read);

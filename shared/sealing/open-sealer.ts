@@ -9,7 +9,7 @@ export const sealingEnv = {
     payloadKeys
       .default([])
       .describe(
-        "What seals payloads in Redis: ID:KEY,ID:KEY, each key 32 bytes in base64. The first seals, all open. Without it they are stored in clear.",
+        "Keys that encrypt payloads in Redis: ID:KEY,ID:KEY, each key 32 bytes in base64. The first encrypts, all decrypt. Without it payloads are stored in clear.",
       ),
     { secret: true },
   ),
@@ -17,9 +17,9 @@ export const sealingEnv = {
     .stringbool({ error: "must be true or false" })
     .optional()
     .describe(
-      "Whether payloads may be in clear: stored so without keys, or read so from before there were keys. If not set, they may, except with NODE_ENV=production.",
+      "Whether clear text is allowed: stored without keys, or read from before there were keys. Default: yes, except with NODE_ENV=production.",
     ),
-  NODE_ENV: z.string().optional().describe("`production`: payloads are sealed, or the start is refused."),
+  NODE_ENV: z.string().optional().describe("`production`: refuse to start unless payloads are encrypted."),
 };
 type SealingConfig = z.infer<z.ZodObject<typeof sealingEnv>>;
 

@@ -13,7 +13,7 @@ export function faultsOf(issues: readonly Issue[], at: readonly PropertyKey[] = 
     const path = [...at, ...issue.path];
     switch (issue.code) {
       case "unrecognized_keys":
-        return issue.keys.map((key) => ({ path: [...path, key], message: "is not a field that is known here" }));
+        return issue.keys.map((key) => ({ path: [...path, key], message: "is not a known field" }));
       case "invalid_key":
         return faultsOf(issue.issues, path);
       case "invalid_union": {

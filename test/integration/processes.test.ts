@@ -132,7 +132,7 @@ test("a port that is taken is told in words, with exit code 1", async () => {
   const env = { REDIS_URL: inject("redisUrl"), ...PROGRAMS.functions.env, PORT: new URL(bridge.url).port };
   const { code, stdout } = run("functions", env);
   expect(code).toBe(1);
-  expect(stdout).toContain("its port is taken by another process");
+  expect(stdout).toContain("the port is in use");
 });
 
 test("after a kill -9 of the owner a standby takes over within 5 s, and nothing is lost or overtaken", async () => {

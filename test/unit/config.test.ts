@@ -51,7 +51,7 @@ describe("a secret from a file", () => {
       "PASSWORD_FILE: the file that it names cannot be read (ENOENT)": { PASSWORD_FILE: "/canary/secret" },
       "PASSWORD_FILE: the file that it names is not a plain file of at most 64 KiB": { PASSWORD_FILE: tmpdir() },
       "PASSWORD: must have at least 8 characters": { PASSWORD_FILE: file("canary\n") },
-      "PASSWORD: is set, and so is PASSWORD_FILE; set one of them": {
+      "PASSWORD: is set, and so is PASSWORD_FILE; set only one of them": {
         PASSWORD: "canary canary",
         PASSWORD_FILE: file("canary\n"),
       },
@@ -70,7 +70,7 @@ describe("a secret from a file", () => {
   test("is refused on a host that has no files, and ignored for what is no secret", () => {
     const path = file("correct horse");
     expect(() => parseConfig(schema, { PASSWORD_FILE: path, A: "a" })).toThrow(
-      "PASSWORD_FILE: there are no files here; set PASSWORD itself",
+      "PASSWORD_FILE: files are not available on this host; set PASSWORD itself",
     );
     expect(parseConfig(schema, { PASSWORD: "correct horse", A: "a", PLAIN_FILE: path }, fromDisk).PLAIN).toBe("x");
   });
@@ -81,20 +81,20 @@ describe("variables that go together", () => {
   test("exactly one of two ways is to be chosen, however it is given", () => {
     const a = file("a");
     expect(problems({ PASSWORD })).toEqual(["A: is not set, and neither is B; set one of them"]);
-    expect(problems({ PASSWORD, A: "a", B: "b" })).toEqual(["A: is set, and so is B; set one of them"]);
-    expect(problems({ PASSWORD, A_FILE: a, B: "b" })).toEqual(["A: is set, and so is B; set one of them"]);
+    expect(problems({ PASSWORD, A: "a", B: "b" })).toEqual(["A: is set, and so is B; set only one of them"]);
+    expect(problems({ PASSWORD, A_FILE: a, B: "b" })).toEqual(["A: is set, and so is B; set only one of them"]);
     for (const one of [{ A: "a" }, { B: "b" }, { A_FILE: a }]) expect(problems({ PASSWORD, ...one })).toEqual([]);
   });
 
-  test("one that means nothing without another is refused without it", () => {
-    expect(problems({ PASSWORD, B: "b", OLD: "o" })).toEqual(["OLD: means nothing without A"]);
+  test("one that has no effect without another is refused without it", () => {
+    expect(problems({ PASSWORD, B: "b", OLD: "o" })).toEqual(["OLD: has no effect without A"]);
     expect(problems({ PASSWORD, A: "a", OLD: "o" })).toEqual([]);
   });
 
   test("is told together with everything else that is wrong", () => {
     expect(problems({ OLD: "o" })).toEqual([
       "PASSWORD: is not set",
-      "OLD: means nothing without A",
+      "OLD: has no effect without A",
       "A: is not set, and neither is B; set one of them",
     ]);
   });
@@ -105,13 +105,13 @@ test("help and the README's table say what may come from a file, and what to cho
     {
       name: "PASSWORD",
       fallback: "required",
-      description: "A password. Or `PASSWORD_FILE`, the name of a file that holds it.",
+      description: "A password. Or `PASSWORD_FILE`: path of a file that contains it.",
     },
-    { name: "OLD", fallback: "", description: "The one before. Or `OLD_FILE`, the name of a file that holds it." },
+    { name: "OLD", fallback: "", description: "The one before. Or `OLD_FILE`: path of a file that contains it." },
     {
       name: "A",
       fallback: "",
-      description: "One way. Either this or `B` is required. Or `A_FILE`, the name of a file that holds it.",
+      description: "One way. Either this or `B` is required. Or `A_FILE`: path of a file that contains it.",
     },
     { name: "B", fallback: "", description: "Another way. Either this or `A` is required." },
     { name: "PLAIN", fallback: "x", description: "No secret." },
@@ -132,8 +132,8 @@ describe("how the functions know a good token", () => {
     [{ JWKS_URL: "http://[::1]/keys" }, ""],
     [{}, "JWT_SECRET: is not set, and neither is JWKS_URL; set one of them"],
     [{ JWT_SECRET: "" }, "JWT_SECRET: is not set, and neither is JWKS_URL; set one of them"],
-    [{ JWT_SECRET, JWKS_URL }, "JWT_SECRET: is set, and so is JWKS_URL; set one of them"],
-    [{ JWKS_URL, JWT_SECRET_PREVIOUS: "y".repeat(32) }, "JWT_SECRET_PREVIOUS: means nothing without JWT_SECRET"],
+    [{ JWT_SECRET, JWKS_URL }, "JWT_SECRET: is set, and so is JWKS_URL; set only one of them"],
+    [{ JWKS_URL, JWT_SECRET_PREVIOUS: "y".repeat(32) }, "JWT_SECRET_PREVIOUS: has no effect without JWT_SECRET"],
     [{ JWT_SECRET, JWT_SECRET_PREVIOUS: "short" }, "JWT_SECRET_PREVIOUS: must have at least 32 characters"],
     [{ JWKS_URL: "http://identity.example/keys" }, url],
     [{ JWKS_URL: "http://localhost.evil.example/keys" }, url],

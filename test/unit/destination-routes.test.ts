@@ -115,7 +115,7 @@ test.each<[what: string, text: string, problem: RegExp]>([
   ["a line break in a header", file({ headers: { X: "a\r\nb: c" } }), /headers\.X: must be printable/],
   ["a timeout without a bound", file({ timeout_ms: 1e9 }), /destinations\[0\]\.timeout_ms: Too big/],
   ["a rate of nothing", file({ rate: 0 }), /destinations\[0\]\.rate: Too small/],
-  ["a field that is not known", file({ retries: 5 }), /destinations\[0\]\.retries: is not a field/],
+  ["a field that is not known", file({ retries: 5 }), /destinations\[0\]\.retries: is not a known field/],
   ["a rule to nobody", file({}, { to: "nobody" }), /rules\[0\]\.to: names "nobody", which is no destination/],
   ["a filter that cannot be read", file({}, { filter: "payload.x +" }), /rules\[0\]\.filter: cannot work as a filter/],
   ["a filter that says a number", file({}, { filter: "1 + 1" }), /rules\[0\]\.filter: cannot work.*not true or false/],
@@ -237,9 +237,9 @@ test("the variables are refused one without the other, and with a secret of anot
   const base = { REDIS_URL: "redis://x", CAD_BACKEND_URL: "http://x", CAD_BACKEND_AUTH_TOKEN: "x" };
   const parse = (env: Record<string, string>) => parseConfig(workerEnv, { ...base, ...env });
   expect(() => parse({ BILLING_API_URL: "https://x.org" })).toThrow(
-    /BILLING_API_URL: means nothing without BILLING_WEBHOOK_SECRET/,
+    /BILLING_API_URL: has no effect without BILLING_WEBHOOK_SECRET/,
   );
-  expect(() => parse({ EPCR_WEBHOOK_SECRET: ONE })).toThrow(/EPCR_WEBHOOK_SECRET: means nothing without EPCR_API_URL/);
+  expect(() => parse({ EPCR_WEBHOOK_SECRET: ONE })).toThrow(/EPCR_WEBHOOK_SECRET: has no effect without EPCR_API_URL/);
   const wrong = { EPCR_API_URL: "https://x.org", EPCR_WEBHOOK_SECRET: "canary" };
   expect(() => parse(wrong)).toThrow(/EPCR_WEBHOOK_SECRET: must be whsec_/);
   const { EPCR_WEBHOOK_SECRET: both } = parse({ ...wrong, EPCR_WEBHOOK_SECRET: ` ${ONE}, ${TWO}\n` });

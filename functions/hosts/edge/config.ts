@@ -18,7 +18,9 @@ export const edgeEnv = functionsEnv.omit(nodeOnly).extend({
     .min(1)
     .max(64)
     .default(1)
-    .describe("How many Durable Objects hold a connection to Redis; each takes some hundreds of requests a second."),
+    .describe(
+      "Number of Durable Objects that hold connections to Redis; each serves some hundreds of requests a second.",
+    ),
 });
 type EdgeConfig = Config<typeof edgeEnv>;
 
