@@ -16,6 +16,9 @@ export const destinationAnswer = destinationReport.extend({
   settled: z.record(z.string(), z.int()).meta({ description: "How many reached each final state, since ever." }),
 });
 
+/** A report of the worker that is older says nothing of how a destination is now, s. */
+const REPORT_KEPT_S = 60;
+
 /** What is said of a destination of which no worker told yet. */
 const UNTOLD = { url: "", in_flight: 0, ...NOTHING_SENT };
 
@@ -57,7 +60,8 @@ export interface DestinationsDeps {
 export function serveDestinations(app: Hono<CallerEnv>, { backend, authenticate, noteAction }: DestinationsDeps): void {
   app.get("/destinations", requireAccess(authenticate, "GET /destinations"), async (c) => {
     const [all, beat] = await Promise.all([backend.destinations(), backend.lastHeartbeat()]);
-    return c.json({ destinations: all.map((one) => toAnswer(one, beat)) });
+    const recent = beat && beat.ageSeconds < REPORT_KEPT_S ? beat : undefined;
+    return c.json({ destinations: all.map((one) => toAnswer(one, recent)) });
   });
 
   const enable = requireAccess(authenticate, "POST /destinations/{id}/enable");

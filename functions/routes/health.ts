@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { HEARTBEAT_LIMIT_S, problemsOf, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
-import { secondsBetween } from "../../shared/util/time.ts";
+import { asProblem, type Found, found, problem, statusOf } from "../../shared/health/problems.ts";
+import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
+import { type Micros, secondsBetween } from "../../shared/util/time.ts";
 import type { Backend, CommandBacklog, LastHeartbeat } from "../backend/backend.ts";
 
 /**
@@ -13,9 +14,9 @@ const seconds = z.number().nullable();
 export const health = z.object({
   status: z.enum(["healthy", "degraded", "unhealthy"]).meta({
     description:
-      "`healthy`: commands are delivered. `degraded`: `problems` says what waits or stands still. `unhealthy`: nobody delivers, or nothing can be accepted.",
+      "`healthy`: commands are delivered. `degraded`: something waits or stands still. `unhealthy`: nobody delivers, or nothing can be accepted. `problems` says why.",
   }),
-  problems: z.array(z.string()).meta({ description: "What is wrong, in words for whoever is on call." }),
+  problems: z.array(problem).meta({ description: "What is wrong, the most important first." }),
   bridge: workerHealth
     .pick({
       connected: true,
@@ -30,7 +31,7 @@ export const health = z.object({
     })
     .extend({ cad_url: z.string().nullable() })
     .meta({
-      description: "The connection to the CAD, as the worker last told it; not connected if none was heard of.",
+      description: "The connection to the CAD, as the worker last reported it.",
     }),
   backlog: z
     .object({
@@ -48,7 +49,7 @@ export const health = z.object({
 });
 export type Health = z.infer<typeof health>;
 
-/** What is said of the connection to the CAD when no worker told of it. */
+/** The connection to the CAD of which no worker has reported. */
 const UNHEARD: Health["bridge"] = {
   connected: false,
   cad_url: null,
@@ -70,7 +71,7 @@ const pickBridge = (worker: WorkerHealth) => ({
   uptime_seconds: worker.uptime_seconds,
 });
 
-/** Looks at everything, and says at a glance what is wrong. Never throws: an unreachable Redis is an answer too. */
+/** Looks at everything. Never throws: an unreachable Redis is an answer too. */
 export async function lookAtHealth(backend: Backend, now: () => Date): Promise<Health> {
   const timestamp = now().toISOString();
   try {
@@ -79,7 +80,7 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
   } catch {
     return {
       status: "unhealthy",
-      problems: ["Redis cannot be reached: nothing is accepted until it is back."],
+      problems: [asProblem(found("redis-unavailable", {}))],
       bridge: UNHEARD,
       backlog: null,
       worker: { heartbeat_age_seconds: null, instance: null, epoch: null },
@@ -88,52 +89,53 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
   }
 }
 
-/** For how long the worker left a command lying that it could have sent, s: before the CAD was ready it could not. */
-const leftLying = (beat: LastHeartbeat, neglected: number | null) =>
-  Math.min(neglected ?? 0, beat.health.ready_seconds + beat.ageSeconds);
+const before = (now: Micros, seconds: number): Date => new Date(Math.round(now / 1000 - seconds * 1000));
 
-const wedge = (consuming: boolean, left: number): string =>
-  consuming
-    ? `A command that could be sent was not worked on for ${Math.round(left)} s: the worker does not consume.`
-    : "No job comes out of the queue: the worker does not consume.";
-
-const FULL = {
-  redis: "Redis is full: nothing is accepted until it has room. What it holds is delivered.",
-  backlog: "As many commands wait as may (MAX_BACKLOG): no more are accepted.",
-} as const;
-
-function whyNobodyDelivers(beat: LastHeartbeat | undefined): string {
-  if (!beat) return "No worker was heard of for a minute: commands are accepted and wait.";
-  if (beat.health.stopped) return "The worker was stopped and none took over: commands are accepted and wait.";
-  return `The worker was last heard of ${Math.round(beat.ageSeconds)} s ago: commands are accepted and wait.`;
+/** Why nobody delivers; nothing if a worker does. */
+function ofWorker(beat: LastHeartbeat | undefined, now: Micros): Found[] {
+  if (!beat) return [found("worker-missing", {})];
+  const { ageSeconds: age } = beat;
+  const since = before(now, age);
+  if (beat.health.stopped) return [found("worker-stopped", {}, { since })];
+  return age > HEARTBEAT_LIMIT_S ? [found("worker-silent", { age }, { since })] : [];
 }
+
+/** Whether a live worker whose CAD is ready works on what could be sent. */
+function ofConsumption({ health: worker, ageSeconds }: LastHeartbeat, neglected: number, now: Micros): Found[] {
+  if (!worker.ready) return [];
+  if (!worker.consuming) return [found("worker-not-consuming", {})];
+  // Before the CAD was ready it could not.
+  const age = Math.min(neglected, worker.ready_seconds + ageSeconds);
+  if (age <= NEGLECT_LIMIT_S + worker.confirm_seconds) return [];
+  return [found("commands-neglected", { age }, { since: before(now, age), oldestSeconds: age })];
+}
+
+const FULL = { redis: () => found("redis-full", {}), backlog: (count: number) => found("backlog-full", {}, { count }) };
 
 /** A pure function of what Redis holds. */
 export function assessHealth(beat: LastHeartbeat | undefined, backlog: CommandBacklog, timestamp: string): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
   const neglected = age(backlog.oldestRunnable);
   const worker = beat?.health;
-  const gone = !beat || beat.health.stopped || beat.ageSeconds > HEARTBEAT_LIMIT_S;
-  const left = beat ? leftLying(beat, neglected) : 0;
-  const limit = NEGLECT_LIMIT_S + (worker?.confirm_seconds ?? 0);
-  const wedged = !gone && beat.health.ready && (!beat.health.consuming || left > limit);
+  const nobody = ofWorker(beat, backlog.now);
+  const alive = nobody.length === 0 ? beat : undefined;
 
   const problems = [
-    ...(gone ? [whyNobodyDelivers(beat)] : []),
-    ...(wedged ? [wedge(beat.health.consuming, left)] : []),
-    ...(gone ? [] : problemsOf(beat.health)),
-    ...(backlog.full ? [FULL[backlog.full]] : []),
+    ...nobody.map(asProblem),
+    ...(alive ? ofConsumption(alive, neglected ?? 0, backlog.now).map(asProblem) : []),
+    ...(alive?.health.problems ?? []),
+    ...(backlog.full ? [asProblem(FULL[backlog.full](backlog.unsettled))] : []),
   ];
 
   return {
-    status: gone || wedged || backlog.full ? "unhealthy" : problems.length > 0 ? "degraded" : "healthy",
+    status: statusOf(problems),
     problems,
     bridge: worker
       ? {
           ...pickBridge(worker),
-          connected: worker.connected && !gone,
-          ready: worker.ready && !gone,
-          authenticated: worker.authenticated && !gone,
+          connected: worker.connected && alive !== undefined,
+          ready: worker.ready && alive !== undefined,
+          authenticated: worker.authenticated && alive !== undefined,
         }
       : UNHEARD,
     backlog: {

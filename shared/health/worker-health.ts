@@ -1,13 +1,17 @@
 import { z } from "zod";
 import { destinationReport } from "../destinations/store.ts";
 import { gap } from "../journal/gaps.ts";
+import { problem } from "./problems.ts";
 
-/** How often the worker says how it is, ms. */
+/** How often the worker reports, ms. */
 export const HEARTBEAT_MS = 1000;
-/** A worker that was not heard of for so long is taken for dead, s. */
+/** A worker that did not report for so long is taken for dead, s. */
 export const HEARTBEAT_LIMIT_S = 15;
-/** How long its last word is kept, ms: the age of the beat is this less what is left, by Redis's clock alone. */
-export const HEARTBEAT_KEPT_MS = 60_000;
+/**
+ * How long the last heartbeat is kept, ms: its age is this less what is left, by Redis's clock alone. A week, so that health
+ * says since when there is no worker, and the next worker knows since when each problem is there.
+ */
+export const HEARTBEAT_KEPT_MS = 7 * 24 * 3_600_000;
 
 /** What the worker that owns the CAD writes to Redis for the functions to read. */
 export const workerHealth = z.object({
@@ -27,10 +31,8 @@ export const workerHealth = z.object({
   authenticated: z.boolean(),
   /** Why commands wait, in words for whoever is on call; null when they do not. */
   waiting_for: z.string().nullable(),
-  /** Why some commands wait although the CAD is ready: their payloads cannot be opened yet. */
-  payload_problem: z.string().nullable().default(null),
-  /** Why the audit trail is not chained on; null if it is. */
-  audit_problem: z.string().nullable().default(null),
+  /** All that the worker knows to be wrong. */
+  problems: z.array(problem).default([]),
   /** Scheme and host. */
   cad_url: z.string(),
   last_connection: z.string().nullable(),
@@ -73,28 +75,6 @@ export const workerHealth = z.object({
   ),
 });
 export type WorkerHealth = z.infer<typeof workerHealth>;
-
-const told = (why: string | null, tell: (why: string) => string): string[] => (why === null ? [] : [tell(why)]);
-
-const whyCommandsWait = ({ ready, waiting_for: why, last_error: error }: WorkerHealth): string[] =>
-  ready ? [] : [`Commands wait: ${why ?? "the CAD is not ready"}.${error ? ` Last error: ${error}.` : ""}`];
-
-/** What waits or stands still, in words for whoever is on call; nothing while all is well. */
-export const problemsOf = (worker: WorkerHealth): string[] => [
-  ...whyCommandsWait(worker),
-  ...worker.destinations
-    .filter(({ state }) => state !== "ok")
-    .map(({ id, state, reason }) => `The destination ${id} is ${state}: ${reason ?? "it is not known why"}.`),
-  ...worker.destinations.flatMap((d) =>
-    told(d.payload_problem, (why) => `Messages for the destination ${d.id} wait: ${why}.`),
-  ),
-  ...worker.handlers.flatMap((h) => told(h.reading_problem, (why) => `The handler ${h.handler} stands still: ${why}.`)),
-  ...told(worker.payload_problem, (why) => `Commands wait: ${why}.`),
-  ...told(
-    worker.audit_problem,
-    (why) => `The audit trail cannot be chained on: ${why}. \`npm run audit -- verify\` says whether it is whole.`,
-  ),
-];
 
 /** Scheme, host and port of a URL: fit to be shown. Its path may be a secret as well, as that of a chat's webhook is. */
 export function withoutCredentials(url: string): string {

@@ -1,15 +1,27 @@
 import type { Redis } from "ioredis";
+import { found, type Found, type ProblemCode } from "../health/problems.ts";
 import { withDeadline } from "../util/sleep.ts";
 
-/** One thing that was looked at: it is as it should be, or there is a way to fix it. */
-export type Finding = { ok: true; what: string } | { ok: false; what: string; hint: string };
+/** One thing that was looked at: it is as it should be, or there is a problem. */
+export type Finding = { ok: true; what: string } | { ok: false; problem: Found };
 
-/** @param hint told only if it is not `ok` */
-export const finding = (ok: boolean, what: string, hint: string): Finding => (ok ? { ok, what } : { ok, what, hint });
+export const fine = (what: string): Finding => ({ ok: true, what });
+export const wrong = <Code extends ProblemCode>(...args: Parameters<typeof found<Code>>): Finding => ({
+  ok: false,
+  problem: found(...args),
+});
+
+/** The error of a Redis that does not answer, or that refuses the bridge, as a finding. */
+export function redisTrouble(error: unknown): Finding {
+  const reason = error instanceof Error ? error.message || error.name : String(error);
+  return /^(NOAUTH|WRONGPASS|NOPERM)\b/.test(reason)
+    ? wrong("redis-refused", { reason })
+    : wrong("redis-unavailable", { reason });
+}
 
 const OLDEST = [7, 0] as const;
 const ANSWER_MS = 5000;
-/** How far a clock may be off before it is told, ms. */
+/** How far a clock may be off, ms. */
 const CLOCK_LIMIT_MS = 2000;
 
 /** Looks at what the promise of the bridge rests on. Throws if Redis does not answer within 5 s. */
@@ -24,8 +36,8 @@ export async function checkRedis(redis: Redis): Promise<Finding[]> {
 /** @param differenceMs how far another clock is ahead of this one */
 export function clock(whose: string, differenceMs: number): Finding {
   const off = Math.abs(differenceMs);
-  const what = `the clock of ${whose} is ${off} ms ${differenceMs < 0 ? "behind" : "ahead of"} this one`;
-  return finding(off <= CLOCK_LIMIT_MS, what, "set both by NTP");
+  if (off > CLOCK_LIMIT_MS) return wrong("clock-skew", { whose, ms: differenceMs });
+  return fine(`the clock of ${whose} is ${off} ms ${differenceMs < 0 ? "behind" : "ahead of"} this one`);
 }
 
 const parseInfo = (text: string): ReadonlyMap<string, string> =>
@@ -38,32 +50,27 @@ const parseInfo = (text: string): ReadonlyMap<string, string> =>
 type Info = ReturnType<typeof parseInfo>;
 
 function version(info: Info): Finding {
-  // Valkey tells the version of Redis that it is compatible with under the same name.
+  // Valkey gives the version of Redis that it is compatible with under the same name.
   const text = info.get("redis_version") ?? "unknown";
   const [major = 0, minor = 0] = text.split(".").map(Number);
   const ok = major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
-  return finding(ok, `Redis is version ${text}`, `use ${OLDEST.join(".")} or newer`);
+  return ok ? fine(`Redis is version ${text}`) : wrong("redis-too-old", { version: text });
 }
 
 function persistence(info: Info): Finding {
   const ok = info.get("aof_enabled") === "1" && info.get("aof_last_write_status") !== "err";
-  const hint = "set appendonly yes, and see that its disk has room: without it a restart loses what was accepted";
-  return finding(ok, `the append-only file is ${ok ? "on" : "off or cannot be written"}`, hint);
+  return ok ? fine("the append-only file is on") : wrong("redis-not-durable", {});
 }
 
 function eviction(info: Info): Finding {
   const policy = info.get("maxmemory_policy") ?? "unknown";
-  const ok = policy === "noeviction";
-  const hint = "set maxmemory-policy noeviction: any other one throws accepted commands away when memory runs short";
-  return finding(ok, `the eviction policy is ${policy}`, hint);
+  return policy === "noeviction" ? fine(`the eviction policy is ${policy}`) : wrong("redis-evicts", { policy });
 }
 
 function memory(info: Info): Finding {
   const used = Number(info.get("used_memory"));
   const max = Number(info.get("maxmemory"));
-  const ok = max === 0 || used < 0.8 * max;
-  const of = max === 0 ? "no limit" : `${mib(max)} MiB`;
-  const hint = "give it more memory: beyond its limit new commands are refused with 503";
-  return finding(ok, `Redis uses ${mib(used)} MiB of ${of}`, hint);
+  if (max > 0 && used >= 0.8 * max) return wrong("redis-memory-short", { used: mib(used), limit: mib(max) });
+  return fine(`Redis uses ${mib(used)} MiB of ${max === 0 ? "no limit" : `${mib(max)} MiB`}`);
 }
 const mib = (bytes: number): number => Math.round(bytes / 1024 / 1024);

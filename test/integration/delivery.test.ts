@@ -273,7 +273,12 @@ describe("the connection", () => {
       10_000,
     );
     expect(performance.now() - hung).toBeLessThan(10_000);
-    expect(health["problems"]).toEqual([expect.stringContaining("did not answer")]);
+    expect(health["problems"]).toEqual([
+      expect.objectContaining({
+        code: "cad-disconnected",
+        message: expect.stringContaining("did not answer") as string,
+      }),
+    ]);
     bridge.cad.switches.hang = false;
     const receipt = await bridge.settled(id);
     expect(receipt).toMatchObject({ status: "confirmed" });
@@ -352,7 +357,7 @@ describe("/reconnect", () => {
     expect(await bridge.post("/reconnect", {})).toMatchObject({ status: 503, body: { code: "no-worker" } });
     expect(await bridge.get("/health")).toMatchObject({
       status: 503,
-      body: { status: "unhealthy", problems: [expect.stringContaining("stopped")] },
+      body: { status: "unhealthy", problems: [{ code: "worker-stopped", since: expect.any(String) }] },
     });
   });
 });

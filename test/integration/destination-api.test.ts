@@ -7,7 +7,9 @@ test("410 disables it until it is enabled; what waited then goes out in order", 
   receivers.a.answer(410);
   tell(bridge, "A", 1, 2);
   await becomes(bridge, "a", (d) => d.state === "disabled");
-  expect((await problems(bridge)).problems.join()).toMatch(/destination a is disabled: it answered 410/);
+  expect((await problems(bridge)).problems).toMatchObject([
+    { code: "destination-disabled", about: "a", message: expect.stringContaining("it answered 410") },
+  ]);
   tell(bridge, "B", 1);
   await becomes(bridge, "a", (d) => d.waiting === 3);
   expect(receivers.a.received).toHaveLength(1);

@@ -222,7 +222,13 @@ describe("order", () => {
       await becomes(bridge, id, (d) => d.state === "paused" && d.waiting === 15);
     const { status: how, problems: said } = await problems(bridge);
     expect(how).toBe("degraded");
-    expect(said.join()).toMatch(/destination hangs is paused: it did not answer within 300 ms/);
+    expect(said).toContainEqual(
+      expect.objectContaining({
+        code: "destination-paused",
+        about: "hangs",
+        message: expect.stringContaining("it did not answer within 300 ms") as string,
+      }),
+    );
     receivers.hangs.answer(204);
     await accepts(receivers.hangs, 15);
     for (const unit of ["A", "E"]) expect(of(receivers.hangs.accepted(), unit)).toEqual(["s1", "s2", "s3"]);

@@ -19,7 +19,7 @@ const accepted = async (posted: ReturnType<Bridge["post"]>): Promise<string> => 
   expect(code).toBe(202);
   return String(body["command_id"]);
 };
-const problems = async (bridge: Bridge) => String((await bridge.get("/health")).body["problems"]);
+const problems = async (bridge: Bridge) => JSON.stringify((await bridge.get("/health")).body["problems"]);
 const receiptOf = async (bridge: Bridge, id: string) =>
   (await bridge.get(`/commands/${id}`)).body as unknown as Receipt;
 
@@ -87,7 +87,7 @@ test("keys rotate while commands flow: what the worker cannot open yet waits in 
   }
   const others = await before.deliver(...status("M3"));
   expect(others).toMatchObject({ status: "confirmed" });
-  await until("the health names the key", async () => (await problems(before)).includes('"b"'));
+  await until("the health names the key", async () => (await problems(before)).includes('\\"b\\"'));
   expect((await before.get("/health")).body["status"]).toBe("degraded");
   expect(await receiptOf(before, ids[0] ?? "")).toMatchObject({ status: "confirmed", sends: 1 });
   await until("the one behind it is as if it had not been begun", async () => {

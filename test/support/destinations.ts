@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { stringify } from "yaml";
 import { type Bridge, type BridgeOptions, startBridge } from "./bridge.ts";
+import type { Problem } from "../../shared/health/problems.ts";
 import { type Received, type Receiver, startReceiver } from "../../tools/support/receiver.ts";
 import { until } from "../../tools/support/until.ts";
 
@@ -87,4 +88,4 @@ export const becomes = (bridge: Bridge, id: string, what: (d: Shown) => boolean)
     return found && what(found) && found;
   });
 export const problems = async (bridge: Bridge) =>
-  (await bridge.get("/health")).body as { status: string; problems: string[] };
+  (await bridge.get("/health")).body as { status: string; problems: Problem[] };

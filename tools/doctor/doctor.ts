@@ -1,11 +1,12 @@
 import type { Redis } from "ioredis";
 import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/config/config.ts";
 import { openDestinationStore } from "../../shared/destinations/store.ts";
-import { type WorkerHealth, workerHealth, withoutCredentials } from "../../shared/health/worker-health.ts";
+import type { Found } from "../../shared/health/problems.ts";
+import { workerHealth, withoutCredentials } from "../../shared/health/worker-health.ts";
 import { noLog } from "../../shared/util/log.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import { fromDisk } from "../../shared/config/program.ts";
-import { checkRedis, clock, type Finding, finding } from "../../shared/redis/check.ts";
+import { checkRedis, clock, type Finding, fine, redisTrouble, wrong } from "../../shared/redis/check.ts";
 import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
 import { createSession, type Session } from "../../worker/cad/session.ts";
 import { createTransport } from "../../worker/cad/transport.ts";
@@ -26,10 +27,9 @@ async function lookAtRedis(redis: Redis, config: WorkerConfig): Promise<Finding[
   const where = withoutCredentials(config.REDIS_URL);
   try {
     const findings = await checkRedis(redis);
-    return [{ ok: true, what: `Redis answers at ${where}` }, ...findings, ...(await lookAtBridge(redis, config))];
+    return [fine(`Redis answers at ${where}`), ...findings, ...(await lookAtBridge(redis, config))];
   } catch (error) {
-    const hint = "start it, or fix REDIS_URL";
-    return [{ ok: false, what: `Redis does not answer at ${where}: ${reason(error)}`, hint }];
+    return [redisTrouble(error)];
   }
 }
 
@@ -44,40 +44,18 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
     redis.zcard(keys.dead),
   ]);
   const beat = workerHealth.safeParse(text === null ? null : JSON.parse(text));
-  const waits = beat.success ? whatWaits(beat.data) : null;
-  const owned = `the CAD's owner is ${owner}${waits ? `, which waits: ${waits}` : ""}`;
   return [
-    owner === null
-      ? { ok: false, what: "no worker owns the CAD", hint: "start a worker" }
-      : finding(waits === null, owned, "see to what it waits for; nothing is lost meanwhile"),
-    ...(beat.success ? lookAtAudit(beat.data) : []),
-    { ok: true, what: `${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms` },
-    finding(dead === 0, `${dead} dead letters`, "look at GET /dead-letters; redrive or discard them"),
+    owner === null ? wrong("worker-missing", {}) : fine(`the CAD's owner is ${owner}`),
+    ...(beat.success ? beat.data.problems.map((problem): Finding => ({ ok: false, problem })) : []),
+    fine(`${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms`),
+    dead === 0 ? fine("0 dead letters") : wrong("dead-letters", { count: dead }, { count: dead }),
   ];
 }
 
-/** Why commands or events wait; null if none do. */
-function whatWaits({ waiting_for: commands, payload_problem: sealed, handlers, destinations }: WorkerHealth) {
-  const behind = [...handlers.map((h) => h.reading_problem), ...destinations.map((d) => d.payload_problem)];
-  return [commands, sealed, ...behind].find((why) => why !== null) ?? null;
-}
-
-const lookAtAudit = ({ audit_problem: why }: WorkerHealth): Finding[] =>
-  why === null
-    ? []
-    : [
-        finding(
-          false,
-          `the audit trail cannot be chained on: ${why}`,
-          "see what `npm run audit -- verify` finds; docs/security.md says how the chain begins anew",
-        ),
-      ];
-
 /** Whether what is in Redis can be read by whoever gets at it. */
 function lookAtSealing({ PAYLOAD_KEYS: [key], ALLOW_UNSEALED_PAYLOADS }: WorkerConfig): Finding {
-  if (key) return { ok: true, what: `payloads are sealed with the key "${key.id}"` };
-  const hint = "set PAYLOAD_KEYS on the functions and the worker, or ALLOW_UNSEALED_PAYLOADS=true if it is meant so";
-  return finding(ALLOW_UNSEALED_PAYLOADS === true, "payloads are stored in clear", hint);
+  if (key) return fine(`payloads are sealed with the key "${key.id}"`);
+  return ALLOW_UNSEALED_PAYLOADS === true ? fine("payloads are stored in clear") : wrong("payloads-unsealed", {});
 }
 
 /** Whether each destination can be reached, and what is left in Redis of those that were removed. Tells them no event. */
@@ -87,19 +65,22 @@ async function lookAtDestinations(redis: Redis, config: WorkerConfig, all: reado
     const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, 1);
     const said = await sender.reach();
     await sender.close();
-    const what = `the destination ${destination.id} at ${withoutCredentials(destination.url)}`;
-    if ("status" in said) return { ok: true, what: `${what} answers (an OPTIONS request, with ${said.status})` };
-    return { ok: false, what: `${what}: ${said.reason}`, hint: "start it, or fix its url" };
+    const at = withoutCredentials(destination.url);
+    if ("status" in said)
+      return fine(`the destination ${destination.id} at ${at} answers (an OPTIONS request, with ${said.status})`);
+    const because = { destination: destination.id, reason: `${at}: ${said.reason}` };
+    return wrong("destination-unreachable", because, { about: destination.id });
   });
   const states = all.map(async ({ id }): Promise<Finding[]> => {
-    const state = await book.load(id);
-    if (!state || state.state === "ok") return [];
-    const hint = `POST /destinations/${id}/enable once its service takes events again`;
-    return [{ ok: false, what: `the destination ${id} is ${state.state}: ${state.reason}`, hint }];
+    const saved = await book.load(id);
+    if (!saved || saved.state === "ok") return [];
+    const code = `destination-${saved.state}` as const;
+    return [wrong(code, { destination: id, reason: saved.reason }, { about: id, since: new Date(saved.since) })];
   });
   const removed = await leftOfRemoved(redis, book, config.REDIS_PREFIX, all);
-  const hint = "put it back into the routes, or discard its dead letters";
-  const left = removed.map(({ id, reason: why }) => finding(false, `the destination ${id}: ${why}`, hint));
+  const left = removed.map(({ id, reason: why }) =>
+    wrong("destination-removed", { destination: id, reason: why ?? "" }, { about: id }),
+  );
   return [...(await Promise.all(reached)), ...(await Promise.all(states)).flat(), ...left];
 }
 
@@ -115,16 +96,12 @@ async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
     const ahead = Math.round(date + 500 - (asked + Date.now()) / 2);
     const time = Number.isNaN(date) ? [] : [clock("the CAD", ahead)];
     const answers = `the CAD answers at ${where} with ${response.status}`;
-    const isServer = finding(response.ok, answers, "correct CAD_BACKEND_URL: it has to name a Socket.io 4 server");
+    const isServer = response.ok
+      ? fine(answers)
+      : wrong("cad-disconnected", { reason: `${where} answers ${response.status}` });
     return [isServer, ...time, await tryToken(config)];
   } catch (error) {
-    return [
-      {
-        ok: false,
-        what: `the CAD does not answer at ${where}: ${reason(error)}`,
-        hint: "start it, or hint CAD_BACKEND_URL",
-      },
-    ];
+    return [wrong("cad-disconnected", { reason: `${where} does not answer: ${reason(error)}` })];
   }
 }
 
@@ -162,15 +139,24 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
     const what = authenticated
       ? "the CAD accepts the token, and answers"
       : "the CAD answers, but not fastapi:authenticate";
-    return { ok: true, what };
+    return fine(what);
   } catch (error) {
-    const hint =
-      "correct CAD_BACKEND_AUTH_TOKEN if the CAD refuses it, or CAD_BACKEND_URL if its path is no namespace; else look into the CAD's log";
-    return { ok: false, what: `no connection to the CAD comes about: ${reason(error)}`, hint };
+    return wrong("cad-disconnected", { reason: reason(error) });
   } finally {
     session.end("the doctor is done", "leave");
   }
 }
+
+const shown = ({ code, message, hint, lost, runbook, since }: Found): string => {
+  const rows = [
+    `WRONG  ${code}: ${message}`,
+    ...(since ? [`since: ${since}`] : []),
+    `hint: ${hint}`,
+    `lost: ${lost}`,
+    runbook,
+  ];
+  return `${rows.join("\n       ")}\n`;
+};
 
 async function main(): Promise<number> {
   const what = "The doctor: says what is wrong with Redis, the CAD and the bridge, and how to fix it.";
@@ -191,17 +177,14 @@ async function main(): Promise<number> {
   const redis = connectRedis(config.REDIS_URL, "worker", noLog);
   const [ofRedis, ofCad] = await Promise.all([lookAtRedis(redis, config), lookAtCad(config)]);
   const ofDestinations = await lookAtDestinations(redis, config, destinations).catch((error: unknown) => [
-    finding(false, `what Redis has of the destinations cannot be read: ${reason(error)}`, "see to Redis first"),
+    redisTrouble(error),
   ]);
   const findings = [...ofRedis, lookAtSealing(config), ...ofCad, ...ofDestinations];
   await closeRedis(redis);
-  for (const found of findings)
-    process.stdout.write(
-      found.ok ? `ok     ${found.what}\n` : `WRONG  ${found.what}\n       to fix it: ${found.hint}\n`,
-    );
-  const wrong = findings.filter((f) => !f.ok).length;
-  process.stdout.write(wrong === 0 ? "\nAll is well.\n" : `\n${wrong} of ${findings.length} are wrong.\n`);
-  return wrong === 0 ? 0 : 1;
+  for (const found of findings) process.stdout.write(found.ok ? `ok     ${found.what}\n` : shown(found.problem));
+  const count = findings.filter((f) => !f.ok).length;
+  process.stdout.write(count === 0 ? "\nAll is well.\n" : `\n${count} of ${findings.length} are wrong.\n`);
+  return count === 0 ? 0 : 1;
 }
 
 process.exitCode = await main();

@@ -39,6 +39,8 @@ export interface CircuitBreaker {
   enter(id: string): Promise<Pass | undefined>;
   /** Why commands wait, or just had to, in words for people; undefined if they do not. */
   shut(): string | undefined;
+  /** Why it is open although the connection is ready; undefined if it is not. */
+  cause(): keyof typeof WHY | undefined;
   /** Something that `notReady` or `connection` depends on has changed. */
   changed(): void;
 }
@@ -178,6 +180,11 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
 
   signal.addEventListener("abort", admit, { once: true });
 
+  function cause(): keyof typeof WHY | undefined {
+    if (isOpen()) return undefined;
+    return probing.all > 0 || performance.now() < Math.max(probeAt, toldUntil) ? why : undefined;
+  }
+
   return {
     enter(id) {
       if (signal.aborted) return Promise.resolve(undefined);
@@ -194,9 +201,10 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
     },
     shut() {
       const reason = notReady();
-      if (reason !== undefined || isOpen()) return reason;
-      return probing.all > 0 || performance.now() < Math.max(probeAt, toldUntil) ? WHY[why] : undefined;
+      const because = cause();
+      return reason ?? (because && WHY[because]);
     },
+    cause,
     changed: admit,
   };
 }

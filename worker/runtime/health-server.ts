@@ -1,18 +1,21 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { problemsOf, type WorkerHealth } from "../../shared/health/worker-health.ts";
+import { asProblem, found, statusOf } from "../../shared/health/problems.ts";
+import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
-/** What the worker process says of itself, without a look into Redis. */
+/** What the worker process knows of itself, without a look into Redis. */
 export interface OwnState {
   instance: string;
   role: "owner" | "standby";
   redis: boolean;
+  /** When Redis last answered; undefined if it never did. */
+  redisAnswered: Date | undefined;
   health: WorkerHealth | undefined;
 }
 
 /**
  * The worker's own GET /health: 200 while the process does what it is there for (it owns the CAD, or stands by), 503
- * when it cannot reach Redis. It says `degraded`, with 200, while something waits or stands still: `problems` says what.
+ * when it cannot reach Redis. `degraded`, with 200, while something waits or stands still: `problems` says what.
  */
 export async function startHealthServer(
   host: string,
@@ -20,13 +23,14 @@ export async function startHealthServer(
   state: () => OwnState,
 ): Promise<{ port: number; stop(): Promise<void> }> {
   const server = createServer((request, response) => {
-    const found = request.method === "GET" && request.url === "/health";
-    const { redis, health, ...own } = state();
-    const problems = [...(redis ? [] : ["Redis does not answer."]), ...(health ? problemsOf(health) : [])];
-    const status = !redis ? "unhealthy" : problems.length > 0 ? "degraded" : "healthy";
+    const known = request.method === "GET" && request.url === "/health";
+    const { redis, redisAnswered, health, ...own } = state();
+    const away = redis ? [] : [asProblem(found("redis-unavailable", {}, { since: redisAnswered }))];
+    const problems = [...away, ...(health?.problems ?? [])];
+    const status = statusOf(problems);
     const report = { status, problems, redis, ...own, bridge: health ?? null };
-    const body = found ? report : { error: "only GET /health is here" };
-    response.writeHead(!found ? 404 : redis ? 200 : 503, { "content-type": "application/json" });
+    const body = known ? report : { error: "only GET /health is here" };
+    response.writeHead(!known ? 404 : redis ? 200 : 503, { "content-type": "application/json" });
     response.end(JSON.stringify(body));
   });
   server.requestTimeout = 5000;

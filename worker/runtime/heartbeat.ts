@@ -4,6 +4,7 @@ import {
   HEARTBEAT_MS,
   type WorkerHealth,
   withoutCredentials,
+  workerHealth,
 } from "../../shared/health/worker-health.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { script } from "../../shared/redis/redis.ts";
@@ -15,36 +16,50 @@ import type { Destinations } from "../destinations/destinations.ts";
 import type { CadEvents } from "../events/pipeline.ts";
 import type { CircuitBreaker } from "../commands/circuit-breaker.ts";
 import type { Jobs } from "../delivery/job-watchdog.ts";
+import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
+import type { Found } from "../../shared/health/problems.ts";
+import { parseJson } from "../../shared/util/json.ts";
+import { detectProblems } from "./detect-problems.ts";
 import type { Lease } from "./lease.ts";
 import type { Payloads } from "../delivery/payloads.ts";
 
-/** All that runs while a worker owns the CAD, as far as it tells how it is. */
+/** All that runs while a worker owns the CAD, as far as health needs it. */
 export interface HealthSources {
   config: Pick<WorkerConfig, "CAD_BACKEND_URL" | "CAD_CONFIRM_TIMEOUT_MS">;
   instance: string;
   startedAt: number;
   lease: Pick<Lease, "epoch">;
   connection: Pick<CadConnection, "status">;
-  breaker: Pick<CircuitBreaker, "shut">;
+  breaker: Pick<CircuitBreaker, "shut" | "cause">;
   jobs: Pick<Jobs, "consuming">;
   payloads: Pick<Payloads, "problem">;
   audit: Pick<AuditChainer, "problem">;
   cadEvents: Pick<CadEvents, "inbound" | "recovery" | "handlers">;
   destinations: Pick<Destinations, "reports">;
+  /** What other parts know to be wrong now. */
+  problems?: readonly (() => readonly Found[])[];
 }
 
-/** How the worker that owns the CAD is. To be asked every second or so, for `ready_seconds`. */
-export function createHealth(sources: HealthSources): () => WorkerHealth {
+/** How the worker that owns the CAD is. */
+export interface Health {
+  /** To be asked every second or so, for `ready_seconds` and the beginning of each problem. */
+  report(): WorkerHealth;
+  /** What the worker before reported last: problems that are still there keep their beginning. */
+  inherit(before: WorkerHealth): void;
+}
+
+export function createHealth(sources: HealthSources): Health {
   const { config, breaker, jobs, payloads, audit, cadEvents, destinations } = sources;
+  const tracker = createProblemTracker(Date.now);
   let readySince: number | undefined;
 
-  return () => {
+  function report(): WorkerHealth {
     const now = performance.now();
     const cad = sources.connection.status();
     const waitingFor = breaker.shut();
     const ready = waitingFor === undefined;
     readySince = ready ? (readySince ?? now) : undefined;
-    return {
+    const own = {
       instance: sources.instance,
       epoch: sources.lease.epoch,
       stopped: false,
@@ -55,8 +70,6 @@ export function createHealth(sources: HealthSources): () => WorkerHealth {
       connected: cad.connected,
       authenticated: cad.authenticated,
       waiting_for: waitingFor ?? null,
-      payload_problem: payloads.problem() ?? null,
-      audit_problem: audit.problem() ?? null,
       cad_url: withoutCredentials(config.CAD_BACKEND_URL),
       last_connection: cad.lastConnection?.toISOString() ?? null,
       connection_attempts: cad.attempts,
@@ -71,10 +84,21 @@ export function createHealth(sources: HealthSources): () => WorkerHealth {
       handlers: cadEvents.handlers(),
       destinations: destinations.reports(),
     };
-  };
+    const detected = detectProblems({
+      report: own,
+      connectionReady: cad.ready,
+      breaker: breaker.cause(),
+      payloads: payloads.problem(),
+      audit: audit.problem(),
+    });
+    const others = (sources.problems ?? []).flatMap((problems) => problems());
+    return { ...own, problems: tracker.follow([...detected, ...others]) };
+  }
+
+  return { report, inherit: (before) => tracker.inherit(before.problems) };
 }
 
-/** Tells the functions how the worker is: every second, and at once when something changed. */
+/** Reports to the functions: every second, and at once when something changed. */
 export interface Reporter {
   changed(): void;
   run(): Promise<void>;
@@ -82,16 +106,11 @@ export interface Reporter {
 }
 
 const WRITE_MS = 1000;
-/** Written even when Redis is full: whoever is on call needs it then above all. */
+/** Written even when Redis is full: it is needed then above all. */
 const BEAT = `#!lua flags=allow-oom
 return redis.call('PSETEX', KEYS[1], ARGV[1], ARGV[2])`;
 
-export function createHeartbeat(
-  redis: Redis,
-  keys: OutboxKeys,
-  health: () => WorkerHealth,
-  signal: AbortSignal,
-): Reporter {
+export function createHeartbeat(redis: Redis, keys: OutboxKeys, health: Health, signal: AbortSignal): Reporter {
   const beat = script(redis, "workerBeat", BEAT, [keys.health]);
   let wake = new AbortController();
 
@@ -101,15 +120,23 @@ export function createHeartbeat(
     await withDeadline(written, WRITE_MS, "writing the worker's health").catch(() => undefined);
   }
 
+  /** What the worker before reported last. One that cannot be read is as if there was none. */
+  async function inherit(): Promise<void> {
+    const text = await withDeadline(redis.get(keys.health), WRITE_MS, "reading the last heartbeat").catch(() => null);
+    const before = workerHealth.safeParse(parseJson(text ?? ""));
+    if (before.success) health.inherit(before.data);
+  }
+
   return {
     changed: () => wake.abort(),
     async run() {
+      await inherit();
       while (!signal.aborted) {
         wake = new AbortController();
-        await write(health());
+        await write(health.report());
         await sleep(HEARTBEAT_MS, AbortSignal.any([signal, wake.signal]));
       }
     },
-    goodbye: () => write({ ...health(), stopped: true, ready: false, connected: false }),
+    goodbye: () => write({ ...health.report(), stopped: true, ready: false, connected: false }),
   };
 }

@@ -201,7 +201,7 @@ export function startLeader(options: LeaderOptions): Leader {
   }
 
   return {
-    health,
+    health: health.report,
     reconnect: connection.reconnect,
     stop: (settle) => (stopped ??= stop(settle)),
   };

@@ -52,7 +52,11 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));
   let owner: Leader | undefined;
   let redisAnswered = -Infinity;
-  const onAnswer = () => void (redisAnswered = performance.now());
+  let redisAnsweredAt: Date | undefined;
+  const onAnswer = () => {
+    redisAnswered = performance.now();
+    redisAnsweredAt = new Date();
+  };
 
   // At every connection anew, so that an outage of Redis costs no subscription.
   control.on("ready", () => void control.subscribe(keys.controlChannel).catch(() => undefined));
@@ -97,6 +101,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     instance,
     role: owner ? ("owner" as const) : ("standby" as const),
     redis: performance.now() - redisAnswered < REDIS_HEARD_MS,
+    redisAnswered: redisAnsweredAt,
     health: owner?.health(),
   }));
   const checking = warnOfRedis(redis, stopping.signal, log);
@@ -119,12 +124,15 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   };
 }
 
-/** Says at the start what is unsafe about Redis; `npm run doctor` tells the same at any time. */
+/** Logs at the start what is unsafe about Redis; `npm run doctor` finds the same at any time. */
 async function warnOfRedis(redis: Redis, signal: AbortSignal, log: Log): Promise<void> {
   while (!signal.aborted) {
     const findings = await checkRedis(redis).catch(() => undefined);
     for (const found of findings ?? [])
-      if (!found.ok) log.warn({ what: found.what, hint: found.hint }, "redis is not safe as it is");
+      if (!found.ok) {
+        const { code, message, hint } = found.problem;
+        log.warn({ code, what: message, hint }, "redis is not safe as it is");
+      }
     if (findings) return;
     await sleep(CHECK_AGAIN_MS, signal);
   }
