@@ -22,7 +22,7 @@ interface ProblemKind<Params> {
 }
 const kind = <Params = Record<string, never>>(row: ProblemKind<Params>): ProblemKind<Params> => row;
 
-const seconds = (age: number): string => `${Math.round(age)} s`;
+const inSeconds = (age: number): string => `${Math.round(age)} s`;
 const WAIT = "Nothing: commands are accepted, and wait in Redis in their order.";
 const REFUSED = "Nothing that was accepted. Services are told to repeat what is refused meanwhile.";
 const KEPT = "Nothing: events are kept in the journal for JOURNAL_DAYS, and messages in the destination's outbox.";
@@ -82,7 +82,7 @@ export const PROBLEMS = {
   "worker-silent": kind<{ age: number }>({
     severity: "critical",
     title: "The worker does not report",
-    message: ({ age }) => `The worker last reported ${seconds(age)} ago: commands are accepted and wait.`,
+    message: ({ age }) => `The worker last reported ${inSeconds(age)} ago: commands are accepted and wait.`,
     hint: "Look at the worker's process and log, and at its connection to Redis; restart it.",
     lost: WAIT,
   }),
@@ -97,7 +97,7 @@ export const PROBLEMS = {
     severity: "critical",
     title: "Commands are not worked on",
     message: ({ age }) =>
-      `A command that could be sent was not worked on for ${seconds(age)}: the worker does not consume.`,
+      `A command that could be sent was not worked on for ${inSeconds(age)}: the worker does not consume.`,
     hint: "Restart the worker, and look into its log.",
     lost: WAIT,
   }),
