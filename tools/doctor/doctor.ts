@@ -6,7 +6,7 @@ import { workerHealth, withoutCredentials } from "../../shared/health/worker-hea
 import { noLog } from "../../shared/util/log.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import { fromDisk } from "../../shared/config/program.ts";
-import { checkRedis, clock, type Finding, fine, redisTrouble, wrong } from "../../shared/redis/check.ts";
+import { checkRedis, clock, type Finding, fine, redisTrouble, wrong } from "../../shared/health/check-redis.ts";
 import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
 import { createSession, type Session } from "../../worker/cad/session.ts";
 import { createTransport } from "../../worker/cad/transport.ts";

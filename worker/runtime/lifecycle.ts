@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { checkRedis } from "../../shared/redis/check.ts";
+import { checkRedis } from "../../shared/health/check-redis.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
 import type { Log } from "../../shared/util/log.ts";

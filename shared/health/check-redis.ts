@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { found, type Found, type ProblemCode } from "../health/problems.ts";
+import { found, type Found, type ProblemCode } from "./problems.ts";
 import { withDeadline } from "../util/sleep.ts";
 
 /** One thing that was looked at: it is as it should be, or there is a problem. */
