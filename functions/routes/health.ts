@@ -89,7 +89,7 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
   }
 }
 
-const before = (now: Micros, seconds: number): Date => new Date(Math.round(now / 1000 - seconds * 1000));
+const before = (now: Micros, age: number): Date => new Date(Math.round(now / 1000 - age * 1000));
 
 /** Why nobody delivers; nothing if a worker does. */
 function ofWorker(beat: LastHeartbeat | undefined, now: Micros): Found[] {
