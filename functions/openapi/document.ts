@@ -6,6 +6,7 @@ import { receipt } from "../../shared/outbox/receipt.ts";
 import { incidentState, unitState } from "../../shared/state/to-response.ts";
 import { health } from "../routes/health.ts";
 import { commandOperation, parameters } from "./command-operation.ts";
+import { exampleOf } from "./example.ts";
 import { INFO, type Json, ref, schemaOf } from "./parts.ts";
 import { routePaths } from "./routes.ts";
 
@@ -16,9 +17,9 @@ const accepted = {
     success: { type: "boolean", description: "False once it is clear that the CAD did not confirm it." },
     message: { type: "string" },
     command_id: { type: "string" },
-    status: { enum: STATES },
+    status: { enum: STATES, example: "queued" },
   },
-  additionalProperties: { type: "string", description: "The ids of the body." },
+  additionalProperties: { description: "The ids of the body." },
 };
 const problem = {
   type: "object",
@@ -57,7 +58,7 @@ export function openApi(basePath: string): Json {
   const paths = Object.fromEntries(
     commands.map((command) => [`/${command.name}`, { post: commandOperation(command) }]),
   );
-  return {
+  return withExamples({
     openapi: "3.1.0",
     info: {
       ...INFO,
@@ -98,7 +99,23 @@ export function openApi(basePath: string): Json {
         Problem: problem,
       },
     },
-  };
+  });
+}
+
+/** The document with an example for each JSON answer that has none. */
+function withExamples<Document extends { paths: Json; components: { schemas: Json } }>(document: Document): Document {
+  const resolve = (name: string) => (document.components.schemas[name.split("/").at(-1) ?? ""] ?? {}) as Json;
+  const operations = Object.values(document.paths).flatMap((path) => Object.values(path as Json));
+  for (const operation of operations as { responses: Record<string, { content?: Json }> }[]) {
+    for (const { content } of Object.values(operation.responses)) {
+      const media = content?.["application/json"] as Json | undefined;
+      if (!media || "example" in media) continue;
+      const example = exampleOf(media["schema"] as Json, resolve);
+      // A document is no example of itself.
+      if (Object.keys(example as Json).length > 0) media["example"] = example;
+    }
+  }
+  return document;
 }
 
 /** A path may take a command by one method and answer what is known by another. */

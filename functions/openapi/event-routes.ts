@@ -1,3 +1,4 @@
+import { sseEvent, ssePosition } from "../http/sse.ts";
 import { deliveryOutcome } from "../../shared/destinations/outcome.ts";
 import { historyQuery, streamQuery } from "../routes/events.ts";
 import { stateQuery } from "../routes/state.ts";
@@ -35,6 +36,9 @@ const withMore = (schema: string, properties: Json): Json => ({
   allOf: [ref(schema), { type: "object", required: Object.keys(properties), properties }],
 });
 
+const STREAM_EXAMPLE = `retry: 1000
+${ssePosition("1769897112000-0")}${sseEvent("1769897112345-0", "unit:status:updated", '{"id":"1769897112345-0","event":"unit:status:updated"}')}`;
+
 /** What the CAD said, and what is known from it. */
 export const EVENT_ROUTES: readonly Route[] = [
   {
@@ -55,6 +59,7 @@ export const EVENT_ROUTES: readonly Route[] = [
               type: "string",
               description: '`data`: an Event, as JSON; of `bridge:position`, `{"position": id}`.',
             },
+            example: STREAM_EXAMPLE,
           },
         },
       },

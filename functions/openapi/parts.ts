@@ -8,9 +8,23 @@ export type Json = Record<string, unknown>;
 /** What both documents say of the bridge. */
 export const INFO = { title: "Socket Bridge", version: "0.1.0" } as const;
 
-/** A schema as JSON Schema 2020-12, which is what OpenAPI 3.1 takes. */
+/**
+ * A schema as JSON Schema 2020-12, which is what OpenAPI 3.1 takes. The bounds that JavaScript gives integers are left out: what
+ * the bridge answers with are counts.
+ */
 export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): Json => {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json;
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+    io,
+    unrepresentable: "any",
+    override: ({ jsonSchema }) => {
+      // An answer may have more, here by allOf, and in later versions.
+      if (io === "output" && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      if (jsonSchema.minimum !== Number.MIN_SAFE_INTEGER) return;
+      if (io === "output") jsonSchema.minimum = 0;
+      else delete jsonSchema.minimum;
+    },
+  }) as Json;
   return rest;
 };
 const keyKinds = (keys: readonly OrderingKey[]): string[] => keys.map((key) => key.split(":", 1)[0] ?? key);
@@ -43,11 +57,23 @@ export function problems(...codes: ProblemCode[]): Json {
         ...(status === 503 && {
           headers: { "Retry-After": header("Seconds to wait before trying again.", "integer") },
         }),
-        content: { "application/problem+json": { schema: ref("Problem") } },
+        content: {
+          "application/problem+json": {
+            schema: ref("Problem"),
+            examples: Object.fromEntries(these.map((code) => [code, { value: problemExample(code) }])),
+          },
+        },
       },
     ]),
   );
 }
+function problemExample(code: ProblemCode): Json {
+  const { status, title, hint } = PROBLEMS[code];
+  const errors = [{ pointer: "/unit_id", detail: "is missing" }];
+  const more = code === "invalid-body" ? { errors } : {};
+  return { type: `urn:problem-type:socket-bridge:${code}`, title, status, code, detail: `${title}.`, hint, ...more };
+}
+
 export const header = (description: string, type = "string"): Json => ({ description, schema: { type } });
 
 /** The refusals of every endpoint that asks who calls, and of every one that asks Redis. */

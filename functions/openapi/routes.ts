@@ -251,7 +251,7 @@ function operation(route: Route): Json {
     tags: [route.tag],
     summary: route.summary,
     description: [route.description, who].filter(Boolean).join(" "),
-    ...(role !== "public" && { security: [{ bearer: [] }] }),
+    security: role === "public" ? [] : [{ bearer: [] }],
     parameters: [
       ...pathParameters(partsOf(route).path),
       ...queryParameters(route.query),

@@ -48,7 +48,12 @@ const page = (base: string) => `<!doctype html>
 </html>
 `;
 
-const start = (base: string) => `SwaggerUIBundle({
+/**
+ * Swagger UI would keep the token in localStorage, for every tab and for ever. sessionStorage survives a reload, and is gone
+ * with the tab.
+ */
+const start = (base: string) => `const KEY = "socket-bridge-token";
+const ui = SwaggerUIBundle({
   url: ${JSON.stringify(`${base}/openapi.json`)},
   dom_id: "#docs",
   deepLinking: true,
@@ -57,5 +62,14 @@ const start = (base: string) => `SwaggerUIBundle({
   persistAuthorization: false,
   tryItOutEnabled: true,
   validatorUrl: null,
+  onComplete() {
+    const token = sessionStorage.getItem(KEY);
+    if (token) ui.preauthorizeApiKey("bearer", token);
+    ui.getStore().subscribe(() => {
+      const value = ui.authSelectors.authorized().getIn(["bearer", "value"]);
+      if (value) sessionStorage.setItem(KEY, value);
+      else sessionStorage.removeItem(KEY);
+    });
+  },
 });
 `;
