@@ -3,7 +3,7 @@ import { commands } from "../shared/commands/table.ts";
 import type { Log } from "../shared/util/log.ts";
 import { Problem } from "./http/problem.ts";
 import { redisFault } from "../shared/redis/redis.ts";
-import { toReceipt } from "../shared/outbox/receipt.ts";
+import { toReceipt } from "../shared/commands/receipt.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
 import { administrative, auditRead, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
 import { acceptCommand, parseBody } from "./routes/commands.ts";

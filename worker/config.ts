@@ -3,7 +3,7 @@ import { type Config, env, sharedEnv } from "../shared/config/config.ts";
 import { auditKeyList } from "../shared/audit/chain.ts";
 import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
 import { sealingEnv } from "../shared/sealing/open-sealer.ts";
-import { CONFIRM_MODES } from "./cad/confirm.ts";
+import { confirmModesText } from "./cad/confirm-modes.ts";
 import { isSecret, SECRET_FORM } from "./destinations/schema.ts";
 
 const serviceUrl = (whose: string, secret: string) =>
@@ -46,10 +46,20 @@ export const workerEnv = z.object({
       .describe("Token for the handshake and for fastapi:authenticate."),
     { secret: true },
   ),
-  CAD_CONFIRM: z
-    .enum(CONFIRM_MODES)
+  CAD_CONFIRM: confirmModesText
     .default("auto")
-    .describe("What confirms a delivery: auto (ack or echo, whichever comes first), ack, echo or fence."),
+    .describe(
+      "What confirms a delivery: `auto` (ack or echo, whichever comes first), `ack`, `echo` or `barrier` (receipt alone); with `event=mode` for events that differ, such as `auto,unit:status=barrier`.",
+    ),
+  CAD_BARRIER_HOLD_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(100)
+    .describe(
+      "Time that a command proved by a barrier alone holds back the next one of its unit and incident, ms: the CAD's handlers run concurrently.",
+    ),
   CAD_CONFIRM_TIMEOUT_MS: env.milliseconds.max(60_000).default(5000).describe("Time limit for an ack or an echo, ms."),
   CAD_AUTH_WAIT_MS: env.milliseconds
     .max(30_000)

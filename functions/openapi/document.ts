@@ -2,7 +2,7 @@ import { commands } from "../../shared/commands/table.ts";
 import { STATES } from "../../shared/outbox/states.ts";
 import { toldEntry } from "../../shared/journal/to-response.ts";
 import { PROBLEMS } from "../http/problem.ts";
-import { receipt } from "../../shared/outbox/receipt.ts";
+import { receipt } from "../../shared/commands/receipt.ts";
 import { incidentState, unitState } from "../../shared/state/to-response.ts";
 import { health } from "../routes/health.ts";
 import { commandOperation, parameters } from "./command-operation.ts";

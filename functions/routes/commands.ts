@@ -5,7 +5,8 @@ import type { Appended, MessageRecord } from "../../shared/outbox/outbox.ts";
 import { isDead, isFinal, type State } from "../../shared/outbox/states.ts";
 import { Problem, type WrongField } from "../http/problem.ts";
 import { redisFault } from "../../shared/redis/redis.ts";
-import { toReceipt } from "../../shared/outbox/receipt.ts";
+import type { Proof } from "../../shared/commands/proof.ts";
+import { toReceipt } from "../../shared/commands/receipt.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { noteOf, onceInAWhile } from "./audit.ts";
 import type { CallerEnv } from "../http/caller.ts";
@@ -79,7 +80,8 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     if (!record || !isFinal(record.state))
       return c.json(answer(accepted.id, record?.state ?? accepted.state, ids), 202);
     if (isDead(record.state)) throw undeliverable(record, c.res.headers);
-    return c.json({ ...answer(record.id, record.state, ids), ...toReceipt(record) }, 200);
+    const receipt = toReceipt(record);
+    return c.json({ ...answer(record.id, record.state, ids, receipt.proof), ...receipt }, 200);
   };
 }
 
@@ -118,12 +120,14 @@ function undeliverable(record: MessageRecord, headers: Headers): Problem {
   return new Problem("undeliverable", record.reason, { command_id: record.id, receipt: toReceipt(record) }, kept);
 }
 
+/** What is said of one that the CAD relayed: it does not claim that anything was stored or seen. */
+const RELAYED = "Delivered. The CAD relayed it to its connected clients; that does not show that it stored it.";
 const MESSAGES = {
   queued: "Accepted. It will be delivered in its order.",
   sent: "Accepted, and sent. The CAD has not confirmed it yet.",
   confirmed: "Delivered, and confirmed by the CAD.",
   received: "Delivered. The CAD does not confirm this event.",
-  unconfirmed: "The CAD has it, but did not confirm it in time. It is not sent again.",
+  unconfirmed: "The CAD has it, but did not confirm it in time. It is not sent again by itself.",
   superseded: "A newer value took its place.",
   rejected: "The CAD refused it.",
   failed: "It could not be delivered.",
@@ -131,9 +135,9 @@ const MESSAGES = {
 } as const satisfies Record<State, string>;
 
 /** `success` never claims more than is known: false once it is clear that the CAD did not confirm. */
-const answer = (id: string, state: State, ids: Record<string, unknown>) => ({
+const answer = (id: string, state: State, ids: Record<string, unknown>, proof: Proof | null = null) => ({
   success: state !== "unconfirmed" && !isDead(state),
-  message: MESSAGES[state],
+  message: state === "confirmed" && proof === "relayed" ? RELAYED : MESSAGES[state],
   command_id: id,
   status: state,
   ...ids,

@@ -7,7 +7,7 @@ import type { DeadFilter } from "../../shared/outbox/dead-letters.ts";
 import { isDead } from "../../shared/outbox/states.ts";
 import { Problem, type WrongField } from "../http/problem.ts";
 import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
-import { toReceipt } from "../../shared/outbox/receipt.ts";
+import { toReceipt } from "../../shared/commands/receipt.ts";
 import { toIso } from "../../shared/util/time.ts";
 import { noteOf } from "./audit.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";

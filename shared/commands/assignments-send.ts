@@ -22,7 +22,8 @@ export const assignmentsSend = defineCommand({
     },
   }),
   payload: z.object({ unitId, incident: wireIncident, timestamp: z.iso.datetime() }),
-  echo: { event: "assignment:received", fields: ["unitId", "incident.incidentId"] },
+  effect: "adds",
+  echo: { event: "assignment:received", proves: "relay", fields: ["unitId", "incident.incidentId"] },
   needsRoom: (b) => `unit:${b.unit_id}`,
   ttlSeconds: 3600,
   examples: [

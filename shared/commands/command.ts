@@ -26,6 +26,11 @@ export interface Emit {
  */
 export interface Echo {
   event: string;
+  /**
+   * What the real CAD has done by the time it broadcasts this. `write`: its database write. `relay`: it passes the event on to its
+   * clients and stores nothing, even with its database down. Measured against that CAD.
+   */
+  proves: "write" | "relay";
   fields: readonly [subject: string, ...values: string[]];
   /** Where the subject's id is if it is not under its own name. */
   subjectAlias?: string;
@@ -60,6 +65,16 @@ export interface Command<Body = unknown> {
   payload: z.ZodType<Emit["payload"]>;
   /** Absent where no CAD broadcasts anything for it. */
   echo?: Echo;
+  /**
+   * `sets` a value: sending it again leaves the CAD as it was, so one that went unanswered is resent in its place. `adds`: each send
+   * may show or store one more, so it is never resent unless the connection broke.
+   */
+  effect: "sets" | "adds";
+  /**
+   * Which value it sets, beside its event and keys, such as the time that a timestamp is for: a later command with the same one
+   * replaces it. Only for one that sets.
+   */
+  slot?(body: Body): string;
   /** The room that the bridge must be in for the echo to reach it: joined before the emit. */
   needsRoom?(body: Body): Room;
   /** Only the newest value matters: a newer one takes the place of one that waits right before it. */

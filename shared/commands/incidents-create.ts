@@ -13,7 +13,8 @@ export const incidentsCreate = defineCommand({
   emits: ["incident:created"],
   wire: (b) => ({ event: "incident:created", payload: toWireIncident(b) }),
   payload: wireIncident,
-  echo: { event: "incident:new", fields: ["incidentId"], subjectAlias: "id" },
+  effect: "adds",
+  echo: { event: "incident:new", proves: "relay", fields: ["incidentId"], subjectAlias: "id" },
   examples: [
     {
       summary: "A chest pain",

@@ -17,7 +17,8 @@ export const incidentsStatus = defineCommand({
     payload: { incidentId: b.incident_id, status: toCadIncidentStatus(b.status), userId: b.user_id },
   }),
   payload: z.object({ incidentId, status: z.enum(INCIDENT_STATUSES), userId }),
-  echo: { event: "incident:status:updated", fields: ["incidentId", "status"], ignoreCase: ["status"] },
+  effect: "sets",
+  echo: { event: "incident:status:updated", proves: "write", fields: ["incidentId", "status"], ignoreCase: ["status"] },
   examples: [
     {
       summary: "The patient is on the way",

@@ -40,7 +40,13 @@ export const incidentsTimestamp = defineCommand({
     location: wirePoint.optional(),
     source: z.enum(["manual", "auto"]),
   }),
-  echo: { event: "incident:timestamp:updated", fields: ["incidentId", "field", "timestamp", "location"] },
+  effect: "sets",
+  slot: (b) => b.field,
+  echo: {
+    event: "incident:timestamp:updated",
+    proves: "write",
+    fields: ["incidentId", "field", "timestamp", "location"],
+  },
   examples: [
     {
       summary: "Arrived on scene",

@@ -16,6 +16,7 @@ export const metricsBroadcast = defineCommand({
     payload: { metrics: b.metrics, timestamp: issuedAt },
   }),
   payload: z.object({ metrics: z.record(z.string(), z.unknown()), timestamp: z.iso.datetime() }),
+  effect: "adds",
   latestWins: true,
   examples: [{ summary: "Units by status", body: { metrics: { available: 12, enroute: 4, transporting: 3 } } }],
 });

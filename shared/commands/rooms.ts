@@ -29,6 +29,7 @@ const room = (action: "join" | "leave") => ({
     return { event: `${action}:${kind}`, payload: id };
   },
   payload,
+  effect: "adds" as const,
   examples,
 });
 

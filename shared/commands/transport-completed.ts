@@ -45,6 +45,7 @@ export const transportCompleted = defineCommand({
     billingData: object.optional(),
     timestamp: z.iso.datetime(),
   }),
+  effect: "adds",
   examples: [
     {
       summary: "Brought to a hospital",

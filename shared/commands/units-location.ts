@@ -34,7 +34,8 @@ export const unitsLocation = defineCommand({
     heading: heading.optional(),
     speed: z.number().min(0).optional().meta({ description: "m/s" }),
   }),
-  echo: { event: "unit:location:updated", fields: ["unitId", "location", "heading", "speed"] },
+  effect: "sets",
+  echo: { event: "unit:location:updated", proves: "write", fields: ["unitId", "location", "heading", "speed"] },
   latestWins: true,
   ttlSeconds: 60,
   examples: [

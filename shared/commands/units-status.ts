@@ -16,7 +16,8 @@ export const unitsStatus = defineCommand({
     payload: { unitId: b.unit_id, status: b.status, incidentId: b.incident_id },
   }),
   payload: z.object({ unitId, status: unitStatus, incidentId: incidentId.optional() }),
-  echo: { event: "unit:status:updated", fields: ["unitId", "status", "incidentId"] },
+  effect: "sets",
+  echo: { event: "unit:status:updated", proves: "write", fields: ["unitId", "status", "incidentId"] },
   examples: [
     {
       summary: "En route to an incident",

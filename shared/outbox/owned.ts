@@ -16,7 +16,7 @@ export interface Settlement {
   state: FinalState;
   /** Why, in words for people; never a payload. */
   reason: string;
-  /** What proved it: ack, echo, fence, or a destination's `response:204`; empty if nothing did. */
+  /** What proved it: ack, echo, barrier, or a destination's `response:204`; empty if nothing did. */
   by: string;
 }
 

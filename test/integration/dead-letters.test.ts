@@ -1,6 +1,6 @@
 import { SignJWT } from "jose";
 import { expect, test } from "vitest";
-import type { Receipt } from "../../shared/outbox/receipt.ts";
+import type { Receipt } from "../../shared/commands/receipt.ts";
 import { type Bridge, JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";
 
 const list = async (bridge: Bridge, query = "") => {

@@ -61,7 +61,7 @@ describe("what the CAD says", () => {
     });
     const first = await post(bridge, "/units/status", status("1"));
     const second = await post(bridge, "/units/status", status("1", "onscene"));
-    expect(await bridge.settled(first)).toMatchObject({ status: "unconfirmed", sends: 1, confirmed_by: "fence" });
+    expect(await bridge.settled(first)).toMatchObject({ status: "unconfirmed", sends: 1, confirmed_by: "barrier" });
     expect(await bridge.settled(second)).toMatchObject({ status: "confirmed" });
   });
 
@@ -76,7 +76,8 @@ describe("what the CAD says", () => {
   test.each([
     ["ack", "modern", "confirmed", "ack"],
     ["echo", "modern", "confirmed", "echo"],
-    ["fence", "legacy", "received", "fence"],
+    ["barrier", "legacy", "received", "barrier"],
+    ["fence", "legacy", "received", "barrier"],
   ] as const)("CAD_CONFIRM=%s with a %s CAD: %s by %s", async (mode, character, state, by) => {
     const bridge = await startBridge({ cad: { character }, worker: { CAD_CONFIRM: mode } });
     expect(await bridge.deliver("/units/status", status("1"))).toMatchObject({ status: state, confirmed_by: by });

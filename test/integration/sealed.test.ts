@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { commands } from "../../shared/commands/table.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
-import type { Receipt } from "../../shared/outbox/receipt.ts";
+import type { Receipt } from "../../shared/commands/receipt.ts";
 import { UNIT_STATUSES } from "../../shared/vocabulary/cad-vocabulary.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
 import { BODIES, found, TELLTALES } from "../support/patient.ts";

@@ -10,6 +10,7 @@ import {
   connect,
   status,
   settle,
+  heardStatuses,
   withoutMarkers,
   assignment,
 } from "../support/simulated-cad.ts";
@@ -117,26 +118,28 @@ describe("the switches", () => {
   });
 
   const timestamp = { incidentId: INCIDENT, field: "time_en_route", timestamp: "2026-01-31T22:05:00Z" };
-  const STRICT: [string, string, object, "applied" | "failed"][] = [
+  const STRICT: [string, string, object, "applied" | "failed" | "unechoed"][] = [
     ["a unit that is a UUID", "unit:status", { unitId: UNIT, status: "x" }, "applied"],
     ["a unit that is none", "unit:status", { unitId: "UNIT-1", status: "x" }, "failed"],
     ["a location of such a unit", "unit:location", { unitId: "UNIT-1" }, "failed"],
     ["an incident that it knows", "incident:status", { incidentId: INCIDENT, status: "x" }, "applied"],
     ["an incident that it does not know", "incident:status", { incidentId: UNIT, status: "x" }, "failed"],
-    ["an incident id that is no UUID", "incident:created", { incidentId: "INC-1" }, "failed"],
+    ["a status with an incident that it does not know", "unit:status", { unitId: UNIT, incidentId: UNIT }, "unechoed"],
+    ["a relay with an incident id that is no UUID", "incident:created", { incidentId: "INC-1" }, "applied"],
     ["a good time", "incident:timestamp", timestamp, "applied"],
     ["a bad timestamp", "incident:timestamp", { ...timestamp, timestamp: "yesterday" }, "failed"],
     ["an unknown time column", "incident:timestamp", { ...timestamp, field: "enroute_at" }, "failed"],
-    ["an assignment of such a unit", "assignment:sent", assignment, "failed"],
+    ["a relayed assignment of a unit that is none", "assignment:sent", assignment, "applied"],
   ];
   it.each(STRICT)("strict: %s with %s", async (_name, event, payload, outcome) => {
     const log: string[] = [];
     const cad = await start({ switches: { delayMs: AT_ONCE, strict: true }, log: (message) => log.push(message) });
     const probe = await connect(cad);
-    probe.socket.emit("incident:created", { incidentId: INCIDENT });
+    cad.store.addIncident(INCIDENT);
+    probe.socket.emit("join:unit", "E39");
     probe.socket.emit(event, payload);
     await until("handled", () => cad.ledger.entries()[1]?.outcome === outcome);
-    expect(log.map((line) => line.split(":").slice(0, 2).join(":"))).toEqual(outcome === "failed" ? [event] : []);
+    expect(log.map((line) => line.split(":").slice(0, 2).join(":"))).toEqual(outcome === "applied" ? [] : [event]);
     cad.switches.strict = false;
     await settle(probe);
     const echoes = [
@@ -145,8 +148,9 @@ describe("the switches", () => {
       "incident:status:updated",
       "incident:timestamp:updated",
       "incident:new",
+      "assignment:received",
     ];
-    const heard = echoes.flatMap((name) => probe.heard(name)).length - 2; // the incident's and the marker's
+    const heard = echoes.flatMap((name) => probe.heard(name)).length - 1; // the marker's
     expect(heard).toBe(outcome === "applied" ? 1 : 0);
     expect(probe.disconnects).toEqual([]);
   });
@@ -162,5 +166,73 @@ describe("the switches", () => {
     expect(() => (cad.switches.refuse = 2)).toThrow(/switch refuse: .*<=1/s);
     expect(() => (cad.switches.delayMs = { min: 2, max: 1 })).toThrow(/min must not be above max/);
     expect(cad.switches).toMatchObject({ refuse: 0, delayMs: { min: 0.2, max: 5 } });
+  });
+
+  describe("the database", () => {
+    const relays = [
+      ["incident:created", { incidentId: INCIDENT }, "incident:new"],
+      ["assignment:sent", assignment, "assignment:received"],
+    ] as const;
+
+    it("down: nothing is stored or echoed, relays go on, and the process lives", async () => {
+      const cad = await start({ switches: { delayMs: AT_ONCE, databaseDown: true } });
+      const probe = await connect(cad);
+      probe.socket.emit("join:unit", "E39");
+      probe.socket.emit("unit:status", status(1));
+      for (const [event, payload] of relays) probe.socket.emit(event, payload);
+      await until("the relays are heard", () => relays.every(([, , echo]) => probe.heard(echo).length === 1));
+      expect(heardStatuses(probe)).toEqual([]);
+      expect(cad.store.writes()).toEqual([]);
+      cad.switches.databaseDown = false;
+      probe.socket.emit("unit:status", status(2));
+      await until("it is stored", () => cad.store.read("unit:E39", "status") === "S2");
+      expect(cad.store.writes().map((w) => w.value)).toEqual(["S2"]);
+      expect(probe.disconnects).toEqual([]);
+    });
+
+    it("down: a modern CAD refuses for now, relays too: it stores them", async () => {
+      const probe = await connect(await start({ character: "modern", switches: { databaseDown: true } }));
+      const refused = { success: false, error: "the database is down", retryable: true };
+      expect(await probe.socket.emitWithAck("unit:status", status(1))).toEqual(refused);
+      expect(await probe.socket.emitWithAck("incident:created", { incidentId: INCIDENT })).toEqual(refused);
+    });
+
+    it("legacy relays store nothing: the incident stays unknown", async () => {
+      const cad = await start({ switches: { delayMs: AT_ONCE } });
+      const probe = await connect(cad);
+      probe.socket.emit("incident:created", { incidentId: INCIDENT });
+      await until("it is relayed", () => probe.heard("incident:new").length === 1);
+      expect(cad.store.hasIncident(INCIDENT)).toBe(false);
+    });
+
+    it.each([
+      ["an unknown unit: nothing changes, and it is echoed", { units: ["M1"] }, "unchanged", 1, undefined],
+      ["statusNeedsIncident: it is stored, and not echoed", { statusNeedsIncident: true }, "unechoed", 0, "S1"],
+      ["neverEchoed: it is stored, and not echoed", { neverEchoed: ["unit:status"] }, "unechoed", 0, "S1"],
+    ] as const)("%s", async (_what, switches, outcome, echoes, stored) => {
+      const cad = await start({ switches: { delayMs: AT_ONCE, ...switches } });
+      const probe = await connect(cad);
+      probe.socket.emit("unit:status", status(1));
+      await until("handled", () => cad.ledger.entries()[0]?.outcome === outcome);
+      Object.assign(cad.switches, { units: "any", statusNeedsIncident: false, neverEchoed: [] });
+      await settle(probe);
+      expect(withoutMarkers(probe)).toHaveLength(echoes);
+      expect(cad.store.read("unit:E39", "status")).toBe(stored);
+    });
+
+    it("stops and starts by the control surface, which shows what is stored", async () => {
+      const cad = await start({ switches: { delayMs: AT_ONCE } });
+      const ask = async (path: string, init?: RequestInit) =>
+        (await (await fetch(`${cad.url}/simulator/${path}`, init)).json()) as { writes: { value: unknown }[] };
+      expect(await ask("database/stop", { method: "POST" })).toEqual({ running: false });
+      expect(cad.switches.databaseDown).toBe(true);
+      expect(await ask("database/start", { method: "POST" })).toEqual({ running: true });
+      const probe = await connect(cad);
+      probe.socket.emit("unit:status", status(1));
+      await until("it is stored", async () => (await ask("store")).writes[0]?.value === "S1");
+      const body = JSON.stringify({ incidentId: INCIDENT });
+      const made = await fetch(`${cad.url}/simulator/incidents`, { method: "POST", body });
+      expect([made.status, cad.store.hasIncident(INCIDENT)]).toEqual([204, true]);
+    });
   });
 });

@@ -4,7 +4,7 @@ import { startFunctions } from "../../functions/hosts/node.ts";
 import { parseConfig } from "../../shared/config/config.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import type { Log } from "../../shared/util/log.ts";
-import type { Receipt } from "../../shared/outbox/receipt.ts";
+import type { Receipt } from "../../shared/commands/receipt.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
 import { workerEnv } from "../../worker/config.ts";
 import { loadRoutes } from "../../worker/destinations/routes.ts";

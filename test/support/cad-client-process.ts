@@ -11,8 +11,8 @@ function start(url: string, atOnce: boolean): CadConnection {
     endpoint: { url },
     token: () => "The-CAD-token",
     rooms: { all: async () => [], note: () => undefined },
-    mode: "auto",
-    times: { confirmMs: 1000, authWaitMs: 1000, barrierTimeoutMs: 2000, barrierIdleMs: 500 },
+    modeOf: () => "auto",
+    times: { confirmMs: 1000, authWaitMs: 1000, barrierHoldMs: 0, barrierTimeoutMs: 2000, barrierIdleMs: 500 },
     onEvent: async () => true,
     onLine: () => undefined,
     onChange() {

@@ -4,12 +4,12 @@ import { incidentsStatus } from "../../shared/commands/incidents-status.ts";
 import { commands } from "../../shared/commands/table.ts";
 import {
   type AckHabits,
-  type ConfirmMode,
   createConfirmations,
   type Delivery,
   FIRST_ACK_GRACE_MS,
   type Outcome,
 } from "../../worker/cad/confirm.ts";
+import type { ConfirmMode } from "../../worker/cad/confirm-modes.ts";
 import { isEchoOf } from "../../worker/cad/echo.ts";
 import { parseAck } from "../../worker/cad/ack.ts";
 import { until } from "../../tools/support/until.ts";
@@ -17,12 +17,13 @@ import { until } from "../../tools/support/until.ts";
 type Answered = (error: Error | null, answer: unknown) => void;
 
 /** Confirmations over a line and barriers that the test answers by hand. */
-function fresh(mode: ConfirmMode, habits: AckHabits = new Map()) {
+function fresh(mode: ConfirmMode, habits: AckHabits = new Map(), holdMs = 0) {
   const acks: Answered[] = [];
   const proofs: (() => void)[] = [];
   const confirmations = createConfirmations({
-    mode,
+    modeOf: () => mode,
     timeoutMs: 20,
+    holdMs,
     habits,
     barriers: { proof: () => new Promise((resolve) => proofs.push(resolve)), stop: () => undefined },
     transport: { emit: (_event, _payload, ack) => void (ack && acks.push(ack.answered)) },
@@ -35,7 +36,7 @@ function fresh(mode: ConfirmMode, habits: AckHabits = new Map()) {
   return { confirmations, acks, proofs, habits, send };
 }
 
-const echo = { event: "unit:status:updated", fields: ["unitId", "status", "incidentId"] } as const;
+const echo = { event: "unit:status:updated", proves: "write", fields: ["unitId", "status", "incidentId"] } as const;
 const STATUS: Delivery = { commandId: "c1", event: "unit:status", payload: { unitId: "1", status: "enroute" }, echo };
 const WITHOUT_ECHO = { event: "transport:completed", payload: { incidentId: "1" }, echo: undefined };
 const LATE = new Error("operation has timed out");
@@ -68,21 +69,21 @@ describe("auto", () => {
     expect(state.outcome).toBeUndefined();
   });
 
-  test("neither in time is unconfirmed once the fence proves receipt, not before", async () => {
+  test("neither in time is unconfirmed once the barrier proves receipt, not before", async () => {
     const { acks, proofs, send } = fresh("auto");
     const { state, done } = send();
     acks[0]?.(LATE, undefined);
     await Promise.resolve();
     expect(state.outcome).toBeUndefined();
     proofs[0]?.();
-    expect(await done).toEqual({ result: "unconfirmed", by: "fence" });
+    expect(await done).toEqual({ result: "unconfirmed", by: "barrier" });
   });
 
   test("an event without an echo, from a CAD that does not ack it, is received", async () => {
     const { proofs, habits, send } = fresh("auto");
     const first = send(WITHOUT_ECHO);
     proofs[0]?.();
-    expect(await first.done).toEqual({ result: "received", by: "fence" });
+    expect(await first.done).toEqual({ result: "received", by: "barrier" });
     expect(habits.get("transport:completed")).toBe("silent");
   });
 
@@ -92,7 +93,7 @@ describe("auto", () => {
     expect(proofs).toHaveLength(0);
     acks[0]?.(LATE, undefined);
     proofs[0]?.();
-    expect(await done).toEqual({ result: "unconfirmed", by: "fence" });
+    expect(await done).toEqual({ result: "unconfirmed", by: "barrier" });
   });
 
   describe("from a CAD that was seen to ack something else", () => {
@@ -109,10 +110,10 @@ describe("auto", () => {
       const first = send(WITHOUT_ECHO);
       acks[0]?.(LATE, undefined);
       proofs[0]?.();
-      expect(await first.done).toEqual({ result: "unconfirmed", by: "fence" });
+      expect(await first.done).toEqual({ result: "unconfirmed", by: "barrier" });
       const second = send(WITHOUT_ECHO);
       proofs[1]?.();
-      expect(await second.done).toEqual({ result: "received", by: "fence" });
+      expect(await second.done).toEqual({ result: "received", by: "barrier" });
     });
 
     test("also if that is seen while the first one is on its way", async () => {
@@ -136,7 +137,7 @@ describe("auto", () => {
       proofs[0]?.();
       send({ ...WITHOUT_ECHO, commandId: "c2" });
       acks[1]?.(null, { success: true });
-      expect(await first.done).toEqual({ result: "received", by: "fence" });
+      expect(await first.done).toEqual({ result: "received", by: "barrier" });
     });
   });
 
@@ -160,16 +161,25 @@ test("in echo mode no ack is asked for, and silence is unconfirmed", async () =>
   const { done } = send();
   expect(acks).toHaveLength(0);
   const poll = setInterval(() => proofs[0]?.(), 5);
-  expect(await done).toEqual({ result: "unconfirmed", by: "fence" });
+  expect(await done).toEqual({ result: "unconfirmed", by: "barrier" });
   clearInterval(poll);
 });
 
-test("in fence mode the fence is all that is waited for", async () => {
-  const { acks, proofs, send } = fresh("fence");
+test("in barrier mode the barrier is all that is waited for", async () => {
+  const { acks, proofs, send } = fresh("barrier");
   const { done } = send();
   expect(acks).toHaveLength(0);
   proofs[0]?.();
-  expect(await done).toEqual({ result: "received", by: "fence" });
+  expect(await done).toEqual({ result: "received", by: "barrier" });
+});
+
+test("receipt alone is held back, since the CAD's handlers run concurrently", async () => {
+  const { proofs, send } = fresh("barrier", new Map(), 40);
+  const { done } = send();
+  const proven = performance.now();
+  proofs[0]?.();
+  expect(await done).toEqual({ result: "received", by: "barrier" });
+  expect(performance.now() - proven).toBeGreaterThan(35);
 });
 
 test("when the connection ends, everything in flight is disconnected", async () => {
@@ -232,6 +242,7 @@ describe("what is an echo", () => {
   };
   const times = {
     event: "incident:timestamp:updated",
+    proves: "write",
     fields: ["incidentId", "field", "timestamp", "location"],
   } as const;
   const heard = { incidentId: "7", field: "time_completed", timestamp: "2026-01-01T09:00:00.000Z", location: null };

@@ -8,8 +8,8 @@ describe("what follows from one send", () => {
   test.each([
     [{ result: "confirmed", by: "ack" }, "confirmed"],
     [{ result: "confirmed", by: "echo" }, "confirmed"],
-    [{ result: "received", by: "fence" }, "received"],
-    [{ result: "unconfirmed", by: "fence" }, "unconfirmed"],
+    [{ result: "received", by: "barrier" }, "received"],
+    [{ result: "unconfirmed", by: "barrier" }, "unconfirmed"],
     [{ result: "rejected", reason: "no" }, "rejected"],
   ] as const)("%j settles it as %s", (outcome, state) => {
     expect(decide(outcome, once, half)).toMatchObject({ follow: "settle", as: { state } });

@@ -8,6 +8,7 @@ import { outboxKeys } from "../../shared/redis/keys.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import { checkRedis, clock, type Finding, fine, redisTrouble, wrong } from "../../shared/health/check-redis.ts";
 import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
+import { parseConfirmModes } from "../../worker/cad/confirm-modes.ts";
 import { createSession, type Session } from "../../worker/cad/session.ts";
 import { createTransport } from "../../worker/cad/transport.ts";
 import { type WorkerConfig, workerEnv } from "../../worker/config.ts";
@@ -121,10 +122,11 @@ async function tryToken(config: WorkerConfig): Promise<Finding> {
     transport,
     token: () => config.CAD_BACKEND_AUTH_TOKEN,
     rooms: { all: async () => [], note: () => undefined },
-    mode: config.CAD_CONFIRM,
+    modeOf: parseConfirmModes(config.CAD_CONFIRM),
     times: {
       confirmMs: CAD_ANSWER_MS,
       authWaitMs: config.CAD_AUTH_WAIT_MS,
+      barrierHoldMs: 0,
       barrierTimeoutMs: CAD_ANSWER_MS,
       barrierIdleMs: CAD_ANSWER_MS,
     },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isFinal, type State } from "../../shared/outbox/states.ts";
-import { receipt } from "../../shared/outbox/receipt.ts";
+import { receipt } from "../../shared/commands/receipt.ts";
 import { ask } from "../support/api.ts";
 
 /** Of a receipt, what replay tells. */

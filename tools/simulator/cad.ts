@@ -4,6 +4,7 @@ import { Ledger } from "./ledger.ts";
 import { type Life, startLife } from "./process-life.ts";
 import { seededRandom } from "./random.ts";
 import { createDatabase } from "./receive.ts";
+import type { Store } from "./store.ts";
 import { createSwitches, type Switches, type SwitchesPatch } from "./switches.ts";
 
 export interface CadOptions {
@@ -36,6 +37,8 @@ export interface Cad {
   readonly port: number;
   readonly character: CharacterName;
   readonly ledger: Ledger;
+  /** What its database holds. */
+  readonly store: Store;
   /** Assign to change: `cad.switches.hang = true`. A wrong value throws. */
   readonly switches: Switches;
   readonly connections: number;
@@ -82,18 +85,19 @@ export async function startCad(options: CadOptions): Promise<Cad> {
     return count;
   };
   const log = options.log ?? (() => undefined);
+  const database = createDatabase();
   const deps = {
     character: characters[character],
     token: () => token,
     switches,
     random: seededRandom(options.seed ?? 1),
     ledger,
-    database: createDatabase(),
+    database,
     host,
     pingInterval: options.pingInterval ?? 25_000,
     pingTimeout: options.pingTimeout ?? 20_000,
     maxPayload: options.maxPayload ?? 1e6,
-    control: createControl({ character, ledger, switches, connections, dropConnections }),
+    control: createControl({ character, ledger, store: database.store, switches, connections, dropConnections }),
     nextConnection: () => ++connectionCount,
     log,
     crash(reason: string) {
@@ -115,6 +119,7 @@ export async function startCad(options: CadOptions): Promise<Cad> {
     port,
     character,
     ledger,
+    store: database.store,
     switches,
     get connections() {
       return connections();

@@ -12,6 +12,8 @@ export interface Character {
   recognisesRepeats: boolean;
   /** Has handlers for `transport:completed` and `metrics:updated`. */
   handlesEverything: boolean;
+  /** Stores what a legacy CAD only relays. */
+  storesRelays: boolean;
   /** Takes a payload that is no object where it is passed on as it is, and dies of null where it looks inside. */
   trustsPayloads: boolean;
   /** Socket.io's connection state recovery: milliseconds, 0 for none. */
@@ -28,6 +30,7 @@ export const characters: Record<CharacterName, Character> = {
     keepsExtraKeys: false,
     recognisesRepeats: false,
     handlesEverything: false,
+    storesRelays: false,
     trustsPayloads: true,
     recoveryMs: 0,
     replays: false,
@@ -39,6 +42,7 @@ export const characters: Record<CharacterName, Character> = {
     keepsExtraKeys: true,
     recognisesRepeats: true,
     handlesEverything: true,
+    storesRelays: true,
     trustsPayloads: false,
     recoveryMs: 120_000,
     replays: true,

@@ -2,11 +2,13 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { z } from "zod";
 import type { CharacterName } from "./characters.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Store } from "./store.ts";
 import { setSwitches, type Switches, switchesPatchSchema } from "./switches.ts";
 
 export interface ControlDeps {
   character: CharacterName;
   ledger: Ledger;
+  store: Store;
   switches: Switches;
   connections(): number;
   dropConnections(): number;
@@ -25,8 +27,10 @@ const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(100),
 });
 
+const incident = z.strictObject({ incidentId: z.string().min(1).max(200) });
+
 /** The HTTP surface under /simulator, by which a test or a demonstration works a CAD that is another process. */
-export function createControl({ ledger, switches, ...cad }: ControlDeps): RequestListener {
+export function createControl({ ledger, store, switches, ...cad }: ControlDeps): RequestListener {
   const judgement = () => ({
     ...ledger.summary(),
     examples: {
@@ -35,6 +39,10 @@ export function createControl({ ledger, switches, ...cad }: ControlDeps): Reques
       appliedViolations: ledger.appliedViolations(),
     },
   });
+  const database = (running: boolean): Reply => {
+    switches.databaseDown = !running;
+    return ok({ running });
+  };
   const routes: Record<string, Record<string, Handler>> = {
     "/simulator/health": {
       GET: () => ok({ status: "ok", character: cad.character, connections: cad.connections() }),
@@ -61,6 +69,24 @@ export function createControl({ ledger, switches, ...cad }: ControlDeps): Reques
         if (!patch.success) return wrong(patch.error);
         setSwitches(switches, patch.data);
         return ok(switches);
+      },
+    },
+    "/simulator/store": {
+      GET(_request, url) {
+        const query = page.safeParse(Object.fromEntries(url.searchParams));
+        if (!query.success) return wrong(query.error);
+        const writes = store.writes(query.data);
+        return ok({ writes, next: writes.at(-1)?.seq ?? query.data.after });
+      },
+    },
+    "/simulator/database/stop": { POST: () => database(false) },
+    "/simulator/database/start": { POST: () => database(true) },
+    "/simulator/incidents": {
+      async POST(request) {
+        const known = incident.safeParse(parseJson((await readBody(request)) ?? ""));
+        if (!known.success) return wrong(known.error);
+        store.addIncident(known.data.incidentId);
+        return { status: 204 };
       },
     },
     "/simulator/drop-connections": { POST: () => ok({ dropped: cad.dropConnections() }) },

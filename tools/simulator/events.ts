@@ -12,6 +12,8 @@ export interface CommandRow {
   toUnitRoom?: true;
   /** The real CAD has no handler for it. */
   modernOnly?: true;
+  /** The real CAD passes it on to its clients, needs no database for that and stores nothing. */
+  relay?: true;
   /** A null payload is the end of the real CAD's process. */
   nullIsDeadly?: true;
 }
@@ -24,8 +26,14 @@ const rows: Record<string, CommandRow> = {
     echo: "incident:timestamp:updated",
     keeps: ["incidentId", "field", "timestamp", "location"],
   },
-  "incident:created": { echo: "incident:new", keeps: "everything" },
-  "assignment:sent": { echo: "assignment:received", keeps: "everything", toUnitRoom: true, nullIsDeadly: true },
+  "incident:created": { echo: "incident:new", keeps: "everything", relay: true },
+  "assignment:sent": {
+    echo: "assignment:received",
+    keeps: "everything",
+    toUnitRoom: true,
+    nullIsDeadly: true,
+    relay: true,
+  },
   "transport:completed": { echo: "transport:completed", keeps: "everything", modernOnly: true },
   "metrics:updated": { echo: "metrics:updated", keeps: "everything", modernOnly: true },
 };

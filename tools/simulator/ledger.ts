@@ -3,9 +3,20 @@ import { keysOf, markOf } from "./payload.ts";
 
 /**
  * What became of an emit in the CAD: `pending` is still being handled (or its process died first), `repeat` was
- * recognised and not applied again, `unhandled` has no handler, `failed` is an error on the CAD's console.
+ * recognised and not applied again, `unhandled` has no handler, `failed` is an error on the CAD's console, `unechoed` one that came
+ * after the write, `unchanged` an update of a row that is not there.
  */
-export type Outcome = "pending" | "applied" | "repeat" | "refused" | "rejected" | "failed" | "unhandled" | "crashed";
+export type Outcome =
+  | "pending"
+  | "applied"
+  | "unechoed"
+  | "unchanged"
+  | "repeat"
+  | "refused"
+  | "rejected"
+  | "failed"
+  | "unhandled"
+  | "crashed";
 
 export interface LedgerEntry {
   /** 1, 2, 3, … in the order of arrival. */
@@ -82,7 +93,7 @@ export class Ledger {
     book.byEvent.set(name, (book.byEvent.get(name) ?? 0) + 1);
     return (outcome) => {
       entry.outcome = outcome;
-      if (outcome === "applied" && mark) book.applied.note(mark, keys);
+      if ((outcome === "applied" || outcome === "unechoed") && mark) book.applied.note(mark, keys);
     };
   }
 

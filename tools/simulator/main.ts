@@ -10,6 +10,10 @@ It records what it receives, judges its order, and fails on request. Its control
   DELETE /simulator/ledger
   GET    /simulator/switches
   PATCH  /simulator/switches                 such as {"hang":true}
+  GET    /simulator/store?after=0&limit=100  what its database wrote, in the order of the writes
+  POST   /simulator/database/stop            its database stops while the process lives, and
+  POST   /simulator/database/start           starts again
+  POST   /simulator/incidents                {"incidentId":"…"}: creates one in the database, as the CAD's REST API does
   POST   /simulator/drop-connections
 
 Environment:

@@ -4,7 +4,8 @@ import type { Character } from "./characters.ts";
 import { AUTHENTICATE, COMMAND_EVENTS, type CommandRow, databaseError, echoOf, REPLAY, ROOM_EVENTS } from "./events.ts";
 import { History, type ReplayAnswer } from "./history.ts";
 import type { Ledger, Outcome } from "./ledger.ts";
-import { isRecord, markOf } from "./payload.ts";
+import { incidentIdOf, isRecord, markOf } from "./payload.ts";
+import { Store } from "./store.ts";
 import type { Random } from "./random.ts";
 import { type Switches, take } from "./switches.ts";
 
@@ -13,13 +14,13 @@ export type Answer = { success: true } | { success: false; error: string; retrya
 
 /** What survives the CAD's process. */
 export interface Database {
-  incidents: BoundedMap<string, true>;
+  store: Store;
   handledCommands: BoundedMap<string, true>;
   history: History;
 }
 
 export const createDatabase = (max = 1_000_000): Database => ({
-  incidents: new BoundedMap(max),
+  store: new Store(max),
   handledCommands: new BoundedMap(max),
   history: new History(Date.now()),
 });
@@ -121,21 +122,42 @@ export function createReceiver(deps: ReceiverDeps): Receive {
   }
 
   function apply(row: CommandRow, event: string, payload: unknown): Handled {
-    const relayed = row.keeps === "everything" && character.trustsPayloads;
-    const error = isRecord(payload)
-      ? switches.strict && databaseError(event, payload, (id) => database.incidents.has(id))
-      : !relayed && "the payload is no object";
+    const relayed = row.relay === true && !character.storesRelays;
+    const error = relayed ? undefined : refusedByDatabase(event, payload);
     if (error) {
       deps.log(`${event}: ${error}`);
-      return ["failed", { success: false, error }];
+      return ["failed", { success: false, error, ...(switches.databaseDown && { retryable: true }) }];
     }
-    const fields = isRecord(payload) ? payload : {};
-    if (event === "incident:created") database.incidents.set(String(fields["incidentId"]), true);
-    if (!take(switches, "dropEchoes", random)) {
-      const room = row.toUnitRoom && `unit:${String(fields["unitId"])}`;
+    const outcome = relayed ? "applied" : store(event, payload);
+    if (outcome !== "unechoed" && !take(switches, "dropEchoes", random)) {
+      const room = row.toUnitRoom && `unit:${String(isRecord(payload) ? payload["unitId"] : undefined)}`;
       deps.broadcast(row.echo, echoOf(row, payload, character.keepsExtraKeys), room);
     }
-    return ["applied", { success: true }];
+    return [outcome, { success: true }];
+  }
+
+  function refusedByDatabase(event: string, payload: unknown): string | undefined {
+    if (!isRecord(payload)) return "the payload is no object";
+    if (switches.databaseDown) return "the database is down";
+    // The real CAD has written the unit's row by the time it looks for the incident: see `store`.
+    const knows = (id: string) => (event === "unit:status" && !character.acks) || database.store.hasIncident(id);
+    return switches.strict ? databaseError(event, payload, knows) : undefined;
+  }
+
+  function store(event: string, payload: unknown): "applied" | "unechoed" | "unchanged" {
+    const fields = isRecord(payload) ? payload : {};
+    const given = incidentIdOf(fields);
+    const incident = typeof given === "string" || typeof given === "number" ? String(given) : undefined;
+    if (event === "incident:created" && incident !== undefined) database.store.addIncident(incident);
+    const { units, statusNeedsIncident, neverEchoed, strict } = switches;
+    if (event.startsWith("unit:") && units !== "any" && !units.includes(String(fields["unitId"]))) return "unchanged";
+    database.store.write(event, payload);
+    const incidentFails =
+      event === "unit:status" &&
+      (incident === undefined ? statusNeedsIncident : strict && !database.store.hasIncident(incident));
+    if (!neverEchoed.includes(event) && !incidentFails) return "applied";
+    deps.log(`${event}: the timeline row failed after the write`);
+    return "unechoed";
   }
 
   function isDeadly(payload: unknown): boolean {

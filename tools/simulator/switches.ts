@@ -32,6 +32,17 @@ const shape = {
   authSilent: z.boolean(),
   /** Handlers fail as the real CAD's do: ids must be UUIDs, incidents known, times and time columns valid. */
   strict: z.boolean(),
+  /**
+   * The database is down while the process lives. What it would have written is lost without a word (modern: nacked as retryable).
+   * A legacy CAD relays as ever.
+   */
+  databaseDown: z.boolean(),
+  /** The units that the database has. An update for any other changes nothing, and is echoed all the same. */
+  units: z.union([z.literal("any"), z.array(z.string()).max(10_000).readonly()]),
+  /** A `unit:status` without an incident is stored and not echoed, as in the real CAD: its timeline row fails after the unit's. */
+  statusNeedsIncident: z.boolean(),
+  /** Events that are stored and never echoed, as by the real CAD on a schema that does not fit its handlers. */
+  neverEchoed: z.array(z.string()).max(100).readonly(),
   /** What `events:replay` gets from a modern CAD; a legacy one never answers it. */
   replay: z.enum(["answers", "silent", "refuses", "malformed"]),
   /** Socket.io's connection state recovery: while it is off, whoever disconnects is forgotten. */
@@ -61,6 +72,10 @@ const DEFAULTS: Switches = {
   authFails: false,
   authSilent: false,
   strict: false,
+  databaseDown: false,
+  units: "any",
+  statusNeedsIncident: false,
+  neverEchoed: [],
   replay: "answers",
   remembersSessions: true,
   remembers: 20_000,

@@ -2,11 +2,8 @@ import type { Echo } from "../../shared/commands/command.ts";
 import { parseAck } from "./ack.ts";
 import { isEchoOf, subjectOf, valueAt } from "./echo.ts";
 import type { Barriers } from "./barriers.ts";
+import type { ConfirmModes } from "./confirm-modes.ts";
 import type { Transport } from "./transport.ts";
-
-/** What counts as confirmation: the CAD's ack, its echo, the fence alone, or whichever of ack and echo comes first. */
-export const CONFIRM_MODES = ["auto", "ack", "echo", "fence"] as const;
-export type ConfirmMode = (typeof CONFIRM_MODES)[number];
 
 export interface Delivery {
   commandId: string;
@@ -18,8 +15,8 @@ export interface Delivery {
 /** What became of one send. */
 export type Outcome =
   | { result: "confirmed"; by: "ack" | "echo" }
-  | { result: "received"; by: "fence" }
-  | { result: "unconfirmed"; by: "fence" }
+  | { result: "received"; by: "barrier" }
+  | { result: "unconfirmed"; by: "barrier" }
   | { result: "rejected" | "refused"; reason: string }
   | { result: "disconnected" };
 
@@ -27,7 +24,7 @@ export type Outcome =
 export type AckHabits = Map<string, "acks" | "silent">;
 
 /**
- * How long an ack may take after the fence, for an event with no echo, from a CAD that was not seen to ack anything yet,
+ * How long an ack may take after the barrier, for an event with no echo, from a CAD that was not seen to ack anything yet,
  * ms. An ack that comes later is still noted for the next time.
  */
 export const FIRST_ACK_GRACE_MS = 250;
@@ -49,26 +46,29 @@ export interface Confirmations {
 }
 
 export function createConfirmations(options: {
-  mode: ConfirmMode;
+  modeOf: ConfirmModes;
   timeoutMs: number;
+  /** For how long receipt alone is held back, ms. */
+  holdMs: number;
   habits: AckHabits;
   barriers: Barriers;
   transport: Pick<Transport, "emit">;
 }): Confirmations {
-  const { mode, timeoutMs, habits, barriers, transport } = options;
+  const { modeOf, timeoutMs, holdMs, habits, barriers, transport } = options;
   const pending = new Set<Pending>();
   /** By the echo's event and the subject's id: no two commands with the same subject are in flight together. */
   const awaited = new Map<string, { echo: Echo; sends: Map<string, Pending> }>();
-  const takesAcks = mode === "auto" || mode === "ack";
-  const takesEchoes = mode === "auto" || mode === "echo";
+  const takesAcks = (event: string) => modeOf(event) === "auto" || modeOf(event) === "ack";
+  const takesEchoes = (event: string) => modeOf(event) === "auto" || modeOf(event) === "echo";
 
   /** A CAD that acks one event is taken to ack them all, until it is silent about one for a whole wait. */
   const anyHabit = () => [...habits.values()].find((habit) => habit === "acks");
 
   /** True if this CAD is to say that it handled the event: then silence is not a proof of anything. */
   function expectsWord(delivery: Delivery): boolean {
+    const mode = modeOf(delivery.event);
     if (mode === "ack") return true;
-    if (takesEchoes && delivery.echo) return true;
+    if (takesEchoes(delivery.event) && delivery.echo) return true;
     return mode === "auto" && (habits.get(delivery.event) ?? anyHabit()) === "acks";
   }
 
@@ -86,17 +86,25 @@ export function createConfirmations(options: {
   }
 
   function proveReceipt(send: Pending, result: "received" | "unconfirmed"): void {
-    void barriers.proof().then(() => send.settle({ result, by: "fence" }));
+    void barriers
+      .proof()
+      .then(() => (result === "unconfirmed" ? send.settle({ result, by: "barrier" }) : receivedAfter(send, holdMs)));
   }
 
-  /** No word is to be expected: the fence is the proof, after a little grace for a CAD that may turn out to ack. */
+  /** Receipt is no order: the CAD's handlers run concurrently, so the next of its queues is held back a little longer. */
+  function receivedAfter(send: Pending, ms: number): void {
+    if (ms === 0) send.settle({ result: "received", by: "barrier" });
+    else setTimeout(() => send.settle({ result: "received", by: "barrier" }), ms);
+  }
+
+  /** No word is to be expected: the barrier is the proof, after a little grace for a CAD that may turn out to ack. */
   function proveWithoutWord(send: Pending): void {
-    if (mode !== "auto" || habits.has(send.event)) return proveReceipt(send, "received");
+    if (modeOf(send.event) !== "auto" || habits.has(send.event)) return proveReceipt(send, "received");
     void barriers.proof().then(() =>
       setTimeout(() => {
         if (expectsWord(send) && !send.silent) return;
         if (!habits.has(send.event)) habits.set(send.event, "silent");
-        send.settle({ result: "received", by: "fence" });
+        receivedAfter(send, Math.max(0, holdMs - FIRST_ACK_GRACE_MS));
       }, FIRST_ACK_GRACE_MS),
     );
   }
@@ -131,9 +139,9 @@ export function createConfirmations(options: {
           },
         };
         pending.add(send);
-        if (takesEchoes && delivery.echo) forgetEcho = awaitEcho(send, delivery.echo);
+        if (takesEchoes(delivery.event) && delivery.echo) forgetEcho = awaitEcho(send, delivery.echo);
 
-        if (takesAcks) {
+        if (takesAcks(delivery.event)) {
           const ack = { ackMs: timeoutMs, answered: onAck.bind(undefined, send) };
           transport.emit(delivery.event, delivery.payload, ack);
         } else {

@@ -1,15 +1,9 @@
 import type { Log } from "../../shared/util/log.ts";
 import type { Room } from "../../shared/vocabulary/ordering-key.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
-import {
-  type AckHabits,
-  type Confirmations,
-  type ConfirmMode,
-  createConfirmations,
-  type Delivery,
-  type Outcome,
-} from "./confirm.ts";
+import { type AckHabits, type Confirmations, createConfirmations, type Delivery, type Outcome } from "./confirm.ts";
 import { type Barriers, startBarriers } from "./barriers.ts";
+import type { ConfirmModes } from "./confirm-modes.ts";
 import type { Line } from "./line.ts";
 import { joinOf, type RoomStore, roomChange } from "./rooms.ts";
 import type { Transport, TransportEvents } from "./transport.ts";
@@ -22,6 +16,8 @@ export interface SessionTimes {
   confirmMs: number;
   /** A CAD that does not answer `fastapi:authenticate` for so long is taken as ready, with a warning. */
   authWaitMs: number;
+  /** For how long a command that a barrier alone proves holds back the next of its queues. */
+  barrierHoldMs: number;
   barrierTimeoutMs: number;
   barrierIdleMs: number;
 }
@@ -31,7 +27,7 @@ export interface SessionOptions {
   /** Asked for once: it is the token of this whole connection. */
   token: () => string;
   rooms: RoomStore;
-  mode: ConfirmMode;
+  modeOf: ConfirmModes;
   times: SessionTimes;
   /** An event of the CAD; `own`: the command that it is the echo of. Answers true once it is safe. See TransportEvents. */
   onEvent(event: string, payload: unknown, own: string | undefined, missed: boolean): Promise<boolean>;
@@ -129,8 +125,9 @@ export function createSession(options: SessionOptions): Session {
       onHang: () => end(`the CAD did not answer for ${times.barrierTimeoutMs} ms`),
     });
     confirmations = createConfirmations({
-      mode: options.mode,
+      modeOf: options.modeOf,
       timeoutMs: times.confirmMs,
+      holdMs: times.barrierHoldMs,
       habits,
       barriers,
       transport,

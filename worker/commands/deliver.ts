@@ -103,7 +103,7 @@ interface Tried {
   unannounced?: Delivery;
 }
 
-/** A fence proves that the CAD's process lives, not that it handles anything. */
+/** A barrier proves that the CAD's process lives, not that it handles anything. */
 const HEARD = {
   confirmed: "answered",
   rejected: "answered",

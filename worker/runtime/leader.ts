@@ -9,6 +9,7 @@ import { fromDisk } from "../../shared/config/program.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { startCadConnection } from "../cad/connection.ts";
+import { parseConfirmModes } from "../cad/confirm-modes.ts";
 import { openRoomStore } from "../cad/rooms.ts";
 import { tokenSource } from "../cad/token.ts";
 import type { WorkerConfig } from "../config.ts";
@@ -103,10 +104,11 @@ export function startLeader(options: LeaderOptions): Leader {
     endpoint: { url: config.CAD_BACKEND_URL },
     token: tokenSource(config.CAD_BACKEND_AUTH_TOKEN, config.secretFiles["CAD_BACKEND_AUTH_TOKEN"], fromDisk, log),
     rooms: openRoomStore(redis, keys, log),
-    mode: config.CAD_CONFIRM,
+    modeOf: parseConfirmModes(config.CAD_CONFIRM),
     times: {
       confirmMs: config.CAD_CONFIRM_TIMEOUT_MS,
       authWaitMs: config.CAD_AUTH_WAIT_MS,
+      barrierHoldMs: config.CAD_BARRIER_HOLD_MS,
       barrierTimeoutMs: BARRIER_TIMEOUT_MS,
       barrierIdleMs: BARRIER_IDLE_MS,
     },

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import type { MessageRecord } from "./outbox.ts";
-import { isFinal, STATES } from "./states.ts";
+import { CONFIRMED_BY, PROOFS, proofOf } from "./proof.ts";
+import type { MessageRecord } from "../outbox/outbox.ts";
+import { isFinal, STATES } from "../outbox/states.ts";
 import { toIso } from "../util/time.ts";
 
 /** What anyone may see of a command: that it was accepted, and what became of it. Never its payload. */
@@ -9,7 +10,7 @@ export const receipt = z.object({
   command: z.string().meta({ description: "The command's path below the API's base path." }),
   status: z.enum(STATES).meta({
     description:
-      "`queued`, `sent`, then one of: `confirmed` (acked or echoed by the CAD), `received` (its process has it; no ack or echo is to be expected), `unconfirmed` (its process has it; the ack or echo that was to be expected did not come), `rejected`, `failed`, `expired` (not delivered as far as is known: see `reason`), `superseded` (a newer value took its place).",
+      "`queued`, `sent`, then one of: `confirmed` (acked, echoed or relayed by the CAD: see `proof`), `received` (its process has it; no ack or echo is to be expected), `unconfirmed` (its process has it; the ack or echo that was to be expected did not come), `rejected`, `failed`, `expired` (not delivered as far as is known: see `reason`), `superseded` (a newer value took its place).",
   }),
   final: z.boolean(),
   ordering_keys: z.array(z.string()).meta({ description: "The unit and incident whose order it keeps." }),
@@ -18,7 +19,14 @@ export const receipt = z.object({
   settled_at: z.string().nullable(),
   expires_at: z.string().nullable(),
   sends: z.int().meta({ description: "How often it was sent: more than once after a disconnect or a refusal." }),
-  confirmed_by: z.string().nullable().meta({ description: "`ack`, `echo` or `fence`." }),
+  proof: z.enum(PROOFS).nullable().meta({
+    description:
+      "What is known of the delivery: `acknowledged` (the CAD acked it), `echoed` (it broadcast it, after its database write), `relayed` (it passed it on to its connected clients; it need not have stored it, and nobody need have listened), `received` (its process has it). null if nothing is.",
+  }),
+  confirmed_by: z.enum(CONFIRMED_BY).nullable().meta({
+    description:
+      "What showed it: the CAD's `ack`, its `echo`, or a `barrier`: an answer that its process gives after everything sent before.",
+  }),
   superseded_by: z.string().nullable(),
   reason: z.string().nullable(),
   redrive_of: z.string().nullable().meta({ description: "The dead letter that it sends again." }),
@@ -30,6 +38,7 @@ const time = (micros: number | undefined): string | null => (micros === undefine
 
 export function toReceipt(record: MessageRecord): Receipt {
   const superseded = record.state === "superseded";
+  const proven = superseded ? undefined : proofOf(record.kind, record.by);
   return {
     command_id: record.id,
     command: record.kind,
@@ -41,7 +50,8 @@ export function toReceipt(record: MessageRecord): Receipt {
     settled_at: time(record.settledAt),
     expires_at: time(record.expiresAt),
     sends: record.sends,
-    confirmed_by: superseded ? null : record.by || null,
+    proof: proven?.proof ?? null,
+    confirmed_by: proven?.by ?? null,
     superseded_by: superseded ? record.by || null : null,
     reason: record.reason || null,
     redrive_of: record.redriveOf ?? null,
