@@ -43,11 +43,11 @@ const describe = ({ description, echo, needsRoom, latestWins, ttlSeconds }: Comm
   [
     description,
     echo
-      ? `The CAD acks it, or broadcasts \`${echo.event}\` with the same ${echo.fields.map((f) => `\`${f}\``).join(", ")}.`
-      : "The CAD may ack it; no broadcast is to be expected.",
-    needsRoom && "The bridge joins the room that the broadcast goes to before it sends.",
-    latestWins && "A newer one takes the place of one that waits.",
-    ttlSeconds !== undefined && `Not sent any more after ${ttlSeconds} s.`,
+      ? `Confirmed by the CAD's ack, or by its broadcast of \`${echo.event}\` with the same ${echo.fields.map((f) => `\`${f}\``).join(", ")}.`
+      : "The CAD may ack it; no broadcast is expected.",
+    needsRoom && "Before sending, the bridge joins the room that the broadcast goes to.",
+    latestWins && "Latest wins: a newer value replaces a waiting one.",
+    ttlSeconds !== undefined && `Expires after ${ttlSeconds} s.`,
   ]
     .filter(Boolean)
     .join(" ");

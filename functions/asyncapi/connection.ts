@@ -4,13 +4,13 @@ import { channelRef, messageRef, part, type Part, payloadOf } from "./parts.ts";
 const asked = z.object({ token: z.string() });
 const answered = z.looseObject({
   success: z.boolean(),
-  source: z.string().optional().describe("Whom the CAD takes the bridge for."),
-  error: z.string().optional().describe("Why not, where `success` is false."),
+  source: z.string().optional().describe("The identity that the CAD assigns to the bridge."),
+  error: z.string().optional().describe("The reason, where `success` is false."),
 });
 
 const replayAsked = z.object({
   since: z.iso.datetime().describe("Send what was sent from this time on."),
-  limit: z.int().describe("So many events at most."),
+  limit: z.int().describe("Maximum number of events."),
   after: z.string().optional().describe("Not on the first page: the `eventId` of the last event of the page before."),
 });
 const replayAnswer = z.looseObject({
@@ -44,7 +44,7 @@ export const connectionParts = (): Part[] => [
     channel: "cad",
     event: "authenticated",
     summary: "The CAD's answer to fastapi:authenticate",
-    description: "On `success: false` the bridge ends the connection, and tries again.",
+    description: "On `success: false` the bridge closes the connection and retries.",
     payload: payloadOf(answered, "input"),
     examples: [
       { summary: "Accepted", payload: { success: true, source: "fastapi" } },
@@ -56,9 +56,9 @@ export const connectionParts = (): Part[] => [
     action: "send",
     channel: "cad",
     event: "events:replay",
-    summary: "Ask for what was missed while there was no connection",
+    summary: "Request events that were missed while disconnected",
     description:
-      "Asked with an ack, page by page. A CAD that does not answer leaves a gap, which the journal tells of (`bridge:gap`).",
+      "Sent with an ack, page by page. If the CAD does not answer, a gap is recorded in the journal (`bridge:gap`).",
     payload: payloadOf(replayAsked, "output"),
     examples: [{ payload: { since: "2026-01-31T22:05:00.123456Z", limit: 500 } }],
     tag: "connection",

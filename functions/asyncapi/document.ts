@@ -15,7 +15,7 @@ const CHANNELS: Readonly<Record<Channel, Json>> = {
     address: "/",
     title: "The CAD's namespace",
     description:
-      "Everything that goes to the CAD, and everything that it broadcasts to all who are connected. A message's name is the Socket.io event, its payload the one argument.",
+      "All messages to the CAD, and its broadcasts to all clients. A message's name is the Socket.io event, its payload the only argument.",
     servers: [ref("servers/cad")],
     bindings: { ws: { bindingVersion: "0.1.0" } },
   },
@@ -23,7 +23,7 @@ const CHANNELS: Readonly<Record<Channel, Json>> = {
     address: "unit:{unitId}",
     title: "The room of a unit",
     description:
-      "The bridge hears what is said there after `join:unit`. Rooms are gone with the connection: it joins them again.",
+      "The bridge receives its messages after `join:unit`. Rooms do not survive a disconnect: the bridge joins them again.",
     parameters: { unitId: { description: "The unit, as the CAD names it." } },
     servers: [ref("servers/cad")],
     bindings: { ws: { bindingVersion: "0.1.0" } },
@@ -32,14 +32,14 @@ const CHANNELS: Readonly<Record<Channel, Json>> = {
     address: "/events",
     title: "The journal",
     description:
-      "Server-Sent Events: every event of the CAD in the order in which it came, and between them what the bridge itself has to say. `Last-Event-ID` resumes. Events named `bridge:position` are no entries: they say how far the stream has come.",
+      "Server-Sent Events: every event of the CAD in the order in which it came, and reports of the bridge itself. `Last-Event-ID` resumes. Events named `bridge:position` are not entries: they carry the position to resume from.",
     servers: [ref("servers/bridge")],
     bindings: { http: { bindingVersion: "0.3.0" } },
   },
   webhooks: {
     address: null,
     title: "Webhooks",
-    description: "To the URL of each destination: BILLING_API_URL, EPCR_API_URL and those of the routes file.",
+    description: "Requests to the URL of each destination: BILLING_API_URL, EPCR_API_URL and those of the routes file.",
     servers: [ref("servers/destination")],
     bindings: { http: { bindingVersion: "0.3.0" } },
   },
@@ -63,7 +63,7 @@ export function asyncApi(basePath: string): Json {
     info: {
       ...INFO,
       description:
-        "What the bridge says to the CAD, and what it hears from it, and what the services get of that: seen from the bridge, so that `send` is what it says. The HTTP side is in openapi.json.",
+        "The messages between bridge and CAD, and what services receive, seen from the bridge: `send` is what the bridge sends. The HTTP API is in openapi.json.",
     },
     defaultContentType: "application/json",
     servers: {
@@ -81,14 +81,14 @@ export function asyncApi(basePath: string): Json {
         host: "{host}",
         pathname: basePath,
         protocol: "https",
-        title: "The bridge's own API",
+        title: "The bridge's HTTP API",
         variables: host("The functions' host and port."),
         security: [ref("components/securitySchemes/bearer")],
       },
       destination: {
         host: "{host}",
         protocol: "https",
-        title: "A service that takes webhooks",
+        title: "A service that receives webhooks",
         variables: host("The host and port of its URL."),
       },
     },

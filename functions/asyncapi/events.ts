@@ -14,7 +14,7 @@ export function eventPart(event: CadEvent): Part {
     event: event.name,
     summary: event.summary,
     description: [
-      "Extra keys are kept; a CAD that can replay its events adds `eventId` and `occurredAt` to each. What does not have this form is kept too, as malformed.",
+      "Extra keys are kept; a CAD that can replay its events adds `eventId` and `occurredAt` to each. A payload that does not match is kept as malformed.",
       own.length > 0 && `Also the echo by which the CAD confirms ${own.join(" or ")}.`,
     ]
       .filter(Boolean)

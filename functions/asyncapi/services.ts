@@ -22,14 +22,14 @@ const ENTRY = {
 
 const cloudEvent = z.looseObject({
   specversion: z.literal("1.0"),
-  id: z.string().describe("Of its entry in the journal."),
+  id: z.string().describe("Id of the journal entry."),
   source: z.string().describe("`urn:socket-bridge:` and REDIS_PREFIX."),
   type: z.string().describe("The event's name."),
-  subject: z.string().optional().describe("The unit or the incident that it is about."),
+  subject: z.string().optional().describe("The unit or incident concerned."),
   time: z.string(),
   datacontenttype: z.literal("application/json"),
-  data: z.unknown().describe("The event's payload, or the fields of it that the routes name."),
-  owncommand: z.string().optional().describe("The bridge's own command that it is the echo of."),
+  data: z.unknown().describe("The event's payload, or the fields of it that the rule names."),
+  owncommand: z.string().optional().describe("The bridge's command that it is the echo of."),
   recovered: z.boolean().optional(),
 });
 
@@ -45,8 +45,7 @@ export const journalParts = (): Part[] => [
     channel: "journal",
     event: "event",
     summary: "An event of the CAD",
-    description:
-      "Each as it came, in the order in which it came. The stream's own `event` is the event's name, its `id` the entry's.",
+    description: "In the order of arrival. The SSE field `event` is the event's name, `id` the entry's id.",
     payload: payloadOf(toldEntry, "output"),
     examples: [{ payload: ENTRY }],
     tag: "services",
@@ -57,7 +56,7 @@ export const journalParts = (): Part[] => [
       channel: "journal",
       event: name,
       summary,
-      description: "Said by the bridge itself, between the CAD's events, where it came about.",
+      description: "Reported by the bridge itself, between the CAD's events.",
       payload: entryOf(name, payloadOf(payload, "output")),
       examples: examples.map((example) => ({
         payload: {
@@ -80,9 +79,9 @@ export const webhookParts = (): Part[] => [
     action: "send",
     channel: "webhooks",
     event: "webhook",
-    summary: "An event of the journal, as a service gets it",
+    summary: "A journal event sent to a service",
     description:
-      "A POST of a CloudEvent in structured mode, signed by Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`). Which events, and how much of each, the routes say. Any 2xx is success.",
+      "A POST of a CloudEvent in structured mode, signed by Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`). The rules select the events and fields. Any 2xx is success.",
     payload: payloadOf(cloudEvent, "output"),
     examples: [
       {

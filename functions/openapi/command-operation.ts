@@ -7,20 +7,20 @@ export const parameters = {
     name: "Idempotency-Key",
     in: "header",
     description:
-      "1 to 255 printable ASCII characters. The same key with the same body again is answered with the same command_id, and nothing is sent twice, for 24 h. With another body it is refused.",
+      "1 to 255 printable ASCII characters. Repeating the same key and body returns the same command_id, and nothing is sent twice, for 24 h. The same key with another body is refused.",
     schema: { type: "string", minLength: 1, maxLength: 255 },
   },
   Prefer: {
     name: "Prefer",
     in: "header",
-    description: "`wait=N`: answer when the command is settled, after N seconds (at most 30) at the latest (RFC 7240).",
+    description: "`wait=N`: respond once the command is settled, after at most N seconds (30 at most; RFC 7240).",
     schema: { type: "string" },
     example: "wait=10",
   },
   CommandTTL: {
     name: "Command-TTL",
     in: "header",
-    description: "Seconds after which the command is not worth sending any more; instead of the command's own.",
+    description: "Time to live in seconds: not sent after that. Overrides the command's default.",
     schema: { type: "integer", minimum: 1, maximum: 604_800 },
   },
 };
@@ -28,7 +28,7 @@ export const parameters = {
 const accepted = (description: string, schema: string) => ({
   description,
   headers: {
-    Location: header("Where its receipt is."),
+    Location: header("URL of the receipt."),
     "Idempotency-Replayed": header("`true` if the Idempotency-Key was seen before."),
   },
   content: json(ref(schema)),
@@ -38,8 +38,8 @@ const accepted = (description: string, schema: string) => ({
 export function commandOperation(command: Command): Json {
   const notes = [
     command.description,
-    `Takes the role \`${command.role}\`. Emits ${command.emits.map((event) => `\`${event}\``).join(" or ")}.`,
-    command.latestWins ? "Latest wins." : "",
+    `Requires the role \`${command.role}\`. Emits ${command.emits.map((event) => `\`${event}\``).join(" or ")}.`,
+    command.latestWins ? "Latest wins: a newer value replaces a waiting one." : "",
     command.ttlSeconds === undefined ? "" : `Expires after ${command.ttlSeconds} s if it could not be sent by then.`,
   ];
   const examples = Object.fromEntries(command.examples.map((e) => [e.summary, { summary: e.summary, value: e.body }]));
@@ -53,9 +53,9 @@ export function commandOperation(command: Command): Json {
     parameters: Object.keys(parameters).map((name) => ({ $ref: `#/components/parameters/${name}` })),
     requestBody: { required: true, content: json(schemaOf(command.body, "input"), { examples }) },
     responses: {
-      "200": accepted("Settled within the time that `Prefer: wait` gave.", "Settled"),
+      "200": accepted("Settled within the time of `Prefer: wait`.", "Settled"),
       "202": {
-        ...accepted("Accepted: the backlog has it, and it will be delivered in its order.", "Accepted"),
+        ...accepted("Accepted: stored in Redis, and delivered in order.", "Accepted"),
         content: json(ref("Accepted"), {
           example: {
             success: true,

@@ -14,12 +14,12 @@ const accepted = {
   type: "object",
   required: ["success", "message", "command_id", "status"],
   properties: {
-    success: { type: "boolean", description: "False once it is clear that the CAD did not confirm it." },
+    success: { type: "boolean", description: "False if the CAD did not confirm it." },
     message: { type: "string" },
     command_id: { type: "string" },
     status: { enum: STATES, example: "queued" },
   },
-  additionalProperties: { description: "The ids of the body." },
+  additionalProperties: { description: "The ids in the body." },
 };
 const problem = {
   type: "object",
@@ -44,10 +44,10 @@ const problem = {
     command_id: { type: "string" },
     idempotency_key: {
       type: "string",
-      description: "With this as the Idempotency-Key, repeating a request whose fate is unknown is harmless.",
+      description: "Send this as the Idempotency-Key to repeat a request with an unknown outcome safely.",
     },
-    receipt: { ...ref("Receipt"), description: "Of a command that was not delivered." },
-    oldest: { type: ["string", "null"], description: "The oldest entry that the journal still has." },
+    receipt: { ...ref("Receipt"), description: "Receipt of a command that was not delivered." },
+    oldest: { type: ["string", "null"], description: "The oldest entry in the journal." },
     required_role: { type: "string" },
     units: { type: "array", items: { type: "string" }, description: "The units that the token may not act for." },
   },
@@ -63,7 +63,7 @@ export function openApi(basePath: string): Json {
     info: {
       ...INFO,
       description:
-        "Tells the CAD what the services have to say. What is accepted (202) is delivered, in order within each unit and incident, and its receipt shows what became of it. What goes over the CAD's wire, commands and events, is in asyncapi.json.",
+        "Carries commands from services to the CAD, and the CAD's events back. What is accepted (202) is delivered, in order within each unit and incident; a command's receipt says what became of it and what proves that. The messages between bridge and CAD are in asyncapi.json.",
     },
     servers: [{ url: basePath }],
     paths: together(paths, routePaths()),
@@ -75,7 +75,7 @@ export function openApi(basePath: string): Json {
           scheme: "bearer",
           bearerFormat: "JWT",
           description:
-            "HS256, or RS256, ES256 or EdDSA of the identity provider, as the bridge is configured; with `sub`, `role` (or `roles`) and `exp`. An admin may do everything, a dispatcher everything of dispatcher and crew. With the claim `units`, a list of unit ids, the token may only act for those units; where the bridge belongs to an organisation, the claim `org` has to be that.",
+            "A JWT with `sub`, `role` (or `roles`) and `exp`: HS256, or RS256, ES256 or EdDSA of the identity provider, depending on the configuration. An admin may do everything, a dispatcher everything that dispatcher and crew may. The claim `units`, a list of unit ids, limits the token to those units; where the bridge belongs to an organisation, the claim `org` has to match.",
         },
       },
       schemas: {

@@ -51,7 +51,7 @@ export function problems(...codes: ProblemCode[]): Json {
           headers: {
             "Retry-After": header("Seconds to wait before trying again.", "integer"),
             RateLimit: header("What is left, and for how long (draft-ietf-httpapi-ratelimit-headers-10)."),
-            "RateLimit-Policy": header("How much may be asked in what time."),
+            "RateLimit-Policy": header("The limits and their windows."),
           },
         }),
         ...(status === 503 && {

@@ -22,7 +22,7 @@ const redriven = {
   properties: {
     dry_run: { type: "boolean" },
     count: { type: "integer" },
-    more: { type: "boolean", description: "More may fit the filter: ask again." },
+    more: { type: "boolean", description: "More may match the filter: repeat the request." },
     redriven: {
       type: "array",
       items: {
@@ -32,7 +32,7 @@ const redriven = {
     },
     unreadable: {
       type: "array",
-      description: "Those that were not sent again, because their payload cannot be opened, and why.",
+      description: "Those that were not redriven because their payload cannot be opened, with the reason.",
       items: { type: "object", properties: { ...id, reason: { type: "string" } } },
     },
   },
@@ -49,16 +49,20 @@ const audit = {
         type: "object",
         properties: {
           id: { type: "string" },
-          at: { type: "string", description: "By Redis's clock." },
+          at: { type: "string", description: "Time by Redis's clock." },
           who: nullable("The subject of the token; null where none was valid."),
           role: nullable("The highest of the token's roles."),
           action: { type: "string", description: "Method and path." },
-          about: { type: "array", items: { type: "string" }, description: "The unit and incident." },
+          about: { type: "array", items: { type: "string" }, description: "The unit and incident concerned." },
           outcome: { enum: OUTCOMES },
-          command_id: nullable("The command, or the dead letter, that it is about."),
+          command_id: nullable("The command or dead letter concerned."),
           request_id: nullable("The X-Request-Id."),
-          address: { type: "string", description: "The client's." },
-          nth: { type: "integer", description: "The how manieth of its action and outcome it is." },
+          address: { type: "string", description: "Address of the client." },
+          nth: {
+            type: "integer",
+            description:
+              "Running number among entries with this action and outcome, counting those that were not written.",
+          },
         },
       },
     },
@@ -72,19 +76,19 @@ const ROUTES: readonly Route[] = [
     endpoint: "GET /commands/{id}",
     id: "getCommand",
     tag: "receipts",
-    summary: "What became of a command",
+    summary: "Get the receipt of a command",
     description:
-      "A receipt is kept for a day after the command was settled, a dead letter for 30 days if DEAD_LETTER_DAYS does not say otherwise.",
-    answers: { "200": answer("Its receipt.", ref("Receipt")) },
+      "A receipt is kept for a day after the command was settled, a dead letter for DEAD_LETTER_DAYS (30 by default).",
+    answers: { "200": answer("The receipt.", ref("Receipt")) },
     problems: ["not-found", ...REDIS],
   },
   {
     endpoint: "GET /dead-letters",
     id: "listDeadLetters",
     tag: "dead letters",
-    summary: "What could not be delivered",
+    summary: "List dead letters",
     description:
-      "Rejected, failed and expired commands that were not sent again or discarded, the newest first; with `destination`, the events that it did not take.",
+      "Rejected, failed and expired commands that were not redriven or discarded, newest first; with `destination`, the events that it did not accept.",
     query: schemaOf(listQuery, "input"),
     answers: { "200": answer("A page.", letters) },
     problems: ["invalid-body", "not-found", ...REDIS],
@@ -94,8 +98,8 @@ const ROUTES: readonly Route[] = [
     query: schemaOf(outboxQuery, "input"),
     id: "getDeadLetter",
     tag: "dead letters",
-    summary: "One dead letter",
-    answers: { "200": answer("Its receipt, with the reason.", ref("Receipt")) },
+    summary: "Get a dead letter",
+    answers: { "200": answer("The receipt, with the reason.", ref("Receipt")) },
     problems: ["not-found", "invalid-body", ...REDIS],
   },
   {
@@ -103,9 +107,9 @@ const ROUTES: readonly Route[] = [
     query: schemaOf(outboxQuery, "input"),
     id: "redriveDeadLetter",
     tag: "dead letters",
-    summary: "Send a dead letter again",
+    summary: "Redrive a dead letter",
     description:
-      "As a new command at the end of its unit's and incident's lines, linked both ways. Asked again, it is the same new command.",
+      "Accepts it as a new command at the end of its per-key queues, linked both ways. Repeating the request returns the same new command.",
     answers: { "202": answer("Accepted as a new command.", ref("Accepted")) },
     problems: ["not-found", "invalid-body", "unreadable-payload", "redis-full", ...REDIS],
   },
@@ -113,11 +117,11 @@ const ROUTES: readonly Route[] = [
     endpoint: "POST /dead-letters/redrive",
     id: "redriveDeadLetters",
     tag: "dead letters",
-    summary: "Send many dead letters again",
-    description: "Those that fit the filter, in the order in which they were accepted.",
+    summary: "Redrive many dead letters",
+    description: "Those that match the filter, in the order in which they were accepted.",
     body: schemaOf(redriveBody, "input"),
     answers: {
-      "200": answer("`dry_run`: which ones they would be.", redriven),
+      "200": answer("`dry_run`: those that would be redriven.", redriven),
       "202": answer("Accepted as new commands.", redriven),
     },
     problems: ["not-json", "unsafe-json", "not-json-type", "invalid-body", "not-found", "redis-full", ...REDIS],
@@ -128,7 +132,7 @@ const ROUTES: readonly Route[] = [
     id: "discardDeadLetter",
     tag: "dead letters",
     summary: "Discard a dead letter",
-    description: "Its receipt stays; what it carried is forgotten.",
+    description: "The receipt stays; the payload is deleted.",
     answers: { "204": { description: "Discarded." } },
     problems: ["not-found", "invalid-body", ...REDIS],
   },
@@ -136,8 +140,8 @@ const ROUTES: readonly Route[] = [
     endpoint: "GET /destinations",
     id: "listDestinations",
     tag: "destinations",
-    summary: "The services that the CAD's events go to",
-    description: "How each is, what waits for it, and what it said last. Never a secret.",
+    summary: "List destinations",
+    description: "The services that receive the CAD's events: state, backlog and last answer of each. Never a secret.",
     answers: {
       "200": answer("All of them.", {
         type: "object",
@@ -151,10 +155,10 @@ const ROUTES: readonly Route[] = [
     endpoint: "POST /destinations/{id}/enable",
     id: "enableDestination",
     tag: "destinations",
-    summary: "Send to a paused or disabled destination again",
-    description: "What waited for it, and what rests after failed attempts, is tried at once.",
+    summary: "Resume a paused or disabled destination",
+    description: "All that waits for it, including messages waiting for a retry, is tried at once.",
     answers: {
-      "202": answer("The worker does so within seconds.", {
+      "202": answer("The worker resumes within seconds.", {
         type: "object",
         required: ["success", "message", "id"],
         properties: { success: { const: true }, message: { type: "string" }, id: { type: "string" } },
@@ -166,9 +170,9 @@ const ROUTES: readonly Route[] = [
     endpoint: "GET /audit",
     id: "listAudit",
     tag: "operation",
-    summary: "Who did what",
+    summary: "List audit entries",
     description:
-      "Everything that was accepted, refused (401, 403, 429) or done by an administrator, the newest first. Of positions and metrics one entry an hour for each user and unit, of refusals that are alike one in 10 s: `nth` counts them all. Reading it is noted in it.",
+      "Everything that was accepted, refused (401, 403, 429) or done by an administrator, newest first. Positions and metrics get one entry an hour for each user and unit, identical refusals one in 10 s: `nth` counts them all. Reading the trail is recorded in it.",
     query: schemaOf(auditQuery, "input"),
     answers: { "200": answer("A page.", audit) },
     problems: ["invalid-body", ...REDIS],
@@ -177,8 +181,8 @@ const ROUTES: readonly Route[] = [
     endpoint: "GET /health",
     id: "getHealth",
     tag: "operation",
-    summary: "Whether commands are delivered",
-    description: "Shows by consumption whether work is being done.",
+    summary: "Get health",
+    description: "Whether commands are delivered, measured by consumption; `problems` lists what is wrong.",
     answers: {
       "200": answer("Healthy, or degraded: commands are accepted.", ref("Health")),
       "503": answer("Unhealthy.", ref("Health")),
@@ -188,7 +192,7 @@ const ROUTES: readonly Route[] = [
     endpoint: "GET /status",
     id: "getStatus",
     tag: "operation",
-    summary: "Everything that is known of the bridge",
+    summary: "Get detailed status",
     answers: { "200": answer("Health, with counts.", ref("Status")) },
     problems: REDIS,
   },
@@ -196,8 +200,8 @@ const ROUTES: readonly Route[] = [
     endpoint: "POST /reconnect",
     id: "reconnect",
     tag: "operation",
-    summary: "Have the worker make a new connection",
-    description: "Answers 200 only once the bridge is ready again.",
+    summary: "Reconnect to the CAD",
+    description: "Responds with 200 only once the bridge is ready again on a new connection.",
     answers: { "200": answer("Ready on a new connection.", ref("Reconnected")) },
     problems: ["no-worker", "redis-unavailable", "reconnect-timeout", "internal"],
   },
@@ -205,22 +209,22 @@ const ROUTES: readonly Route[] = [
     endpoint: "GET /openapi.json",
     id: "getOpenApi",
     tag: "docs",
-    summary: "This document",
+    summary: "Get the OpenAPI document",
     answers: { "200": answer("OpenAPI 3.1.", { type: "object" }) },
   },
   {
     endpoint: "GET /asyncapi.json",
     id: "getAsyncApi",
     tag: "docs",
-    summary: "What the bridge and the CAD say to each other",
-    description: "Every command and every event on the CAD's wire.",
+    summary: "Get the AsyncAPI document",
+    description: "Every message between bridge, CAD and services.",
     answers: { "200": answer("AsyncAPI 3.", { type: "object" }) },
   },
   {
     endpoint: "GET /docs",
     id: "getDocs",
     tag: "docs",
-    summary: "This document as a page",
+    summary: "Show the API reference",
     answers: { "200": html },
   },
 ];
@@ -244,7 +248,7 @@ function partsOf({ endpoint }: Route): { method: string; path: string } {
 function operation(route: Route): Json {
   const role = ENDPOINTS[route.endpoint];
   const any = role === ROLES.at(-1);
-  const who = role === "public" ? "Public." : any ? "Takes any role." : `Takes the role \`${role}\`.`;
+  const who = role === "public" ? "Public." : any ? "Requires any role." : `Requires the role \`${role}\`.`;
   const gate = role === "public" ? [] : GATED;
   return {
     operationId: route.id,

@@ -80,10 +80,10 @@ describe("npm run up", { timeout: TEST_MS }, () => {
       .trim()
       .split("\n");
     expect(heard.map((line) => line.replace(/ +incident:INC-\S+ +/, " ")).toSorted()).toEqual([
-      "billing  transport:completed signature right",
-      "epcr  incident:new signature right",
-      "epcr  incident:timestamp:updated signature right",
-      "epcr  transport:completed signature right",
+      "billing  transport:completed signature valid",
+      "epcr  incident:new signature valid",
+      "epcr  incident:timestamp:updated signature valid",
+      "epcr  transport:completed signature valid",
     ]);
     expect(code).toBe(0);
     expect([started(), left()]).toEqual([5, []]);
@@ -138,7 +138,7 @@ describe("npm run up", { timeout: TEST_MS }, () => {
     await expect.poll(run.output, { timeout: START_MS }).toContain("Everything is running");
     process.kill(file().children.find(({ name }) => name === "worker")?.pid ?? 0, "SIGKILL");
     const { code, output } = await run.ended;
-    expect(output).toMatch(/worker ended by itself \(signal SIGKILL\)/);
+    expect(output).toMatch(/worker exited unexpectedly \(signal SIGKILL\)/);
     expect(code).toBe(1);
     expect(left()).toEqual([]);
   });

@@ -34,10 +34,10 @@ const auditEnv = z.object({
 });
 
 const WHAT = `npm run audit -- verify [--seen ID:HASH] [--file FILE]
-    Checks that no entry of the audit trail was changed, removed or inserted, and names the first bad one. Exit code 1 if
-    one was. --seen: an entry and its hash that were noted elsewhere must be among them. --file: checks an export.
+    Verifies that no entry of the audit trail was changed, removed or inserted, and prints the first bad one. Exit code 1 if
+    there is one. --seen: this entry, noted earlier with its hash, must be in the trail. --file: verifies an export.
 npm run audit -- export [--since TIME] [--until TIME]
-    Writes the entries as JSON lines to standard output, the oldest first, with what is needed to check them again.
+    Prints the entries as JSON lines, the oldest first, with what is needed to verify them again.
     TIME is ISO 8601 with an offset or Z.`;
 
 const USAGE_ERROR = 2;
@@ -64,10 +64,10 @@ function readArguments(args: string[]): { what: string; options: Options } {
       options: { seen: text, file: text, since: text, until: text },
     });
     const [what, ...more] = positionals;
-    if ((what !== "verify" && what !== "export") || more.length > 0) throw new UsageError("Say verify or export.");
+    if ((what !== "verify" && what !== "export") || more.length > 0) throw new UsageError("Expected verify or export.");
     const takes = what === "verify" ? ["seen", "file"] : ["since", "until"];
     const wrong = Object.keys(values).find((name) => !takes.includes(name));
-    if (wrong) throw new UsageError(`${what} takes no --${wrong}.`);
+    if (wrong) throw new UsageError(`${what} has no option --${wrong}.`);
     return { what, options: values };
   } catch (error) {
     throw error instanceof UsageError ? error : new UsageError(error instanceof Error ? error.message : String(error));
@@ -77,7 +77,7 @@ function readArguments(args: string[]): { what: string; options: Options } {
 function toNoted(text: string | undefined): Noted | undefined {
   if (text === undefined) return undefined;
   const [, id, hash] = /^(\d+-\d+):([\w-]{43})$/.exec(text) ?? [];
-  if (!id || !hash) throw new UsageError("--seen takes ID:HASH, as verify prints them.");
+  if (!id || !hash) throw new UsageError("--seen must be ID:HASH, as verify prints it.");
   return { id, hash };
 }
 
@@ -99,10 +99,10 @@ function tell(verdict: Verdict): number {
   );
   if (unlinked > 0 && oldestUnlinked !== undefined)
     process.stdout.write(
-      `     ${unlinked} are not in the chain yet, the oldest of ${toIso(oldestUnlinked)}: a worker puts them there\n`,
+      `     ${unlinked} are not in the chain yet, the oldest from ${toIso(oldestUnlinked)}: the worker will add them\n`,
     );
   if (head.id !== GENESIS.id)
-    process.stdout.write(`     note this elsewhere, and give it to a later check:  --seen ${head.id}:${head.hash}\n`);
+    process.stdout.write(`     note this elsewhere, and pass it to a later verify:  --seen ${head.id}:${head.hash}\n`);
   return 0;
 }
 

@@ -21,17 +21,17 @@ const OVERTIME_MS = 4 * 60_000;
 
 const USAGE = `npm run chaos [-- OPTIONS]
 
-Breaks a bridge of real processes in every way that is known, and holds two ledgers against each other: what was accepted,
-and what the CAD received. Prints a matrix; fails if anything was lost, reordered, left over, or too slow to recover.
+Injects faults into a bridge of real processes under load, and compares what was accepted with what the CAD received. Prints
+a matrix; fails if anything was lost, reordered, left over, or too slow to recover.
 
-  --minutes N   for about so long: every fault once, then again with other seeds; ${MINUTES} at least, and by default
-  --seed N      to repeat a run
-  --only FAULT  one fault alone, by its name or the beginning of it; may be given several times
-  --short       the most telling faults in under a minute, with a fixed seed: for CI
-  --list        the faults
-  --help
+  --minutes N   approximate duration: every fault once, then again with other seeds (minimum and default: ${MINUTES})
+  --seed N      repeats a run
+  --only FAULT  runs one fault, by its name or the beginning of it; may be given several times
+  --short       runs the most important faults in under a minute, with a fixed seed: for CI
+  --list        lists the faults
+  --help        prints this help
 
-A full run writes docs/faults.md. What a failed run left behind is kept in .run/chaos-*/.
+A full run writes docs/faults.md. The files of a failed run are kept in .run/chaos-*/.
 `;
 
 async function main(): Promise<number> {

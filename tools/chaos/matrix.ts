@@ -8,14 +8,14 @@ const sumEvents = (runs: readonly FaultRun[], of: (run: FaultRun["events"]) => n
 const eventViolations = (runs: readonly FaultRun[], kinds: readonly EventViolationKind[]) =>
   sumEvents(runs, ({ violations }) => violations.filter(({ kind }) => kinds.includes(kind)).length);
 
-/** The way back, in a matrix of its own. */
+/** Events, in a matrix of their own. */
 const EVENT_COLUMNS = [
   "fault",
   "journalled",
   "for services",
   "received",
   "duplicates",
-  "gaps told",
+  "gaps recorded",
   "lost",
   "reordered",
   "stuck",
@@ -102,11 +102,11 @@ export function renderRemarks(runs: readonly FaultRun[]): string[] {
   }
   const reasons = [...dead].map(([reason, count]) => `${count} x "${reason}"`).join(", ") || "none";
   return [
-    `Late repeats that are no failure (sent before their connection broke, and received after a newer command): ${sum(runs, (r) => r.verdict.excusedRepeats)}.`,
-    `Emits that came out of a frozen process or path when another worker owned the CAD, no failure either: ${sum(runs, (r) => r.verdict.excusedEmits)}.`,
-    `Webhooks that came out of a frozen worker again, after a newer one, no failure either: ${sumEvents(runs, (e) => e.excused)}.`,
-    `Emits by another than the owner: ${violationsOf(runs, ["emit by another than the owner"])}.`,
-    `Processes that ended by themselves, and were started again as a supervisor does: ${sum(runs, (r) => r.endings.length)}.`,
+    `Late repeats that are not failures (sent before their connection broke, received after a newer command): ${sum(runs, (r) => r.verdict.excusedRepeats)}.`,
+    `Emits from a frozen process or path while another worker held the lease, not failures either: ${sum(runs, (r) => r.verdict.excusedEmits)}.`,
+    `Webhooks repeated by a frozen worker after a newer one, not failures either: ${sumEvents(runs, (e) => e.excused)}.`,
+    `Emits by a worker without the lease: ${violationsOf(runs, ["emit by another than the owner"])}.`,
+    `Processes that exited and were restarted, as a supervisor would: ${sum(runs, (r) => r.endings.length)}.`,
     `Dead letters: ${reasons}.`,
   ];
 }

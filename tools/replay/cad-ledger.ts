@@ -64,7 +64,7 @@ async function read<T>(url: string, schema: z.ZodType<T>): Promise<T> {
   } catch (error) {
     throw new SetupError(
       `The simulator's ledger cannot be read at ${url}: ${causeOf(error)}`,
-      "Mend SIMULATOR_URL, or unset it: then the order is not checked.",
+      "Fix SIMULATOR_URL, or unset it: then the order is not checked.",
       { cause: error },
     );
   }

@@ -15,19 +15,19 @@ import { deliveredIds, summarize } from "./summary.ts";
 
 const USAGE = `npm run replay -- FILE.csv [OPTIONS]
 
-Plays a San Francisco Fire Department "Calls for Service" CSV (a download of DataSF; a day, rather than all years: it is
-sorted in memory) through the HTTP API of a running bridge, tells what became of every command, and holds what the bridge
-then knows of every unit and incident against what the file says.
+Plays a San Francisco Fire Department "Calls for Service" CSV (downloaded from DataSF; one day, not all years, since it is
+sorted in memory) through the HTTP API of a running bridge. Prints the outcome of the commands, and compares the bridge's
+state of every unit and incident with the file.
 
-  --speed N|max   N times real time, such as 60; or as fast as it will go (default max)
+  --speed N|max   N times real time, such as 60; or as fast as possible (default max)
   --limit ROWS    only the first rows of the file
-  --url URL       the bridge to use, such as http://127.0.0.1:8000, with an admin's token in BRIDGE_TOKEN_ADMIN and, to
-                  have the order checked, the simulator in SIMULATOR_URL (default: the one of "npm run up")
-  --dir DIR       where that "npm run up" keeps its files (default .run)
-  --help
+  --url URL       the bridge, such as http://127.0.0.1:8000, with an admin's token in BRIDGE_TOKEN_ADMIN and, to check the
+                  order, the simulator's URL in SIMULATOR_URL (default: the bridge of "npm run up")
+  --dir DIR       the directory of that "npm run up" (default .run)
+  --help          print this help
 
-Exit code 0 only if every command was confirmed or received, with no order violation, and what
-the bridge knows is what the file says.
+Exit code 0 only if every command was confirmed or received, with no order violation, and the bridge's state matches the
+file.
 `;
 
 const ROOT = resolve(import.meta.dirname, "../..");

@@ -17,7 +17,7 @@ export async function aptInstall(name: string): Promise<void> {
     } catch (error) {
       throw new SetupError(
         `Installing ${name} with apt-get failed:\n${lastLines(error)}`,
-        `Try by hand: apt-get update && apt-get install -y ${name}\nOr set REDIS_URL to a Redis that runs.`,
+        `Try by hand: apt-get update && apt-get install -y ${name}\nOr set REDIS_URL to a running Redis.`,
         { cause: error },
       );
     }

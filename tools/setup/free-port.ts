@@ -21,7 +21,7 @@ export async function freePort(): Promise<number> {
     given.add(port);
     if (await isFree(port)) return port;
   }
-  throw new SetupError(`Of ${LOOK_AT} ports from ${LOWEST} to ${HIGHEST}, none is free.`, "End what holds them.");
+  throw new SetupError(`Of ${LOOK_AT} ports from ${LOWEST} to ${HIGHEST}, none is free.`, "Stop what uses them.");
 }
 
 export async function isFree(port: number, host = "127.0.0.1"): Promise<boolean> {

@@ -20,7 +20,7 @@ function wanted(root) {
   } catch (error) {
     throw new SetupError(
       `package-lock.json cannot be read in ${root}: ${error.message}`,
-      "Get it back: git checkout package-lock.json",
+      "Restore it: git checkout package-lock.json",
     );
   }
 }
@@ -105,8 +105,12 @@ const CAUSES = [
     "Check the network (and the proxy: npm config get proxy; the registry: npm config get registry), then try again.",
   ],
   [/ENOSPC/, "The disk is full.", "Free about 1 GB, then try again."],
-  [/EACCES|EPERM/, "npm may not write here.", "Give yourself the folder (chown -R $(id -u) .), then try again."],
-  [/can only install packages when/, "package.json and package-lock.json differ.", "Mend the lock file: npm install"],
+  [
+    /EACCES|EPERM/,
+    "npm has no permission to write here.",
+    "Give yourself the folder (chown -R $(id -u) .), then try again.",
+  ],
+  [/can only install packages when/, "package.json and package-lock.json differ.", "Fix the lock file: npm install"],
 ];
 
 function explain(output) {

@@ -43,8 +43,8 @@ export async function findRedis(log: (line: string) => void, machine = thisMachi
     throw new SetupError(
       "There is no redis-server and no valkey-server on PATH.",
       command === undefined
-        ? `Install Redis ${OLDEST_REDIS} or newer, or set REDIS_URL to one that runs.`
-        : `Type: ${command}\nOr set REDIS_URL to a Redis that runs.`,
+        ? `Install Redis ${OLDEST_REDIS} or newer, or set REDIS_URL to a running one.`
+        : `Type: ${command}\nOr set REDIS_URL to a running Redis.`,
     );
   }
   const version = versionOf(path);
@@ -58,7 +58,7 @@ export function refuseOld(version: string, where: string): void {
   if (major >= Number(OLDEST_REDIS.split(".")[0])) return;
   throw new SetupError(
     `Redis ${version} at ${where} is too old: ${OLDEST_REDIS} or newer is needed.`,
-    "Install a newer one (https://redis.io/docs/latest/operate/oss_and_stack/install/), or set REDIS_URL to one that runs.",
+    "Install a newer one (https://redis.io/docs/latest/operate/oss_and_stack/install/), or set REDIS_URL to a running one.",
   );
 }
 
@@ -69,7 +69,7 @@ function versionOf(path: string): string {
   if (version !== undefined) return version;
   throw new SetupError(
     `${path} --version did not say which version it is: ${(said.stdout || said.stderr || said.error?.message) ?? ""}`,
-    "Mend that installation, or set REDIS_URL to a Redis that runs.",
+    "Fix that installation, or set REDIS_URL to a running Redis.",
   );
 }
 

@@ -7,7 +7,7 @@ import { wranglerDev } from "../setup/wrangler.ts";
 /** `npm run edge`: the functions in the real workerd, configured as on Node. Becomes the wrangler process itself. */
 const schema = edgeEnv.extend({ PORT: functionsEnv.shape.PORT, HOST: functionsEnv.shape.HOST });
 const WHAT =
-  "The functions at the edge: the same HTTP API in Cloudflare's workerd, on this machine. A .dev.vars file stands in for REDIS_URL and JWT_SECRET where those are not set.";
+  "Runs the HTTP API in Cloudflare's workerd on this machine. A .dev.vars file replaces REDIS_URL and JWT_SECRET where they are not set.";
 
 function main(): void {
   if (process.argv.includes("--help")) return void process.stdout.write(helpText(WHAT, schema, false));

@@ -31,7 +31,7 @@ function take(service: Service, inbox: Inbox, headers: Record<string, string>, b
     const repeat = inbox.received.has(webhookId);
     if (inbox.received.size >= MOST) inbox.received.delete(inbox.received.keys().next().value ?? "");
     inbox.received.set(webhookId, { ...event, service });
-    console.log(`${service}  ${event.type}  ${event.subject ?? ""}  signature right${repeat ? ", a repeat" : ""}`);
+    console.log(`${service}  ${event.type}  ${event.subject ?? ""}  signature valid${repeat ? ", duplicate" : ""}`);
     return 204;
   } catch (error) {
     inbox.refused += 1;

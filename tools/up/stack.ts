@@ -45,8 +45,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const { port, log } = options;
   if (!(await isFree(port, HOST))) {
     throw new SetupError(
-      `Port ${port} is taken by another program.`,
-      `Choose another one: npm run up -- --port ${port + 1}`,
+      `Port ${port} is in use by another program.`,
+      `Choose another port: npm run up -- --port ${port + 1}`,
     );
   }
   const parts = createParts(join(options.dir, "logs"), options.onStarted);
@@ -59,7 +59,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await functionsPart(parts, url, options, { ...redis, JWT_SECRET: options.jwtSecret });
     log(`functions  ${url}${options.edge ? "  (at the edge: workerd)" : ""}`);
     const services = await startServices(parts);
-    log(`services   ${services.url}  (billing and ePCR: they take webhooks)`);
+    log(`services   ${services.url}  (billing and ePCR, receive webhooks)`);
     const cad = { CAD_BACKEND_URL: simulatorUrl, CAD_BACKEND_AUTH_TOKEN: cadToken };
     log(`worker     ${await workerPart(parts, url, { ...redis, ...cad, ...services.env })}`);
     return { url, simulatorUrl, servicesUrl: services.url, processes: parts.processes, stop: () => parts.stop() };
@@ -138,7 +138,7 @@ function workerPart(parts: Parts, apiUrl: string, env: Readonly<Record<string, s
     await started.catch((error: unknown) => {
       if (!(error instanceof SetupError)) throw error;
       const said = health?.said ?? "not known";
-      throw new SetupError(`${error.message}\nThe health of the bridge was: ${said}`, error.hint, { cause: error });
+      throw new SetupError(`${error.message}\nHealth of the bridge: ${said}`, error.hint, { cause: error });
     });
     return `http://${HOST}:${port}/health`;
   });

@@ -10,16 +10,17 @@ import { signTokens, type Tokens } from "../support/tokens.ts";
 
 const USAGE = `npm run up [-- OPTIONS]
 
-Starts a Redis of its own (or uses REDIS_URL), a CAD simulator, a billing and an ePCR service that take webhooks, the
-functions and the worker; plays the ten steps from dispatch to back in service, and shows of each what went to the CAD and
-what came back from it; and leaves it all running until Ctrl-C.
+Starts a complete bridge: a Redis (or the one of REDIS_URL), a CAD simulator, a billing and an ePCR service that receive
+webhooks, the functions and the worker. Plays ten steps of a call, from dispatch to back in service; for each step, prints
+the command, the event, the new state and the webhooks. Leaves everything running until Ctrl-C.
 
-  --once        end after the ten steps; exit code 0 only if each was confirmed, and all that is to come back of it came
-  --port N      the port of the HTTP API (default 8000)
-  --cad NAME    modern (default): acks every event; legacy: never acks, shows by its broadcasts that it handled them
-  --edge        the functions run in workerd, as on Cloudflare Workers, instead of on Node
-  --dir DIR     where Redis's data, the logs and the tokens go (default .run)
-  --help
+  --once        exit after the ten steps; exit code 0 only if each was confirmed and produced the expected event, state
+                and webhooks
+  --port N      port of the HTTP API (default 8000)
+  --cad NAME    modern (default): acks every event; legacy: never acks, confirms by its broadcasts only
+  --edge        run the functions in workerd, as on Cloudflare Workers, instead of Node
+  --dir DIR     directory for Redis's data, the logs and the tokens (default .run)
+  --help        print this help
 `;
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -46,7 +47,7 @@ async function main(): Promise<number> {
     const dead = await Promise.race([asked(stopping), firstToEnd(stack)]);
     if (dead === "asked to stop") return 0;
     console.error(
-      `\n${dead.name} ended by itself (${howItEnded(await dead.exited)}). Its last lines, of ${shown(dead.output)}:\n${dead.tail()}`,
+      `\n${dead.name} exited unexpectedly (${howItEnded(await dead.exited)}). Last lines of ${shown(dead.output)}:\n${dead.tail()}`,
     );
     return 1;
   } finally {
