@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import { destinationKeys } from "../redis/keys.ts";
+import { destinationLoad } from "./load.ts";
 import { ruleSummary, type RuleSummary } from "./rules.ts";
 
 /**
@@ -44,6 +45,8 @@ export const destinationReport = z.object({
   last_error_at: z.string().nullable(),
   /** Why some of its messages wait: their payloads cannot be opened yet. */
   payload_problem: z.string().nullable().default(null),
+  /** What its outbox holds, as of the last seconds; null if it is not known. */
+  load: destinationLoad.nullable().default(null),
 });
 export type DestinationReport = z.infer<typeof destinationReport>;
 
@@ -56,6 +59,7 @@ export const NOTHING_SENT = {
   last_error: null,
   last_error_at: null,
   payload_problem: null,
+  load: null,
 } as const satisfies Partial<DestinationReport>;
 
 const knownRules = z.object({ rules: z.array(ruleSummary), since: z.string() });

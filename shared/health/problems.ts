@@ -172,6 +172,22 @@ export const PROBLEMS = {
     hint: "Put the key that is named back into the worker's PAYLOAD_KEYS.",
     lost: KEPT,
   }),
+  "destination-backlog-full": kind<{ destination: string; count: number; next?: string }>({
+    severity: "warning",
+    title: "The outbox of a destination is full",
+    message: ({ destination, count, next }) =>
+      `The outbox of the destination ${destination} is full (${count} events): further events wait in the journal${next ? `; the next attempt is at ${next}` : ""}.`,
+    hint: "Look at its service. If it is only slow, raise DESTINATION_BACKLOG or its rate.",
+    lost: KEPT,
+  }),
+  "destination-dead-letters": kind<{ destination: string; count: number }>({
+    severity: "notice",
+    title: "Events for a destination were not delivered",
+    message: ({ destination, count }) =>
+      `${count} ${count === 1 ? "event" : "events"} for the destination ${destination} used up the attempts; none is tried again by itself.`,
+    hint: "Look at GET /dead-letters?destination=…; redrive or discard them.",
+    lost: "Nothing yet: they are kept for DEAD_LETTER_DAYS, and then forgotten.",
+  }),
   "destination-unreachable": kind<{ destination: string; reason: string }>({
     severity: "warning",
     title: "A destination cannot be reached",

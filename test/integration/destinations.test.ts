@@ -236,6 +236,50 @@ describe("order", () => {
   });
 });
 
+test("dead letters and a full outbox show in health and /status: how many, how old, the next attempt, what is lost", async () => {
+  const { bridge, receivers } = await withDestinations(
+    ["a", "b"],
+    [{ to: ["a", "b"], events: "unit:*" }],
+    { retry_s: [0.01] },
+    { worker: { DESTINATION_BACKLOG: "3" } },
+  );
+  receivers.a.answer(500);
+  receivers.b.answer((r) => (r.subject === "unit:DEAD" ? 500 : 204));
+  tell(bridge, "DEAD", 1);
+  tell(bridge, "GOOD", 1);
+  await accepts(receivers.b, 1);
+  receivers.a.answer(429);
+  for (let n = 2; n < 12; n += 1) tell(bridge, `M${n}`, n);
+  interface Shown {
+    code: string;
+    about?: string;
+    count?: number;
+    oldest_seconds?: number;
+    message: string;
+    lost: string;
+  }
+  const all = await until("health shows both", async () => {
+    const { body } = await bridge.get("/health");
+    const found = body["problems"] as Shown[];
+    const has = (code: string, about: string) => found.some((p) => p.code === code && p.about === about);
+    return has("destination-dead-letters", "b") && has("destination-backlog-full", "a") && found;
+  });
+  expect(all.find((p) => p.code === "destination-dead-letters" && p.about === "b")).toMatchObject({
+    count: 1,
+    oldest_seconds: expect.any(Number),
+    message: expect.stringContaining("1 event for the destination b"),
+    lost: expect.stringMatching(/^Nothing yet: /),
+  });
+  expect(all.find((p) => p.code === "destination-backlog-full")).toMatchObject({
+    count: 3,
+    oldest_seconds: expect.any(Number),
+    lost: expect.stringMatching(/^Nothing: events are kept/),
+  });
+  expect(all.find((p) => p.code === "destination-paused" && p.about === "a")?.message).toMatch(/next attempt is at 2/);
+  const { body } = await bridge.get("/status");
+  expect(JSON.stringify(body)).toContain("destination-backlog-full");
+});
+
 describe("a restart of the worker", () => {
   test("loses nothing, repeats only what was not confirmed, and keeps the order", async () => {
     const { bridge, receivers, env } = await withDestinations(["a"], ALL, { timeout_ms: 20_000 });

@@ -1,10 +1,12 @@
 import type { Redis } from "ioredis";
 import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/config/config.ts";
 import { openDestinationStore } from "../../shared/destinations/store.ts";
-import type { Found } from "../../shared/health/problems.ts";
+import { type Found, problemId } from "../../shared/health/problems.ts";
 import { workerHealth, withoutCredentials } from "../../shared/health/worker-health.ts";
 import { noLog } from "../../shared/util/log.ts";
-import { outboxKeys } from "../../shared/redis/keys.ts";
+import { readLoad } from "../../shared/destinations/load.ts";
+import { loadProblems } from "../../shared/health/destination-problems.ts";
+import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import { checkRedis, clock, type Finding, fine, redisTrouble, wrong } from "../../shared/health/check-redis.ts";
 import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
@@ -78,11 +80,15 @@ async function lookAtDestinations(redis: Redis, config: WorkerConfig, all: reado
     const code = `destination-${saved.state}` as const;
     return [wrong(code, { destination: id, reason: saved.reason }, { about: id, since: new Date(saved.since) })];
   });
+  const loads = all.map(async ({ id }): Promise<Finding[]> => {
+    const load = await readLoad(redis, destinationKeys(config.REDIS_PREFIX, id), config.DESTINATION_BACKLOG);
+    return loadProblems(id, load, Date.now()).map((there) => ({ ok: false, problem: there }));
+  });
   const removed = await leftOfRemoved(redis, book, config.REDIS_PREFIX, all);
   const left = removed.map(({ id, reason: why }) =>
     wrong("destination-removed", { destination: id, reason: why ?? "" }, { about: id }),
   );
-  return [...(await Promise.all(reached)), ...(await Promise.all(states)).flat(), ...left];
+  return [...(await Promise.all(reached)), ...(await Promise.all([...states, ...loads])).flat(), ...left];
 }
 
 async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
@@ -160,6 +166,16 @@ const shown = ({ code, message, hint, lost, runbook, since }: Found): string => 
   return `${rows.join("\n       ")}\n`;
 };
 
+/** What the worker reports, and the doctor sees for itself, is listed once. */
+function withoutRepeats(findings: readonly Finding[]): Finding[] {
+  const seen = new Set<string>();
+  return findings.filter((one) => {
+    if (one.ok) return true;
+    const id = problemId(one.problem);
+    return !seen.has(id) && seen.add(id);
+  });
+}
+
 async function main(): Promise<number> {
   const what = "The doctor: says what is wrong with Redis, the CAD and the bridge, and how to fix it.";
   if (process.argv.includes("--help")) {
@@ -181,7 +197,7 @@ async function main(): Promise<number> {
   const ofDestinations = await lookAtDestinations(redis, config, destinations).catch((error: unknown) => [
     redisTrouble(error),
   ]);
-  const findings = [...ofRedis, lookAtSealing(config), ...ofCad, ...ofDestinations];
+  const findings = withoutRepeats([...ofRedis, lookAtSealing(config), ...ofCad, ...ofDestinations]);
   await closeRedis(redis);
   for (const found of findings) process.stdout.write(found.ok ? `ok     ${found.what}\n` : shown(found.problem));
   const count = findings.filter((f) => !f.ok).length;

@@ -9,6 +9,7 @@ import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { destinationKeys } from "../../shared/redis/keys.ts";
 import { journalKeys } from "../../shared/journal/keys.ts";
+import { type DestinationLoad, readLoad } from "../../shared/destinations/load.ts";
 import { handlerOf } from "../../shared/destinations/outcome-reader.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
@@ -33,6 +34,8 @@ const PLACES = 64;
 const DELIVERED_KEPT_MS = 25 * 3_600_000;
 /** How long after it could not be noted by which rules events are chosen that is tried again, ms. */
 const PUBLISH_AGAIN_MS = 250;
+/** How often it is looked at what waits, ms. */
+const LOAD_MS = 2000;
 /** How long a failing destination is left alone before it is tried again, ms at most. */
 const PAUSE_TO_MS = 300_000;
 
@@ -105,6 +108,12 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   const queue = createLocalQueue((message) => drain.onJob(message));
   const drain = createDispatcher({ outbox, queue, deliver, isOpen: breaker.isOpen, signal, log });
 
+  let load: DestinationLoad | null = null;
+  async function watchLoad(): Promise<void> {
+    for (; !signal.aborted; await sleep(LOAD_MS, signal))
+      load = await readLoad(redis, keys, config.DESTINATION_BACKLOG).catch(() => load);
+  }
+
   /** For GET /events/{id}, which tells why no rule took an event. */
   async function publishRules(): Promise<void> {
     const rules = destination.rules.map(({ at, events, ownEchoes }) => ({ at, events, ownEchoes }));
@@ -148,10 +157,11 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       in_flight: breaker.running(),
       ...counts.report(),
       payload_problem: payloads.problem() ?? null,
+      load,
     }),
     async run() {
       await keeper.load();
-      await Promise.all([drain.run(), keeper.run(), publishRules()]);
+      await Promise.all([drain.run(), keeper.run(), publishRules(), watchLoad()]);
     },
     close: sender.close,
   };

@@ -1,4 +1,5 @@
 import { type Found, found } from "../../shared/health/problems.ts";
+import { loadProblems } from "../../shared/health/destination-problems.ts";
 import type { DestinationReport } from "../../shared/destinations/store.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
@@ -15,7 +16,7 @@ export interface Detected {
   audit: string | undefined;
 }
 
-/** All that is wrong with a worker that owns the CAD, the most important first. A pure function. */
+/** All that is wrong with a worker that owns the CAD, the most important first. */
 export const detectProblems = (state: Detected): Found[] => [
   ...ofConnection(state),
   ...(state.payloads === undefined ? [] : [found("payload-key-missing", { reason: state.payloads })]),
@@ -39,10 +40,12 @@ const OF_STATE = {
   removed: "destination-removed",
 } as const;
 
-function ofDestination({ id, state, since, reason, payload_problem: key }: DestinationReport): Found[] {
-  const because = { destination: id, reason: reason ?? "it is not known why" };
+function ofDestination({ id, state, since, until, reason, payload_problem: key, load }: DestinationReport): Found[] {
+  const why = reason ?? "it is not known why";
+  const because = { destination: id, reason: until === null ? why : `${why}; the next attempt is at ${until}` };
   return [
-    ...(state === "ok" ? [] : [found(OF_STATE[state], because, { about: id, since })]),
+    ...(state === "ok" ? [] : [found(OF_STATE[state], because, { about: id, since, count: load?.waiting })]),
+    ...(load === null ? [] : loadProblems(id, load, Date.now())),
     ...(key === null ? [] : [found("destination-key-missing", { destination: id, reason: key }, { about: id })]),
   ];
 }
