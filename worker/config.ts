@@ -4,6 +4,7 @@ import { auditKeyList } from "../shared/audit/chain.ts";
 import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
 import { sealingEnv } from "../shared/sealing/open-sealer.ts";
 import { confirmModesText } from "./cad/confirm-modes.ts";
+import { endpointEnv } from "./cad/endpoint.ts";
 import { isSecret, SECRET_FORM } from "./destinations/schema.ts";
 
 const serviceUrl = (whose: string, secret: string) =>
@@ -37,6 +38,7 @@ export const workerEnv = z.object({
   CAD_BACKEND_URL: z
     .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
     .refine((text) => withoutUser(URL.parse(text)), "must not contain user or password: they would not be sent")
+    .refine((text) => !URL.parse(text)?.search, "must not contain a query, which would not be sent: see CAD_QUERY")
     .describe("URL of the CAD's Socket.io server. A path is the namespace."),
   CAD_BACKEND_AUTH_TOKEN: env.note(
     z
@@ -46,6 +48,7 @@ export const workerEnv = z.object({
       .describe("Token for the handshake and for fastapi:authenticate."),
     { secret: true },
   ),
+  ...endpointEnv,
   CAD_CONFIRM: confirmModesText
     .default("auto")
     .describe(

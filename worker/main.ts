@@ -1,4 +1,5 @@
 import { fromDisk, runProgram } from "../shared/config/program.ts";
+import { endpointOf } from "./cad/endpoint.ts";
 import { workerEnv } from "./config.ts";
 import { loadRoutes } from "./destinations/routes.ts";
 import { startWorker } from "./runtime/lifecycle.ts";
@@ -7,6 +8,14 @@ await runProgram({
   name: "worker",
   what: "The worker: holds the Socket.io connection to the CAD and delivers what the functions accepted, in order.",
   env: workerEnv,
-  start: async (config, log) =>
-    startWorker({ config, destinations: loadRoutes(config, process.env, fromDisk), random: Math.random, log }),
+  async start(config, log) {
+    // A certificate that cannot be used is refused now, and not once this worker owns the CAD.
+    endpointOf(config);
+    return await startWorker({
+      config,
+      destinations: loadRoutes(config, process.env, fromDisk),
+      random: Math.random,
+      log,
+    });
+  },
 });

@@ -12,6 +12,7 @@ import { checkRedis, clock, type Finding, fine, redisTrouble, wrong } from "../.
 import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
 import { parseConfirmModes } from "../../worker/cad/confirm-modes.ts";
 import { createSession, type Session } from "../../worker/cad/session.ts";
+import { endpointOf } from "../../worker/cad/endpoint.ts";
 import { createTransport } from "../../worker/cad/transport.ts";
 import { type WorkerConfig, workerEnv } from "../../worker/config.ts";
 import { leftOfRemoved } from "../../worker/destinations/destinations.ts";
@@ -115,15 +116,12 @@ async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
 /** Connects as the worker does, but joins no room and sends nothing. */
 async function tryToken(config: WorkerConfig): Promise<Finding> {
   const held: { session?: Session } = {};
-  const transport = createTransport(
-    { url: config.CAD_BACKEND_URL },
-    {
-      connected: (recovered) => held.session?.events.connected(recovered),
-      refused: (why) => held.session?.events.refused(why),
-      disconnected: (why) => held.session?.events.disconnected(why),
-      event: async (name, payload, missed) => (await held.session?.events.event(name, payload, missed)) ?? false,
-    },
-  );
+  const transport = createTransport(endpointOf(config), {
+    connected: (recovered) => held.session?.events.connected(recovered),
+    refused: (why) => held.session?.events.refused(why),
+    disconnected: (why) => held.session?.events.disconnected(why),
+    event: async (name, payload, missed) => (await held.session?.events.event(name, payload, missed)) ?? false,
+  });
   const session = createSession({
     transport,
     token: () => config.CAD_BACKEND_AUTH_TOKEN,

@@ -10,6 +10,7 @@ import type { Sealer } from "../../shared/sealing/seal.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { startCadConnection } from "../cad/connection.ts";
 import { parseConfirmModes } from "../cad/confirm-modes.ts";
+import { endpointOf } from "../cad/endpoint.ts";
 import { openRoomStore } from "../cad/rooms.ts";
 import { tokenSource } from "../cad/token.ts";
 import type { WorkerConfig } from "../config.ts";
@@ -101,7 +102,7 @@ export function startLeader(options: LeaderOptions): Leader {
   });
 
   const connection = startCadConnection({
-    endpoint: { url: config.CAD_BACKEND_URL },
+    endpoint: endpointOf(config),
     token: tokenSource(config.CAD_BACKEND_AUTH_TOKEN, config.secretFiles["CAD_BACKEND_AUTH_TOKEN"], fromDisk, log),
     rooms: openRoomStore(redis, keys, log),
     modeOf: parseConfirmModes(config.CAD_CONFIRM),

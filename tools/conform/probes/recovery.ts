@@ -1,0 +1,33 @@
+import { sleep } from "../../../shared/util/sleep.ts";
+import { authenticate } from "../cad/authenticate.ts";
+import { grade, type Probe } from "./probe.ts";
+
+/** The CAD keeps a session once it has noticed the cut, ms. */
+const NOTICED_MS = 1000;
+
+/** Cuts a connection of its own without a goodbye, and looks whether the CAD recovers it. */
+export const recovery: Probe = {
+  title: "connection state recovery",
+  writes: false,
+  async run({ another, token, signal }) {
+    const client = another();
+    const what = "connection state recovery";
+    try {
+      await client.connect();
+      // Recovery needs an event that was heard: its offset says from where on.
+      const heard = await authenticate(client, token);
+      client.cut();
+      await sleep(NOTICED_MS, signal);
+      await client.connect();
+      if (client.recovered) return { grades: [grade(what, "yes", "a connection that was cut is recovered")] };
+      const why = heard
+        ? "a connection that was cut is a new one"
+        : "no event was heard before the cut, so it cannot be told";
+      return { grades: [grade(what, heard ? "no" : "unknown", why)] };
+    } catch (error) {
+      return { grades: [grade(what, "unknown", `the second connection failed: ${(error as Error).message}`)] };
+    } finally {
+      client.leave();
+    }
+  },
+};

@@ -1,0 +1,34 @@
+import { grade, type Probe } from "./probe.ts";
+
+const ANSWER_MS = 2000;
+const BACK_MS = 60_000;
+
+/** Asks for the events of the last minute, as docs/cad-protocol.md has it. */
+export const replay: Probe = {
+  title: "events:replay",
+  writes: false,
+  async run({ client }) {
+    const since = new Date(Date.now() - BACK_MS).toISOString();
+    const said = await client.ask("events:replay", { since, limit: 10 }, ANSWER_MS);
+    return { grades: [gradeOf(said)] };
+  },
+};
+
+function gradeOf(said: { answer: unknown } | undefined) {
+  const what = "events:replay";
+  if (!said) return grade(what, "no", `no answer within ${ANSWER_MS} ms: what is missed is recorded as a gap`);
+  const { answer } = said;
+  const events = typeof answer === "object" && answer !== null && "events" in answer ? answer.events : undefined;
+  if (!Array.isArray(events)) return grade(what, "no", "is answered, but without a list of events");
+  const marked = events.every((one: unknown) => hasEventId(one));
+  if (!marked)
+    return grade(what, "no", "an event has no eventId, so that repeats cannot be recognised: it is not used");
+  if (events.length === 0)
+    return grade(what, "partly", "is answered with no events: whether they carry an eventId cannot be told");
+  return grade(what, "yes", `is answered; ${events.length} events of the last minute, each with an eventId`);
+}
+
+function hasEventId(one: unknown): boolean {
+  const payload = typeof one === "object" && one !== null && "payload" in one ? one.payload : undefined;
+  return typeof payload === "object" && payload !== null && "eventId" in payload && typeof payload.eventId === "string";
+}
