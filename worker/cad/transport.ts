@@ -206,6 +206,9 @@ function guardPackets(socket: Socket, failed: (error: unknown) => void): void {
   const handle = socket["onpacket"].bind(socket);
   // oxlint-disable-next-line typescript/dot-notation
   socket["onpacket"] = (packet: Packet) => {
+    // What was read right before the end is handled after it: it would leave the socket connected to nothing, for ever.
+    // oxlint-disable-next-line no-underscore-dangle
+    if (socket.io._readyState !== "open") return;
     try {
       if (Number(packet.type) === CONNECT_ERROR) handle({ ...packet, data: { message: refusalText(packet.data) } });
       else handle(packet);
