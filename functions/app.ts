@@ -123,7 +123,6 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   }
   serveDocs(app, BASE_PATH, deps.assets);
 
-  refuseOtherMethods(app);
   state.single();
   refuseOtherMethods(app);
   everything.notFound((c) => answerProblem(c, new Problem("not-found", "The API has no such path.")));
@@ -156,6 +155,10 @@ async function beyondLimit(c: Context<CallerEnv>, problem: Problem): Promise<Pro
   }
 }
 
+/** Whether a path without parameters is also one of a pattern: /units/status of /units/:id. */
+const fits = (pattern: string, path: string): boolean =>
+  !path.includes(":") && pattern.includes(":") && new RegExp(`^${pattern.replaceAll(/:\w+/g, "[^/]+")}$`).test(path);
+
 /** A path that exists, asked with a method that it does not take. Whatever is served later does not get these paths. */
 function refuseOtherMethods(app: Hono<CallerEnv>): void {
   const methods = new Map<string, Set<string>>();
@@ -163,6 +166,7 @@ function refuseOtherMethods(app: Hono<CallerEnv>): void {
     if (method !== "ALL") methods.set(path, (methods.get(path) ?? new Set()).add(method));
   }
   for (const [path, allowed] of methods) {
+    for (const [pattern, more] of methods) if (fits(pattern, path)) for (const method of more) allowed.add(method);
     if (allowed.has("GET")) allowed.add("HEAD");
     const allow = [...allowed].toSorted().join(", ");
     app.all(path.slice(BASE_PATH.length), () => {

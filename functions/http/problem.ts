@@ -133,8 +133,14 @@ export class Problem extends Error {
     this.headers = headers;
   }
 
-  toAnswer(): { body: string; status: (typeof PROBLEMS)[ProblemCode]["status"]; headers: Record<string, string> } {
-    const { status, title, hint } = PROBLEMS[this.code];
+  /** @param reading whether it answers a request that changes nothing: then no Idempotency-Key is of use */
+  toAnswer(reading = false): {
+    body: string;
+    status: (typeof PROBLEMS)[ProblemCode]["status"];
+    headers: Record<string, string>;
+  } {
+    const { status, title, hint: always } = PROBLEMS[this.code];
+    const hint = reading ? always.replace(/, with the same Idempotency-Key|(?<=log\.) Repeating .*$/, "") : always;
     const type = `urn:problem-type:socket-bridge:${this.code}`;
     const retry = status === 503 ? { "Retry-After": String(RETRY_AFTER_S) } : {};
     return {

@@ -67,6 +67,6 @@ export function addCommonHeaders(app: Hono<CallerEnv>, newId: () => string, orig
 
 /** A problem as the answer to a request, with what stands on every answer. */
 export function answerProblem(c: Context, problem: Problem): Response {
-  const { body, status, headers } = problem.toAnswer();
+  const { body, status, headers } = problem.toAnswer(["GET", "HEAD"].includes(c.req.method));
   return c.newResponse(body, status, headers);
 }

@@ -11,6 +11,7 @@ import type { Backend, CommandBacklog, LastHeartbeat } from "../backend/backend.
 const NEGLECT_LIMIT_S = 30;
 
 const seconds = z.number().nullable();
+const known = <S extends z.ZodType>(value: S) => value.nullable().meta({ description: "null if it is unknown." });
 export const health = z.object({
   status: z.enum(["healthy", "degraded", "unhealthy"]).meta({
     description:
@@ -23,13 +24,22 @@ export const health = z.object({
       cad_url: true,
       last_connection: true,
       connection_attempts: true,
+      disconnected_since: true,
       last_error: true,
       event_handlers_registered: true,
       uptime_seconds: true,
       ready: true,
       authenticated: true,
     })
-    .extend({ cad_url: z.string().nullable() })
+    .extend({
+      cad_url: z.string().nullable(),
+      connected: known(z.boolean()),
+      ready: known(z.boolean()),
+      authenticated: known(z.boolean()),
+      connection_attempts: known(z.number()),
+      event_handlers_registered: known(z.number()),
+      uptime_seconds: known(z.number()),
+    })
     .meta({
       description: "The connection to the CAD, as the worker last reported it.",
     }),
@@ -55,6 +65,7 @@ const UNHEARD: Health["bridge"] = {
   cad_url: null,
   last_connection: null,
   connection_attempts: 0,
+  disconnected_since: null,
   last_error: null,
   event_handlers_registered: 0,
   uptime_seconds: 0,
@@ -62,10 +73,22 @@ const UNHEARD: Health["bridge"] = {
   authenticated: false,
 };
 
+/** Without Redis nothing is known of it. */
+const UNKNOWN: Health["bridge"] = {
+  ...UNHEARD,
+  connected: null,
+  connection_attempts: null,
+  event_handlers_registered: null,
+  uptime_seconds: null,
+  ready: null,
+  authenticated: null,
+};
+
 const pickBridge = (worker: WorkerHealth) => ({
   cad_url: worker.cad_url,
   last_connection: worker.last_connection,
   connection_attempts: worker.connection_attempts,
+  disconnected_since: worker.disconnected_since,
   last_error: worker.last_error,
   event_handlers_registered: worker.event_handlers_registered,
   uptime_seconds: worker.uptime_seconds,
@@ -81,7 +104,7 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
     return {
       status: "unhealthy",
       problems: [asProblem(found("redis-unavailable", {}))],
-      bridge: UNHEARD,
+      bridge: UNKNOWN,
       backlog: null,
       worker: { heartbeat_age_seconds: null, instance: null, epoch: null },
       timestamp,

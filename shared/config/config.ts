@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { LOG_LEVELS } from "../util/log-levels.ts";
+import { LOG_LEVELS, toLogLevel } from "../util/log-levels.ts";
 import { type ReadSecret, readSecrets } from "./secret-files.ts";
 
 /** The exit code for a configuration that cannot work (EX_CONFIG of sysexits.h). */
@@ -42,7 +42,12 @@ export const sharedEnv = {
     .regex(/^[\w.-]{1,64}$/, "must be letters, digits, dots, dashes or underscores")
     .default("socket-bridge")
     .describe("Prefix of all keys; separates several bridges in one Redis."),
-  LOG_LEVEL: z.enum(LOG_LEVELS).default("info").describe("Least severe level that is logged."),
+  LOG_LEVEL: z
+    .string()
+    .transform(toLogLevel)
+    .pipe(z.enum(LOG_LEVELS))
+    .default("info")
+    .describe("Least severe level that is logged."),
   LOG_FILE: z.string().min(1).optional().describe("File that the log is written to, in addition to standard output."),
 };
 

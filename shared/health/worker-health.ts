@@ -36,11 +36,16 @@ export const workerHealth = z.object({
   /** Scheme and host. */
   cad_url: z.string(),
   last_connection: z.string().nullable(),
+  /** How many tries to connect failed since the last success; 0 while it is connected. */
   connection_attempts: z.number(),
+  /** Since when the CAD is not ready; null while it is. */
+  disconnected_since: z.string().nullable().default(null),
   /** Counts the connections that became ready: a reconnect shows as a larger one. */
   connections: z.number(),
   last_error: z.string().nullable(),
+  /** How many kinds of CAD events are handled. */
   event_handlers_registered: z.number(),
+  /** For how long the connection has been ready, s; 0 if it is not. */
   uptime_seconds: z.number(),
   in_flight: z.number(),
   rooms: z.number(),

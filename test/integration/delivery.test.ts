@@ -312,7 +312,7 @@ describe("/reconnect", () => {
     const id = await post(bridge, "/units/status", status("1"));
     const answer = await bridge.post("/reconnect", {});
     expect(answer).toMatchObject({ status: 200, body: { success: true } });
-    expect((await bridge.get("/health")).body["bridge"]).toMatchObject({ ready: true, connection_attempts: 2 });
+    expect((await bridge.get("/health")).body["bridge"]).toMatchObject({ ready: true, connection_attempts: 0 });
     expect(await bridge.settled(id)).toMatchObject({ status: "confirmed", sends: 1 });
   });
 

@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from "node:net";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -120,3 +121,28 @@ test("says which destinations answer, and what is wrong with the routes, without
   const refused = await runDoctor({ ...base, ROUTES_FILE });
   expect(refused).toMatchObject({ code: 78, output: expect.stringContaining("destinations[0].url: must be https://") });
 });
+
+test.each(["away", "frozen", "asking for a password"])(
+  "lists what it finds within 15 s while Redis is %s",
+  async (how) => {
+    const cad = await startCadProcess();
+    const redis = createServer((socket) => {
+      socket.on("error", () => undefined);
+      if (how === "asking for a password")
+        socket.on("data", () => socket.write("-NOAUTH Authentication required.\r\n"));
+    });
+    await new Promise<void>((resolve) => redis.listen(0, "127.0.0.1", resolve));
+    const { port } = redis.address() as AddressInfo;
+    if (how === "away") await new Promise((resolve) => redis.close(resolve));
+    else onTestFinished(() => void redis.close());
+    const destinations = [{ id: "there", url: `${cad}/services/hook`, secret: newSecret() }];
+    const env = { REDIS_URL: `redis://127.0.0.1:${port}`, CAD_BACKEND_URL: cad, ALLOW_PRIVATE_DESTINATIONS: "true" };
+    for (const more of [{}, { ROUTES_FILE: writeRoutes({ destinations, rules: [] }) }]) {
+      const { code, output } = await runDoctor({ ...env, ...more });
+      expect(output).toMatch(/WRONG {2}redis-(unavailable|refused)/);
+      expect(output).toContain("the CAD accepts the token");
+      expect(output).not.toMatch(/^ +at /m);
+      expect(code).toBe(1);
+    }
+  },
+);

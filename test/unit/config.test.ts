@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { functionsEnv } from "../../functions/config/node-config.ts";
-import { ConfigError, describeConfig, env, type EnvSchema, helpText, parseConfig } from "../../shared/config/config.ts";
+import {
+  ConfigError,
+  describeConfig,
+  env,
+  type EnvSchema,
+  helpText,
+  parseConfig,
+  sharedEnv,
+} from "../../shared/config/config.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 
 const schema = z.object({
@@ -147,4 +155,15 @@ describe("how the functions know a good token", () => {
       expect.stringMatching(/^JWT_CLOCK_TOLERANCE_S: /),
     ]);
   });
+});
+
+test.each([
+  ["INFO", "info"],
+  ["Warning", "warn"],
+  ["CRITICAL", "fatal"],
+  ["debug", "debug"],
+])("LOG_LEVEL=%s is the level %s", (given, level) => {
+  const text = sharedEnv.LOG_LEVEL.parse(given);
+  expect(text).toBe(level);
+  expect(() => sharedEnv.LOG_LEVEL.parse("loud")).toThrow();
 });

@@ -3,6 +3,7 @@ import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/conf
 import { openDestinationStore } from "../../shared/destinations/store.ts";
 import { type Found, problemId } from "../../shared/health/problems.ts";
 import { workerHealth, withoutCredentials } from "../../shared/health/worker-health.ts";
+import { withDeadline } from "../../shared/util/sleep.ts";
 import { noLog } from "../../shared/util/log.ts";
 import { readLoad } from "../../shared/destinations/load.ts";
 import { loadProblems } from "../../shared/health/destination-problems.ts";
@@ -24,6 +25,14 @@ import { createSender } from "../../worker/destinations/send.ts";
  * and how to fix it. Changes nothing; for a moment the CAD has one more client. Exit code 0 if all is well, else 1.
  */
 const CAD_ANSWER_MS = 5000;
+
+/** Within this everything is listed, ms; what has not answered by then is a finding. With the exit it stays under 15 s. */
+const PART_MS = 6000;
+
+/** What a part found; if it fails or does not end in time, that is the finding. */
+async function inTime(part: Promise<Finding[]>, toFinding: (error: unknown) => Finding): Promise<Finding[]> {
+  return withDeadline(part, PART_MS, "the check").catch((error: unknown) => [toFinding(error)]);
+}
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message || error.name : String(error));
 
@@ -191,9 +200,10 @@ async function main(): Promise<number> {
     return EX_CONFIG;
   }
   const redis = connectRedis(config.REDIS_URL, "worker", noLog);
-  const [ofRedis, ofCad] = await Promise.all([lookAtRedis(redis, config), lookAtCad(config)]);
-  const ofDestinations = await lookAtDestinations(redis, config, destinations).catch((error: unknown) => [
-    redisTrouble(error),
+  const [ofRedis, ofCad, ofDestinations] = await Promise.all([
+    inTime(lookAtRedis(redis, config), redisTrouble),
+    inTime(lookAtCad(config), (error) => wrong("cad-disconnected", { reason: reason(error) })),
+    inTime(lookAtDestinations(redis, config, destinations), redisTrouble),
   ]);
   const findings = withoutRepeats([...ofRedis, lookAtSealing(config), ...ofCad, ...ofDestinations]);
   await closeRedis(redis);

@@ -1,5 +1,6 @@
 import { backoffMs } from "../../shared/util/backoff.ts";
 import type { Room } from "../../shared/vocabulary/ordering-key.ts";
+import { oneLine } from "../../shared/util/one-line.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import type { Delivery, Outcome } from "./confirm.ts";
 import { createSession, type Session, type SessionOptions } from "./session.ts";
@@ -26,7 +27,10 @@ export interface ConnectionStatus {
   authenticated: boolean;
   inFlight: number;
   rooms: number;
-  attempts: number;
+  /** How many tries failed since it was last ready. */
+  failures: number;
+  /** Since when it is ready, or is not. */
+  since: Date;
   /** How many connections became ready so far. */
   connections: number;
   lastConnection: Date | undefined;
@@ -61,6 +65,8 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
   let wake = new AbortController();
   let draining = false;
   let attempts = 0;
+  let failures = 0;
+  let since = new Date();
   let connections = 0;
   let lastConnection: Date | undefined;
   let lastError: string | undefined;
@@ -81,7 +87,8 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     try {
       await session.open();
     } catch (error) {
-      lastError = error instanceof Error ? error.message : String(error);
+      failures += 1;
+      lastError = oneLine(error instanceof Error ? error.message : String(error));
       session.end(lastError);
       log.warn({ attempt: attempts, reason: lastError }, "no connection to the CAD");
       options.onChange();
@@ -89,11 +96,13 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     }
     const readyAt = performance.now();
     connections += 1;
-    lastConnection = new Date();
+    failures = 0;
+    lastConnection = since = new Date();
     lastError = undefined;
     log.info({ attempt: attempts, connection: connections, rooms: session.state().rooms }, "the CAD is ready");
     options.onChange();
     const reason = await session.ended;
+    since = new Date();
     lastError = reason;
     log.warn({ connection: connections, reason }, "the connection to the CAD ended");
     options.onChange();
@@ -101,10 +110,10 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
   }
 
   async function run(): Promise<void> {
-    for (let failures = 0; !stopped.signal.aborted;) {
-      failures = failuresAfter(failures, await connectOnce());
+    for (let tries = 0; !stopped.signal.aborted;) {
+      tries = failuresAfter(tries, await connectOnce());
       await sleep(
-        backoffMs(failures, RETRY_FROM_MS, RETRY_TO_MS, options.random),
+        backoffMs(tries, RETRY_FROM_MS, RETRY_TO_MS, options.random),
         AbortSignal.any([stopped.signal, wake.signal]),
       );
       wake = new AbortController();
@@ -129,7 +138,8 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
       return {
         ...now,
         ready: now.ready && !draining,
-        attempts,
+        failures,
+        since,
         connections,
         lastConnection,
         lastError,

@@ -1,5 +1,6 @@
 import type { Log } from "../../shared/util/log.ts";
 import type { Room } from "../../shared/vocabulary/ordering-key.ts";
+import { oneLine } from "../../shared/util/one-line.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import { type AckHabits, type Confirmations, createConfirmations, type Delivery, type Outcome } from "./confirm.ts";
 import { type Barriers, startBarriers } from "./barriers.ts";
@@ -76,7 +77,7 @@ export function createSession(options: SessionOptions): Session {
     barriers?.stop();
     confirmations?.end();
     transport[leave ?? "close"]();
-    ended.resolve(reason);
+    ended.resolve(oneLine(reason));
   }
   /** Waits for one step of the opening. It throws if the session ended meanwhile, even in the very same moment. */
   async function unlessEnded<T>(step: Promise<T>): Promise<T> {
@@ -97,7 +98,7 @@ export function createSession(options: SessionOptions): Session {
     const { success, error } = (answer ?? {}) as { success?: unknown; error?: unknown };
     if (success !== true)
       throw new Error(
-        `the CAD refused the token: ${typeof error === "string" ? withoutToken(error) : "no reason given"}`,
+        `the CAD refused the token: ${typeof error === "string" && error !== "" ? withoutToken(error) : "no reason given"}`,
       );
     isAuthenticated = true;
   }

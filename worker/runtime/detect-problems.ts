@@ -5,7 +5,7 @@ import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
 /** What the detection goes by, beside what the worker reports anyway. */
 export interface Detected {
-  report: Pick<WorkerHealth, "ready" | "last_error" | "handlers" | "destinations">;
+  report: Pick<WorkerHealth, "ready" | "last_error" | "disconnected_since" | "handlers" | "destinations">;
   /** Whether the CAD is connected, authenticated and answering. */
   connectionReady: boolean;
   /** Why the circuit breaker is open, while the connection is ready. */
@@ -28,8 +28,8 @@ export const detectProblems = (state: Detected): Found[] => [
 ];
 
 function ofConnection({ report, connectionReady, breaker }: Detected): Found[] {
-  const { last_error: error } = report;
-  if (!connectionReady) return [found("cad-disconnected", error === null ? {} : { reason: error })];
+  const { last_error: error, disconnected_since: since } = report;
+  if (!connectionReady) return [found("cad-disconnected", error === null ? {} : { reason: error }, { since })];
   if (breaker === undefined) return [];
   return [found(breaker === "poison" ? "cad-breaks-connection" : "cad-not-confirming", {})];
 }

@@ -16,6 +16,7 @@ import type { Destinations } from "../destinations/destinations.ts";
 import type { CadEvents } from "../events/pipeline.ts";
 import type { CircuitBreaker } from "../commands/circuit-breaker.ts";
 import type { Jobs } from "../delivery/job-watchdog.ts";
+import { events as cadEventTypes } from "../../shared/events/table.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
 import type { Found } from "../../shared/health/problems.ts";
 import { parseJson } from "../../shared/util/json.ts";
@@ -27,7 +28,6 @@ import type { Payloads } from "../delivery/payloads.ts";
 export interface HealthSources {
   config: Pick<WorkerConfig, "CAD_BACKEND_URL" | "CAD_CONFIRM_TIMEOUT_MS">;
   instance: string;
-  startedAt: number;
   lease: Pick<Lease, "epoch">;
   connection: Pick<CadConnection, "status">;
   breaker: Pick<CircuitBreaker, "shut" | "cause">;
@@ -72,11 +72,12 @@ export function createHealth(sources: HealthSources): Health {
       waiting_for: waitingFor ?? null,
       cad_url: withoutCredentials(config.CAD_BACKEND_URL),
       last_connection: cad.lastConnection?.toISOString() ?? null,
-      connection_attempts: cad.attempts,
+      connection_attempts: cad.failures,
+      disconnected_since: cad.ready ? null : cad.since.toISOString(),
       connections: cad.connections,
       last_error: cad.lastError ?? null,
-      event_handlers_registered: cadEvents.handlers().length,
-      uptime_seconds: Math.round((now - sources.startedAt) / 1000),
+      event_handlers_registered: cadEventTypes.length,
+      uptime_seconds: cad.ready ? Math.max(0, Math.round((Date.now() - cad.since.getTime()) / 1000)) : 0,
       in_flight: cad.inFlight,
       rooms: cad.rooms,
       events: cadEvents.inbound.counts(),

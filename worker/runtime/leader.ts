@@ -55,7 +55,6 @@ export interface LeaderOptions {
   handlers: readonly Handler[];
   /** No job comes out of the queue, and nothing helps: the process had better end. */
   onWedged(): void;
-  startedAt: number;
   random: () => number;
   log: Log;
 }

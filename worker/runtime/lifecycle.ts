@@ -41,7 +41,6 @@ export interface WorkerDeps {
 export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const { config, handlers = [], destinations = [], random, log } = deps;
   const keys = outboxKeys(config.REDIS_PREFIX);
-  const startedAt = performance.now();
   const instance = config.WORKER_INSTANCE ?? `worker-${Math.floor(random() * 36 ** 8).toString(36)}`;
   const sealer = openSealer(config, log);
   const redis = connectRedis(config.REDIS_URL, "worker", log);
@@ -81,7 +80,6 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
       lease,
       handlers,
       onWedged,
-      startedAt,
       random,
       log,
     });
