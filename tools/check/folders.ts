@@ -43,6 +43,7 @@ export const LAYERS: readonly string[] = [
   "tools/support",
   "tools/check",
   "tools/docs",
+  "tools/model",
   "tools/simulator",
   "tools/audit",
   "tools/conform/cad",

@@ -1,0 +1,64 @@
+import { parseArgs } from "node:util";
+import { explore, type Explored } from "./explore.ts";
+import { type Mutant, MUTANTS } from "./mutants.ts";
+import { protocolOf } from "./protocol.ts";
+import { SCENARIOS } from "./scenarios.ts";
+
+const HELP = `npm run model               explores every state of every scenario, and checks the invariants in each
+npm run model -- --mutants  seeds one bug after the other, and shows the shortest run that reveals it
+
+The model is of the ordered outbox: append, emit job, claim, emit, settle, sweep, lease. It is in tools/model/protocol.ts.
+Exit code 1 if a rule is broken, or a seeded bug is not found.
+`;
+/** An exploration that needs more memory than this many states take, some 2 GB, is a mistake. */
+const MAX_STATES = 3_000_000;
+
+const show = ({ states, steps, depth }: Explored) => `${states} states, ${steps} steps, depth ${depth}`;
+const traceOf = (trace: readonly string[]) => trace.map((line, i) => `    ${i + 1}. ${line}\n`).join("");
+
+function checkAll(): boolean {
+  let good = true;
+  for (const scenario of SCENARIOS) {
+    const from = performance.now();
+    const explored = explore(protocolOf(scenario), MAX_STATES);
+    const seconds = ((performance.now() - from) / 1000).toFixed(1);
+    const { counterexample } = explored;
+    process.stdout.write(
+      `${counterexample ? "BROKEN" : "holds "}  ${scenario.name}: ${show(explored)}, ${seconds} s\n`,
+    );
+    if (!counterexample) continue;
+    good = false;
+    process.stdout.write(`  ${counterexample.broken}\n${traceOf(counterexample.trace)}`);
+  }
+  return good;
+}
+
+/** The scenario and the shortest run that reveal a seeded bug; undefined if none does. */
+export function killerOf(mutant: Mutant): { scenario: string; explored: Explored } | undefined {
+  for (const scenario of SCENARIOS) {
+    const explored = explore(protocolOf(scenario, mutant), MAX_STATES);
+    if (explored.counterexample) return { scenario: scenario.name, explored };
+  }
+  return undefined;
+}
+
+function killAll(): boolean {
+  let survivors = 0;
+  for (const mutant of Object.keys(MUTANTS) as Mutant[]) {
+    const killer = killerOf(mutant);
+    process.stdout.write(`${killer ? "found   " : "SURVIVES"}  ${mutant}: ${MUTANTS[mutant]}\n`);
+    if (!killer) survivors += 1;
+    else
+      process.stdout.write(
+        `  ${killer.explored.counterexample?.broken}, in "${killer.scenario}":\n${traceOf(killer.explored.counterexample?.trace ?? [])}`,
+      );
+  }
+  process.stdout.write(`${Object.keys(MUTANTS).length - survivors} found, ${survivors} survive\n`);
+  return survivors === 0;
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { mutants: { type: "boolean" }, help: { type: "boolean" } } });
+  if (values.help) process.stdout.write(HELP);
+  else process.exitCode = (values.mutants ? killAll() : checkAll()) ? 0 : 1;
+}
