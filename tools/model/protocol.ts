@@ -45,34 +45,56 @@ const NO_FAULTS: Faults = {
   migration: 0,
 };
 
+/** A step that changes a copy of the state. */
+const step = (s: State, label: string, change: (next: State) => string | undefined | void): Step<State> => {
+  const next = cloneOf(s);
+  const broken = change(next) ?? undefined;
+  return { label, fault: false, state: next, ...(broken !== undefined && { broken }) };
+};
+
+/** Counts a fault; undefined if it may not strike any more. */
+function struck(s: State, fault: keyof Faults): State | undefined {
+  if (s.faults[fault] === 0) return undefined;
+  const next = cloneOf(s);
+  next.faults[fault] -= 1;
+  return next;
+}
+
+const setTask = (n: State, worker: number, id: number, task: Task): void => {
+  const tasks = n.workers[worker]?.tasks;
+  if (tasks) tasks[id] = task;
+};
+
+/** It gives the lease up for lost, and all that it had in hand; Redis still has it for a moment. */
+function standBy(n: State, w: number): void {
+  const worker = n.workers[w];
+  if (!worker) return;
+  worker.epoch = 0;
+  worker.tasks = worker.tasks.map(() => "idle");
+}
+
+const fault = (s: State, kind: keyof Faults, label: string, change: (next: State) => string | undefined | void) => {
+  const next = struck(s, kind);
+  if (!next) return [];
+  const broken = change(next) ?? undefined;
+  return [{ label: `FAULT: ${label}`, fault: true, state: next, ...(broken !== undefined && { broken }) }];
+};
+
+function* worldSteps(s: State): Iterable<Step<State>> {
+  const nobodyHolds = s.workers.every((worker) => worker.epoch !== s.epoch);
+  if (s.lease === "held" && nobodyHolds) yield step(s, "the lease lapses", (n) => void (n.lease = "free"));
+  if (s.database === "down") yield step(s, "the CAD's database returns", (n) => void (n.database = "up"));
+  else yield* fault(s, "database", "the CAD's database stops", (n) => void (n.database = "down"));
+  if (s.slot === "migrating") yield step(s, "the slot has moved, with all its keys", (n) => void (n.slot = "here"));
+  else yield* fault(s, "migration", "the slot begins to move", (n) => void (n.slot = "migrating"));
+}
+
 export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Model<State> {
   const scripts = createScripts(commands, mutant);
   const is = (m: Mutant) => mutant === m;
   const ids = commands.map((_, id) => id);
   const sharesKey = (a: number, b: number) => commands[a]?.keys.some((key) => commands[b]?.keys.includes(key)) ?? false;
   const nameOf = (id: number) => `#${id + 1} (${commands[id]?.keys.join("+")})`;
-
-  /** Counts a fault; undefined if it may not strike any more. */
-  function struck(s: State, fault: keyof Faults): State | undefined {
-    if (s.faults[fault] === 0) return undefined;
-    const next = cloneOf(s);
-    next.faults[fault] -= 1;
-    return next;
-  }
-
-  /** A step that changes a copy of the state. */
-  const step = (s: State, label: string, change: (next: State) => string | undefined | void): Step<State> => {
-    const next = cloneOf(s);
-    const broken = change(next) ?? undefined;
-    return { label, fault: false, state: next, ...(broken !== undefined && { broken }) };
-  };
-
-  const fault = (s: State, kind: keyof Faults, label: string, change: (next: State) => string | undefined | void) => {
-    const next = struck(s, kind);
-    if (!next) return [];
-    const broken = change(next) ?? undefined;
-    return [{ label: `FAULT: ${label}`, fault: true, state: next, ...(broken !== undefined && { broken }) }];
-  };
 
   function* clientSteps(s: State): Iterable<Step<State>> {
     const id = s.appended;
@@ -111,11 +133,6 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     if (owned) return `invariant 6: two workers send`;
     return undefined;
   }
-
-  const setTask = (n: State, worker: number, id: number, task: Task): void => {
-    const tasks = n.workers[worker]?.tasks;
-    if (tasks) tasks[id] = task;
-  };
 
   /** What may come of an emit now. */
   function answersTo(s: State, id: number): (Outcome | "silence")[] {
@@ -231,14 +248,6 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     });
   }
 
-  /** It gives the lease up for lost, and all that it had in hand; Redis still has it for a moment. */
-  function standBy(n: State, w: number): void {
-    const worker = n.workers[w];
-    if (!worker) return;
-    worker.epoch = 0;
-    worker.tasks = worker.tasks.map(() => "idle");
-  }
-
   function* workerSteps(s: State, w: number): Iterable<Step<State>> {
     const worker = s.workers[w];
     const who = `worker ${w + 1}`;
@@ -271,15 +280,6 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
       (n.workers[w] as typeof worker).life = "dead";
     });
     yield* fault(s, "freeze", `${who} freezes`, (n) => void ((n.workers[w] as typeof worker).life = "frozen"));
-  }
-
-  function* worldSteps(s: State): Iterable<Step<State>> {
-    const nobodyHolds = s.workers.every((worker) => worker.epoch !== s.epoch);
-    if (s.lease === "held" && nobodyHolds) yield step(s, "the lease lapses", (n) => void (n.lease = "free"));
-    if (s.database === "down") yield step(s, "the CAD's database returns", (n) => void (n.database = "up"));
-    else yield* fault(s, "database", "the CAD's database stops", (n) => void (n.database = "down"));
-    if (s.slot === "migrating") yield step(s, "the slot has moved, with all its keys", (n) => void (n.slot = "here"));
-    else yield* fault(s, "migration", "the slot begins to move", (n) => void (n.slot = "migrating"));
   }
 
   return {
