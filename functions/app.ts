@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import { commands } from "../shared/commands/table.ts";
 import type { Log } from "../shared/util/log.ts";
 import { Problem } from "./http/problem.ts";
+import { SealError } from "../shared/sealing/seal.ts";
 import { redisFault } from "../shared/redis/redis.ts";
 import { toReceipt } from "../shared/commands/receipt.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
@@ -180,6 +181,10 @@ const isCutOff = (error: Error & { code?: unknown }): boolean =>
   error.message === "aborted" && error.code === "ECONNRESET";
 
 /** What went wrong, as far as the caller may know. What was not foreseen is logged and told as nothing more than that. */
+/** What Redis holds cannot be believed, or not be checked with the keys that there are. */
+const ofSeal = ({ code, message }: SealError): Problem =>
+  new Problem(code === "tampered" ? "forged-record" : "unreadable-payload", `It is not answered: ${message}.`);
+
 function toProblem(error: Error, log: Log): Problem {
   if (error instanceof Problem) return error;
   if (isCutOff(error)) return new Problem("not-json", "The connection broke before the body had come.");
@@ -187,6 +192,7 @@ function toProblem(error: Error, log: Log): Problem {
   if (fault === "full")
     return new Problem("redis-full", "Redis is out of memory or cannot write. Nothing was accepted.");
   if (fault) return new Problem("redis-unavailable", "Redis did not answer in time.");
+  if (error instanceof SealError) return ofSeal(error);
   log.error({ error: error.name, stack: error.stack }, "a request failed in a way that was not foreseen");
   return new Problem("internal", "Something failed that should not.");
 }

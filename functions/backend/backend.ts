@@ -17,7 +17,7 @@ import { type JobQueue, openJobQueue } from "../../shared/outbox/queue.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
 import { publish } from "../../shared/redis/cluster.ts";
 import { askWhetherFull, RedisFault } from "../../shared/redis/redis.ts";
-import { SealError, type Sealer, sealerFor } from "../../shared/sealing/seal.ts";
+import { SealError, type Sealer, sealerFor, tampered } from "../../shared/sealing/seal.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
 import { openPoints, type TakePoints } from "./redis-rate-limiter.ts";
 import { type Quotas, UNLIMITED } from "../config/quotas.ts";
@@ -90,7 +90,7 @@ export function createBackend(
   quotas: Quotas = UNLIMITED,
 ): Backend {
   const keys = outboxKeys(prefix);
-  const outbox = openOutbox(redis, keys, maxBacklog);
+  const outbox = openOutbox(redis, keys, sealer, maxBacklog);
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
   const book = openDestinationStore(redis, prefix);
   const trail = openAuditTrail(redis, keys);
@@ -125,8 +125,17 @@ export function createBackend(
     }
   }
 
+  /** What Redis says was accepted before is believed only if its record is what the functions stored. Throws SealError. */
+  async function believed(replayed: Appended & { outcome: "replayed" }, message: NewMessage): Promise<Appended> {
+    const record = await outbox.read(replayed.id);
+    if (!record) return replayed;
+    if (sealer.keyed && !message.fingerprints.includes(record.fingerprint)) throw tampered("record");
+    return { ...replayed, state: record.state, acceptedAt: record.acceptedAt };
+  }
+
   async function accept(message: NewMessage): Promise<Appended> {
     const appended = await outbox.append(message);
+    if (appended.outcome === "replayed") return await believed(appended, message);
     if (appended.outcome === "accepted" && appended.runnable) await enqueue(appended.id);
     return appended;
   }
@@ -135,7 +144,7 @@ export function createBackend(
   function outboxFor(destination: string | undefined) {
     if (destination === undefined) return { read: outbox.read, accept, deadLetters };
     const theirs = destinationKeys(prefix, destination);
-    const { read, append } = openOutbox(redis, theirs, maxBacklog);
+    const { read, append } = openOutbox(redis, theirs, sealer, maxBacklog);
     return {
       read,
       accept: append,
@@ -191,7 +200,7 @@ export function createBackend(
 
     async destinations() {
       const ids = (await book.ids()).toSorted();
-      const boxes = ids.map((id) => openOutbox(redis, destinationKeys(prefix, id), maxBacklog).backlog());
+      const boxes = ids.map((id) => openOutbox(redis, destinationKeys(prefix, id), sealer, maxBacklog).backlog());
       const [backlogs, states] = await Promise.all([Promise.all(boxes), Promise.all(ids.map((id) => book.load(id)))]);
       return backlogs.map((backlog, i) => ({ id: ids[i] ?? "", backlog, state: states[i] }));
     },

@@ -33,7 +33,7 @@ const nothing = (read: Followed): boolean => read.outcome === "page" && read.ent
 /** @param prefix REDIS_PREFIX */
 export function createEventCalls(redis: Redis, prefix: string, sealer: Sealer, waiter: Waiter): EventCalls {
   const keys = journalKeys(prefix);
-  const outcomes = openOutcomeReader(redis, prefix);
+  const outcomes = openOutcomeReader(redis, prefix, sealer);
   const pages = openJournalPages(redis, keys, sealer);
   const state = openStateReader(redis, keys, sealer);
   const reading = new Map<string, Promise<Followed>>();

@@ -96,6 +96,11 @@ export const PROBLEMS = {
     title: "The bridge did not become ready in time",
     hint: "See /health for what it waits for. It keeps trying.",
   },
+  "forged-record": {
+    status: 500,
+    title: "What is stored was not written by the bridge",
+    hint: "Somebody changed it in Redis: whoever runs the bridge should look into the audit trail, and who can write there.",
+  },
   internal: {
     status: 500,
     title: "Internal error",

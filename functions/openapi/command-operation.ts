@@ -81,6 +81,7 @@ export function commandOperation(command: Command): Json {
         "undeliverable",
         "redis-unavailable",
         "redis-full",
+        "forged-record",
         "internal",
       ),
     },

@@ -84,7 +84,7 @@ export const GATED: ProblemCode[] = [
   "keys-unavailable",
   "too-many-requests",
 ];
-export const REDIS: ProblemCode[] = ["redis-unavailable", "internal"];
+export const REDIS: ProblemCode[] = ["redis-unavailable", "forged-record", "internal"];
 
 /** A route that is no command, as the docs tell it. */
 export interface Route {

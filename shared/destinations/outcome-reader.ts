@@ -2,8 +2,10 @@ import type { Redis } from "ioredis";
 import type { JournalEntry } from "../journal/entry.ts";
 import { type Handled } from "../journal/checkpoints.ts";
 import { journalKeys } from "../journal/keys.ts";
+import { createAuthenticator } from "../outbox/authentic.ts";
 import { parseRecord, RECORD_FIELDS } from "../outbox/outbox.ts";
 import { destinationKeys, type OutboxKeys } from "../redis/keys.ts";
+import type { Sealer } from "../sealing/seal.ts";
 import { type DeliveryFacts, type DeliveryOutcome, outcomeOf } from "./outcome.ts";
 import { openDestinationStore } from "./store.ts";
 
@@ -13,17 +15,18 @@ const MAX_REDRIVES = 10;
 /** The handler that fills a destination's outbox: its name in the journal's checkpoints. */
 export const handlerOf = (destination: string): string => `to:${destination}`;
 
-/** Tells what became of an entry at every destination. @param prefix REDIS_PREFIX */
-export function openOutcomeReader(redis: Redis, prefix: string) {
+/** Tells what became of an entry at every destination; throws SealError for a forged record. @param prefix REDIS_PREFIX */
+export function openOutcomeReader(redis: Redis, prefix: string, sealer: Sealer) {
   const store = openDestinationStore(redis, prefix);
   const { cursors } = journalKeys(prefix);
 
   async function messageOf(keys: OutboxKeys, entry: string): Promise<DeliveryFacts["message"]> {
+    const authentic = createAuthenticator(sealer, keys.base);
     let found: DeliveryFacts["message"];
     let id: string | undefined = entry;
     for (let n = 0; id !== undefined && n <= MAX_REDRIVES; n += 1) {
       const [retryAt, ...values] = await redis.hmget(keys.record(id), "retry_at", ...RECORD_FIELDS);
-      const record = parseRecord(id, values);
+      const record = parseRecord(id, values, authentic);
       if (!record) return found;
       found = { ...record, retryAt: retryAt ? Number(retryAt) : undefined };
       id = record.redrivenAs;

@@ -130,6 +130,14 @@ export const PROBLEMS = {
     hint: "Put the key that is named back into the worker's PAYLOAD_KEYS.",
     lost: WAIT,
   }),
+  "forged-record": kind<{ count: number; last: string }>({
+    severity: "warning",
+    title: "Records in Redis were forged",
+    message: ({ count, last }) =>
+      `${count} records in Redis were not written by the bridge, and are not believed; the last is ${last}.`,
+    hint: "Find out who can write to Redis, and rotate its password; GET /audit?outcome=forged lists the records.",
+    lost: "Nothing that was forged is delivered. A command or event that was overwritten is: send it again.",
+  }),
   "audit-chain-broken": kind<{ reason: string }>({
     severity: "warning",
     title: "The audit trail cannot be chained",

@@ -1,19 +1,20 @@
 import { AUDIT } from "../audit/trail.ts";
-import { STORING_PRELUDE } from "./lua.ts";
+import { STORING_PRELUDE, SUPERSEDED } from "./lua.ts";
 
 /**
  * ARGV: id, kind, keys (JSON), body, user, role, fingerprints (JSON), latest ('1' or ''), ttl (us or ''), idempotency scope
  * and key (JSON), idempotency key (the id itself if none was given), its ttl (ms), backlog limit, kept_ms of a
  * superseded one, the id of the dead letter that this one sends again ('' if none), the note for the audit trail ('' for
- * none), what may be there once only ('' or a hash) and for how long (ms).
+ * none), what may be there once only (JSON: its hashes, of which the first is stored) and for how long (ms), when it was handed
+ * over (us), the MAC of all that never changes.
  * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id} or
  * {'full'}.
  */
 export const APPEND = `${STORING_PRELUDE}${AUDIT}
 local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, limit, kept_ms, redrive_of,
-  note, once, once_ms = unpack(ARGV)
+  note, once_json, once_ms, issued_at, head = unpack(ARGV)
 -- What could fail comes before anything is written.
-local fingerprints, keys = cjson.decode(fingerprints_json), cjson.decode(keys_json)
+local fingerprints, keys, once = cjson.decode(fingerprints_json), cjson.decode(keys_json), cjson.decode(once_json)
 local function is_same(fingerprint)
   for _, mine in ipairs(fingerprints) do if mine == fingerprint then return true end end
   return false
@@ -21,8 +22,9 @@ end
 
 local function replay(prior)
   local was = redis.call('HMGET', record(prior), 'fingerprint', 'state', 'accepted_at', 'user')
-  if not was[1] then return nil end
-  if was[4] ~= user or not is_same(was[1]) then return {'conflict', prior} end
+  -- Another's id is no key at all: whether there is one is nobody else's business.
+  if not was[1] or was[4] ~= user then return nil end
+  if not is_same(was[1]) then return {'conflict', prior} end
   audit(note, 'replayed', prior)
   return {'replayed', prior, was[2], was[3]}
 end
@@ -30,8 +32,10 @@ end
 -- the repeat arrives first.
 local answer = replay(redis.call('GET', base .. ':idem:' .. idem) or given)
 if answer then return answer end
-local prior = once ~= '' and redis.call('GET', base .. ':once:' .. once)
-if prior then return {'once', prior} end
+for _, hash in ipairs(once) do
+  local prior = redis.call('GET', base .. ':once:' .. hash)
+  if prior then return {'once', prior} end
+end
 if redis.call('ZCARD', OPEN) >= tonumber(limit) then return {'full'} end
 -- In the same step as the command itself: there is none without its entry.
 audit(note, 'accepted', id)
@@ -40,14 +44,15 @@ local last = tonumber(redis.call('GET', base .. ':last') or 0)
 local at = math.max(now, last + 1)
 redis.call('SET', base .. ':last', whole(at))
 redis.call('HSET', record(id), 'kind', kind, 'keys', keys_json, 'body', body, 'user', user, 'role', role,
-  'fingerprint', fingerprints[1], 'latest', latest, 'state', 'queued', 'sends', 0, 'accepted_at', whole(at))
+  'fingerprint', fingerprints[1], 'latest', latest, 'state', 'queued', 'sends', 0, 'accepted_at', whole(at),
+  'ttl', ttl, 'issued_at', issued_at, 'head', head)
 redis.call('ZADD', OPEN, at, id)
 if ttl ~= '' then
   local expires = at + tonumber(ttl)
   redis.call('HSET', record(id), 'expires_at', whole(expires))
   redis.call('ZADD', EXPIRING, expires, id)
 end
-if once ~= '' then redis.call('SET', base .. ':once:' .. once, id, 'PX', once_ms) end
+if once[1] then redis.call('SET', base .. ':once:' .. once[1], id, 'PX', once_ms) end
 if given ~= id then redis.call('SET', base .. ':idem:' .. idem, id, 'PX', idem_ttl) end
 if redrive_of ~= '' then redis.call('HSET', record(id), 'redrive_of', redrive_of) end
 
@@ -61,7 +66,7 @@ if latest == '1' then
     local was = redis.call('HMGET', record(tail), 'kind', 'keys', 'state')
     if was[1] == kind and was[2] == keys_json and was[3] == 'queued' then
       for _, key in ipairs(keys) do redis.call('LSET', line(key), -1, id) end
-      finish(tail, {}, 'superseded', kept_ms, 'a newer value took its place', id)
+      finish(tail, {}, 'superseded', kept_ms, '${SUPERSEDED}', id)
       return {'accepted', whole(at), 0}
     end
   end

@@ -1,14 +1,17 @@
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
+import { parseList } from "../util/json.ts";
 import type { ScriptReply } from "../redis/redis.ts";
 import type { Role } from "../vocabulary/roles.ts";
+import { isSealed, type SealError, tampered } from "../sealing/seal.ts";
 import type { Micros } from "../util/time.ts";
-import { PRELUDE } from "./lua.ts";
+import { type Authenticator, believedTime, doubtOf, EXPIRY_SLACK_US, unlessRemoved } from "./authentic.ts";
+import { EXPIRED_SENT, EXPIRED_UNSENT, PRELUDE, SUPERSEDED } from "./lua.ts";
 
 /**
  * Asked right before every send: may this message go out now, and what is it?
  * ARGV: lease token, kept_ms, kept_ms of a dead letter, then ids. For each id one of {'not-owner'}, {'gone'},
  * {'waiting'} (not first in its lines), {'resting', us} (it was postponed for so long still), {'settled', heads...} or
- * {'send', kind, keys, body, user, role, accepted_at, sends}.
+ * {'send', kind, keys, body, user, role, accepted_at, sends, now, expires_at, fingerprint, latest, ttl, redrive_of, issued_at, head}.
  */
 export const BEGIN = `${PRELUDE}
 local token, kept_ms, dead_ms = ARGV[1], ARGV[2], ARGV[3]
@@ -25,7 +28,7 @@ end
 local function begin(id)
   if not owner then return {'not-owner'} end
   local r = redis.call('HMGET', record(id), 'kind', 'keys', 'body', 'user', 'role', 'accepted_at', 'expires_at',
-    'latest', 'state', 'sends', 'early')
+    'latest', 'state', 'sends', 'early', 'fingerprint', 'ttl', 'redrive_of', 'issued_at', 'head')
   local kind, keys_json, state, sends = r[1], r[2], r[9], tonumber(r[10])
   if not kind then return {'gone'} end
   local keys = cjson.decode(keys_json)
@@ -34,8 +37,7 @@ local function begin(id)
   local left = rest_left(id)
   if left > 0 and r[11] ~= '1' then return {'resting', whole(left)} end
   if r[7] and now >= tonumber(r[7]) then
-    local why = sends == 0 and 'its time to live passed before it could be sent'
-      or 'it was sent, but its time to live passed before the CAD confirmed it: the CAD may have it'
+    local why = sends == 0 and '${EXPIRED_UNSENT}' or '${EXPIRED_SENT}'
     finish(id, keys, 'expired', dead_ms, why, '')
     return {'settled', unpack(runnable_heads(keys))}
   end
@@ -44,13 +46,13 @@ local function begin(id)
     local newer = next_in_all(id, keys)
     local its = newer and redis.call('HMGET', record(newer), 'kind', 'keys')
     if its and its[1] == kind and its[2] == keys_json then
-      finish(id, keys, 'superseded', kept_ms, 'a newer value took its place', newer)
+      finish(id, keys, 'superseded', kept_ms, '${SUPERSEDED}', newer)
       return {'settled', unpack(runnable_heads(keys))}
     end
   end
   redis.call('HSET', record(id), 'state', 'sent', 'sends', sends + 1, 'sent_at', whole(now))
   redis.call('ZADD', RUNNABLE, 'XX', now, id)
-  return {'send', kind, keys_json, r[3], r[4], r[5], r[6], sends + 1}
+  return {'send', kind, keys_json, r[3], r[4], r[5], r[6], sends + 1, whole(now), r[7], r[12], r[8], r[13], r[14], r[15], r[16]}
 end
 
 local answers = {}
@@ -68,6 +70,13 @@ export interface ToSend {
   acceptedAt: Micros;
   /** How often it was begun, this time included. */
   sends: number;
+  /** When this time, by Redis's clock, and by `performance.now()` of this process. */
+  begunAt: Micros;
+  begunHere: number;
+  /** When Redis says that it was accepted; `acceptedAt` is what of it is to be believed. */
+  storedAcceptedAt: string;
+  /** Why it is not to be believed: it was changed in Redis, or cannot be checked. */
+  doubt?: SealError;
 }
 
 export type Begun =
@@ -84,21 +93,14 @@ export type Begun =
   | { answer: "not-owner" };
 
 /** What BEGIN answered for one id. */
-export function parseBegun([answer, ...rest]: ScriptReply[]): Begun {
+export function parseBegun(id: string, [answer, ...rest]: ScriptReply[], check: Authenticator["checkHead"]): Begun {
   switch (answer) {
-    case "send": {
-      const [kind, keys, body, user, role, acceptedAt, sends] = rest.map(String);
-      return {
-        answer,
-        kind: kind ?? "",
-        keys: parseKeys(keys),
-        body: body ?? "null",
-        user: user ?? "",
-        role: role as Role,
-        acceptedAt: Number(acceptedAt),
-        sends: Number(sends),
-      };
-    }
+    case "send":
+      return parseToSend(
+        id,
+        rest.map((value) => (value === null ? "" : String(value))),
+        check,
+      );
     case "settled":
       return { answer, runnable: rest.map(String) };
     case "resting":
@@ -112,8 +114,26 @@ export function parseBegun([answer, ...rest]: ScriptReply[]): Begun {
   }
 }
 
+function parseToSend(id: string, values: readonly string[], check: Authenticator["checkHead"]): ToSend {
+  const [kind = "", keys = "[]", body = "null", user = "", role = "", accepted = "", sends, now, expires = ""] = values;
+  const [fingerprint = "", latest = "", ttl = "", redriveOf = "", issuedAt = "", mac] = values.slice(9);
+  const acceptedAt = believedTime(Number(accepted), issuedAt === "" ? undefined : Number(issuedAt));
+  const doubt = doubtOf(() => {
+    const head = { id, kind, keys, user, role, fingerprint, latest, ttl, redriveOf, issuedAt };
+    unlessRemoved(() => check(head, mac), issuedAt !== "" || isSealed(body));
+    // Of a record from before there were MACs it is not known.
+    if (mac !== "" && expires !== (ttl === "" ? "" : String(Number(accepted) + Number(ttl)))) throw tampered("record");
+    if (ttl !== "" && Number(now) > acceptedAt + Number(ttl) + EXPIRY_SLACK_US) throw tampered("record");
+  });
+  return {
+    ...({ answer: "send", kind, keys: parseKeys(keys), body, user, role: role as Role, acceptedAt } as const),
+    ...{ sends: Number(sends), begunAt: Number(now), begunHere: performance.now(), storedAcceptedAt: accepted },
+    ...(doubt && { doubt }),
+  };
+}
+
 /** A record's ordering keys; none if it is gone. */
-export const parseKeys = (json: string | null | undefined) => JSON.parse(json ?? "[]") as OrderingKey[];
+export const parseKeys = (json: string | null | undefined) => (parseList(json ?? "[]") ?? []) as OrderingKey[];
 
 /**
  * Takes back a begin after which nothing was sent: the message waits in its place, as if it had not been begun.

@@ -1,10 +1,10 @@
 import type { Redis } from "ioredis";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
-import type { Role } from "../vocabulary/roles.ts";
-import type { SealedKind, Sealer } from "../sealing/seal.ts";
+import { SealError, type SealedKind, type Sealer, tampered } from "../sealing/seal.ts";
 import type { Micros } from "../util/time.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
-import { type MessageRecord, type NewMessage, parseRecord, RECORD_FIELDS } from "./outbox.ts";
+import { createAuthenticator } from "./authentic.ts";
+import { type MessageRecord, type NewMessage, parseRecord, RECORD_FIELDS, UNBELIEVED, unbelieved } from "./outbox.ts";
 import { isDead } from "./states.ts";
 
 /** Which dead letters are meant; what is not given does not narrow them. */
@@ -52,6 +52,7 @@ const LOOK_AT = 5000;
 
 /** @param kind what the bodies are sealed as: each is bound to its id, and so sealed anew for a new one. */
 export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, kind: SealedKind): DeadLetters {
+  const authentic = createAuthenticator(sealer, keys.base);
   /** Ids in chunks, in the order of the query, from where the page before ended. */
   async function* idsOf({ filter, first, after }: DeadQuery): AsyncGenerator<string[]> {
     const since = filter.since ?? 0;
@@ -69,7 +70,17 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
 
   async function readAll(ids: readonly string[]): Promise<(MessageRecord | undefined)[]> {
     const records = await Promise.all(ids.map((id) => redis.hmget(keys.record(id), ...RECORD_FIELDS)));
-    return records.map((values, i) => parseRecord(ids[i] ?? "", values));
+    return records.map((values, i) => readable(ids[i] ?? "", values));
+  }
+
+  /** Of one that is not to be believed, the list tells that it is there and why: it can be discarded, and no more. */
+  function readable(id: string, values: readonly (string | null)[]): MessageRecord | undefined {
+    try {
+      return parseRecord(id, values, authentic);
+    } catch (error) {
+      if (error instanceof SealError) return unbelieved(id, values, error.message);
+      throw error;
+    }
   }
 
   return {
@@ -88,23 +99,21 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
     },
 
     async again(id, newId) {
-      const [values, [body, role, fingerprint, latest]] = await Promise.all([
-        redis.hmget(keys.record(id), ...RECORD_FIELDS),
-        redis.hmget(keys.record(id), "body", "role", "fingerprint", "latest"),
-      ]);
-      const record = parseRecord(id, values);
+      const [body, ...values] = await redis.hmget(keys.record(id), "body", ...RECORD_FIELDS);
+      const record = parseRecord(id, values, authentic);
       if (!record || !isDead(record.state) || !body || record.redrivenAs) return undefined;
-      const ttl = record.expiresAt === undefined ? undefined : (record.expiresAt - record.acceptedAt) / 1_000_000;
+      if (record.kind === UNBELIEVED.kind) throw tampered("record");
+      const { ttl } = record;
       return {
         id: newId,
         kind: record.kind,
         keys: record.keys,
         body: await sealer.seal(kind, newId, await sealer.open(kind, id, body)),
         user: record.user,
-        role: role as Role,
-        fingerprints: [fingerprint ?? ""],
-        latestWins: latest === "1",
-        ttlSeconds: ttl,
+        role: record.role,
+        fingerprints: [record.fingerprint],
+        latestWins: record.latestWins,
+        ttlSeconds: ttl === undefined ? undefined : ttl / 1_000_000,
         // No client can send this key. It makes a redrive that is repeated the same command.
         idempotencyKey: `\u0000redrive:${id}`,
         redriveOf: id,
@@ -112,7 +121,11 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
     },
 
     async noteRedriven(id, newId) {
-      await redis.multi().hset(keys.record(id), "redriven_as", newId).zrem(keys.dead, id).exec();
+      await redis
+        .multi()
+        .hset(keys.record(id), { redriven_as: newId, redriven: authentic.redriven(id, newId) })
+        .zrem(keys.dead, id)
+        .exec();
     },
 
     async discard(id) {

@@ -1,5 +1,10 @@
 import { DEAD_STATES } from "./states.ts";
 
+/** Why a script itself ends a message: reasons that no key vouches for. */
+export const SUPERSEDED = "a newer value took its place";
+export const EXPIRED_UNSENT = "its time to live passed before it could be sent";
+export const EXPIRED_SENT = "it was sent, but its time to live passed before the CAD confirmed it: the CAD may have it";
+
 /**
  * What every script of the outbox shares. KEYS[1] is the outbox's base name, with which all its keys begin; KEYS[2] that of
  * its CAD backend, whose owner alone may send. Both have the same hash tag, so that a Redis Cluster runs each script on one
@@ -52,7 +57,8 @@ local function runnable_heads(keys)
 end
 
 -- Gives a message its final state and takes it off its lines. Only a dead letter's payload may be needed again.
-local function finish(id, keys, state, kept_ms, reason, by)
+-- at and mac: when, and what vouches for it, if that is not Redis's own word.
+local function finish(id, keys, state, kept_ms, reason, by, at, mac)
   for _, key in ipairs(keys) do
     if redis.call('LINDEX', line(key), 0) == id then redis.call('LPOP', line(key))
     else redis.call('LREM', line(key), 1, id) end
@@ -61,7 +67,8 @@ local function finish(id, keys, state, kept_ms, reason, by)
   redis.call('ZREM', OPEN, id)
   redis.call('ZREM', EXPIRING, id)
   local emptied = dead[state] and {} or { 'body', '' }
-  redis.call('HSET', record(id), 'state', state, 'settled_at', whole(now), 'reason', reason, 'by', by, unpack(emptied))
+  redis.call('HSET', record(id), 'state', state, 'settled_at', at or whole(now), 'reason', reason, 'by', by,
+    'final', mac or '', unpack(emptied))
   redis.call('PEXPIRE', record(id), kept_ms)
   redis.call('HINCRBY', COUNTS, state, 1)
   if dead[state] then redis.call('ZADD', DEAD, redis.call('HGET', record(id), 'accepted_at'), id) end

@@ -6,8 +6,21 @@ import { script, type ScriptReply } from "../redis/redis.ts";
 import type { Role } from "../vocabulary/roles.ts";
 import type { Micros } from "../util/time.ts";
 import { APPEND } from "./append.ts";
+import { createRedisClock } from "../redis/clock.ts";
+import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
+import {
+  type Authenticator,
+  believedTime,
+  checkExpired,
+  createAuthenticator,
+  doubtOf,
+  type Head,
+  unlessRemoved,
+} from "./authentic.ts";
+import { parseKeys } from "./claim.ts";
+import { EXPIRED_SENT, EXPIRED_UNSENT, SUPERSEDED } from "./lua.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
-import { STATES, type State } from "./states.ts";
+import { isFinal, STATES, type State } from "./states.ts";
 
 /** How long an idempotency key stands for its command. */
 export const IDEMPOTENCY_MS = 24 * 3_600_000;
@@ -37,8 +50,8 @@ export interface NewMessage {
   redriveOf?: string;
   /** Who asks for it: noted in the audit trail in the same step. */
   note?: AuditNote;
-  /** Of messages with the same one, only the first is accepted, however long ago that was (400 days). */
-  once?: string;
+  /** Of messages that share one of these, only the first is accepted, however long ago that was (400 days). */
+  once?: readonly string[];
 }
 
 export type Appended =
@@ -57,6 +70,13 @@ export interface MessageRecord {
   kind: string;
   keys: OrderingKey[];
   user: string;
+  role: Role;
+  fingerprint: string;
+  latestWins: boolean;
+  /** us */
+  ttl: Micros | undefined;
+  /** When it was handed to Redis; undefined where nothing is authenticated. */
+  issuedAt: Micros | undefined;
   state: State;
   sends: number;
   acceptedAt: Micros;
@@ -89,17 +109,36 @@ export interface Outbox {
   backlog(): Promise<Backlog>;
 }
 
-/** @param maxBacklog how many unsettled messages it holds at most; beyond, it accepts no more. */
-export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): Outbox {
+/**
+ * @param sealer authenticates what it stores, and checks what it reads
+ * @param maxBacklog how many unsettled messages it holds at most; beyond, it accepts no more
+ */
+export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, maxBacklog: number): Outbox {
+  const authentic = createAuthenticator(sealer, keys.base);
+  const clock = createRedisClock(redis);
   const append = script(redis, "outboxAppend", APPEND, [keys.base, keys.cad]);
+
+  /** That a newer value took its place is Redis's own word: there must be one, of the same kind and about the same. */
+  async function checkSuperseded({ latestWins, kind, keys: about, by, issuedAt = 0 }: MessageRecord): Promise<void> {
+    const newer =
+      by === "" ? undefined : parseRecord(by, await redis.hmget(keys.record(by), ...RECORD_FIELDS), authentic);
+    const fits = newer?.kind === kind && newer.keys.join() === about.join() && (newer.issuedAt ?? issuedAt) >= issuedAt;
+    if (!latestWins || !fits) throw tampered("outcome");
+  }
+
   return {
     async append(m) {
       const key = m.idempotencyKey ?? m.id;
-      const ttl = m.ttlSeconds === undefined ? "" : m.ttlSeconds * 1_000_000;
+      const ttl = m.ttlSeconds === undefined ? "" : String(Math.round(m.ttlSeconds * 1_000_000));
+      const head = {
+        ...{ id: m.id, kind: m.kind, keys: JSON.stringify(m.keys), user: m.user, role: m.role, ttl },
+        ...{ fingerprint: m.fingerprints[0] ?? "", latest: m.latestWins ? "1" : "", redriveOf: m.redriveOf ?? "" },
+        issuedAt: sealer.keyed ? String(await clock()) : "",
+      };
       const reply = await append(
-        ...[m.id, m.kind, JSON.stringify(m.keys), m.body, m.user, m.role, JSON.stringify(m.fingerprints)],
+        ...[m.id, m.kind, head.keys, m.body, m.user, m.role, JSON.stringify(m.fingerprints)],
         ...[
-          m.latestWins ? "1" : "",
+          head.latest,
           ttl,
           JSON.stringify([m.user, key]),
           key,
@@ -108,15 +147,19 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): 
           KEPT_MS,
           m.redriveOf ?? "",
           toArgument(m.note),
-          m.once ?? "",
+          JSON.stringify(m.once ?? []),
           ONCE_MS,
+          head.issuedAt,
+          authentic.head(head),
         ],
       );
       return parseAppended(m.id, reply);
     },
 
     async read(id) {
-      return parseRecord(id, await redis.hmget(keys.record(id), ...RECORD_FIELDS));
+      const record = parseRecord(id, await redis.hmget(keys.record(id), ...RECORD_FIELDS), authentic);
+      if (record?.state === "superseded" && sealer.keyed) await checkSuperseded(record);
+      return record;
     },
 
     async backlog() {
@@ -144,29 +187,83 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, maxBacklog: number): 
 export const RECORD_FIELDS = [
   ...["kind", "keys", "user", "state", "sends", "accepted_at", "expires_at", "sent_at", "settled_at"],
   ...["reason", "by", "redrive_of", "redriven_as"],
+  ...["role", "fingerprint", "latest", "ttl", "issued_at", "head", "final", "redriven"],
 ] as const;
 
 const time = (value: string | null | undefined) => (value ? Number(value) : undefined);
 
-/** A record from the values of RECORD_FIELDS; undefined if there is none. */
-export function parseRecord(id: string, values: readonly (string | null)[]): MessageRecord | undefined {
-  const [kind, ordering, user, state, sends, acceptedAt, expiresAt, sentAt, settledAt, reason, by, of, as] = values;
-  if (!kind || !ordering || !acceptedAt) return undefined;
+/**
+ * A record from the values of RECORD_FIELDS, in the order of those; undefined if there is none. Throws SealError for one that is
+ * not to be believed. Of one whose head is not, but whose outcome the worker vouches for, that outcome alone is shown.
+ */
+export function parseRecord(
+  id: string,
+  values: readonly (string | null)[],
+  authentic: Authenticator,
+): MessageRecord | undefined {
+  const stored = Object.fromEntries(RECORD_FIELDS.map((name, i) => [name, values[i] ?? ""])) as StoredRecord;
+  if (!stored.kind || !stored.keys || !stored.accepted_at) return undefined;
+  const keyed = [stored.issued_at, stored.head, stored.final, stored.redriven].some((value) => value !== "");
+  const doubt = doubtOf(() => unlessRemoved(() => authentic.checkHead(headOf(id, stored), stored.head), keyed));
+  const record = toRecord(id, stored);
+  checkOutcome(record, stored, authentic);
+  if (!doubt) return record;
+  if (!hasOwnOutcome(record.state)) throw doubt;
+  return { ...record, ...UNBELIEVED, keys: [], acceptedAt: Number(stored.accepted_at) };
+}
+
+type StoredRecord = Record<(typeof RECORD_FIELDS)[number], string>;
+
+/** What is shown in the place of what was changed in Redis. */
+export const UNBELIEVED = {
+  role: "crew",
+  ...{ kind: "(changed in Redis)", keys: [], user: "", fingerprint: "", latestWins: false },
+  ...{ ttl: undefined, issuedAt: undefined, expiresAt: undefined, redriveOf: undefined, redrivenAs: undefined },
+} as const satisfies Partial<Record<keyof MessageRecord, unknown>>;
+
+/** A dead letter of which nothing is to be believed but that something stands in its place. */
+export function unbelieved(id: string, values: readonly (string | null)[], reason: string): MessageRecord | undefined {
+  const acceptedAt = Number(values[RECORD_FIELDS.indexOf("accepted_at")] ?? Number.NaN);
+  if (!Number.isSafeInteger(acceptedAt)) return undefined;
+  const nothing = { sends: 0, sentAt: undefined, settledAt: undefined, by: "" };
+  return { id, acceptedAt, state: "failed", reason, ...nothing, ...UNBELIEVED, keys: [] };
+}
+
+const headOf = (id: string, s: StoredRecord): Head => ({
+  ...{ id, kind: s.kind, keys: s.keys, user: s.user, role: s.role, fingerprint: s.fingerprint, latest: s.latest },
+  ...{ ttl: s.ttl, redriveOf: s.redrive_of, issuedAt: s.issued_at },
+});
+
+/** Whether the worker found it out itself: a script knows no key to vouch for what it decides. */
+const hasOwnOutcome = (state: State): boolean => isFinal(state) && state !== "expired" && state !== "superseded";
+
+function checkOutcome(record: MessageRecord, s: StoredRecord, authentic: Authenticator): void {
+  const { id, state } = record;
+  if (s.redriven_as !== "") unlessRemoved(() => authentic.checkRedriven(id, s.redriven_as, s.redriven), s.head !== "");
+  if (hasOwnOutcome(state)) {
+    const times = { acceptedAt: s.accepted_at, sentAt: s.sent_at, sends: s.sends, settledAt: s.settled_at };
+    const final = { id, state, reason: s.reason, by: s.by, ...times };
+    unlessRemoved(() => authentic.checkFinal(final, s.final), s.head !== "");
+    return;
+  }
+  // From before there were keys, and so taken as it is.
+  if (!authentic.keyed || s.head === "") return;
+  const known = { expired: [EXPIRED_UNSENT, EXPIRED_SENT], superseded: [SUPERSEDED] }[state as string];
+  if (known && !known.includes(s.reason)) throw tampered("outcome");
+  if (state === "expired") checkExpired(record.acceptedAt, record.ttl, record.settledAt);
+}
+
+function toRecord(id: string, s: StoredRecord): MessageRecord {
+  const issuedAt = time(s.issued_at);
+  const acceptedAt = believedTime(Number(s.accepted_at), issuedAt);
+  const ttl = time(s.ttl);
   return {
-    id,
-    kind,
-    keys: JSON.parse(ordering) as OrderingKey[],
-    user: user ?? "",
-    state: asState(state),
-    sends: Number(sends),
-    acceptedAt: Number(acceptedAt),
-    expiresAt: time(expiresAt),
-    sentAt: time(sentAt),
-    settledAt: time(settledAt),
-    reason: reason ?? "",
-    by: by ?? "",
-    redriveOf: of ?? undefined,
-    redrivenAs: as ?? undefined,
+    ...{ id, kind: s.kind, keys: parseKeys(s.keys), user: s.user, role: s.role as Role, fingerprint: s.fingerprint },
+    ...{ latestWins: s.latest === "1", ttl, issuedAt, state: asState(s.state), sends: Number(s.sends), acceptedAt },
+    // What Redis stores for its own scripts is not vouched for: it follows from what is.
+    expiresAt: ttl === undefined ? time(s.expires_at) : acceptedAt + ttl,
+    ...{ sentAt: time(s.sent_at), settledAt: time(s.settled_at), reason: s.reason, by: s.by },
+    ...{ redriveOf: s.redrive_of || undefined, redrivenAs: s.redriven_as || undefined },
   };
 }
 
@@ -189,6 +286,6 @@ function parseAppended(id: string, reply: ScriptReply): Appended {
 
 function asState(value: unknown): State {
   const state = STATES.find((s) => s === value);
-  if (!state) throw new Error("a record in Redis has a state that this version does not know");
+  if (!state) throw new SealError("tampered", "a record in Redis has a state that this version does not know");
   return state;
 }

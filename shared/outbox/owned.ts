@@ -2,7 +2,9 @@ import type { Redis } from "ioredis";
 import { batched } from "../util/batch.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { askWhetherFull, script, type ScriptReply } from "../redis/redis.ts";
-import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK } from "./claim.ts";
+import type { Sealer } from "../sealing/seal.ts";
+import { createAuthenticator } from "./authentic.ts";
+import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK, type ToSend } from "./claim.ts";
 import { DROP_ORPHANS } from "./drop-orphans.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { PRELUDE } from "./lua.ts";
@@ -50,8 +52,11 @@ export interface OwnedOutbox {
   retryNow(): Promise<void>;
   /** True while Redis takes nothing more. What the owner needs to empty it works all the same. */
   isFull(): Promise<boolean>;
-  /** Records a final state, and answers with those that have become runnable. Throws NotOwner. */
-  settle(settlement: Settlement): Promise<string[]>;
+  /**
+   * Records a final state, and answers with those that have become runnable. Throws NotOwner.
+   * @param begun what was begun: with it the outcome is authenticated, without it nobody believes it where there are keys
+   */
+  settle(settlement: Settlement, begun?: ToSend): Promise<string[]>;
   /** Settles what outlived its time while it waited; answers with those that have become runnable. */
   expire(): Promise<string[]>;
   /** Runnable ids in pages, the longest neglected first; `idleMs`: only those neglected for so long. */
@@ -64,6 +69,7 @@ const AHEAD_US = 10_000_000;
 const REFUSED = `${PRELUDE} return redis.call('HINCRBY', record(ARGV[1]), 'refusals', 1)`;
 
 /**
+ * @param sealer checks what it begins, and authenticates outcomes
  * @param token the lease's; begin and settle are refused without it
  * @param deadKeptMs how long a dead letter is kept
  * @param keptMs how long any other settled record is
@@ -71,6 +77,7 @@ const REFUSED = `${PRELUDE} return redis.call('HINCRBY', record(ARGV[1]), 'refus
 export function openOwnedOutbox(
   redis: Redis,
   keys: OutboxKeys,
+  sealer: Sealer,
   token: string,
   deadKeptMs: number,
   keptMs: number = KEPT_MS,
@@ -84,13 +91,25 @@ export function openOwnedOutbox(
   const refusedScript = script(redis, "outboxRefused", REFUSED, [keys.base, keys.cad]);
   const dropOrphansScript = script(redis, "outboxDropOrphans", DROP_ORPHANS, [keys.base, keys.cad]);
 
-  const settleBatch = batched(async (batch: Settlement[]) => {
-    const args = batch.flatMap((s) => [s.id, s.state, s.reason, s.by]);
+  const authentic = createAuthenticator(sealer, keys.base);
+  function outcomeOf({ id, state, reason, by }: Settlement, begun: ToSend | undefined): string[] {
+    if (!begun) return [id, state, reason, by, "", ""];
+    const [acceptedAt, sentAt, sends, at] = [begun.storedAcceptedAt, begun.begunAt, begun.sends, settledAt(begun)];
+    const final = { id, state, reason, by, acceptedAt, sentAt: String(sentAt), sends: String(sends), settledAt: at };
+    return [id, state, reason, by, at, authentic.final(final)];
+  }
+
+  const settleBatch = batched(async (batch: string[][]) => {
+    const args = batch.flat();
     return rows(await settleScript(token, keptMs, deadKeptMs, ...args));
   });
 
   return {
-    begin: batched(async (ids: string[]) => rows(await beginScript(token, keptMs, deadKeptMs, ...ids)).map(parseBegun)),
+    begin: batched(async (ids: string[]) =>
+      rows(await beginScript(token, keptMs, deadKeptMs, ...ids)).map((row, i) =>
+        parseBegun(ids[i] ?? "", row, authentic.checkHead),
+      ),
+    ),
 
     putBack: async (id) => void (await putBackScript(token, id)),
 
@@ -123,8 +142,8 @@ export function openOwnedOutbox(
 
     retryNow: async () => void (await retryNowScript(token)),
 
-    async settle(settlement) {
-      const [answer, ...runnable] = await settleBatch(settlement);
+    async settle(settlement, begun) {
+      const [answer, ...runnable] = await settleBatch(outcomeOf(settlement, begun));
       if (answer === "not-owner") throw new NotOwner();
       return runnable.map(String);
     },
@@ -156,6 +175,10 @@ export function openOwnedOutbox(
     },
   };
 }
+
+/** By Redis's clock, as far as this process knows it since it was begun. */
+const settledAt = (begun: ToSend): string =>
+  String(begun.begunAt + Math.round((performance.now() - begun.begunHere) * 1000));
 
 function rows(reply: ScriptReply): ScriptReply[][] {
   return Array.isArray(reply) ? reply.filter((row) => Array.isArray(row)) : [];

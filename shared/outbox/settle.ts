@@ -1,8 +1,8 @@
-import { PRELUDE } from "./lua.ts";
+import { EXPIRED_UNSENT, PRELUDE } from "./lua.ts";
 
 /**
  * Records final states. Safe to repeat: a message keeps its first final state.
- * ARGV: lease token, kept_ms, kept_ms of a dead letter, then id, state, reason, by, ... For each id {'not-owner'},
+ * ARGV: lease token, kept_ms, kept_ms of a dead letter, then id, state, reason, by, when (us; '' for now), MAC, ... For each id {'not-owner'},
  * {'gone'} or {'settled', heads...}: those that have become runnable.
  *
  * The token is held against the last owner, not against the lease: a worker whose lease lapsed while nobody else
@@ -12,15 +12,15 @@ export const SETTLE = `${PRELUDE}
 local token, kept_ms, dead_ms = ARGV[1], ARGV[2], ARGV[3]
 local owner = redis.call('GET', OWNER) == token
 local answers = {}
-for i = 4, #ARGV, 4 do
-  local id, state, reason, by = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+for i = 4, #ARGV, 6 do
+  local id, state, reason, by, at, mac = unpack(ARGV, i, i + 5)
   local was = redis.call('HMGET', record(id), 'keys', 'state')
   if not owner then answers[#answers + 1] = {'not-owner'}
   elseif not was[1] then answers[#answers + 1] = {'gone'}
   else
     local keys = cjson.decode(was[1])
     if not is_final(was[2]) then
-      finish(id, keys, state, dead[state] and dead_ms or kept_ms, reason, by)
+      finish(id, keys, state, dead[state] and dead_ms or kept_ms, reason, by, at ~= '' and at or nil, mac)
     end
     answers[#answers + 1] = {'settled', unpack(runnable_heads(keys))}
   end
@@ -44,7 +44,7 @@ for _, id in ipairs(due) do
   local was = redis.call('HMGET', record(id), 'keys', 'state')
   if was[1] and was[2] == 'queued' then
     local keys = cjson.decode(was[1])
-    finish(id, keys, 'expired', ARGV[2], 'its time to live passed before it could be sent', '')
+    finish(id, keys, 'expired', ARGV[2], '${EXPIRED_UNSENT}', '')
     for _, head in ipairs(runnable_heads(keys)) do answer[#answer + 1] = head end
   else
     redis.call('ZREM', EXPIRING, id)

@@ -17,7 +17,7 @@ export const sealingEnv = {
     .stringbool({ error: "must be true or false" })
     .optional()
     .describe(
-      "Whether clear text is allowed: stored without keys, or read from before there were keys. Default: yes, except with NODE_ENV=production.",
+      "Whether clear, unauthenticated data is allowed in Redis: stored without keys (default: yes, except with NODE_ENV=production), or, if `true`, read from before there were keys.",
     ),
   NODE_ENV: z.string().optional().describe("`production`: refuse to start unless payloads are encrypted."),
 };
@@ -25,8 +25,10 @@ type SealingConfig = z.infer<z.ZodObject<typeof sealingEnv>>;
 
 /** The sealer of a process. Says so if payloads are stored in clear; throws ConfigError if they must not be. */
 export function openSealer(config: SealingConfig, log: Log): Sealer {
+  // With keys, what has no seal may be anybody's: it is taken only when somebody says so.
+  if (config.PAYLOAD_KEYS.length > 0)
+    return createSealer(config.PAYLOAD_KEYS, config.ALLOW_UNSEALED_PAYLOADS === true ? "open" : "refuse");
   const mayBeClear = config.ALLOW_UNSEALED_PAYLOADS ?? config.NODE_ENV !== "production";
-  if (config.PAYLOAD_KEYS.length > 0) return createSealer(config.PAYLOAD_KEYS, mayBeClear ? "open" : "refuse");
   if (!mayBeClear) {
     throw new ConfigError([
       "PAYLOAD_KEYS: is not set, and payloads with patient data would be stored in clear: make a key with `openssl rand -base64 32`, or set ALLOW_UNSEALED_PAYLOADS=true",

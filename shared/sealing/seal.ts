@@ -1,4 +1,4 @@
-import { createHash, createHmac, hkdfSync, type webcrypto } from "node:crypto";
+import { createHash, createHmac, hkdfSync, timingSafeEqual, type webcrypto } from "node:crypto";
 import { z } from "zod";
 
 /** A key that seals payloads: its id is stored beside each of them, in clear. */
@@ -21,7 +21,17 @@ export interface Sealer {
    * each key, the first first; the same as any of them counts. Only the first is to be stored.
    */
   fingerprints(text: string): readonly string[];
+  /**
+   * Authenticates values that are stored in clear: HMAC-SHA-256 under the first key; empty without keys. The first value names
+   * what they are, so that one record's MAC fits no other.
+   */
+  mac(values: MacValues): string;
+  /** Whether there are keys: without them nothing is authenticated. */
+  readonly keyed: boolean;
+  /** Throws SealError unless this MAC was made of these values. Without keys anything goes. */
+  verify(values: MacValues, mac: string | null | undefined): void;
 }
+export type MacValues = readonly [what: string, ...values: (string | number | null)[]];
 
 /** Why a stored text cannot be opened. `tampered` is for good; the others wait for the configuration. */
 export class SealError extends Error {
@@ -40,11 +50,18 @@ const unsealed = () =>
     "unsealed",
     "a payload in Redis is not sealed: if it is from before PAYLOAD_KEYS was set, set ALLOW_UNSEALED_PAYLOADS=true until it is delivered",
   );
-const tampered = (kind: SealedKind) =>
+const unauthenticated = () =>
+  new SealError(
+    "unsealed",
+    "a record in Redis has no MAC: if it is from before PAYLOAD_KEYS was set, set ALLOW_UNSEALED_PAYLOADS=true until it is delivered",
+  );
+export const tampered = (kind: string) =>
   new SealError("tampered", `the sealed ${kind} was changed in Redis, or put in the place of another`);
 
 const TAG = "sealed:";
+export const isSealed = (stored: string): boolean => stored.startsWith(TAG);
 const STORED = /^sealed:v1:([\w.-]{1,32}):([\w-]+)$/;
+const MAC = /^mac:v1:([\w.-]{1,32}):([\w-]{43})$/;
 /** 96 random bits, for at most 2^32 texts under one key (NIST SP 800-38D, 8.3): rotate before. */
 const IV_BYTES = 12;
 const KEY_BYTES = 32;
@@ -69,7 +86,7 @@ export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refus
     },
 
     async open(kind, id, stored) {
-      if (!stored.startsWith(TAG)) {
+      if (!isSealed(stored)) {
         if (first && clear === "refuse") throw unsealed();
         return stored;
       }
@@ -98,8 +115,30 @@ export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refus
       );
       return [...keyed, ...plain];
     },
+
+    keyed: first !== undefined,
+
+    mac: (values) => (first ? macUnder(first, values) : ""),
+
+    verify(values, mac) {
+      if (!first) return;
+      if (!mac) {
+        if (clear === "open") return;
+        throw unauthenticated();
+      }
+      const keyId = MAC.exec(mac)?.[1];
+      if (keyId === undefined) throw tampered(values[0]);
+      const key = byId.get(keyId);
+      if (!key) throw missing(keyId);
+      const expected = Buffer.from(macUnder(key, values));
+      const given = Buffer.from(mac);
+      if (expected.length !== given.length || !timingSafeEqual(expected, given)) throw tampered(values[0]);
+    },
   };
 }
+
+const macUnder = (key: ReturnType<typeof openKey>, values: MacValues): string =>
+  `mac:v1:${key.id}:${createHmac("sha256", key.forMacs()).update(JSON.stringify(values)).digest("base64url")}`;
 
 /** Seals what is for one destination: the same message to another may say more, and does not open in its place. */
 export const sealerFor = (sealer: Sealer, destination: string): Sealer => ({
@@ -114,19 +153,21 @@ const gcm = (iv: Uint8Array<ArrayBuffer>, keyId: string, kind: SealedKind, id: s
   additionalData: utf8(JSON.stringify(["v1", keyId, kind, id])),
 });
 
-/** Two keys from one secret, one for each use (HKDF, RFC 5869); each derived at its first use, and then kept. */
+/** Several keys from one secret, one for each use (HKDF, RFC 5869); each derived at its first use, and then kept. */
 function openKey({ id, secret }: PayloadKey) {
   const derive = (use: string) =>
     new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(), `socket-bridge ${use} v1`, KEY_BYTES));
   // Not the promise: in workerd, one that another request began may never end.
   let seals: webcrypto.CryptoKey | undefined;
   let fingerprints: Uint8Array | undefined;
+  let macs: Uint8Array | undefined;
   return {
     id,
     forSeals: async () =>
       (seals ??= await crypto.subtle.importKey("raw", derive("seal"), "AES-GCM", false, ["encrypt", "decrypt"])),
     // By node:crypto: its promise makes WebCrypto's digest cost eight times as much (measured).
     forFingerprints: () => (fingerprints ??= derive("fingerprint")),
+    forMacs: () => (macs ??= derive("mac")),
   };
 }
 

@@ -91,13 +91,13 @@ test("keys rotate while commands flow: what the worker cannot open yet waits in 
   expect((await before.get("/health")).body["status"]).toBe("degraded");
   expect(await receiptOf(before, ids[0] ?? "")).toMatchObject({ status: "confirmed", sends: 1 });
   await until("the one behind it is as if it had not been begun", async () => {
-    const { status: state, sends } = await receiptOf(before, ids[2] ?? "");
+    const { status: state, sends } = await receiptOf(after, ids[2] ?? "");
     return state === "queued" && sends === 0;
   });
 
   await before.worker()?.stop();
   await before.startWorker({ PAYLOAD_KEYS: `${B},${A}` });
-  for (const id of ids) expect(await before.settled(id)).toMatchObject({ status: "confirmed", sends: 1 });
+  for (const id of ids) expect(await after.settled(id)).toMatchObject({ status: "confirmed", sends: 1 });
   await before.healthy();
   const { commands: delivered, duplicates, violations } = before.cad.ledger.summary();
   expect({ delivered, duplicates, violations }).toEqual({ delivered: ids.length + 2, duplicates: 0, violations: 0 });
@@ -137,10 +137,13 @@ test("what was accepted before there were keys is delivered, unless clear text i
   const before = await startBridge({ worker: false });
   const repeated = { "Idempotency-Key": "the same" };
   const id = await accepted(before.post(...status("M1"), repeated));
-  const after = await startBridge({ functions: { PAYLOAD_KEYS: A, REDIS_PREFIX: before.prefix }, worker: false });
+  const after = await startBridge({
+    functions: { PAYLOAD_KEYS: A, ALLOW_UNSEALED_PAYLOADS: "true", REDIS_PREFIX: before.prefix },
+    worker: false,
+  });
   expect(await accepted(after.post(...status("M1"), repeated))).toBe(id);
 
-  await before.startWorker({ PAYLOAD_KEYS: A, NODE_ENV: "production" });
+  await before.startWorker({ PAYLOAD_KEYS: A });
   await until("the health says so", async () => (await problems(before)).includes("ALLOW_UNSEALED_PAYLOADS"));
   expect(before.cad.ledger.summary().commands).toBe(0);
   await before.worker()?.stop();

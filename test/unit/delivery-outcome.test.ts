@@ -26,6 +26,7 @@ const message = (more: Partial<MessageRecord & { retryAt: number }>): DeliveryFa
   kind: "unit:status:updated",
   keys: ["unit:M12"],
   user: "bridge",
+  ...{ role: "admin", fingerprint: "", latestWins: false, ttl: undefined, issuedAt: undefined },
   state: "queued",
   sends: 0,
   acceptedAt: AT,

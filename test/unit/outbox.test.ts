@@ -1,3 +1,4 @@
+import { createSealer } from "../../shared/sealing/seal.ts";
 import { describe, expect, test } from "vitest";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { type NewMessage, openOutbox } from "../../shared/outbox/outbox.ts";
@@ -11,8 +12,8 @@ const TOKEN = "1:tester";
 async function fresh(maxBacklog = 1000) {
   const { redis, keys } = freshBackend();
   await redis.mset(keys.lease, TOKEN, keys.owner, TOKEN);
-  const outbox = openOutbox(redis, keys, maxBacklog);
-  const owned = openOwnedOutbox(redis, keys, TOKEN, 30 * 24 * 3_600_000);
+  const outbox = openOutbox(redis, keys, createSealer([]), maxBacklog);
+  const owned = openOwnedOutbox(redis, keys, createSealer([]), TOKEN, 30 * 24 * 3_600_000);
   const append = (id: string, on: OrderingKey[], more: Partial<NewMessage> = {}) =>
     outbox.append({
       id,
@@ -458,20 +459,20 @@ describe("a message that was sent in vain", () => {
 
 test("of messages that may be there once, the first is accepted, even when its record is gone; a repeat of it is it", async () => {
   const { append, owned, redis, keys } = await fresh();
-  expect(await append("a", ["unit:1"], { once: "x" })).toMatchObject({ outcome: "accepted" });
-  expect(await append("a", ["unit:1"], { once: "x" })).toMatchObject({ outcome: "replayed", id: "a" });
-  expect(await append("b", ["unit:1"], { once: "x" })).toEqual({ outcome: "once", id: "a" });
-  expect(await append("c", ["unit:1"], { once: "y" })).toMatchObject({ outcome: "accepted" });
+  expect(await append("a", ["unit:1"], { once: ["x"] })).toMatchObject({ outcome: "accepted" });
+  expect(await append("a", ["unit:1"], { once: ["x"] })).toMatchObject({ outcome: "replayed", id: "a" });
+  expect(await append("b", ["unit:1"], { once: ["x"] })).toEqual({ outcome: "once", id: "a" });
+  expect(await append("c", ["unit:1"], { once: ["y"] })).toMatchObject({ outcome: "accepted" });
   await confirm(owned, "a");
   await redis.del(keys.record("a"));
-  expect(await append("d", ["unit:1"], { once: "x" })).toEqual({ outcome: "once", id: "a" });
+  expect(await append("d", ["unit:1"], { once: ["x"] })).toEqual({ outcome: "once", id: "a" });
   expect(await redis.pttl(`${keys.base}:once:x`)).toBeGreaterThan(399 * 24 * 3_600_000);
 });
 
 test("one that may be there once and found no room may come again", async () => {
   const { append, owned } = await fresh(1);
   await append("a", ["unit:1"]);
-  expect(await append("b", ["unit:1"], { once: "x" })).toEqual({ outcome: "full" });
+  expect(await append("b", ["unit:1"], { once: ["x"] })).toEqual({ outcome: "full" });
   await confirm(owned, "a");
-  expect(await append("b", ["unit:1"], { once: "x" })).toMatchObject({ outcome: "accepted" });
+  expect(await append("b", ["unit:1"], { once: ["x"] })).toMatchObject({ outcome: "accepted" });
 });

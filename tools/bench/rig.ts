@@ -1,3 +1,4 @@
+import { createSealer } from "../../shared/sealing/seal.ts";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Redis } from "ioredis";
@@ -45,7 +46,7 @@ export async function startRig(dir: string): Promise<Rig> {
   const redis = await startRedis({ dir: join(dir, "redis"), config: { "auto-aof-rewrite-percentage": "0" } });
   const { log } = createLog({ name: "bench", level: "warn" });
   const client = connectRedis(redis.url, "worker", log);
-  const outbox = openOutbox(client, outboxKeys("socket-bridge"), MAX_BACKLOG);
+  const outbox = openOutbox(client, outboxKeys("socket-bridge"), createSealer([]), MAX_BACKLOG);
   const jwtSecret = randomBytes(32).toString("base64url");
   const port = await freePort();
   const url = `http://127.0.0.1:${port}${BASE_PATH}`;

@@ -33,7 +33,7 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
   const { outbox, breaker, log } = options;
 
   async function settle(settlement: Settlement, message: ToSend | undefined): Promise<Delivered> {
-    const runnable = await settleSurely(outbox, settlement, options);
+    const runnable = await settleSurely(outbox, settlement, message, options);
     const { id, state, reason, by } = settlement;
     log.info(
       { command_id: id, command: message?.kind, state, by, reason: reason || undefined, sends: message?.sends },
@@ -127,7 +127,8 @@ function prepare(
     issuedAt: toIso(message.acceptedAt),
   };
   try {
-    const body: unknown = JSON.parse(text);
+    // By its schema again: what goes out is no more than what would be accepted.
+    const body: unknown = command.body.parse(JSON.parse(text));
     const { event, payload } = withContext(command.wire(body, context), context);
     return { delivery: { commandId: id, event, payload, echo: command.echo }, needsRoom: command.needsRoom?.(body) };
   } catch {

@@ -36,7 +36,7 @@ export async function claimDelivery(kind: SealedKind, id: string, options: Claim
     payloads.forget(id);
     return { may: "not", follows: await instead(kind, id, begun, options) };
   }
-  const opened = await payloads.open(id, begun.body);
+  const opened = await payloads.open(id, begun.body, begun.doubt);
   if ("wait" in opened) {
     await outbox.putBack(id);
     return { may: "not", follows: { retryInMs: KEY_REST_MS } };

@@ -6,7 +6,8 @@ export type Opened = { text: string } | { wait: string } | { spoilt: string };
 
 /** Opens the payloads of an outbox, and knows which of them wait for a key. */
 export interface Payloads {
-  open(id: string, stored: string): Promise<Opened>;
+  /** @param doubt why its record is not to be believed: so neither is its payload */
+  open(id: string, stored: string, doubt?: SealError): Promise<Opened>;
   /** It does not wait for a key any more, whatever became of it. */
   forget(id: string): void;
   /** Why some wait for a key, in words for people; undefined if none does. */
@@ -16,8 +17,16 @@ export interface Payloads {
 /** How many reasons are told at once. */
 const MOST_REASONS = 3;
 
-/** @param kind what they are sealed as */
-export function createPayloads(sealer: Sealer, log: Log, kind: SealedKind = "command"): Payloads {
+/**
+ * @param kind what they are sealed as
+ * @param onForged called for each that was changed in Redis, or whose record was
+ */
+export function createPayloads(
+  sealer: Sealer,
+  log: Log,
+  onForged: (id: string) => void = () => undefined,
+  kind: SealedKind = "command",
+): Payloads {
   /** The ids that wait, by the reason. At most one for each line: only the first of a line is ever opened. */
   const waiting = new Map<string, Set<string>>();
 
@@ -33,8 +42,9 @@ export function createPayloads(sealer: Sealer, log: Log, kind: SealedKind = "com
   }
 
   return {
-    async open(id, stored) {
+    async open(id, stored, doubt) {
       try {
+        if (doubt) throw doubt;
         const text = await sealer.open(kind, id, stored);
         forget(id);
         return { text };
@@ -42,7 +52,8 @@ export function createPayloads(sealer: Sealer, log: Log, kind: SealedKind = "com
         if (!(error instanceof SealError)) throw error;
         if (error.code !== "tampered") return waitFor(id, error.message);
         forget(id);
-        return { spoilt: error.message };
+        onForged(id);
+        return { spoilt: `forged: ${error.message}` };
       }
     },
     forget,

@@ -1,4 +1,5 @@
 import { backoffMs } from "../../shared/util/backoff.ts";
+import type { ToSend } from "../../shared/outbox/claim.ts";
 import { NotOwner, type OwnedOutbox, type Settlement } from "../../shared/outbox/owned.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 
@@ -12,11 +13,12 @@ const TO_MS = 2000;
 export async function settleSurely(
   outbox: OwnedOutbox,
   settlement: Settlement,
+  begun: ToSend | undefined,
   { signal, random }: { signal: AbortSignal; random: () => number },
 ): Promise<string[]> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await outbox.settle(settlement);
+      return await outbox.settle(settlement, begun);
     } catch (error) {
       if (error instanceof NotOwner || signal.aborted) throw error;
       await sleep(backoffMs(attempt, FROM_MS, TO_MS, random), signal);

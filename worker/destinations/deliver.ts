@@ -29,7 +29,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
   const { outbox, breaker, signal, log } = options;
 
   async function settle(settlement: Settlement, message: ToSend): Promise<Delivered> {
-    const runnable = await settleSurely(outbox, settlement, options);
+    const runnable = await settleSurely(outbox, settlement, message, options);
     const { id, state, reason } = settlement;
     const fields = { message: id, event: message.kind, state, reason: reason || undefined, sends: message.sends };
     log.info({ destination: options.destination, ...fields }, "settled");

@@ -16,6 +16,7 @@ import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import { type Sealer, sealerFor } from "../../shared/sealing/seal.ts";
 import { createPayloads } from "../delivery/payloads.ts";
+import type { Forgeries } from "../delivery/forgeries.ts";
 import { createDispatcher } from "../delivery/dispatcher.ts";
 import type { Handler } from "../events/handlers/handler.ts";
 import { sourceOf } from "./cloud-event.ts";
@@ -45,6 +46,7 @@ export interface DestinationOptions {
   redis: Redis;
   book: DestinationStore;
   sealer: Sealer;
+  forgeries: Forgeries;
   token: string;
   deadKeptMs: number;
   mayEmit(): boolean;
@@ -69,7 +71,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   const { id } = destination;
   const sealer = sealerFor(options.sealer, id);
   const keys = destinationKeys(config.REDIS_PREFIX, id);
-  const outbox = openOwnedOutbox(redis, keys, options.token, options.deadKeptMs, DELIVERED_KEPT_MS);
+  const outbox = openOwnedOutbox(redis, keys, sealer, options.token, options.deadKeptMs, DELIVERED_KEPT_MS);
   const { cursors } = journalKeys(config.REDIS_PREFIX);
   const counts = createCounts();
   const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit);
@@ -89,7 +91,12 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     signal,
     random,
   });
-  const payloads = createPayloads(sealer, log, "webhook");
+  const payloads = createPayloads(
+    sealer,
+    log,
+    (message) => options.forgeries.note("webhook", `${id}/${message}`),
+    "webhook",
+  );
   const keeper = createStateSync(book, id, breaker, signal);
   const deliver = createDeliverTo({
     destination: id,
@@ -140,7 +147,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   return {
     handler: toDestination({
       destination,
-      outbox: openOutbox(redis, keys, config.DESTINATION_BACKLOG),
+      outbox: openOutbox(redis, keys, sealer, config.DESTINATION_BACKLOG),
       sealer,
       source: sourceOf(config.REDIS_PREFIX),
       onRunnable: (message) => void queue.add([message]),

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import { entryWanted, type RuleSummary } from "../../shared/destinations/rules.ts";
 import type { Filter } from "./filter.ts";
@@ -54,7 +53,5 @@ export function onceKey(event: string, payload: unknown, fields: readonly string
     return [path, typeof value === "number" ? String(value) : value];
   });
   if (values.every(([, value]) => value === null)) return undefined;
-  return createHash("sha256")
-    .update(JSON.stringify([event, values]))
-    .digest("base64url");
+  return JSON.stringify([event, values]);
 }

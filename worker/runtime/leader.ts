@@ -22,6 +22,8 @@ import { createCadEvents } from "../events/pipeline.ts";
 import { startJobWatchdog } from "../delivery/job-watchdog.ts";
 import type { Lease } from "./lease.ts";
 import type { Handler } from "../events/handlers/handler.ts";
+import { openAuditTrail } from "../../shared/audit/trail.ts";
+import { createForgeries } from "../delivery/forgeries.ts";
 import { createPayloads } from "../delivery/payloads.ts";
 import { createPoisonDetector } from "../commands/poison-detector.ts";
 import { createHealth, createHeartbeat } from "./heartbeat.ts";
@@ -73,8 +75,10 @@ export function startLeader(options: LeaderOptions): Leader {
   const { signal } = stopping;
   /** What the CAD sends is written for as long as it is heard. */
   const closing = new AbortController();
-  const outbox = openOwnedOutbox(redis, keys, lease.token, config.DEAD_LETTER_DAYS * DAY_MS);
+  const outbox = openOwnedOutbox(redis, keys, sealer, lease.token, config.DEAD_LETTER_DAYS * DAY_MS);
+  const forgeries = createForgeries(openAuditTrail(redis, keys), log);
   const destinations = startDestinations({
+    forgeries,
     destinations: options.destinations,
     config,
     redis,
@@ -129,7 +133,7 @@ export function startLeader(options: LeaderOptions): Leader {
     signal,
     random,
   });
-  const payloads = createPayloads(sealer, log);
+  const payloads = createPayloads(sealer, log, (id) => forgeries.note("command", id));
   const deliver = createDeliver({
     outbox,
     breaker,
@@ -177,7 +181,17 @@ export function startLeader(options: LeaderOptions): Leader {
     signal,
     log,
   });
-  const health = createHealth({ ...options, connection, breaker, jobs, payloads, audit, cadEvents, destinations });
+  const health = createHealth({
+    ...options,
+    problems: [forgeries.problems],
+    connection,
+    breaker,
+    jobs,
+    payloads,
+    audit,
+    cadEvents,
+    destinations,
+  });
   const reporter = createHeartbeat(redis, keys, health, signal);
 
   const draining = Promise.all([drain.run(), destinations.run()]);

@@ -1,0 +1,39 @@
+import type { AuditTrail } from "../../shared/audit/trail.ts";
+import { type Found, found } from "../../shared/health/problems.ts";
+import type { Log } from "../../shared/util/log.ts";
+
+/** How many of them are told apart: one that is met again is not counted again. */
+const REMEMBERED = 1000;
+
+export type ForgedKind = "command" | "webhook" | "event" | "destination";
+
+/** What stands in Redis and was not written by the bridge: somebody who writes there has no key. */
+export interface Forgeries {
+  /** Notes one in the audit trail, the log and the health; the same one once. */
+  note(kind: ForgedKind, id: string): void;
+  /** How many since this worker owns the CAD; nothing if there was none. */
+  problems(): Found[];
+}
+
+export function createForgeries(trail: Pick<AuditTrail, "note">, log: Log): Forgeries {
+  const known = new Set<string>();
+  let count = 0;
+  let last = "";
+
+  return {
+    note(kind, id) {
+      const name = `${kind} ${id}`;
+      if (known.has(name)) return;
+      if (known.size >= REMEMBERED) known.clear();
+      known.add(name);
+      count += 1;
+      last = name;
+      log.error({ kind, id }, "a record in Redis was not written by the bridge: it is not believed");
+      const note = { user: "", role: "worker", action: `FORGED ${kind}`, about: [], requestId: "", address: "" };
+      trail
+        .note(note, "forged", id)
+        .catch((error: Error) => log.warn({ kind, id, reason: error.name }, "a forgery was not noted"));
+    },
+    problems: () => (count === 0 ? [] : [found("forged-record", { count, last })]),
+  };
+}
