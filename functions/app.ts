@@ -5,6 +5,7 @@ import { Problem } from "./http/problem.ts";
 import { SealError } from "../shared/sealing/seal.ts";
 import { redisFault } from "../shared/redis/redis.ts";
 import { toReceipt } from "../shared/commands/receipt.ts";
+import type { NaiveTimes } from "../shared/vocabulary/fields.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
 import { administrative, auditRead, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
 import { acceptCommand, parseBody } from "./routes/commands.ts";
@@ -41,6 +42,7 @@ export interface AppDeps {
   /** The origins of the web pages that may call the API. */
   corsOrigins: readonly string[];
   maxBodyBytes: number;
+  naiveTimes: NaiveTimes;
   streams: StreamLimits;
   /** Aborts when the host stops. */
   stopping: AbortSignal;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type Config, env, sharedEnv } from "../../shared/config/config.ts";
 import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
+import { NAIVE_TIMES } from "../../shared/vocabulary/fields.ts";
 import { corsOrigins } from "../http/response-headers.ts";
 import { MAX_BODY_BYTES } from "../http/limit-body.ts";
 import { nodeServerEnv } from "./node-env.ts";
@@ -63,6 +64,12 @@ export const functionsEnv = z.object({
     .default(1_000_000)
     .describe("Maximum number of unsettled commands; beyond, 503."),
   MAX_BODY_BYTES: env.bytes.default(MAX_BODY_BYTES).describe("Maximum size of a request body, bytes; beyond, 413."),
+  NAIVE_TIMES: z
+    .string()
+    .toLowerCase()
+    .pipe(z.enum(NAIVE_TIMES, "must be refuse or utc"))
+    .default("refuse")
+    .describe("A time without an offset in a command: `refuse`, or `utc` to read it as UTC."),
   CORS_ORIGINS: corsOrigins.optional(),
   ...streamEnv,
   ...quotaEnv,

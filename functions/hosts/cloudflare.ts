@@ -34,6 +34,7 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     clientAddress: (c) => normalAddress(c.req.header("CF-Connecting-IP")),
     corsOrigins: config.CORS_ORIGINS ?? [],
     maxBodyBytes: config.MAX_BODY_BYTES,
+    naiveTimes: config.NAIVE_TIMES,
     streams: streamLimits(config),
     // The runtime ends what it stops, and closes what nobody writes to any more.
     stopping: new AbortController().signal,

@@ -56,6 +56,7 @@ export async function startFunctions(
       clientAddress(getConnInfo(c).remote.address, c.req.header("X-Forwarded-For"), config.TRUST_PROXY ?? []),
     corsOrigins: config.CORS_ORIGINS ?? [],
     maxBodyBytes: config.MAX_BODY_BYTES,
+    naiveTimes: config.NAIVE_TIMES,
     streams: streamLimits(config),
     stopping: stopping.signal,
     cutOff: (c) => void (c.env as HttpBindings).outgoing.destroy(),

@@ -111,19 +111,24 @@ const unauthenticated = (detail: string, error?: string) =>
 export const forbidden = (code: ProblemCode, detail: string, more: Record<string, unknown> = {}): Problem =>
   new Problem(code, detail, more, challenge("insufficient_scope"));
 
+/** An id of a claim as text, since some services sign integers. Undefined for what is no id. */
+const idOf = (claim: unknown): string | undefined =>
+  typeof claim === "string" ? claim : Number.isSafeInteger(claim) ? String(claim) : undefined;
+
 function toCaller(payload: JWTPayload, org: string | undefined): Caller {
   const { sub, role, roles: many, units } = payload;
   if (typeof sub !== "string" || sub === "") throw unauthenticated("The token has no subject.", "invalid_token");
-  if (org !== undefined && payload["org"] !== org)
+  if (org !== undefined && idOf(payload["org"]) !== org)
     throw forbidden("wrong-org", "The token's org claim is not the organisation of this CAD.");
   const claimed = [role, many].flat();
   const roles = ROLES.filter((known) => claimed.includes(known));
   const best = highest(roles);
   if (!best) throw forbidden("forbidden", `The token has none of the roles ${ROLES.join(", ")}.`);
   if (units === undefined) return { userId: sub, role: best, roles };
-  if (!Array.isArray(units) || !units.every((unit) => typeof unit === "string"))
+  const ids = Array.isArray(units) ? units.map(idOf) : [undefined];
+  if (!ids.every((id) => id !== undefined))
     throw unauthenticated("The token's units claim is not a list of unit ids.", "invalid_token");
-  return { userId: sub, role: best, roles, units };
+  return { userId: sub, role: best, roles, units: ids };
 }
 
 /** Lets only those pass who have the role, or one above it. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { takesNull } from "../../shared/vocabulary/request-object.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { PROBLEMS, type ProblemCode } from "../http/problem.ts";
 import type { Endpoint } from "../../shared/vocabulary/roles.ts";
@@ -16,7 +17,8 @@ export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): 
   const { $schema: _, ...rest } = z.toJSONSchema(schema, {
     io,
     unrepresentable: "any",
-    override: ({ jsonSchema }) => {
+    override: ({ zodSchema, jsonSchema }) => {
+      if (io === "input" && takesNull(zodSchema)) allowNull(jsonSchema);
       // An answer may have more, here by allOf, and in later versions.
       if (io === "output" && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
@@ -27,6 +29,20 @@ export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): 
   }) as Json;
   return rest;
 };
+
+/** A request's optional fields may be null: it means that they are absent. */
+function allowNull({ properties = {}, required = [] }: z.core.JSONSchema.BaseSchema): void {
+  for (const [name, field] of Object.entries(properties)) {
+    if (typeof field !== "object" || required.includes(name)) continue;
+    const { description, default: byDefault, anyOf, ...rest } = field;
+    properties[name] = {
+      ...(description !== undefined && { description }),
+      ...(byDefault !== undefined && { default: byDefault }),
+      anyOf: [...(anyOf ?? [rest]), { type: "null" }],
+    };
+  }
+}
+
 const keyKinds = (keys: readonly OrderingKey[]): string[] => keys.map((key) => key.split(":", 1)[0] ?? key);
 /** What orders messages of one kind, without the ids: each way that there is among them, such as its unit, or unit and incident. */
 export function orderedBy(messages: readonly (readonly OrderingKey[])[]): string[][] {

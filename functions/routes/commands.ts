@@ -4,6 +4,7 @@ import type { Log } from "../../shared/util/log.ts";
 import type { Appended, MessageRecord } from "../../shared/outbox/outbox.ts";
 import { isDead, isFinal, type State } from "../../shared/outbox/states.ts";
 import { Problem, type WrongField } from "../http/problem.ts";
+import type { NaiveTimes } from "../../shared/vocabulary/fields.ts";
 import { redisFault } from "../../shared/redis/redis.ts";
 import type { Proof } from "../../shared/commands/proof.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
@@ -20,6 +21,7 @@ export interface AcceptDeps {
   sealer: Sealer;
   basePath: string;
   now: () => Date;
+  naiveTimes: NaiveTimes;
   newId: () => string;
   log: Log;
 }
@@ -39,7 +41,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
   return async (c: AcceptContext): Promise<Response> => {
     const body = c.req.valid("json");
     const about = command.keys(body);
-    const wrong = command.check?.(body, deps.now()) ?? [];
+    const wrong = command.check?.(body, { now: deps.now(), naiveTimes: deps.naiveTimes }) ?? [];
     if (wrong.length > 0) throw invalidBody(wrong.map((w) => ({ pointer: `/${w.path.join("/")}`, detail: w.message })));
 
     const key = idempotencyKey(c.req.header("Idempotency-Key"));

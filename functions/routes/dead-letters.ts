@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { AuditNote } from "../../shared/audit/entry.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
+import { requestObject } from "../../shared/vocabulary/request-object.ts";
 import type { DeadFilter } from "../../shared/outbox/dead-letters.ts";
 import { isDead } from "../../shared/outbox/states.ts";
 import { Problem, type WrongField } from "../http/problem.ts";
@@ -49,7 +50,7 @@ export const listQuery = z.strictObject({
     .meta({ description: "`next` of the page before." }),
 });
 
-export const redriveBody = z.strictObject({
+export const redriveBody = requestObject({
   ...filterFields,
   limit: z.int().min(1).max(MAX_REDRIVE).default(MAX_REDRIVE),
   dry_run: z.boolean().default(false).meta({ description: "Only says which would be sent again." }),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { requestObject } from "../vocabulary/request-object.ts";
 import { unitId } from "../vocabulary/fields.ts";
 import { incidentFields, toWireIncident, wireIncident } from "../vocabulary/incident.ts";
 import { incidentKey, unitKey } from "../vocabulary/ordering-key.ts";
@@ -10,7 +11,7 @@ export const assignmentsSend = defineCommand({
   summary: "Assign a unit to an incident",
   description:
     "Tells the unit's terminals that it is assigned. The CAD broadcasts it to the unit's room only, which the bridge joins first.",
-  body: z.strictObject({ unit_id: unitId, ...incidentFields }),
+  body: requestObject({ unit_id: unitId, ...incidentFields }),
   keys: (b) => [unitKey(b.unit_id), incidentKey(b.incident_id)],
   emits: ["assignment:sent"],
   wire: (b, { issuedAt }) => ({

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { OrderingKey, Room } from "../vocabulary/ordering-key.ts";
+import type { NaiveTimes } from "../vocabulary/fields.ts";
 import { type Role, ROLES } from "../vocabulary/roles.ts";
 
 /** The audit trail that goes with every object payload. */
@@ -38,7 +39,7 @@ export interface Echo {
   ignoreCase?: readonly string[];
 }
 
-/** A wrong field that only a look at the clock or at two fields together can tell. */
+/** A wrong field that only the clock, the configuration or two fields together can show. */
 export interface FieldError {
   path: (string | number)[];
   message: string;
@@ -55,7 +56,7 @@ export interface Command<Body = unknown> {
   summary: string;
   description: string;
   body: z.ZodType<Body>;
-  check?(body: Body, now: Date): FieldError[];
+  check?(body: Body, when: { now: Date; naiveTimes: NaiveTimes }): FieldError[];
   /** Every unit and incident it is about: no command overtakes another that shares one. */
   keys(body: Body): [OrderingKey, ...OrderingKey[]];
   /** The events it may emit, for the docs; `wire` says which, and with what. */

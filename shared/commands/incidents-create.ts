@@ -1,4 +1,4 @@
-import { z } from "zod";
+import { requestObject } from "../vocabulary/request-object.ts";
 import { incidentFields, toWireIncident, wireIncident } from "../vocabulary/incident.ts";
 import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
@@ -8,7 +8,7 @@ export const incidentsCreate = defineCommand({
   role: "dispatcher",
   summary: "Create an incident",
   description: "The CAD announces it to everybody as `incident:new`.",
-  body: z.strictObject(incidentFields),
+  body: requestObject(incidentFields),
   keys: (b) => [incidentKey(b.incident_id)],
   emits: ["incident:created"],
   wire: (b) => ({ event: "incident:created", payload: toWireIncident(b) }),

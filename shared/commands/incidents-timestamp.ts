@@ -1,8 +1,22 @@
 import { z } from "zod";
-import { incidentId, instant, location, MAX_FUTURE_MS, timestampField, wirePoint } from "../vocabulary/fields.ts";
+import { requestObject } from "../vocabulary/request-object.ts";
+import {
+  bodyTime,
+  incidentId,
+  instant,
+  isNaive,
+  location,
+  MAX_FUTURE_MS,
+  timestampField,
+  wirePoint,
+  withOffset,
+} from "../vocabulary/fields.ts";
 import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { CAD_TIME_COLUMNS, toCadColumn } from "../vocabulary/cad-vocabulary.ts";
 import { defineCommand } from "./command.ts";
+
+const NO_OFFSET =
+  "has no offset: add Z or one such as -08:00; where all such times are in UTC, start the functions with NAIVE_TIMES=utc";
 
 export const incidentsTimestamp = defineCommand({
   name: "incidents/timestamp",
@@ -10,17 +24,19 @@ export const incidentsTimestamp = defineCommand({
   summary: "Record one of an incident's times",
   description:
     "The times that a claim is paid by. `field` is translated to the CAD's column; the CAD has one column, time_completed, for both available_at and completed_at.",
-  body: z.strictObject({
+  body: requestObject({
     incident_id: incidentId,
     field: timestampField,
-    timestamp: instant,
+    timestamp: bodyTime,
     location: location.optional(),
     source: z.enum(["manual", "auto"]).default("manual").meta({ description: "Entered by somebody, or by a device." }),
   }),
-  check: (b, now) =>
-    Date.parse(b.timestamp) > now.getTime() + MAX_FUTURE_MS
+  check: ({ timestamp }, { now, naiveTimes }) => {
+    if (naiveTimes === "refuse" && isNaive(timestamp)) return [{ path: ["timestamp"], message: NO_OFFSET }];
+    return Date.parse(withOffset(timestamp)) > now.getTime() + MAX_FUTURE_MS
       ? [{ path: ["timestamp"], message: "is more than one hour in the future" }]
-      : [],
+      : [];
+  },
   keys: (b) => [incidentKey(b.incident_id)],
   emits: ["incident:timestamp"],
   wire: (b) => ({
@@ -28,7 +44,7 @@ export const incidentsTimestamp = defineCommand({
     payload: {
       incidentId: b.incident_id,
       field: toCadColumn(b.field),
-      timestamp: b.timestamp,
+      timestamp: withOffset(b.timestamp),
       location: b.location,
       source: b.source,
     },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { requestObject } from "../vocabulary/request-object.ts";
 import { defineCommand } from "./command.ts";
 
 export const metricsBroadcast = defineCommand({
@@ -6,7 +7,7 @@ export const metricsBroadcast = defineCommand({
   role: "admin",
   summary: "Broadcast metrics to the dashboards",
   description: "Only the newest metrics matter: ones that still wait are superseded by newer ones.",
-  body: z.strictObject({
+  body: requestObject({
     metrics: z.record(z.string(), z.unknown()).meta({ description: "Any object. Goes along as it is." }),
   }),
   keys: () => ["metrics"],

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { requestObject } from "../vocabulary/request-object.ts";
 import { parseRoom, type Room } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
 
-const body = z.strictObject({
+const body = requestObject({
   room: z
     .string()
     .max(209)

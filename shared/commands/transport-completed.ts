@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { requestObject } from "../vocabulary/request-object.ts";
 import { epcrId, incidentId } from "../vocabulary/fields.ts";
 import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
@@ -11,10 +12,10 @@ export const transportCompleted = defineCommand({
   summary: "Report that a transport is completed",
   description:
     "Everything given goes along. A CAD that neither acks nor broadcasts it settles it as `received`: its process has it.",
-  body: z.strictObject({
+  body: requestObject({
     incident_id: incidentId,
     epcr_id: epcrId,
-    transport_type: z.string().min(1).max(200).meta({ description: "Such as ALS, BLS or CCT." }),
+    transport_type: z.string().min(1).max(200).optional().meta({ description: "Such as ALS, BLS or CCT." }),
     patient_name: z.string().min(1).max(500).optional(),
     destination: z
       .union([z.string().min(1).max(1000), object])
@@ -39,7 +40,7 @@ export const transportCompleted = defineCommand({
   payload: z.object({
     incidentId,
     epcrId,
-    transportType: z.string(),
+    transportType: z.string().optional(),
     patientName: z.string().optional(),
     destination: z.union([z.string(), object]).optional(),
     billingData: object.optional(),

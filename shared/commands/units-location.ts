@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { requestObject } from "../vocabulary/request-object.ts";
 import { heading, latitude, longitude, point, speed, unitId, wirePoint } from "../vocabulary/fields.ts";
 import { unitKey } from "../vocabulary/ordering-key.ts";
 import { toMetresPerSecond } from "../vocabulary/cad-vocabulary.ts";
@@ -10,7 +11,7 @@ export const unitsLocation = defineCommand({
   summary: "Report a unit's position",
   description:
     "Only the newest position matters: one that still waits right before a newer one of the same unit is superseded by it.",
-  body: z.strictObject({
+  body: requestObject({
     unit_id: unitId,
     latitude,
     longitude,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { requestObject } from "../vocabulary/request-object.ts";
 import { incidentId, unitId, unitStatus } from "../vocabulary/fields.ts";
 import { incidentKey, unitKey } from "../vocabulary/ordering-key.ts";
 import { defineCommand } from "./command.ts";
@@ -8,7 +9,7 @@ export const unitsStatus = defineCommand({
   role: "crew",
   summary: "Report a unit's status",
   description: "With an `incident_id` it also keeps its place among the incident's commands.",
-  body: z.strictObject({ unit_id: unitId, status: unitStatus, incident_id: incidentId.optional() }),
+  body: requestObject({ unit_id: unitId, status: unitStatus, incident_id: incidentId.optional() }),
   keys: (b) => (b.incident_id === undefined ? [unitKey(b.unit_id)] : [unitKey(b.unit_id), incidentKey(b.incident_id)]),
   emits: ["unit:status"],
   wire: (b) => ({

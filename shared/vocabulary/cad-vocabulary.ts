@@ -1,35 +1,6 @@
 /**
- * The words of the HTTP API and what they are called on the CAD's wire. Every translation between the two
- * stands here and nowhere else.
+ * The times and units of measure of the HTTP API and what they are on the CAD's wire. Priorities and statuses are in words.ts.
  */
-
-/** A unit's status as the HTTP API takes it; sent to the CAD as given (the CAD stores any string). */
-export const UNIT_STATUSES = [
-  "available",
-  "dispatched",
-  "enroute",
-  "onscene",
-  "transport",
-  "hospital",
-  "unavailable",
-] as const;
-
-/** An incident's status, taken in lower or upper case and sent in lower case. */
-export const INCIDENT_STATUSES = [
-  "pending",
-  "assigned",
-  "en_route",
-  "at_facility",
-  "transporting",
-  "arrived_destination",
-  "completed",
-  "cancelled",
-] as const;
-type IncidentStatus = (typeof INCIDENT_STATUSES)[number];
-
-/** The CAD stores any text, and its billing then compares with these. */
-export const toCadIncidentStatus = (status: IncidentStatus | Uppercase<IncidentStatus>): IncidentStatus =>
-  status.toLowerCase() as IncidentStatus;
 
 /** The time columns that the CAD has. A `field` becomes a column name there, so nothing else may pass. */
 export const CAD_TIME_COLUMNS = [

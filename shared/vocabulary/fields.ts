@@ -1,16 +1,44 @@
 import { z } from "zod";
-import { INCIDENT_STATUSES, TIMESTAMP_FIELD_NAMES, UNIT_STATUSES } from "./cad-vocabulary.ts";
+import { TIMESTAMP_FIELD_NAMES } from "./cad-vocabulary.ts";
+import { requestObject } from "./request-object.ts";
+import { INCIDENT_STATUS_WORDS, PRIORITIES, priorityOf, spelling, UNIT_STATUS_WORDS } from "./words.ts";
 
 /** The request fields that several commands share, each with its bounds and its words for the API docs. */
 
+const orMissing = (message: string) => (issue: { input?: unknown }) =>
+  issue.input === undefined ? "is required" : message;
+
+/** A word of a table, in any case, with spaces or hyphens for underscores. The API's document lists both cases. */
+function wordOf(words: readonly string[], error: ReturnType<typeof orMissing>) {
+  const listed = new Set([...words, ...words.map((word) => word.toUpperCase())]);
+  return z
+    .string({ error })
+    .meta({ enum: [...listed] })
+    .transform(spelling)
+    .pipe(z.enum(words, { error }));
+}
+
+/** A word that becomes what the table says. */
+function translated(table: Readonly<Record<string, string>>) {
+  const words = Object.keys(table);
+  return wordOf(words, orMissing(`must be one of ${words.join(", ")}, in upper or lower case`))
+    .transform((word) => table[word])
+    .pipe(z.enum([...new Set(Object.values(table))]));
+}
+
 // oxlint-disable-next-line no-control-regex -- spelled out, since who reads the documents may not know \p{Cc}
 const ID = /^(?!\s)[^\u0000-\u001f\u007f-\u009f]*(?<!\s)$/u;
+/** An id as text. A database's number becomes its text: the CAD and the ordering keys know texts alone. */
+const idText = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(ID, "must not start or end with white space or hold control characters");
 const id = (what: string) =>
   z
-    .string()
-    .min(1)
-    .max(200)
-    .regex(ID, "must not start or end with white space or hold control characters")
+    .union([idText, z.int()], { error: orMissing("must be a text, or an integer from -(2^53 - 1) to 2^53 - 1") })
+    .transform(String)
+    .pipe(idText)
     .meta({ description: what });
 
 export const unitId = id("The unit, as the CAD names it.");
@@ -19,16 +47,33 @@ export const epcrId = id("The patient care report.");
 export const userId = id("Who changes it.");
 
 export const incidentType = z.string().min(1).max(200).meta({ description: "What happened, in the CAD's words." });
-export const address = z.string().min(1).max(1000).meta({ description: "Where it happened." });
-export const priority = z.int().min(1).max(5).meta({ description: "1 is the most urgent." });
+export const wireAddress = z.string().min(1).max(1000).meta({ description: "Where it happened." });
+/** A blank address says as little as none. */
+export const address = z
+  .string()
+  .max(1000)
+  .transform((text) => (text.trim() === "" ? undefined : text))
+  .meta({ description: "Where it happened. A blank one counts as absent." });
+
+const PRIORITY_WORDS = Object.keys(PRIORITIES);
+const error = orMissing(`must be a number from 1 to 5, or one of ${PRIORITY_WORDS.join(", ")}`);
+const priorityNumber = z.int({ error }).min(1, { error }).max(5, { error });
+export const priority = z
+  .union([priorityNumber, wordOf(PRIORITY_WORDS, error)], { error })
+  .transform(priorityOf)
+  .pipe(priorityNumber)
+  .meta({ description: "1 is the most urgent. A word, in any case, becomes its number." });
+
 export const details = z
   .union([z.string().max(20_000), z.record(z.string(), z.unknown())])
   .meta({ description: "Whatever else the crew should know: a text or an object. Goes along as it is." });
 
-export const unitStatus = z.enum(UNIT_STATUSES).meta({ description: "The unit's new status." });
-export const incidentStatus = z
-  .enum([...INCIDENT_STATUSES, ...INCIDENT_STATUSES.map((s) => s.toUpperCase() as Uppercase<typeof s>)])
-  .meta({ description: "The incident's new status, in lower or upper case; sent to the CAD in lower case." });
+export const unitStatus = translated(UNIT_STATUS_WORDS).meta({
+  description: "The unit's new status, in any case; sent to the CAD in lower case.",
+});
+export const incidentStatus = translated(INCIDENT_STATUS_WORDS).meta({
+  description: "The incident's new status, in any case; sent to the CAD in lower case and in the CAD's own word.",
+});
 export const timestampField = z.enum(TIMESTAMP_FIELD_NAMES).meta({
   description: "Which time: one of the API's names, translated to the CAD's column, or the CAD's column itself.",
 });
@@ -43,6 +88,22 @@ export const MAX_FUTURE_MS = 3_600_000;
 export const instant = z.iso
   .datetime({ offset: true, error: "must be an ISO 8601 time with an offset or Z, such as 2026-01-31T14:05:00Z" })
   .meta({ description: "ISO 8601 with an offset or Z; at most one hour in the future." });
+
+/** Whether a time without an offset is refused, or read as UTC (`NAIVE_TIMES`). */
+export const NAIVE_TIMES = ["refuse", "utc"] as const;
+export type NaiveTimes = (typeof NAIVE_TIMES)[number];
+
+/** A time in a command's body. One without an offset gets as far as the command's `check`, which knows `NAIVE_TIMES`. */
+export const bodyTime = z.iso
+  .datetime({ offset: true, local: true, error: orMissing("must be an ISO 8601 time, such as 2026-01-31T14:05:00Z") })
+  .meta({
+    description:
+      "ISO 8601 with an offset or Z; at most one hour in the future. Without an offset it is refused, or read as UTC if the bridge runs with `NAIVE_TIMES=utc`.",
+  });
+const OFFSET = /(?:Z|[+-]\d\d:?\d\d)$/i;
+export const isNaive = (time: string): boolean => !OFFSET.test(time);
+/** The same time with an offset: a naive one was accepted as UTC. */
+export const withOffset = (time: string): string => (isNaive(time) ? `${time}Z` : time);
 
 /** A GeoJSON Point (RFC 7946): longitude first. */
 export interface Point {
@@ -59,10 +120,10 @@ export const wirePoint = z
 /** A place in any of the three forms that clients write; always a GeoJSON Point afterwards. */
 export const location = z
   .union([
-    z.strictObject({ lat: latitude, lng: longitude }).transform((l) => point(l.lng, l.lat)),
-    z.strictObject({ latitude, longitude }).transform((l) => point(l.longitude, l.latitude)),
-    z
-      .strictObject({ type: z.literal("Point"), coordinates: z.tuple([longitude, latitude]) })
-      .transform((l) => point(l.coordinates[0], l.coordinates[1])),
+    requestObject({ lat: latitude, lng: longitude }).transform((l) => point(l.lng, l.lat)),
+    requestObject({ latitude, longitude }).transform((l) => point(l.longitude, l.latitude)),
+    requestObject({ type: z.literal("Point"), coordinates: z.tuple([longitude, latitude]) }).transform((l) =>
+      point(l.coordinates[0], l.coordinates[1]),
+    ),
   ])
   .meta({ description: "`{ lat, lng }`, `{ latitude, longitude }` or a GeoJSON Point (longitude first)." });

@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { address, details, incidentId, incidentType, location, priority, wirePoint } from "./fields.ts";
+import { address, details, incidentId, incidentType, location, priority, wireAddress, wirePoint } from "./fields.ts";
 
 /** What describes an incident in a request; an assignment describes the one that it is for. */
 export const incidentFields = {
   incident_id: incidentId,
   incident_type: incidentType,
-  address,
+  address: address.optional(),
   priority,
   details: details.optional(),
   location: location.optional(),
@@ -17,7 +17,7 @@ type Incident = z.infer<z.ZodObject<typeof incidentFields>>;
 export const wireIncident = z.object({
   incidentId,
   type: incidentType,
-  address,
+  address: wireAddress.optional(),
   priority,
   details: details.optional(),
   location: wirePoint.optional(),

@@ -118,8 +118,8 @@ describe("what is refused", () => {
     ["units/location", { unit_id: "M1", latitude: 91, longitude: 0 }, "/latitude"],
     ["units/location", { unit_id: "M1", latitude: 0, longitude: 0, heading: 361 }, "/heading"],
     ["units/location", { unit_id: "M1", latitude: 0, longitude: 0, speed: -1 }, "/speed"],
-    ["units/status", { unit_id: "M1", status: "ENROUTE" }, "/status"],
-    ["incidents/status", { incident_id: "I", status: "Pending", user_id: "u" }, "/status"],
+    ["units/status", { unit_id: "M1", status: "lunch" }, "/status"],
+    ["incidents/status", { incident_id: "I", status: "lunch", user_id: "u" }, "/status"],
     ["incidents/timestamp", { incident_id: "I", field: "id; drop", timestamp: "2026-01-01T00:00:00Z" }, "/field"],
     ["incidents/timestamp", { incident_id: "I", field: "onscene_at", timestamp: "2026-01-01T00:00:00" }, "/timestamp"],
     ["incidents/timestamp", { incident_id: "I", field: "onscene_at", timestamp: "2199-01-01T00:00:00Z" }, "/timestamp"],
@@ -139,6 +139,22 @@ describe("what is refused", () => {
     expect(
       (await bridge.post("/incidents/timestamp", { incident_id: "I", field: "onscene_at", timestamp })).status,
     ).toBe(202);
+  });
+
+  test("a time without an offset is refused with a hint, and taken as UTC with NAIVE_TIMES=utc", async () => {
+    const body = { incident_id: 7, field: "onscene_at", timestamp: "2026-01-31T14:05:00.123456" };
+    const strict = await functionsOnly();
+    const refused = await strict.post("/incidents/timestamp", body);
+    expectProblem(refused, 422, "invalid-body");
+    expect(refused.body["errors"]).toEqual([
+      { pointer: "/timestamp", detail: expect.stringContaining("NAIVE_TIMES=utc") },
+    ]);
+    expect(await unsettled(strict)).toBe(0);
+
+    const lenient = await startBridge({ cad: { character: "modern" }, functions: { NAIVE_TIMES: "utc" } });
+    expect(await lenient.deliver("/incidents/timestamp", body)).toMatchObject({ status: "confirmed" });
+    const entry = lenient.cad.ledger.entries().find((e) => e.event === "incident:timestamp");
+    expect(entry?.payload).toMatchObject({ incidentId: "7", timestamp: "2026-01-31T14:05:00.123456Z" });
   });
 
   test("beyond MAX_BACKLOG it answers 503 with Retry-After, and what it has stays", async () => {
@@ -168,6 +184,17 @@ describe("Idempotency-Key", () => {
     const late = await bridge.post("/units/status", STATUS, key);
     expect(late).toMatchObject({ status: 202, body: { command_id: first.body["command_id"], status: "confirmed" } });
     expect(bridge.cad.ledger.summary().byEvent["unit:status"]).toBe(1);
+  });
+
+  test("forms of one body that mean the same are the same command", async () => {
+    const bridge = await functionsOnly();
+    const post = (body: object) => bridge.post("/incidents", { incident_type: "Fall", ...body }, key);
+    const first = await post({ incident_id: 7, priority: "ROUTINE", address: null });
+    expect(first).toMatchObject({ status: 202, body: { incident_id: "7" } });
+    const again = await post({ priority: 3, incident_id: "7", details: null, address: "" });
+    expect(again.headers.get("Idempotency-Replayed")).toBe("true");
+    expect(again.body["command_id"]).toBe(first.body["command_id"]);
+    expectProblem(await post({ incident_id: 7, priority: 2 }), 422, "idempotency-conflict");
   });
 
   test("the same key with another body, command or TTL is refused", async () => {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { commands } from "../../shared/commands/table.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import type { Receipt } from "../../shared/commands/receipt.ts";
-import { UNIT_STATUSES } from "../../shared/vocabulary/cad-vocabulary.ts";
+import { UNIT_STATUSES } from "../../shared/vocabulary/words.ts";
 import { type Bridge, startBridge } from "../support/bridge.ts";
 import { BODIES, found, TELLTALES } from "../support/patient.ts";
 import { dumpRedis } from "../support/redis-dump.ts";

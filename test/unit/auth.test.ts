@@ -136,12 +136,28 @@ describe("what a token has to be", () => {
   );
 });
 
+describe("an organisation that is a number", () => {
+  test.each([1, "1"])("ORG=1 takes the claim org %j", async (org) => {
+    const authenticate = authenticator({ ORG: "1" });
+    expect((await authenticate(await sign({ ...CLAIMS, org }))).userId).toBe("u");
+  });
+  test.each([2, "01", " 1", 1.5, true, [1], { 1: 1 }, null])("ORG=1 refuses the claim org %j", async (org) => {
+    const authenticate = authenticator({ ORG: "1" });
+    await expect(authenticate(await sign({ ...CLAIMS, org }))).rejects.toMatchObject({ code: "wrong-org" });
+  });
+  test("ORG=true is not the claim org true", async () => {
+    const authenticate = authenticator({ ORG: "true" });
+    await expect(authenticate(await sign({ ...CLAIMS, org: true }))).rejects.toMatchObject({ code: "wrong-org" });
+  });
+});
+
 describe("the scope of a token", () => {
   test("is the list of its claim units; any other form of that claim makes it no token at all", async () => {
     const authenticate = authenticator();
     expect(await authenticate(await sign({ ...CLAIMS, units: ["M1", "E2"] }))).toMatchObject({ units: ["M1", "E2"] });
+    expect(await authenticate(await sign({ ...CLAIMS, units: ["M1", 7] }))).toMatchObject({ units: ["M1", "7"] });
     expect(await authenticate(await sign(CLAIMS))).not.toHaveProperty("units");
-    for (const units of ["M1", null, {}, [1], [["M1"]], 7])
+    for (const units of ["M1", null, {}, [1.5], [true], [["M1"]], 7])
       await expect(authenticate(await sign({ ...CLAIMS, units }))).rejects.toMatchObject({ code: "unauthenticated" });
   });
 

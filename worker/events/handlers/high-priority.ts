@@ -1,5 +1,6 @@
 import { incidentNew } from "../../../shared/events/incident-new.ts";
 import { BRIDGE_EVENTS } from "../../../shared/journal/entry.ts";
+import { priorityOf } from "../../../shared/vocabulary/words.ts";
 import type { Log } from "../../../shared/util/log.ts";
 import type { Handler, HandlerTools } from "./handler.ts";
 
@@ -20,6 +21,6 @@ export function highPriority({ say }: HandlerTools, log: Log): Handler {
   };
 }
 
-/** A number, or the text of one: the CAD sends either. */
+/** The CAD passes on what its clients sent: a number, its text or a word. */
 const isHighest = (payload: unknown): boolean =>
-  [HIGHEST, String(HIGHEST)].some((highest) => highest === (payload as { priority?: unknown } | null)?.priority);
+  priorityOf((payload as { priority?: unknown } | null)?.priority) === HIGHEST;
