@@ -145,9 +145,9 @@ describe("ids", () => {
   );
 });
 
-describe("priorities", () => {
-  const incident = (priority: unknown) => ({ ...bodyOf("incidents"), priority });
+const incident = (priority: unknown) => ({ ...bodyOf("incidents"), priority });
 
+describe("priorities", () => {
   test.each<[unknown, number]>([
     [1, 1],
     [5, 5],
@@ -253,12 +253,13 @@ describe("what may be left out", () => {
   });
 });
 
+const timed = (timestamp: string) => ({ incident_id: "I", field: "onscene_at", timestamp });
+
 describe("times without an offset", () => {
   const now = new Date("2026-01-31T14:00:00Z");
-  const body = (timestamp: string) => ({ incident_id: "I", field: "onscene_at", timestamp });
   const checked = (timestamp: string, naiveTimes: NaiveTimes) => {
     const { body: schema, check } = command("incidents/timestamp");
-    return check?.(schema.parse(body(timestamp)), { now, naiveTimes }) ?? [];
+    return check?.(schema.parse(timed(timestamp)), { now, naiveTimes }) ?? [];
   };
 
   test.each(["2026-01-31T14:05:00", "2026-01-31T14:05:00.123456", "2026-01-31T14:05"])(
@@ -268,7 +269,7 @@ describe("times without an offset", () => {
         { path: ["timestamp"], message: expect.stringMatching(/no offset.*NAIVE_TIMES=utc/) },
       ]);
       expect(checked(time, "utc")).toEqual([]);
-      expect(onTheWire("incidents/timestamp", body(time))["timestamp"]).toBe(`${time}Z`);
+      expect(onTheWire("incidents/timestamp", timed(time))["timestamp"]).toBe(`${time}Z`);
     },
   );
 
@@ -276,7 +277,7 @@ describe("times without an offset", () => {
     "%s has one, and is sent as it is",
     (time) => {
       for (const naive of ["refuse", "utc"] as const) expect(checked(time, naive)).toEqual([]);
-      expect(onTheWire("incidents/timestamp", body(time))["timestamp"]).toBe(time);
+      expect(onTheWire("incidents/timestamp", timed(time))["timestamp"]).toBe(time);
     },
   );
 
@@ -286,6 +287,6 @@ describe("times without an offset", () => {
   });
 
   test.each(["2026-01-31 14:05:00", "2026-01-31", "2026-02-30T00:00:00", "1769868300", ""])("%j is no time", (time) =>
-    expect(faults("incidents/timestamp", body(time))).toMatchObject([{ pointer: "/timestamp" }]),
+    expect(faults("incidents/timestamp", timed(time))).toMatchObject([{ pointer: "/timestamp" }]),
   );
 });

@@ -4,6 +4,7 @@ import { orderedBy } from "../../functions/openapi/parts.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { describeConfig, sharedEnv } from "../../shared/config/config.ts";
 import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
+import { INCIDENT_STATUS_WORDS, PRIORITIES, UNIT_STATUS_WORDS } from "../../shared/vocabulary/words.ts";
 import { workerEnv } from "../../worker/config.ts";
 
 const row = (...cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
@@ -42,9 +43,26 @@ const problemRows = (): string[] =>
     .toSorted(([, a], [, b]) => a.status - b.status)
     .map(([code, { status, title, hint }]) => row(String(status), `\`${code}\``, title, hint));
 
+const list = (words: string[]) => words.map((word) => `\`${word}\``).join(", ");
+
+/** The words of the API's fields: one row for each value that the CAD gets, with every word that becomes it. */
+function wordRows(): string[] {
+  const tables = { priority: PRIORITIES, "unit status": UNIT_STATUS_WORDS, "incident status": INCIDENT_STATUS_WORDS };
+  return Object.entries(tables).flatMap(([field, table]) => {
+    const byValue = [...Map.groupBy(Object.keys(table), (word) => String(table[word]))];
+    const same =
+      table === PRIORITIES ? [] : byValue.flatMap(([value, words]) => (words.join() === value ? [value] : []));
+    const others = byValue.filter(([value]) => !same.includes(value));
+    return [
+      ...others.map(([value, words]) => row(field, list(words), `\`${value}\``)),
+      ...(same.length > 0 ? [row(field, list(same), "the same word")] : []),
+    ];
+  });
+}
+
 /** The tables of the docs that are derived from the code, by page and by the name that their markers have there. */
 export const TABLES: Readonly<Record<string, Readonly<Record<string, () => string[]>>>> = {
-  "docs/api.md": { commands: commandRows, problems: problemRows },
+  "docs/api.md": { commands: commandRows, words: wordRows, problems: problemRows },
   "docs/configuration.md": { variables: configRows },
 };
 
