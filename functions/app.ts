@@ -1,9 +1,9 @@
 import { type Context, Hono } from "hono";
 import { commands } from "../shared/commands/table.ts";
 import type { Log } from "../shared/util/log.ts";
-import { Problem } from "./http/problem.ts";
+import { Problem, type ProblemCode } from "./http/problem.ts";
+import { faultReason, redisFault, type RedisFaultKind } from "../shared/redis/fault.ts";
 import { SealError } from "../shared/sealing/seal.ts";
-import { redisFault } from "../shared/redis/redis.ts";
 import { toReceipt } from "../shared/commands/receipt.ts";
 import type { NaiveTimes } from "../shared/vocabulary/fields.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
@@ -129,8 +129,10 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   state.single();
   refuseOtherMethods(app);
   everything.notFound((c) => answerProblem(c, new Problem("not-found", "The API has no such path.")));
+  const sayFault = createFaultLog(log, deps.monotonic);
   everything.onError(async (error, c) => {
     const problem = await beyondLimit(c, toProblem(error, log));
+    sayFault(problem);
     await noteRefusal(c, problem, { backend, basePath: BASE_PATH, log });
     return answerProblem(c, problem);
   });
@@ -182,6 +184,35 @@ function refuseOtherMethods(app: Hono<CallerEnv>): void {
 const isCutOff = (error: Error & { code?: unknown }): boolean =>
   error.message === "aborted" && error.code === "ECONNRESET";
 
+/** What a fault of Redis is to a caller. None of them has accepted anything, but `unavailable`: its answer may be lost. */
+const REDIS_PROBLEMS = {
+  unavailable: ["redis-unavailable", "Redis did not answer in time."],
+  full: ["redis-full", "Redis is out of memory or cannot write. Nothing was accepted."],
+  moving: ["redis-moving", "The Redis Cluster is moving the bridge's keys to another node. Nothing was accepted."],
+  refused: ["redis-refused", "Redis refuses the bridge"],
+  unsuitable: ["redis-unsuitable", "Redis cannot be used"],
+} as const satisfies Record<RedisFaultKind, readonly [ProblemCode, string]>;
+
+/** Of what only whoever runs the bridge can correct, the log says one line in so long, ms. */
+const SAY_EVERY_MS = 60_000;
+
+function createFaultLog(log: Log, now: () => number): (problem: Problem) => void {
+  const said = new Map<string, number>();
+  return ({ code, message }) => {
+    if (code !== "redis-refused" && code !== "redis-unsuitable") return;
+    if (now() - (said.get(message) ?? -Infinity) < SAY_EVERY_MS) return;
+    said.set(message, now());
+    log.error({ code, reason: message }, "redis does not do what it is asked");
+  };
+}
+
+function redisProblem(error: unknown): Problem | undefined {
+  const kind = redisFault(error);
+  if (!kind) return undefined;
+  const [code, detail] = REDIS_PROBLEMS[kind];
+  return new Problem(code, detail.endsWith(".") ? detail : `${detail}: ${faultReason(error)}.`);
+}
+
 /** What went wrong, as far as the caller may know. What was not foreseen is logged and told as nothing more than that. */
 /** What Redis holds cannot be believed, or not be checked with the keys that there are. */
 const ofSeal = ({ code, message }: SealError): Problem =>
@@ -190,10 +221,8 @@ const ofSeal = ({ code, message }: SealError): Problem =>
 function toProblem(error: Error, log: Log): Problem {
   if (error instanceof Problem) return error;
   if (isCutOff(error)) return new Problem("not-json", "The connection broke before the body had come.");
-  const fault = redisFault(error);
-  if (fault === "full")
-    return new Problem("redis-full", "Redis is out of memory or cannot write. Nothing was accepted.");
-  if (fault) return new Problem("redis-unavailable", "Redis did not answer in time.");
+  const fault = redisProblem(error);
+  if (fault) return fault;
   if (error instanceof SealError) return ofSeal(error);
   log.error({ error: error.name, stack: error.stack }, "a request failed in a way that was not foreseen");
   return new Problem("internal", "Something failed that should not.");

@@ -48,6 +48,20 @@ export const workerEnv = z.object({
       .describe("Token for the handshake and for fastapi:authenticate."),
     { secret: true },
   ),
+  CAD_ID: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, "must be letters, digits, dots, dashes or underscores")
+    .optional()
+    .describe(
+      "This CAD's name, whatever its URL: the store in Redis belongs to it. Without one, it belongs to CAD_BACKEND_URL.",
+    ),
+  CAD_MOVED_FROM: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "The CAD_ID or the URL under which the store knows this CAD, after it moved: a worker takes no store of another CAD.",
+    ),
   ...endpointEnv,
   CAD_CONFIRM: confirmModesText
     .default("auto")

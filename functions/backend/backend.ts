@@ -16,17 +16,23 @@ import {
 import { type JobQueue, openJobQueue } from "../../shared/outbox/queue.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
 import { publish } from "../../shared/redis/cluster.ts";
-import { askWhetherFull, RedisFault } from "../../shared/redis/redis.ts";
+import { faultReason, RedisFault } from "../../shared/redis/fault.ts";
+import { askWhetherFull } from "../../shared/redis/redis.ts";
 import { SealError, type Sealer, sealerFor, tampered } from "../../shared/sealing/seal.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
 import { openPoints, type TakePoints } from "./redis-rate-limiter.ts";
 import { type Quotas, UNLIMITED } from "../config/quotas.ts";
 import { createWaiter } from "./channel-subscriber.ts";
 
+/** How often the log says that Redis lets nobody listen, ms. */
+const DEAF_SAY_MS = 60_000;
+
 /** The worker's last word, and how long ago it was. */
 export interface LastHeartbeat {
   health: WorkerHealth;
   ageSeconds: number;
+  /** Whether a worker holds the lease now. */
+  owned: boolean;
 }
 
 /** What became of a dead letter that was to be sent again; `unreadable`: its payload cannot be opened, and why. */
@@ -94,7 +100,15 @@ export function createBackend(
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
   const book = openDestinationStore(redis, prefix);
   const trail = openAuditTrail(redis, keys);
-  const waiter = createWaiter(subscriber);
+  let deafSaid = -Infinity;
+  const waiter = createWaiter(subscriber, (error) => {
+    if (performance.now() - deafSaid < DEAF_SAY_MS) return;
+    deafSaid = performance.now();
+    log.error(
+      { code: "redis-refused", reason: faultReason(error) },
+      "waits look by themselves: Redis refuses the channels",
+    );
+  });
   const isFull = askWhetherFull(redis, keys.base);
   let queue: JobQueue | undefined;
 
@@ -174,10 +188,14 @@ export function createBackend(
     queued: () => useQueue((jobQueue) => jobQueue.counts()),
 
     async lastHeartbeat() {
-      const [text, left] = await Promise.all([redis.get(keys.health), redis.pttl(keys.health)]);
+      const [text, left, lease] = await Promise.all([
+        redis.get(keys.health),
+        redis.pttl(keys.health),
+        redis.exists(keys.lease),
+      ]);
       const parsed = workerHealth.safeParse(text === null ? undefined : JSON.parse(text));
       if (!parsed.success || left < 0) return undefined;
-      return { health: parsed.data, ageSeconds: Math.max(0, HEARTBEAT_KEPT_MS - left) / 1000 };
+      return { health: parsed.data, ageSeconds: Math.max(0, HEARTBEAT_KEPT_MS - left) / 1000, owned: lease === 1 };
     },
 
     askReconnect: () => publish(redis, keys.controlChannel, "reconnect"),

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { RedisFault } from "../../shared/redis/redis.ts";
+import { RedisFault, redisFault } from "../../shared/redis/fault.ts";
 import { DeadlineExceeded, sleep, withDeadline } from "../../shared/util/sleep.ts";
 
 /** Waits for a word on a channel of Redis, for as many callers as there are, over one connection. */
@@ -15,8 +15,11 @@ export interface Waiter {
 }
 
 const SUBSCRIBE_MS = 1000;
+/** How often a caller looks by itself whose Redis user may not listen, ms. */
+const LOOK_MS = 250;
 
-export function createWaiter(subscriber: Redis): Waiter {
+/** @param onRefused told whenever Redis does not let this user listen */
+export function createWaiter(subscriber: Redis, onRefused: (error: unknown) => void = () => undefined): Waiter {
   const listeners = new Map<string, { wakes: Set<() => void>; subscribed: Promise<unknown> }>();
   const stopped = new AbortController();
   const wakeAll = (channel: string) => {
@@ -34,13 +37,20 @@ export function createWaiter(subscriber: Redis): Waiter {
     }
   });
 
-  async function listen(channel: string, wake: () => void): Promise<void> {
+  /** Answers false if Redis does not let this user listen. */
+  async function listen(channel: string, wake: () => void): Promise<boolean> {
     const listener = listeners.get(channel) ?? { wakes: new Set(), subscribed: subscriber.subscribe(channel) };
     listeners.set(channel, listener);
     listener.wakes.add(wake);
-    await withDeadline(listener.subscribed, SUBSCRIBE_MS, "subscribing").catch((error: unknown) => {
-      throw error instanceof DeadlineExceeded ? new RedisFault("unavailable") : error;
-    });
+    try {
+      await withDeadline(listener.subscribed, SUBSCRIBE_MS, "subscribing");
+      return true;
+    } catch (error) {
+      if (error instanceof DeadlineExceeded) throw new RedisFault("unavailable");
+      if (redisFault(error) !== "refused") throw error;
+      onRefused(error);
+      return false;
+    }
   }
 
   function leave(channel: string, wake: () => void): void {
@@ -57,14 +67,16 @@ export function createWaiter(subscriber: Redis): Waiter {
       const until = performance.now() + ms;
       let woken = new AbortController();
       const wake = () => woken.abort();
+      let listens = true;
       const news = async () => {
-        await sleep(Math.max(0, until - performance.now()), AbortSignal.any([woken.signal, stopped.signal]));
-        const heard = woken.signal.aborted && !stopped.signal.aborted;
+        const left = Math.max(0, until - performance.now());
+        await sleep(listens ? left : Math.min(left, LOOK_MS), AbortSignal.any([woken.signal, stopped.signal]));
+        const heard = (woken.signal.aborted || (!listens && left > LOOK_MS)) && !stopped.signal.aborted;
         woken = new AbortController();
         return heard;
       };
       try {
-        await listen(channel, wake);
+        listens = await listen(channel, wake);
         return await look(news);
       } finally {
         leave(channel, wake);

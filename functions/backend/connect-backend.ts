@@ -1,6 +1,7 @@
 import { once } from "node:events";
+import type { Redis } from "ioredis";
 import type { Log } from "../../shared/util/log.ts";
-import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
+import { closeRedis, connectRedis, explain, type RedisConfig } from "../../shared/redis/redis.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
 import { type Backend, createBackend } from "./backend.ts";
@@ -18,15 +19,31 @@ export interface ConnectedBackend {
   close(): Promise<void>;
 }
 
+/** A backend of which a call that fails says why there is no connection, if that is known. */
+function explained(backend: Backend, redis: Redis): Backend {
+  const fail = (error: unknown): never => {
+    throw explain(redis, error);
+  };
+  const calls = Object.entries(backend).map(([name, call]: [string, (...args: unknown[]) => unknown]) => {
+    const told = (...args: unknown[]) => {
+      const answer = call(...args);
+      return answer instanceof Promise ? answer.catch(fail) : answer;
+    };
+    return [name, told] as const;
+  });
+  // Each call takes and answers what it did: TypeScript cannot see that of entries.
+  return Object.fromEntries(calls) as unknown as Backend;
+}
+
 export function connectBackend(
-  config: Pick<FunctionsConfig, "REDIS_URL" | "REDIS_PREFIX" | "MAX_BACKLOG"> & Parameters<typeof toQuotas>[0],
+  config: RedisConfig & Pick<FunctionsConfig, "REDIS_PREFIX" | "MAX_BACKLOG"> & Parameters<typeof toQuotas>[0],
   sealer: Sealer,
   log: Log,
 ): ConnectedBackend {
-  const { REDIS_URL: url, REDIS_PREFIX: prefix, MAX_BACKLOG: maxBacklog } = config;
-  const redis = connectRedis(url, "request", log);
-  const subscriber = connectRedis(url, "request", log);
-  const backend = createBackend(redis, subscriber, prefix, maxBacklog, sealer, log, toQuotas(config));
+  const { REDIS_PREFIX: prefix, MAX_BACKLOG: maxBacklog } = config;
+  const redis = connectRedis(config, "request", log);
+  const subscriber = connectRedis(config, "request", log);
+  const backend = explained(createBackend(redis, subscriber, prefix, maxBacklog, sealer, log, toQuotas(config)), redis);
   const both = [redis, subscriber];
   const ready = both.map((r) => withDeadline(once(r, "ready"), FIRST_CONNECT_MS, "connecting").catch(() => undefined));
   return {

@@ -80,6 +80,21 @@ export const PROBLEMS = {
     title: "The backlog is full",
     hint: "Repeat the request after Retry-After, with the same Idempotency-Key.",
   },
+  "redis-moving": {
+    status: 503,
+    title: "The backlog is being moved",
+    hint: "Send it again after Retry-After, with the same Idempotency-Key.",
+  },
+  "redis-refused": {
+    status: 503,
+    title: "The backlog refuses the bridge",
+    hint: "Send it again later. Whoever runs the bridge: correct user, password and ACL of REDIS_URL.",
+  },
+  "redis-unsuitable": {
+    status: 503,
+    title: "What answers is no backlog",
+    hint: "Send it again later. Whoever runs the bridge: correct REDIS_URL.",
+  },
   "keys-unavailable": {
     status: 503,
     title: "The keys for verifying tokens cannot be fetched",

@@ -1,5 +1,5 @@
 import type { Command } from "../../shared/commands/command.ts";
-import { GATED, header, json, type Json, problems, ref, schemaOf } from "./parts.ts";
+import { GATED, header, json, type Json, problems, REDIS, ref, schemaOf } from "./parts.ts";
 
 /** The headers that every command takes. */
 export const parameters = {
@@ -79,10 +79,8 @@ export function commandOperation(command: Command): Json {
         "invalid-body",
         "idempotency-conflict",
         "undeliverable",
-        "redis-unavailable",
         "redis-full",
-        "forged-record",
-        "internal",
+        ...REDIS,
       ),
     },
   };

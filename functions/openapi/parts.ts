@@ -100,7 +100,11 @@ export const GATED: ProblemCode[] = [
   "keys-unavailable",
   "too-many-requests",
 ];
-export const REDIS: ProblemCode[] = ["redis-unavailable", "forged-record", "internal"];
+export const REDIS: ProblemCode[] = [
+  ...(["redis-unavailable", "redis-moving", "redis-refused", "redis-unsuitable"] as const),
+  "forged-record",
+  "internal",
+];
 
 /** A route that is no command, as the docs tell it. */
 export interface Route {

@@ -203,7 +203,7 @@ const ROUTES: readonly Route[] = [
     summary: "Reconnect to the CAD",
     description: "Responds with 200 only once the bridge is ready again on a new connection.",
     answers: { "200": answer("Ready on a new connection.", ref("Reconnected")) },
-    problems: ["no-worker", "redis-unavailable", "reconnect-timeout", "internal"],
+    problems: ["no-worker", "reconnect-timeout", ...REDIS],
   },
   {
     endpoint: "GET /openapi.json",

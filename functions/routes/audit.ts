@@ -14,6 +14,7 @@ import type { Backend } from "../backend/backend.ts";
 import { limitedAddress } from "../http/client-address.ts";
 import { parseQuery } from "../http/query.ts";
 import { mayTouch } from "../middleware/scope.ts";
+import { whyFailed } from "../../shared/redis/fault.ts";
 
 /** Of a unit's positions, and of other values of which only the newest matters, one in so long is written, ms. */
 const LATEST_MS = 3_600_000;
@@ -75,7 +76,7 @@ export async function noteRefusal(
   const once = { key: JSON.stringify([who, note.action, ofBody ?? []]), ms: REFUSED_MS };
   const noted = backend.note({ ...note, once }, outcome, id);
   await withDeadline(noted, NOTE_MS, "noting a refusal").catch((error: unknown) => {
-    const reason = error instanceof Error ? error.name : "unknown";
+    const reason = whyFailed(error);
     log.warn({ code: problem.code, action: note.action, address: note.address, reason }, "a refusal was not noted");
   });
 }

@@ -5,7 +5,7 @@ import type { Appended, MessageRecord } from "../../shared/outbox/outbox.ts";
 import { isDead, isFinal, type State } from "../../shared/outbox/states.ts";
 import { Problem, type WrongField } from "../http/problem.ts";
 import type { NaiveTimes } from "../../shared/vocabulary/fields.ts";
-import { redisFault } from "../../shared/redis/redis.ts";
+import { redisFault } from "../../shared/redis/fault.ts";
 import type { Proof } from "../../shared/commands/proof.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";

@@ -5,7 +5,7 @@ import type { Followed } from "../../shared/journal/pages.ts";
 import { toEntryResponse } from "../../shared/journal/to-response.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { Problem } from "../http/problem.ts";
-import { redisFault } from "../../shared/redis/redis.ts";
+import { redisFault, whyFailed } from "../../shared/redis/fault.ts";
 import { DeadlineExceeded, sleep, withDeadline } from "../../shared/util/sleep.ts";
 import type { Authenticate } from "../middleware/auth.ts";
 import type { Backend } from "../backend/backend.ts";
@@ -150,7 +150,7 @@ export function createEventStreams(deps: StreamDeps) {
         slot.release();
         const fields = { open: slots.taken(), seconds: Math.round((performance.now() - began) / 1000) };
         if (why instanceof StreamEnd) log.info({ ending: why.ending, ...fields }, "a stream ended");
-        else log.error({ reason: nameOf(why), ...fields }, "a stream ended in a way that was not foreseen");
+        else log.error({ reason: whyFailed(why), ...fields }, "a stream ended in a way that was not foreseen");
       });
     });
   }
@@ -170,5 +170,3 @@ export function createEventStreams(deps: StreamDeps) {
     }
   };
 }
-
-const nameOf = (error: unknown): string => (error instanceof Error ? error.name : "unknown");

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { asProblem, type Found, found, problem, statusOf } from "../../shared/health/problems.ts";
+import { redisProblem } from "../../shared/health/check-redis.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
 import { type Micros, secondsBetween } from "../../shared/util/time.ts";
 import type { Backend, CommandBacklog, LastHeartbeat } from "../backend/backend.ts";
@@ -100,10 +101,10 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
   try {
     const [beat, backlog] = await Promise.all([backend.lastHeartbeat(), backend.backlog()]);
     return assessHealth(beat, backlog, timestamp);
-  } catch {
+  } catch (error) {
     return {
       status: "unhealthy",
-      problems: [asProblem(found("redis-unavailable", {}))],
+      problems: [asProblem(redisProblem(error))],
       bridge: UNKNOWN,
       backlog: null,
       worker: { heartbeat_age_seconds: null, instance: null, epoch: null },
@@ -117,10 +118,11 @@ const before = (now: Micros, age: number): Date => new Date(Math.round(now / 100
 /** Why nobody delivers; nothing if a worker does. */
 function ofWorker(beat: LastHeartbeat | undefined, now: Micros): Found[] {
   if (!beat) return [found("worker-missing", {})];
-  const { ageSeconds: age } = beat;
+  const { ageSeconds: age, owned } = beat;
   const since = before(now, age);
   if (beat.health.stopped) return [found("worker-stopped", {}, { since })];
-  return age > HEARTBEAT_LIMIT_S ? [found("worker-silent", { age }, { since })] : [];
+  // A lease lapses 3 s after its owner died; a worker that has lost it sends nothing, whatever it said last.
+  return !owned || age > HEARTBEAT_LIMIT_S ? [found("worker-silent", { age }, { since })] : [];
 }
 
 /** Whether a live worker whose CAD is ready works on what could be sent. */

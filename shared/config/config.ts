@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isRedisUrl } from "./redis-url.ts";
 import { LOG_LEVELS, toLogLevel } from "../util/log-levels.ts";
 import { type ReadSecret, readSecrets } from "./secret-files.ts";
 
@@ -27,16 +28,39 @@ const bytes = z.coerce
   .int()
   .min(1024)
   .max(16 * 1024 * 1024);
+const pem = z.string().includes("-----BEGIN ", "must be PEM: -----BEGIN …").optional();
 /** The building blocks of the processes' own schemas. */
 export const env = { port, milliseconds, bytes, note };
 
-export const sharedEnv = {
+/** Where Redis is, and what it takes to be let in. */
+export const redisEnv = {
   REDIS_URL: note(
     z
-      .url({ protocol: /^rediss?(\+cluster)?$/, error: "must be a redis:// or rediss:// URL" })
-      .describe("URL of Redis. `rediss://` for TLS, `redis+cluster://` or `rediss+cluster://` for a cluster."),
+      .string()
+      .refine(isRedisUrl, "must be a redis://, rediss://, redis+cluster:// or redis+sentinel:// URL")
+      .describe(
+        "URL of Redis. `rediss://` for TLS, `redis+cluster://` or `rediss+cluster://` for a cluster, `redis+sentinel://` or `rediss+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME` for the master that these Sentinels call NAME.",
+      ),
     { secret: true },
   ),
+  REDIS_SENTINEL_USERNAME: z.string().min(1).optional().describe("The user at the Sentinels, if they have one."),
+  REDIS_SENTINEL_PASSWORD: note(
+    z.string().min(1).optional().describe("The password at the Sentinels, if they want one."),
+    { secret: true },
+  ),
+  REDIS_TLS_CERT: note(
+    pem.describe("The bridge's certificate, for a Redis that asks its clients for one (PEM); with `rediss://`."),
+    { secret: true, needs: "REDIS_TLS_KEY" },
+  ),
+  REDIS_TLS_KEY: note(pem.describe("The key of that certificate (PEM)."), { secret: true, needs: "REDIS_TLS_CERT" }),
+  REDIS_TLS_CA: note(
+    pem.describe("The certificate of the authority that signed Redis's own (PEM), if it is a private one."),
+    { secret: true },
+  ),
+};
+
+export const sharedEnv = {
+  ...redisEnv,
   REDIS_PREFIX: z
     .string()
     .regex(/^[\w.-]{1,64}$/, "must be letters, digits, dots, dashes or underscores")

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { found, type Found, type ProblemCode } from "./problems.ts";
+import { faultReason, redisFault, whyFailed } from "../redis/fault.ts";
 import { withDeadline } from "../util/sleep.ts";
 
 /** One thing that was looked at: it is as it should be, or there is a problem. */
@@ -11,13 +12,22 @@ export const wrong = <Code extends ProblemCode>(...args: Parameters<typeof found
   problem: found(...args),
 });
 
-/** The error of a Redis that does not answer, or that refuses the bridge, as a finding. */
-export function redisTrouble(error: unknown): Finding {
-  const reason = error instanceof Error ? error.message || error.name : String(error);
-  return /^(NOAUTH|WRONGPASS|NOPERM)\b/.test(reason)
-    ? wrong("redis-refused", { reason })
-    : wrong("redis-unavailable", { reason });
+/** What is wrong with a Redis that does not do what it is asked. */
+export function redisProblem(error: unknown): Found {
+  switch (redisFault(error)) {
+    case "refused":
+      return found("redis-refused", { reason: faultReason(error) });
+    case "unsuitable":
+      return found("redis-unsuitable", { reason: faultReason(error) });
+    case "moving":
+      return found("redis-moving", {});
+    case "full":
+      return found("redis-full", {});
+    default:
+      return found("redis-unavailable", { reason: whyFailed(error) });
+  }
 }
+export const redisTrouble = (error: unknown): Finding => ({ ok: false, problem: redisProblem(error) });
 
 const OLDEST = [7, 0] as const;
 const ANSWER_MS = 5000;

@@ -50,6 +50,35 @@ export const PROBLEMS = {
     hint: "Correct user and password in REDIS_URL, or the user's ACL: it needs the keys and channels that begin with {REDIS_PREFIX}:, in braces.",
     lost: REFUSED,
   }),
+  "redis-unsuitable": kind<{ reason: string }>({
+    severity: "critical",
+    title: "What answers at REDIS_URL cannot be used",
+    message: ({ reason }) => `Redis cannot be used: ${reason}.`,
+    hint: "Correct REDIS_URL: a Sentinel is named by redis+sentinel://, a cluster by redis+cluster://.",
+    lost: REFUSED,
+  }),
+  "redis-moving": kind({
+    severity: "critical",
+    title: "A Redis Cluster is moving the bridge's keys",
+    message: () => "The Redis Cluster is moving the bridge's keys to another node: nothing is accepted or delivered.",
+    hint: "Let the move end; one that was broken off is ended by `redis-cli --cluster fix`.",
+    lost: REFUSED,
+  }),
+  "redis-emptied": kind({
+    severity: "warning",
+    title: "Redis lost everything",
+    message: () => "Redis lost everything that it held, and a new store began.",
+    hint: "Find out why (FLUSHALL, a restart without its append-only file, an empty replica that took over), and tell the services: they can send again what has no receipt. Shown for 24 h.",
+    lost: "What was accepted and not delivered before, all receipts, the journal and the audit trail.",
+  }),
+  "wrong-cad": kind<{ store: string; own: string }>({
+    severity: "critical",
+    title: "The store belongs to another CAD",
+    message: ({ store, own }) =>
+      `The store in Redis belongs to the CAD ${store}, and this worker is for ${own}: it stands by and sends nothing.`,
+    hint: "Correct CAD_BACKEND_URL or REDIS_PREFIX. If the CAD has moved, set CAD_MOVED_FROM to what the store says; if it has several addresses, give it a CAD_ID.",
+    lost: WAIT,
+  }),
   "redis-full": kind({
     severity: "critical",
     title: "Redis is full",

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import type { Log } from "../util/log.ts";
 import { withDeadline } from "../util/sleep.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
+import { whyFailed } from "../redis/fault.ts";
 
 /**
  * The BullMQ queue. A job is the id of a runnable message and nothing else, so all jobs are independent of each
@@ -34,7 +35,7 @@ export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue
     defaultJobOptions: JOB_OPTIONS,
     skipWaitingForReady: true,
   });
-  queue.on("error", (error: Error) => log.warn({ reason: error.name }, "the queue reports an error"));
+  queue.on("error", (error: Error) => log.warn({ reason: whyFailed(error) }, "the queue reports an error"));
 
   async function add(ids: readonly string[]): Promise<void> {
     const [only] = ids;
@@ -84,20 +85,20 @@ export function startJobConsumer(
     runRetryDelay: 200,
     drainDelay: 1,
   });
-  worker.on("error", (error) => log.warn({ reason: error.name }, "the queue's consumer reports an error"));
+  worker.on("error", (error) => log.warn({ reason: whyFailed(error) }, "the queue's consumer reports an error"));
   worker.on("failed", (job, error) =>
-    log.debug({ command_id: job?.id, reason: error.name }, "a job ended early; the sweep sees to its command"),
+    log.debug({ command_id: job?.id, reason: whyFailed(error) }, "a job ended early; the sweep sees to its command"),
   );
 
   let stopping: Promise<void> | undefined;
   return {
     pause() {
-      worker.pause(true).catch((error: Error) => log.warn({ reason: error.name }, "the consumer did not pause"));
+      worker.pause(true).catch((error: Error) => log.warn({ reason: whyFailed(error) }, "the consumer did not pause"));
     },
     stop(graceMs) {
       stopping ??= withDeadline(worker.close(), graceMs, "closing the consumer")
         .catch(() => withDeadline(worker.close(true), FORCED_CLOSE_MS, "closing the consumer by force"))
-        .catch((error: Error) => log.warn({ reason: error.message }, "the consumer did not close in time"));
+        .catch((error: Error) => log.warn({ reason: whyFailed(error) }, "the consumer did not close in time"));
       return stopping;
     },
   };

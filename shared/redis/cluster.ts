@@ -13,7 +13,7 @@ type ClusterConnection = Omit<RedisOptions, "replyMapping"> & { maxRedirections:
  * A connection to a Redis Cluster, with the options of one to a single Redis. All keys of a bridge share a hash tag, so
  * every script and transaction finds its keys on one node.
  */
-export function openCluster(url: string, options: ClusterConnection): Redis {
+export function openCluster(url: string, options: ClusterConnection, tls: RedisOptions["tls"]): Redis {
   const [, protocol] = CLUSTER_URL.exec(url) ?? [];
   // Only under a scheme that it knows does URL read the host.
   const { hostname, port, username, password, searchParams } = new URL(url.replace(CLUSTER_URL, "http:"));
@@ -33,7 +33,7 @@ export function openCluster(url: string, options: ClusterConnection): Redis {
       ...each,
       ...(username ? { username: decodeURIComponent(username) } : {}),
       ...(password ? { password: decodeURIComponent(password) } : {}),
-      ...(protocol === "rediss" ? { tls: {} } : {}),
+      ...(protocol === "rediss" ? { tls: tls ?? {} } : {}),
     },
   });
   // It takes every command of Redis; the types only differ in what a single connection has beside those.

@@ -15,6 +15,8 @@ export interface OutboxKeys {
   owner: string;
   rooms: string;
   health: string;
+  /** Which CAD all of this belongs to. */
+  store: string;
 }
 
 /**
@@ -44,5 +46,6 @@ function keysOf(prefix: string, outbox: string): OutboxKeys {
     owner: `${cad}:owner`,
     rooms: `${cad}:rooms`,
     health: `${cad}:health`,
+    store: `${cad}:store`,
   };
 }

@@ -1,6 +1,9 @@
 import { Redis, type RedisOptions } from "ioredis";
+import { parseSentinelUrl } from "../config/redis-url.ts";
+import { openSentinels } from "./sentinel.ts";
 import type { Log } from "../util/log.ts";
 import { CLUSTER_URL, openCluster } from "./cluster.ts";
+import { faultReason, RedisFault, redisFault, whyFailed } from "./fault.ts";
 import { withDeadline } from "../util/sleep.ts";
 
 /** How long the longest blocking read of BullMQ takes, ms. */
@@ -65,21 +68,56 @@ function sendTogether(redis: Redis): void {
   });
 }
 
-/** Opens a connection. Losing and regaining it is logged once each, not for every try. */
-export function connectRedis(url: string, profile: keyof typeof PROFILES, log: Log): Redis {
+/** Why a connection does not come about, where that is known and does not pass by itself. */
+const faults = new WeakMap<Redis, RedisFault>();
+
+/** A command fails only since there is no connection: this says why there is none. Else answers the error itself. */
+export function explain(redis: Redis, error: unknown): unknown {
+  return redisFault(error) === "unavailable" ? (faults.get(redis) ?? error) : error;
+}
+
+/** Where Redis is, and what it takes to be let in. */
+export interface RedisConfig {
+  REDIS_URL: string;
+  REDIS_SENTINEL_USERNAME?: string | undefined;
+  REDIS_SENTINEL_PASSWORD?: string | undefined;
+  /** PEM. */
+  REDIS_TLS_CERT?: string | undefined;
+  REDIS_TLS_KEY?: string | undefined;
+  REDIS_TLS_CA?: string | undefined;
+}
+
+function open(config: RedisConfig, profile: keyof typeof PROFILES): Redis {
   const { maxRedirections, ...rest } = PROFILES[profile];
+  const { REDIS_URL: url, REDIS_TLS_CERT: cert, REDIS_TLS_KEY: key, REDIS_TLS_CA: ca } = config;
+  const given = Object.entries({ cert, key, ca }).filter(([, pem]) => pem !== undefined);
+  const tls =
+    given.length > 0 ? (Object.fromEntries(given) as { cert?: string; key?: string; ca?: string }) : undefined;
   const options = { ...rest, reconnectOnError };
-  const redis = CLUSTER_URL.test(url) ? openCluster(url, { ...options, maxRedirections }) : new Redis(url, options);
+  if (CLUSTER_URL.test(url)) return openCluster(url, { ...options, maxRedirections }, tls);
+  const address = parseSentinelUrl(url);
+  if (!address) return new Redis(url, { ...options, ...(tls && url.startsWith("rediss:") && { tls }) });
+  const { REDIS_SENTINEL_USERNAME: sentinelUsername, REDIS_SENTINEL_PASSWORD: sentinelPassword } = config;
+  const own = { ...(sentinelUsername && { sentinelUsername }), ...(sentinelPassword && { sentinelPassword }) };
+  return openSentinels({ ...address, ...own }, options, tls);
+}
+
+/** Opens a connection. Losing and regaining it is logged once each, not for every try. */
+export function connectRedis(config: RedisConfig, profile: keyof typeof PROFILES, log: Log): Redis {
+  const redis = open(config, profile);
   if (redis.isCluster) redis.on("+node", sendTogether);
   else sendTogether(redis);
   let reachable: boolean | undefined;
   redis.on("ready", () => {
     if (reachable === false) log.info({ profile }, "redis is back");
     reachable = true;
+    faults.delete(redis);
   });
   redis.on("error", (error: Error & { code?: string }) => {
-    if (reachable !== false) log.error({ profile, reason: error.code ?? error.name }, "redis is not reachable");
+    if (reachable !== false) log.error({ profile, reason: error.code ?? whyFailed(error) }, "redis is not reachable");
     reachable = false;
+    const kind = redisFault(error);
+    if (kind === "refused" || kind === "unsuitable") faults.set(redis, new RedisFault(kind, faultReason(error)));
   });
   return redis;
 }
@@ -127,26 +165,4 @@ export function askWhetherFull(redis: Redis, key: string): () => Promise<boolean
       throw error;
     }
   };
-}
-
-/** A fault of Redis that was told from elsewhere, where its own error stayed behind. */
-export class RedisFault extends Error {
-  override name = "RedisFault";
-  readonly fault: "full" | "unavailable";
-  constructor(fault: RedisFault["fault"]) {
-    super(`redis is ${fault}`);
-    this.fault = fault;
-  }
-}
-
-/** Why Redis did not do what it was asked: `full` of memory, or not there in time. */
-export function redisFault(error: unknown): RedisFault["fault"] | undefined {
-  if (error instanceof RedisFault) return error.fault;
-  if (!(error instanceof Error)) return undefined;
-  if (/^(OOM|MISCONF)/.test(error.message)) return "full";
-  const gone =
-    /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY|UNBLOCKED|NOAUTH|WRONGPASS|NOPERM)\b|max number of clients|Connection is closed|(Stream|Cluster) isn't (writeable|ready)|(Cluster|Node) is disconnect|startup nodes|Too many Cluster redirections|Socket timeout|timed out|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT/i;
-  return /^(MaxRetriesPerRequest|ClusterAllFailed)Error$/.test(error.name) || gone.test(error.message)
-    ? "unavailable"
-    : undefined;
 }

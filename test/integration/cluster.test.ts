@@ -65,7 +65,7 @@ async function expectWhole(bridge: Bridge, cluster: TestCluster, accepted: reado
   for (const id of accepted) expect(await bridge.settled(id, 30_000)).toMatchObject({ status: "confirmed" });
   expect(bridge.cad.ledger.summary()).toMatchObject({ violations: 0 });
   await bridge.healthy();
-  const redis = connectRedis(cluster.url, "worker", noLog);
+  const redis = connectRedis({ REDIS_URL: cluster.url }, "worker", noLog);
   onTestFinished(() => closeRedis(redis));
   const keys = outboxKeys(bridge.prefix);
   const entries = await redis.xrange(auditKeys(keys.base).entries, "-", "+");
@@ -98,7 +98,12 @@ test.each([
     for (let i = 0; i < 4; i += 1)
       expect(await bridge.post("/units/status", { ...STATUS, unit_id: `new-${i}` })).toMatchObject({ status: 503 });
     // Long enough for the worker to have tried everything that it does.
-    await until("the worker stands by", async () => (await bridge.get("/health")).status === 503);
+    await until("the worker stands by", async () => {
+      const health = await fetch(`http://127.0.0.1:${bridge.worker()?.port}/health`);
+      return ((await health.json()) as { role: string }).role === "standby";
+    });
+    const moving = [{ code: "redis-moving" }];
+    expect(await bridge.get("/health")).toMatchObject({ status: 503, body: { problems: moving } });
     const made = (await move.moved()).filter((key) => !before.has(key) && !/:(limit|health|emit):?/.test(key));
     expect(made).toEqual([]);
     await move.finish();

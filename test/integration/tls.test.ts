@@ -67,13 +67,16 @@ test("a Redis with TLS and a user of its own carries a command all the way to th
 });
 
 test.each([
-  ["the wrong password", (tls: Awaited<ReturnType<typeof startTlsRedis>>) => ({ url: tls.url("x"), ca: tls.cert })],
-  ["a certificate of nobody known", (tls) => ({ url: tls.url(PASSWORD), ca: "" })],
+  [
+    "the wrong password",
+    (tls: Awaited<ReturnType<typeof startTlsRedis>>) => ({ url: tls.url("x"), ca: tls.cert, code: "redis-refused" }),
+  ],
+  ["a certificate of nobody known", (tls) => ({ url: tls.url(PASSWORD), ca: "", code: "redis-unavailable" })],
 ])("with %s it answers 503, and does not hang", async (_what, given) => {
   const tls = await startTlsRedis();
-  const { url, ca } = given(tls);
+  const { url, ca, code } = given(tls);
   const env = { REDIS_URL: url, REDIS_PREFIX: PREFIX, NODE_EXTRA_CA_CERTS: ca, JWT_SECRET };
   const answer = await post(await startHostProcess(tls.dir, env));
   expect(answer.status).toBe(503);
-  expect(await answer.json()).toMatchObject({ code: "redis-unavailable" });
+  expect(await answer.json()).toMatchObject({ code });
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { createWaiter } from "../../functions/backend/channel-subscriber.ts";
-import { redisFault } from "../../shared/redis/redis.ts";
+import { redisFault } from "../../shared/redis/fault.ts";
 import { startRedis } from "../../tools/setup/redis.ts";
 import { freshPrefix } from "../support/redis.ts";
 import { until } from "../../tools/support/until.ts";

@@ -70,6 +70,7 @@ const iso = (secondsAgo: number) => new Date(ago(secondsAgo) / 1000).toISOString
 const beat = (more: Partial<WorkerHealth> = {}, ageSeconds = 1): LastHeartbeat => ({
   health: { ...WORKER, ...more },
   ageSeconds,
+  owned: true,
 });
 
 const KEY = 'a payload is sealed with the key "old"';
@@ -136,6 +137,13 @@ test.each<[string, LastHeartbeat | undefined, Partial<CommandBacklog>, string, P
     {},
     "unhealthy",
     ["worker-stopped"],
+  ],
+  [
+    "a worker that was killed, and whose lease lapsed",
+    { ...beat({}, 3), owned: false },
+    {},
+    "unhealthy",
+    ["worker-silent"],
   ],
   ["a heartbeat that is late", beat({}, HEARTBEAT_LIMIT_S - 1), {}, "healthy", []],
   ["no worker at all", undefined, {}, "unhealthy", ["worker-missing"]],
@@ -233,7 +241,7 @@ test.each<[string, Partial<WorkerHealth> | undefined, boolean, number, string, P
   ["without Redis", {}, false, 503, "unhealthy", [{ code: "redis-unavailable", since: SINCE }]],
 ])("the worker's own /health, %s", async (_what, more, redis, code, status, problems) => {
   const health = more && { ...WORKER, ...more };
-  const own = { instance: "w", role: "owner" as const, redis, redisAnswered: new Date(SINCE), health };
+  const own = { instance: "w", role: "owner" as const, redis, redisAnswered: new Date(SINCE), health, more: [] };
   const server = await startHealthServer("127.0.0.1", 0, () => own);
   onTestFinished(() => server.stop());
   const answer = await fetch(`http://127.0.0.1:${server.port}/health`);

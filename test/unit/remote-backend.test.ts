@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { CALL_MS } from "../../functions/hosts/edge/calls.ts";
 import { CallsUsedUp, remoteBackend, type RemoteOptions } from "../../functions/hosts/edge/remote-backend.ts";
-import { redisFault } from "../../shared/redis/redis.ts";
+import { redisFault } from "../../shared/redis/fault.ts";
 import { keptLog } from "../support/log.ts";
 
 /** A backend whose Durable Objects do what is given: no real one hangs or breaks when a test wants it to. */

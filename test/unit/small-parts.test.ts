@@ -7,7 +7,7 @@ import { batched } from "../../shared/util/batch.ts";
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import { location } from "../../shared/vocabulary/fields.ts";
 import { wrongFields } from "../../functions/http/problem.ts";
-import { redisFault } from "../../shared/redis/redis.ts";
+import { redisFault } from "../../shared/redis/fault.ts";
 import { may, ROLES } from "../../shared/vocabulary/roles.ts";
 import { secondsBetween, toIso } from "../../shared/util/time.ts";
 import {

@@ -15,10 +15,11 @@ import {
   EX_CONFIG,
   helpText,
   parseConfig,
+  redisEnv,
   sharedEnv,
 } from "../../shared/config/config.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
-import { withoutCredentials } from "../../shared/health/worker-health.ts";
+import { redisAddress } from "../../shared/config/redis-url.ts";
 import { noLog } from "../../shared/util/log.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import { fromDisk } from "../../shared/config/program.ts";
@@ -28,7 +29,7 @@ import { toIso } from "../../shared/util/time.ts";
 
 /** `npm run audit`: checks the audit trail, or writes it out. Reads only. */
 const auditEnv = z.object({
-  REDIS_URL: sharedEnv.REDIS_URL,
+  ...redisEnv,
   REDIS_PREFIX: sharedEnv.REDIS_PREFIX,
   AUDIT_KEY: env.note(auditKeyList.optional(), { secret: true }),
 });
@@ -128,10 +129,10 @@ async function* ended(lines: AsyncIterable<string>): AsyncGenerator<string> {
 async function run(config: Config<typeof auditEnv>, what: string, options: Options, noted?: Noted): Promise<number> {
   const secrets = chainKeys(config.AUDIT_KEY);
   const keys = auditKeys(outboxKeys(config.REDIS_PREFIX).base);
-  const redis = connectRedis(config.REDIS_URL, "worker", noLog);
+  const redis = connectRedis(config, "worker", noLog);
   try {
     await withDeadline(redis.ping(), ANSWER_MS, "asking Redis").catch((error: Error) => {
-      const where = withoutCredentials(config.REDIS_URL);
+      const where = redisAddress(config.REDIS_URL);
       throw new Error(`Redis does not answer at ${where} (${error.message}): start it, or fix REDIS_URL`);
     });
     return what === "verify" ? tell(await verifyTrail(redis, keys, secrets, noted)) : await write(redis, keys, options);

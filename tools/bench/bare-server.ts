@@ -32,7 +32,7 @@ const ASK_WITHIN_MS = 5000;
 
 if (import.meta.main) {
   const { log } = createLog({ name: "bare", level: "warn" });
-  const redis = connectRedis(process.env["REDIS_URL"] ?? "", "request", log);
+  const redis = connectRedis({ REDIS_URL: process.env["REDIS_URL"] ?? "" }, "request", log);
   await new Promise((resolve) => redis.once("ready", resolve));
   const queue = openJobQueue(redis, outboxKeys("bare"), log);
 

@@ -45,7 +45,7 @@ export async function startRig(dir: string): Promise<Rig> {
   // Redis rewrites its growing file now and then, which takes a core for seconds: between the rounds, not in some of them.
   const redis = await startRedis({ dir: join(dir, "redis"), config: { "auto-aof-rewrite-percentage": "0" } });
   const { log } = createLog({ name: "bench", level: "warn" });
-  const client = connectRedis(redis.url, "worker", log);
+  const client = connectRedis({ REDIS_URL: redis.url }, "worker", log);
   const outbox = openOutbox(client, outboxKeys("socket-bridge"), createSealer([]), MAX_BACKLOG);
   const jwtSecret = randomBytes(32).toString("base64url");
   const port = await freePort();

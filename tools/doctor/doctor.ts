@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/config/config.ts";
 import { openDestinationStore } from "../../shared/destinations/store.ts";
+import { redisAddress } from "../../shared/config/redis-url.ts";
 import { type Found, problemId } from "../../shared/health/problems.ts";
 import { workerHealth, withoutCredentials } from "../../shared/health/worker-health.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
@@ -10,6 +11,7 @@ import { loadProblems } from "../../shared/health/destination-problems.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import { checkRedis, clock, type Finding, fine, redisTrouble, wrong } from "../../shared/health/check-redis.ts";
+import { belonging, cadClaim, readStore, type StoreIdentity } from "../../shared/redis/store-identity.ts";
 import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
 import { parseConfirmModes } from "../../worker/cad/confirm-modes.ts";
 import { createSession, type Session } from "../../worker/cad/session.ts";
@@ -37,7 +39,7 @@ async function inTime(part: Promise<Finding[]>, toFinding: (error: unknown) => F
 const reason = (error: unknown): string => (error instanceof Error ? error.message || error.name : String(error));
 
 async function lookAtRedis(redis: Redis, config: WorkerConfig): Promise<Finding[]> {
-  const where = withoutCredentials(config.REDIS_URL);
+  const where = redisAddress(config.REDIS_URL);
   try {
     const findings = await checkRedis(redis);
     return [fine(`Redis answers at ${where}`), ...findings, ...(await lookAtBridge(redis, config))];
@@ -47,8 +49,9 @@ async function lookAtRedis(redis: Redis, config: WorkerConfig): Promise<Finding[
 }
 
 /** What the bridge has in Redis: who owns the CAD, how it is, and how many rooms it is in. */
-async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promise<Finding[]> {
-  const keys = outboxKeys(REDIS_PREFIX);
+async function lookAtBridge(redis: Redis, config: WorkerConfig): Promise<Finding[]> {
+  const keys = outboxKeys(config.REDIS_PREFIX);
+  const store = await readStore(redis, keys);
   const [owner, text, rooms, unsettled, dead] = await Promise.all([
     redis.get(keys.lease),
     redis.get(keys.health),
@@ -58,11 +61,20 @@ async function lookAtBridge(redis: Redis, { REDIS_PREFIX }: WorkerConfig): Promi
   ]);
   const beat = workerHealth.safeParse(text === null ? null : JSON.parse(text));
   return [
+    ...ofStore(store, config),
     owner === null ? wrong("worker-missing", {}) : fine(`the CAD's owner is ${owner}`),
     ...(beat.success ? beat.data.problems.map((problem): Finding => ({ ok: false, problem })) : []),
     fine(`${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms`),
     dead === 0 ? fine("0 dead letters") : wrong("dead-letters", { count: dead }, { count: dead }),
   ];
+}
+
+/** Whether the store is this CAD's. */
+function ofStore(store: StoreIdentity | undefined, config: WorkerConfig): Finding[] {
+  if (!store) return [];
+  const shown = { store: store.cad || withoutCredentials(store.url), own: withoutCredentials(config.CAD_BACKEND_URL) };
+  if (belonging(store, cadClaim(config)) === "other") return [wrong("wrong-cad", shown)];
+  return [fine(`the store in Redis belongs to the CAD ${shown.store}`)];
 }
 
 /** Whether what is in Redis can be read by whoever gets at it. */
@@ -199,7 +211,7 @@ async function main(): Promise<number> {
     process.stderr.write(`doctor: ${error.message}\n`);
     return EX_CONFIG;
   }
-  const redis = connectRedis(config.REDIS_URL, "worker", noLog);
+  const redis = connectRedis(config, "worker", noLog);
   const [ofRedis, ofCad, ofDestinations] = await Promise.all([
     inTime(lookAtRedis(redis, config), redisTrouble),
     inTime(lookAtCad(config), (error) => wrong("cad-disconnected", { reason: reason(error) })),

@@ -60,7 +60,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     log(`functions  ${url}${options.edge ? "  (at the edge: workerd)" : ""}`);
     const services = await startServices(parts);
     log(`services   ${services.url}  (billing and ePCR, receive webhooks)`);
-    const cad = { CAD_BACKEND_URL: simulatorUrl, CAD_BACKEND_AUTH_TOKEN: cadToken };
+    // Each start has another port, and the store of the one before it.
+    const cad = { CAD_ID: "simulator", CAD_BACKEND_URL: simulatorUrl, CAD_BACKEND_AUTH_TOKEN: cadToken };
     log(`worker     ${await workerPart(parts, url, { ...redis, ...cad, ...services.env })}`);
     return { url, simulatorUrl, servicesUrl: services.url, processes: parts.processes, stop: () => parts.stop() };
   } catch (error) {

@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import type { Log } from "../../shared/util/log.ts";
 import { parseRoom, type Room } from "../../shared/vocabulary/ordering-key.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
+import { whyFailed } from "../../shared/redis/fault.ts";
 
 /** How many rooms the bridge is in at most; beyond, the one joined the longest ago is not joined again. */
 const MAX_ROOMS = 10_000;
@@ -18,7 +19,7 @@ export interface RoomStore {
 
 export function openRoomStore(redis: Redis, keys: OutboxKeys, log: Log): RoomStore {
   const failed = (error: Error) =>
-    log.warn({ reason: error.name }, "a room could not be noted for the next connection");
+    log.warn({ reason: whyFailed(error) }, "a room could not be noted for the next connection");
   return {
     async all() {
       return (await redis.zrange(keys.rooms, "0", "-1")) as Room[];

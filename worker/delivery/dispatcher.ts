@@ -2,6 +2,7 @@ import type { Log } from "../../shared/util/log.ts";
 import type { JobQueue } from "../../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
 import { sleep } from "../../shared/util/sleep.ts";
+import { whyFailed } from "../../shared/redis/fault.ts";
 
 /**
  * How many commands are worked on at once, and how many jobs BullMQ hands out at once: a place for every unit of a
@@ -78,7 +79,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   /** What fails here (Redis is away, the lease is lost) stays runnable: the next sweep or the next owner sees to it. */
   function leaveToSweep(error: unknown): void {
-    if (!signal.aborted) log.warn({ reason: error instanceof Error ? error.name : "unknown" }, "left to the sweep");
+    if (!signal.aborted) log.warn({ reason: whyFailed(error) }, "left to the sweep");
   }
 
   async function runAllRunnable(): Promise<void> {

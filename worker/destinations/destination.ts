@@ -5,6 +5,7 @@ import {
   type DestinationState,
   NOTHING_SENT,
 } from "../../shared/destinations/store.ts";
+import { kindOf } from "../../shared/util/reason.ts";
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { destinationKeys } from "../../shared/redis/keys.ts";
@@ -152,7 +153,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       source: sourceOf(config.REDIS_PREFIX),
       onRunnable: (message) => void queue.add([message]),
       onFilterError(error) {
-        const name = error instanceof Error ? error.name : "unknown";
+        const name = kindOf(error);
         if (counts.filterFailed() === 1)
           log.warn({ destination: id, reason: name }, "a filter cannot tell, which counts as no; told once");
       },

@@ -1,6 +1,6 @@
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import type { Outbox } from "../../shared/outbox/outbox.ts";
-import { RedisFault } from "../../shared/redis/redis.ts";
+import { RedisFault } from "../../shared/redis/fault.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import type { Declined, Handler } from "../events/handlers/handler.ts";
 import { toCloudEvent } from "./cloud-event.ts";

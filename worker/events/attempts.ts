@@ -1,6 +1,7 @@
 import type { Handled } from "../../shared/journal/checkpoints.ts";
 import type { Log } from "../../shared/util/log.ts";
-import { redisFault } from "../../shared/redis/redis.ts";
+import { kindOf } from "../../shared/util/reason.ts";
+import { redisFault } from "../../shared/redis/fault.ts";
 import { SealError } from "../../shared/sealing/seal.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { type Declined, HandlerError, type Task } from "./handlers/handler.ts";
@@ -104,8 +105,6 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
 export const outcomeOf = (result: Declined | void): Pick<Outcome, "outcome" | "reason"> =>
   result ? { outcome: "declined", reason: result.declined } : { outcome: "done" };
 
-/** Words that may be shown: an error of our own says what is wrong; of any other only its name is told. */
+/** Words that may be shown: an error of our own says what is wrong; of any other only what kind it is. */
 export const reasonOf = (error: unknown): string =>
-  error instanceof HandlerError || error instanceof SealError
-    ? error.message
-    : (redisFault(error) ?? (error instanceof Error ? error.name : "unknown"));
+  error instanceof HandlerError || error instanceof SealError ? error.message : (redisFault(error) ?? kindOf(error));

@@ -9,7 +9,7 @@ import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { openCheckpoints } from "../../shared/journal/checkpoints.ts";
 import { openJournalWriter } from "../../shared/journal/write.ts";
 import type { Log } from "../../shared/util/log.ts";
-import { RedisFault } from "../../shared/redis/redis.ts";
+import { RedisFault } from "../../shared/redis/fault.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { openStateWriter } from "../../shared/state/apply.ts";
 import { nowMicros } from "../../shared/util/time.ts";

@@ -5,7 +5,7 @@ import { openAuditChain } from "../../shared/audit/link.ts";
 import { openAuditTrail } from "../../shared/audit/trail.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
-import { redisFault } from "../../shared/redis/redis.ts";
+import { redisFault } from "../../shared/redis/fault.ts";
 import { DeadlineExceeded, sleep, withDeadline } from "../../shared/util/sleep.ts";
 
 /** How soon an entry is in the chain, ms: until then, whoever owns Redis could still change it unnoticed. */

@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { asProblem, found, statusOf } from "../../shared/health/problems.ts";
+import { asProblem, type Found, found, statusOf } from "../../shared/health/problems.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
 /** What the worker process knows of itself, without a look into Redis. */
@@ -11,11 +11,13 @@ export interface OwnState {
   /** When Redis last answered; undefined if it never did. */
   redisAnswered: Date | undefined;
   health: WorkerHealth | undefined;
+  /** What is wrong beside what the owner's health says. */
+  more: readonly Found[];
 }
 
 /**
  * The worker's own GET /health: 200 while the process does what it is there for (it owns the CAD, or stands by), 503
- * when it cannot reach Redis. `degraded`, with 200, while something waits or stands still: `problems` says what.
+ * when it cannot reach Redis, or when the store is not its CAD's. `degraded`, with 200, while something waits or stands still: `problems` says what.
  */
 export async function startHealthServer(
   host: string,
@@ -24,13 +26,14 @@ export async function startHealthServer(
 ): Promise<{ port: number; stop(): Promise<void> }> {
   const server = createServer((request, response) => {
     const known = request.method === "GET" && request.url === "/health";
-    const { redis, redisAnswered, health, ...own } = state();
-    const away = redis ? [] : [asProblem(found("redis-unavailable", {}, { since: redisAnswered }))];
-    const problems = [...away, ...(health?.problems ?? [])];
+    const { redis, redisAnswered, health, more, ...own } = state();
+    const silent =
+      redis || more.length > 0 ? [] : [asProblem(found("redis-unavailable", {}, { since: redisAnswered }))];
+    const problems = [...silent, ...more.map(asProblem), ...(health?.problems ?? [])];
     const status = statusOf(problems);
     const report = { status, problems, redis, ...own, bridge: health ?? null };
     const body = known ? report : { error: "only GET /health is here" };
-    response.writeHead(!known ? 404 : redis ? 200 : 503, { "content-type": "application/json" });
+    response.writeHead(!known ? 404 : redis && more.length === 0 ? 200 : 503, { "content-type": "application/json" });
     response.end(JSON.stringify(body));
   });
   server.requestTimeout = 5000;

@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { chainKeys } from "../../shared/audit/chain.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
+import type { Found } from "../../shared/health/problems.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { journalKeys } from "../../shared/journal/keys.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
@@ -57,6 +58,8 @@ export interface LeaderOptions {
   handlers: readonly Handler[];
   /** No job comes out of the queue, and nothing helps: the process had better end. */
   onWedged(): void;
+  /** What is wrong with what this worker does not hold itself. */
+  problems: readonly (() => readonly Found[])[];
   random: () => number;
   log: Log;
 }

@@ -2,7 +2,9 @@ import type { Redis } from "ioredis";
 import type { Log } from "../../shared/util/log.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { script, type ScriptReply } from "../../shared/redis/redis.ts";
+import { readStore } from "../../shared/redis/store-identity.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
+import type { StoreGuard } from "./store-guard.ts";
 
 /** How long the lease lasts in Redis without being renewed, ms. */
 const LEASE_MS = 3000;
@@ -15,15 +17,25 @@ const COMMAND_MS = 1000;
 
 /** A full Redis must not stop the worker: it is what empties it. So the lease's scripts run all the same. */
 
-/** A free lease, or one that an earlier process of the same instance holds, becomes ours under the next epoch. */
+/**
+ * A free lease, or one that an earlier process of the same instance holds, becomes ours under the next epoch, if the store is
+ * still the one that was read. ARGV: instance, lease_ms, the store's id as read ('' if there is none), the id, cad and url
+ * that it gets, '1' if Redis lost the store that was there. Answers {'owner', token}, {'held'} or {'changed'}.
+ */
 const ACQUIRE = `#!lua flags=allow-oom
-local lease, owner, epoch = KEYS[1] .. ':lease', KEYS[1] .. ':owner', KEYS[1] .. ':epoch'
+local lease, owner, epoch, store = KEYS[1] .. ':lease', KEYS[1] .. ':owner', KEYS[1] .. ':epoch', KEYS[1] .. ':store'
 local held = redis.call('GET', lease)
-if held and string.match(held, '^%d+:(.*)$') ~= ARGV[1] then return false end
+if held and string.match(held, '^%d+:(.*)$') ~= ARGV[1] then return {'held'} end
+if (redis.call('HGET', store, 'id') or '') ~= ARGV[3] then return {'changed'} end
+redis.call('HSET', store, 'id', ARGV[4], 'cad', ARGV[5], 'url', ARGV[6])
+local clock = redis.call('TIME')
+local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+if ARGV[3] == '' then redis.call('HSET', store, 'created_at', now) end
+if ARGV[7] == '1' then redis.call('HSET', store, 'lost_at', now) end
 local token = redis.call('INCR', epoch) .. ':' .. ARGV[1]
 redis.call('SET', lease, token, 'PX', ARGV[2])
 redis.call('SET', owner, token)
-return token`;
+return {'owner', token}`;
 
 /** A lease that lapsed, but that nobody took since, is taken up again. */
 const RENEW = `#!lua flags=allow-oom
@@ -53,36 +65,46 @@ export interface LeaseOptions {
   keys: OutboxKeys;
   /** This worker's name: a process that is started again under the same name takes its lease back. */
   instance: string;
+  /** Whose store this worker takes, and what it has seen of it. */
+  store: StoreGuard;
   signal: AbortSignal;
   /** Called whenever Redis answered a question about the lease: then it is surely there. */
   onAnswer(): void;
+  /** Called whenever it did not, with the error. */
+  onFault(error: unknown): void;
   log: Log;
 }
 
 /** What Redis answered; undefined if it did not in time. */
-async function ask(
-  options: LeaseOptions,
-  question: Promise<ScriptReply>,
-  what: string,
-): Promise<ScriptReply | undefined> {
+async function ask<T>({ onAnswer, onFault }: LeaseOptions, question: Promise<T>, what: string): Promise<T | undefined> {
   try {
     const reply = await withDeadline(question, COMMAND_MS, what);
-    options.onAnswer();
+    onAnswer();
     return reply;
-  } catch {
+  } catch (error) {
+    onFault(error);
     return undefined;
   }
 }
 
-/** Waits until this worker owns the CAD; undefined if the signal aborts first. */
+/** Waits until this worker owns the CAD; undefined if the signal aborts first. A store of another CAD is never taken. */
 export async function acquireLease(options: LeaseOptions): Promise<Lease | undefined> {
-  const { redis, keys, instance, signal, log } = options;
+  const { redis, keys, instance, store, signal, log } = options;
   const acquire = script(redis, "leaseAcquire", ACQUIRE, [keys.base]);
+  const tryOnce = async (): Promise<ScriptReply> => {
+    const claim = store.claim(await readStore(redis, keys));
+    return claim ? await acquire(instance, LEASE_MS, ...claim) : ["refused"];
+  };
   for (let asked = 0; !signal.aborted; asked += 1) {
     const sent = performance.now();
-    const token = await ask(options, acquire(instance, LEASE_MS), "asking for the lease");
-    if (typeof token === "string") return keepLease(options, token, sent);
-    if (asked === 0) log.info({ instance }, "another worker owns the CAD, or Redis is away: standing by");
+    const reply = await ask(options, tryOnce(), "asking for the lease");
+    const [answer, token] = Array.isArray(reply) ? reply : [];
+    if (answer === "owner" && typeof token === "string") {
+      store.taken();
+      return keepLease(options, token, sent);
+    }
+    if (asked === 0 && answer !== "refused")
+      log.info({ instance }, "another worker owns the CAD, or Redis is away: standing by");
     await sleep(ASK_MS, signal);
   }
   return undefined;

@@ -1,15 +1,19 @@
 import type { Redis } from "ioredis";
-import { checkRedis } from "../../shared/health/check-redis.ts";
+import { checkRedis, redisProblem } from "../../shared/health/check-redis.ts";
+import { type Found, found } from "../../shared/health/problems.ts";
 import { sleep } from "../../shared/util/sleep.ts";
-import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
+import { closeRedis, connectRedis, explain } from "../../shared/redis/redis.ts";
 import type { Log } from "../../shared/util/log.ts";
+import { faultReason, redisFault } from "../../shared/redis/fault.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
+import { cadClaim } from "../../shared/redis/store-identity.ts";
 import { openSealer } from "../../shared/sealing/open-sealer.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { Handler } from "../events/handlers/handler.ts";
 import type { Destination } from "../destinations/routes.ts";
 import { startHealthServer } from "./health-server.ts";
 import { acquireLease } from "./lease.ts";
+import { createStoreGuard } from "./store-guard.ts";
 import { type Leader, startLeader } from "./leader.ts";
 
 /** How soon Redis is looked at again if it did not answer, ms. */
@@ -43,22 +47,46 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const keys = outboxKeys(config.REDIS_PREFIX);
   const instance = config.WORKER_INSTANCE ?? `worker-${Math.floor(random() * 36 ** 8).toString(36)}`;
   const sealer = openSealer(config, log);
-  const redis = connectRedis(config.REDIS_URL, "worker", log);
-  const connectQueue = () => connectRedis(config.REDIS_URL, "queue", log);
-  const control = connectRedis(config.REDIS_URL, "worker", log);
+  const redis = connectRedis(config, "worker", log);
+  const connectQueue = () => connectRedis(config, "queue", log);
+  const control = connectRedis(config, "worker", log);
+  const store = createStoreGuard(cadClaim(config), () => crypto.randomUUID(), Date.now, log);
   const stopping = new AbortController();
   const failed = Promise.withResolvers<never>();
   const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));
   let owner: Leader | undefined;
   let redisAnswered = -Infinity;
   let redisAnsweredAt: Date | undefined;
+  /** Why Redis does not do what the lease asks of it, if that does not pass by itself. */
+  let redisFaults: Found[] = [];
+  const onFault = (error: unknown) => {
+    const problem = redisProblem(explain(redis, error));
+    const [before] = redisFaults;
+    if (problem.code === "redis-unavailable") return;
+    if (before?.message !== problem.message) log.error({ code: problem.code, reason: problem.message }, problem.hint);
+    redisFaults = [problem];
+  };
+  const wrongCad = () => {
+    const other = store.otherCad();
+    return other === undefined ? [] : [found("wrong-cad", other)];
+  };
+  const emptied = () => {
+    const since = store.lostAt();
+    return since === undefined ? [] : [found("redis-emptied", {}, { since })];
+  };
   const onAnswer = () => {
+    redisFaults = [];
     redisAnswered = performance.now();
     redisAnsweredAt = new Date();
   };
 
+  const cannotHear = (error: unknown) => {
+    if (redisFault(error) !== "refused") return;
+    const reason = faultReason(error);
+    log.error({ code: "redis-refused", reason }, "requests to reconnect are not heard: Redis refuses the channels");
+  };
   // At every connection anew, so that an outage of Redis costs no subscription.
-  control.on("ready", () => void control.subscribe(keys.controlChannel).catch(() => undefined));
+  control.on("ready", () => void control.subscribe(keys.controlChannel).catch(cannotHear));
   // A subscription waits without asking anything: a ping now and then shows whether its connection is alive.
   const pinging = setInterval(() => void control.ping().catch(() => undefined), PING_MS);
   control.on("message", (_channel, message) => {
@@ -66,7 +94,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   });
 
   async function own(): Promise<void> {
-    const lease = await acquireLease({ redis, keys, instance, signal: stopping.signal, onAnswer, log });
+    const lease = await acquireLease({ redis, keys, instance, store, signal: stopping.signal, onAnswer, onFault, log });
     if (!lease) return;
     log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
     owner = startLeader({
@@ -80,6 +108,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
       lease,
       handlers,
       onWedged,
+      problems: [emptied],
       random,
       log,
     });
@@ -101,6 +130,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     redis: performance.now() - redisAnswered < REDIS_HEARD_MS,
     redisAnswered: redisAnsweredAt,
     health: owner?.health(),
+    more: [...redisFaults, ...wrongCad()],
   }));
   const checking = warnOfRedis(redis, stopping.signal, log);
   const running = run().catch((error: unknown) => failed.reject(error));
@@ -126,9 +156,9 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
 async function warnOfRedis(redis: Redis, signal: AbortSignal, log: Log): Promise<void> {
   while (!signal.aborted) {
     const findings = await checkRedis(redis).catch(() => undefined);
-    for (const found of findings ?? [])
-      if (!found.ok) {
-        const { code, message, hint } = found.problem;
+    for (const finding of findings ?? [])
+      if (!finding.ok) {
+        const { code, message, hint } = finding.problem;
         log.warn({ code, what: message, hint }, "redis is not safe as it is");
       }
     if (findings) return;

@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Log } from "../../../shared/util/log.ts";
-import { redisFault } from "../../../shared/redis/redis.ts";
+import { faultReason, redisFault } from "../../../shared/redis/fault.ts";
 import { openSealer } from "../../../shared/sealing/open-sealer.ts";
 import type { Backend } from "../../backend/backend.ts";
 import { connectBackend } from "../../backend/connect-backend.ts";
@@ -37,11 +37,11 @@ export class CadBackend extends DurableObject<Bindings> {
       const method = this.#backend[name] as (...args: Arguments<C>) => Promise<Answer<C>>;
       return { ok: true, value: await method(...args) };
     } catch (error) {
-      const fault = redisFault(error) ?? "unforeseen";
+      const fault = redisFault(error);
+      if (fault) return { ok: false, fault, reason: faultReason(error) };
       const stack = error instanceof Error ? error.stack : String(error);
-      if (fault === "unforeseen")
-        this.#log.error({ call: name, stack }, "a call failed in a way that was not foreseen");
-      return { ok: false, fault };
+      this.#log.error({ call: name, stack }, "a call failed in a way that was not foreseen");
+      return { ok: false, fault: "unforeseen" };
     }
   }
 }

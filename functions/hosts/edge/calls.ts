@@ -1,4 +1,4 @@
-import type { RedisFault } from "../../../shared/redis/redis.ts";
+import type { RedisFaultKind } from "../../../shared/redis/fault.ts";
 import type { Backend } from "../../backend/backend.ts";
 
 /** What the worker asks of a Durable Object: all of Backend but its end, which is the runtime's affair. */
@@ -7,7 +7,10 @@ export type Arguments<C extends Call> = Parameters<Backend[C]>;
 export type Answer<C extends Call> = Awaited<ReturnType<Backend[C]>>;
 
 /** An answer as it goes over the wire between the two, on which an error would lose its class. */
-export type Outcome<Value> = { ok: true; value: Value } | { ok: false; fault: RedisFault["fault"] | "unforeseen" };
+export type Outcome<Value> =
+  | { ok: true; value: Value }
+  | { ok: false; fault: RedisFaultKind; reason: string }
+  | { ok: false; fault: "unforeseen" };
 
 /**
  * How long a call may take, ms; what it was asked to wait comes on top. The Durable Object's own deadlines are shorter

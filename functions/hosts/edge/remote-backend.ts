@@ -1,6 +1,6 @@
 import type { DurableObjectNamespace } from "cloudflare:workers";
 import type { Log } from "../../../shared/util/log.ts";
-import { RedisFault } from "../../../shared/redis/redis.ts";
+import { RedisFault } from "../../../shared/redis/fault.ts";
 import { withDeadline } from "../../../shared/util/sleep.ts";
 import type { Backend } from "../../backend/backend.ts";
 import type { CadBackend } from "./cad-backend.ts";
@@ -41,7 +41,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     }
     if (outcome.ok) return outcome.value;
     if (outcome.fault === "unforeseen") throw new Error("a call failed in the durable object, whose log says more");
-    throw new RedisFault(outcome.fault);
+    throw new RedisFault(outcome.fault, outcome.reason);
   }
 
   return {

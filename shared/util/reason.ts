@@ -1,0 +1,33 @@
+const MAX_LENGTH = 160;
+
+/**
+ * Why something failed, for a log: one short line that says more than `Error` does. What stands in quotes may be what
+ * somebody sent, and a URL may hold a password, so both are left out.
+ */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const { code } = error as { code?: unknown };
+  // A parser's message quotes what it could not read.
+  if (error instanceof SyntaxError) return error.name;
+  const text = error.message
+    .replaceAll(/\b[a-z][\w+.-]*:\/\/\S+/gi, "(a URL)")
+    .replaceAll(/"[^"]*"|'[^']*'|`[^`]*`/g, "…")
+    .replaceAll(/\s+/g, " ")
+    .trim()
+    .slice(0, MAX_LENGTH);
+  const name = typeof code === "string" ? code : error.name === "Error" ? "" : error.name;
+  return [name, text].filter((part) => part !== "").join(": ") || error.name;
+}
+
+/**
+ * The same of an error whose message may say anything, a patient's name too: what kind it is, and where in the code it was
+ * thrown.
+ */
+export function kindOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const { code } = error as { code?: unknown };
+  if (typeof code === "string") return code;
+  if (error.name !== "Error") return error.name;
+  const [, place] = /\/((?:shared|worker|functions|tools)\/[\w./-]+:\d+)/.exec(error.stack ?? "") ?? [];
+  return place ? `Error at ${place}` : error.name;
+}

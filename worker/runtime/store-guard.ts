@@ -1,0 +1,69 @@
+import { withoutCredentials } from "../../shared/health/worker-health.ts";
+import { belonging, type CadClaim, type StoreIdentity } from "../../shared/redis/store-identity.ts";
+import type { Log } from "../../shared/util/log.ts";
+
+/** For how long it is a problem that Redis lost everything, ms: somebody is to see it, and it cannot be undone. */
+const LOST_SHOWN_MS = 24 * 3_600_000;
+
+/** Sees to it that a worker takes no store but that of its own CAD, and notices when Redis lost the store. */
+export interface StoreGuard {
+  /** What ACQUIRE is to write of the store that was read; undefined if it belongs to another CAD. Says so once. */
+  claim(
+    seen: StoreIdentity | undefined,
+  ): [seen: string, id: string, cad: string, url: string, lost: string] | undefined;
+  /** ACQUIRE wrote it. */
+  taken(): void;
+  /** Which CAD the store belongs to, if that is not this worker's. */
+  otherCad(): { store: string; own: string } | undefined;
+  /** When Redis lost everything, if that is not long ago. */
+  lostAt(): Date | undefined;
+}
+
+/** @param newId a random id for a new store */
+export function createStoreGuard(claim: CadClaim, newId: () => string, now: () => number, log: Log): StoreGuard {
+  /** The store as this process knew it last. */
+  let known: string | undefined;
+  let other: string | undefined;
+  let lost: Date | undefined;
+  const ownName = claim.cad || withoutCredentials(claim.url);
+  let next = { id: "", lost: false, moved: "" };
+
+  function refuse(store: StoreIdentity): undefined {
+    const whose = store.cad || withoutCredentials(store.url);
+    if (other === whose) return undefined;
+    other = whose;
+    log.error(
+      { store_cad: whose, own_cad: ownName },
+      "this store belongs to another CAD: the worker stands by and sends nothing. Correct CAD_BACKEND_URL or REDIS_PREFIX; if the CAD has moved, set CAD_MOVED_FROM to what the store says",
+    );
+    return undefined;
+  }
+
+  return {
+    claim(seen) {
+      const whose = belonging(seen, claim);
+      if (seen) lost = seen.lostAt;
+      if (seen && whose === "other") return refuse(seen);
+      other = undefined;
+      next = {
+        id: seen?.id ?? newId(),
+        lost: seen === undefined && known !== undefined,
+        moved: seen && whose === "moved" ? seen.cad || withoutCredentials(seen.url) : "",
+      };
+      if (seen) known = seen.id;
+      // A worker without an id leaves the CAD the one that it has.
+      const cad = claim.cad || (whose === "same" ? (seen?.cad ?? "") : "");
+      return [seen?.id ?? "", next.id, cad, claim.url, next.lost ? "1" : ""];
+    },
+    taken() {
+      if (next.lost) {
+        lost = new Date(now());
+        log.error({ store: next.id, before: known }, "Redis lost everything: what it held is lost; a new store begins");
+      } else if (known === undefined) log.info({ store: next.id }, "a new store begins");
+      if (next.moved) log.warn({ from: next.moved }, "the store of another CAD was taken over, as CAD_MOVED_FROM says");
+      known = next.id;
+    },
+    otherCad: () => (other === undefined ? undefined : { store: other, own: ownName }),
+    lostAt: () => (lost && now() - lost.getTime() < LOST_SHOWN_MS ? lost : undefined),
+  };
+}
