@@ -138,12 +138,21 @@ export const PROBLEMS = {
     hint: "Look at the CAD, the network to it, CAD_BACKEND_URL and CAD_BACKEND_AUTH_TOKEN; `npm run doctor` tries each.",
     lost: "No command: they wait in Redis in their order. Events that the CAD sends meanwhile are missed, unless it can replay them.",
   }),
-  "cad-not-confirming": kind({
+  "cad-not-confirming": kind<{ events: string; ofCallers: boolean; setting?: string }>({
     severity: "warning",
     title: "The CAD confirms nothing",
-    message: () => "Commands wait: the CAD takes commands but confirms none.",
-    hint: "Look at the CAD's database and log. A few commands go through to see whether it is back.",
+    message: ({ events, ofCallers, setting }) =>
+      `Commands${ofCallers ? " of single callers" : ""} wait: the CAD takes commands but confirms none (${events}).${setting ? ` If it stores them and never echoes them, set ${setting}.` : ""}`,
+    hint: "Look at the CAD's database and log. A few commands go through to see whether it is back; what was not confirmed is sent again then.",
     lost: WAIT,
+  }),
+  "event-never-echoed": kind<{ event: string; setting: string }>({
+    severity: "warning",
+    title: "The CAD never echoes an event",
+    message: ({ event, setting }) =>
+      `The CAD does not echo ${event}, while it echoes other events: its commands end unconfirmed. If the CAD stores them, set ${setting}.`,
+    hint: "Look at the CAD's log for this event. If its handler stores the value and only its echo is missing, set CAD_CONFIRM as the message says.",
+    lost: "Nothing as far as is known: the CAD's process has each of these commands. They can be listed and sent again as dead letters with the state unconfirmed.",
   }),
   "cad-breaks-connection": kind({
     severity: "warning",

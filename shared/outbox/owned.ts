@@ -36,8 +36,10 @@ export interface OwnedOutbox {
   begin(id: string): Promise<Begun>;
   /** Takes back a begin after which nothing was sent: it waits in its place, and the attempt does not count. */
   putBack(id: string): Promise<void>;
-  /** What it is about; nothing if its record is gone. */
-  keysOf(id: string): Promise<OrderingKey[]>;
+  /** What it is and whose; undefined if its record is gone. */
+  aboutOf(id: string): Promise<{ kind: string; keys: OrderingKey[]; user: string } | undefined>;
+  /** Notes that those are not neglected: they are known here, and wait for the receiver. */
+  noteWaiting(ids: readonly string[]): Promise<void>;
   /** Takes one whose record is gone out of its lines; answers with those that have become runnable. */
   dropOrphans(id: string): Promise<string[]>;
   /** Notes that the receiver refused it for now; answers how often it has. */
@@ -46,8 +48,14 @@ export interface OwnedOutbox {
    * Notes that it was sent in vain, and lets it rest in its place, past a restart too.
    * @param waitsMs after the first, second, ... attempt
    * @param spared how often that may happen without counting as an attempt, and without a rest
+   * @param counter what of it is counted: refusals, or sends that went unanswered
    */
-  scheduleRetry(id: string, waitsMs: readonly number[], spared: number): Promise<RetrySchedule>;
+  scheduleRetry(
+    id: string,
+    waitsMs: readonly number[],
+    spared: number,
+    counter?: "refusals" | "unanswered",
+  ): Promise<RetrySchedule>;
   /** Lets all that rest be tried once before their time; that attempt does not count. */
   retryNow(): Promise<void>;
   /** True while Redis takes nothing more. What the owner needs to empty it works all the same. */
@@ -66,6 +74,10 @@ export interface OwnedOutbox {
 const PAGE = 500;
 /** What became runnable so much later than now did so before Redis's clock was set back, us. */
 const AHEAD_US = 10_000_000;
+/** ARGV: ids. As if they had just been begun: their age in the set shows what nobody works on. */
+const WAITING = `${PRELUDE}
+for _, id in ipairs(ARGV) do redis.call('ZADD', RUNNABLE, 'XX', now, id) end
+return #ARGV`;
 const REFUSED = `${PRELUDE} return redis.call('HINCRBY', record(ARGV[1]), 'refusals', 1)`;
 
 /**
@@ -89,6 +101,7 @@ export function openOwnedOutbox(
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
   const refusedScript = script(redis, "outboxRefused", REFUSED, [keys.base, keys.cad]);
+  const waitingScript = script(redis, "outboxWaiting", WAITING, [keys.base, keys.cad]);
   const dropOrphansScript = script(redis, "outboxDropOrphans", DROP_ORPHANS, [keys.base, keys.cad]);
 
   const authentic = createAuthenticator(sealer, keys.base);
@@ -113,9 +126,12 @@ export function openOwnedOutbox(
 
     putBack: async (id) => void (await putBackScript(token, id)),
 
-    async keysOf(id) {
-      return parseKeys(await redis.hget(keys.record(id), "keys"));
+    async aboutOf(id) {
+      const [kind, ordering, user] = await redis.hmget(keys.record(id), "kind", "keys", "user");
+      return kind ? { kind, keys: parseKeys(ordering), user: user ?? "" } : undefined;
     },
+
+    noteWaiting: async (ids) => void (await waitingScript(...ids)),
 
     // One look through the lines at a time, for all that are asked about meanwhile.
     dropOrphans: batched(async (ids: string[]) => {
@@ -133,9 +149,9 @@ export function openOwnedOutbox(
 
     isFull: askWhetherFull(redis, keys.base),
 
-    async scheduleRetry(id, waitsMs, spared) {
+    async scheduleRetry(id, waitsMs, spared, counter = "refusals") {
       const waits = waitsMs.map((ms) => Math.round(ms * 1000));
-      const postponed = parseRetrySchedule(await scheduleRetryScript(token, id, spared, ...waits));
+      const postponed = parseRetrySchedule(await scheduleRetryScript(token, id, counter, spared, ...waits));
       if (postponed.answer === "not-owner") throw new NotOwner();
       return postponed;
     },

@@ -3,13 +3,13 @@ import { PRELUDE } from "./lua.ts";
 
 /**
  * Notes that a message was sent in vain, and until when it rests in its place; begin holds to it, whoever owns the CAD then.
- * ARGV: lease token, id, how often that may happen without counting as an attempt, then the waits after the first, second, ...
- * attempt (us). Answers {'not-owner'}, {'gone'}, {'again', us, attempts} or {'used-up', attempts}.
+ * ARGV: lease token, id, the record's field that counts the attempts, how often it may happen without counting as one, then the waits
+ * after the first, second, ... attempt (us). Answers {'not-owner'}, {'gone'}, {'again', us, attempts} or {'used-up', attempts}.
  */
 export const SCHEDULE_RETRY = `${PRELUDE}
-local token, id, spared = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local token, id, counter, spared = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if redis.call('GET', OWNER) ~= token then return {'not-owner'} end
-local was = redis.call('HMGET', record(id), 'state', 'refusals', 'early', 'spared')
+local was = redis.call('HMGET', record(id), 'state', counter, 'early', 'spared')
 if not was[1] or is_final(was[1]) then return {'gone'} end
 local attempts = tonumber(was[2] or 0)
 if spared > tonumber(was[4] or 0) then
@@ -22,8 +22,8 @@ if was[3] == '1' then
   local left = rest_left(id)
   if left > 0 then return {'again', whole(left), attempts} end
 end
-attempts = redis.call('HINCRBY', record(id), 'refusals', 1)
-local wait = ARGV[3 + attempts]
+attempts = redis.call('HINCRBY', record(id), counter, 1)
+local wait = ARGV[4 + attempts]
 if not wait then return {'used-up', attempts} end
 redis.call('HSET', record(id), 'retry_at', whole(now + wait), 'rest', wait)
 return {'again', wait, attempts}

@@ -179,11 +179,26 @@ test("what a silent worker last reported is not shown as if it were so now", () 
 const WELL: Detected = {
   report: WORKER,
   connectionReady: true,
-  breaker: undefined,
+  breaksConnection: false,
+  unanswered: undefined,
+  unechoed: [],
   payloads: undefined,
   audit: undefined,
 };
 const SINCE = "2026-01-31T22:05:00.000Z";
+const UNANSWERED = {
+  scope: "everybody",
+  since: Date.parse(SINCE),
+  events: { "unit:status": 3, "unit:location": 2 },
+  neverEchoed: ["unit:location"],
+  waiting: 4,
+} as const;
+const NOT_CONFIRMING = {
+  code: "cad-not-confirming",
+  since: SINCE,
+  count: 5,
+  message: expect.stringMatching(/3 unit:status, 2 unit:location.*CAD_CONFIRM=auto,unit:location=barrier/),
+} as const;
 const destination = (more: Partial<typeof DESTINATION>) => ({
   ...WELL,
   report: { ...WORKER, destinations: [{ ...DESTINATION, ...more }] },
@@ -192,11 +207,24 @@ const destination = (more: Partial<typeof DESTINATION>) => ({
 test.each<[string, Detected, Partial<Found>[]]>([
   ["nothing of a worker at work", WELL, []],
   ["that the CAD is away", { ...WELL, connectionReady: false }, [{ code: "cad-disconnected" }]],
-  ["that the CAD confirms nothing", { ...WELL, breaker: "unconfirmed" }, [{ code: "cad-not-confirming" }]],
-  ["that the CAD breaks the connection", { ...WELL, breaker: "poison" }, [{ code: "cad-breaks-connection" }]],
+  ["that the CAD confirms nothing", { ...WELL, unanswered: UNANSWERED }, [NOT_CONFIRMING]],
+  [
+    "an event that is never echoed",
+    { ...WELL, unechoed: [{ event: "unit:status", since: Date.parse(SINCE), count: 9 }] },
+    [
+      {
+        code: "event-never-echoed",
+        about: "unit:status",
+        since: SINCE,
+        count: 9,
+        message: expect.stringContaining("CAD_CONFIRM=auto,unit:status=barrier"),
+      },
+    ],
+  ],
+  ["that the CAD breaks the connection", { ...WELL, breaksConnection: true }, [{ code: "cad-breaks-connection" }]],
   [
     "which of them it is, where the CAD is away as well",
-    { ...WELL, connectionReady: false, breaker: "poison" },
+    { ...WELL, connectionReady: false, breaksConnection: true },
     [{ code: "cad-disconnected" }],
   ],
   ["commands without their key", { ...WELL, payloads: KEY }, [{ code: "payload-key-missing" }]],

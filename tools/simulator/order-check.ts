@@ -1,4 +1,4 @@
-import { BoundedMap } from "./bounded-map.ts";
+import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import type { Mark } from "./payload.ts";
 
 /** `command` came after `after` although it was issued before it, and both are about `key`. */

@@ -1,5 +1,5 @@
 import type { Socket } from "socket.io";
-import { BoundedMap } from "./bounded-map.ts";
+import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import type { Character } from "./characters.ts";
 import { AUTHENTICATE, COMMAND_EVENTS, type CommandRow, databaseError, echoOf, REPLAY, ROOM_EVENTS } from "./events.ts";
 import { History, type ReplayAnswer } from "./history.ts";

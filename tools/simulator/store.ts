@@ -1,4 +1,4 @@
-import { BoundedMap } from "./bounded-map.ts";
+import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import { incidentIdOf, isRecord, markOf } from "./payload.ts";
 
 /** One row that the CAD's database wrote. */

@@ -12,7 +12,7 @@ npm test -- --all        everything, with the functions in workerd as well
 npm test -- PATTERN ...  only the test files whose paths contain a PATTERN; other arguments go to vitest
 
 All tests use a real Redis and real sockets. Examples:
-  npm test -- unit/circuit-breaker
+  npm test -- unit/admission-state
   npm test -- delivery -t "no command overtakes"
 `;
 

@@ -10,11 +10,16 @@ export interface Delivery {
   event: string;
   payload: Record<string, unknown> | string;
   echo: Echo | undefined;
+  /** How often it was sent, this time included: former sends of it may be on their way through the CAD still. */
+  sends?: number;
+  /** How long its ack or echo may take, if that is not the usual time, ms. */
+  confirmMs?: number;
 }
 
 /** What became of one send. */
 export type Outcome =
-  | { result: "confirmed"; by: "ack" | "echo" }
+  /** `through`: resolves once former sends of it are not to be expected any more. */
+  | { result: "confirmed"; by: "ack" | "echo"; through?: Promise<void> }
   | { result: "received"; by: "barrier" }
   | { result: "unconfirmed"; by: "barrier" }
   | { result: "rejected" | "refused"; reason: string }
@@ -29,9 +34,19 @@ export type AckHabits = Map<string, "acks" | "silent">;
  */
 export const FIRST_ACK_GRACE_MS = 250;
 
+/**
+ * For how long after the echo of a resent command those of its other sends are awaited, ms: the CAD may have held back the first send
+ * and handle the last one right behind it, concurrently with what comes next.
+ */
+export const RESENT_HOLD_MS = 1000;
+
 interface Pending extends Delivery {
+  echoes: number;
+  /** Echoed, and held while other sends of it may be on their way. */
+  through?: { resolve(): void };
   /** No ack came within its time: none is waited for any more. */
   silent: boolean;
+  forgetEcho?: () => void;
   settle(outcome: Outcome): void;
 }
 
@@ -56,6 +71,7 @@ export function createConfirmations(options: {
 }): Confirmations {
   const { modeOf, timeoutMs, holdMs, habits, barriers, transport } = options;
   const pending = new Set<Pending>();
+  const held = new Set<Pending>();
   /** By the echo's event and the subject's id: no two commands with the same subject are in flight together. */
   const awaited = new Map<string, { echo: Echo; sends: Map<string, Pending> }>();
   const takesAcks = (event: string) => modeOf(event) === "auto" || modeOf(event) === "ack";
@@ -120,33 +136,49 @@ export function createConfirmations(options: {
     };
   }
 
+  function confirmResent(send: Pending): string {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, RESENT_HOLD_MS);
+    const over = () => {
+      clearTimeout(timer);
+      held.delete(send);
+      send.forgetEcho?.();
+    };
+    const through = promise.then(over);
+    send.through = { resolve };
+    held.add(send);
+    send.settle({ result: "confirmed", by: "echo", through });
+    return send.commandId;
+  }
+
   return {
     send(delivery) {
       return new Promise<Outcome>((resolve) => {
         let settled = false;
         let timer: NodeJS.Timeout | undefined;
-        let forgetEcho: (() => void) | undefined;
+        const ms = delivery.confirmMs ?? timeoutMs;
         const send: Pending = {
           ...delivery,
+          echoes: 0,
           silent: false,
           settle(outcome) {
             if (settled) return;
             settled = true;
             clearTimeout(timer);
             pending.delete(send);
-            forgetEcho?.();
+            if (!send.through) send.forgetEcho?.();
             resolve(outcome);
           },
         };
         pending.add(send);
-        if (takesEchoes(delivery.event) && delivery.echo) forgetEcho = awaitEcho(send, delivery.echo);
+        if (takesEchoes(delivery.event) && delivery.echo) send.forgetEcho = awaitEcho(send, delivery.echo);
 
         if (takesAcks(delivery.event)) {
-          const ack = { ackMs: timeoutMs, answered: onAck.bind(undefined, send) };
+          const ack = { ackMs: ms, answered: onAck.bind(undefined, send) };
           transport.emit(delivery.event, delivery.payload, ack);
         } else {
           transport.emit(delivery.event, delivery.payload);
-          if (expectsWord(delivery)) timer = setTimeout(() => proveReceipt(send, "unconfirmed"), timeoutMs);
+          if (expectsWord(delivery)) timer = setTimeout(() => proveReceipt(send, "unconfirmed"), ms);
         }
         if (!expectsWord(delivery)) proveWithoutWord(send);
       });
@@ -159,6 +191,9 @@ export function createConfirmations(options: {
       if (typeof subject !== "string" && typeof subject !== "number") return undefined;
       const send = waiting?.sends.get(String(subject));
       if (!send?.echo || !isEchoOf(send.echo, send.payload, payload, send.commandId)) return undefined;
+      send.echoes += 1;
+      if (send.echoes >= (send.sends ?? 1)) send.through?.resolve();
+      else if (!send.through) return confirmResent(send);
       send.settle({ result: "confirmed", by: "echo" });
       return send.commandId;
     },
@@ -166,6 +201,7 @@ export function createConfirmations(options: {
     inFlight: () => pending.size,
     end() {
       for (const send of pending) send.settle({ result: "disconnected" });
+      for (const send of held) send.through?.resolve();
     },
   };
 }

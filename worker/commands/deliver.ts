@@ -1,5 +1,7 @@
 import { backoffMs } from "../../shared/util/backoff.ts";
-import type { Context, Emit } from "../../shared/commands/command.ts";
+import { BoundedMap } from "../../shared/util/bounded-map.ts";
+import type { Command, Context, Emit } from "../../shared/commands/command.ts";
+import { proofOf } from "../../shared/commands/proof.ts";
 import { commandNamed } from "../../shared/commands/table.ts";
 import type { OrderingKey, Room } from "../../shared/vocabulary/ordering-key.ts";
 import type { ToSend } from "../../shared/outbox/claim.ts";
@@ -8,116 +10,147 @@ import { toIso } from "../../shared/util/time.ts";
 import type { Delivery, Outcome } from "../cad/confirm.ts";
 import { claimDelivery, type ClaimOptions } from "../delivery/claim.ts";
 import type { Delivered } from "../delivery/dispatcher.ts";
-import type { CircuitBreaker, Signal, Pass } from "./circuit-breaker.ts";
+import type { Admission, Pass } from "./admission.ts";
 import { settleSurely } from "../delivery/settle.ts";
-import type { Place, PoisonDetector } from "./poison-detector.ts";
 
 /** How often a command that the CAD refuses for now is sent; with the waits between, about a minute. */
 export const MAX_REFUSALS = 10;
 const REFUSAL_FROM_MS = 250;
 const REFUSAL_TO_MS = 15_000;
+/** When a command that sets a value and alone went unanswered is resent: after these parts of the time that an answer may take. */
+const RESEND_AFTER = [0.2, 1] as const;
+/** How long an event that the CAD never echoes is waited for, ms: 50 units send 100 a second then. */
+const BRIEF_MS = 500;
+/** For how many values it is remembered that resending them did not help. */
+const MAX_HOPELESS = 10_000;
 
 export interface DeliverOptions extends ClaimOptions {
-  breaker: CircuitBreaker;
-  quarantine: PoisonDetector;
+  admission: Admission;
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
   /** The CAD received it, and tells nobody of it. Resolves once that is noted. */
   unannounced(delivery: Delivery, keys: readonly OrderingKey[]): Promise<void>;
+  /** How long an ack or an echo may take, ms. */
+  confirmMs: number;
   /** Aborted when this worker stops or loses the CAD. */
   signal: AbortSignal;
   random: () => number;
 }
 
-/** Delivers one command: asks whether it may go, sends it, and settles what became of it. */
+/** Delivers one command: asks whether it may go, sends it, and does what follows from what became of it. */
 export function createDeliver(options: DeliverOptions): (id: string) => Promise<Delivered> {
-  const { outbox, breaker, log } = options;
+  const { outbox, admission, log, confirmMs } = options;
+  /** The values, by event and keys, of which the last one went unanswered for good: the next is not resent. */
+  const hopeless = new BoundedMap<string, boolean>(MAX_HOPELESS);
 
-  async function settle(settlement: Settlement, message: ToSend | undefined): Promise<Delivered> {
+  async function settle(settlement: Settlement, message: ToSend): Promise<Delivered> {
     const runnable = await settleSurely(outbox, settlement, message, options);
     const { id, state, reason, by } = settlement;
-    log.info(
-      { command_id: id, command: message?.kind, state, by, reason: reason || undefined, sends: message?.sends },
-      "settled",
-    );
+    const { kind, sends } = message;
+    const proof = proofOf(kind, by)?.proof;
+    log.info({ command_id: id, command: kind, state, proof, by, reason: reason || undefined, sends }, "settled");
     return { runnable };
   }
 
-  /** One try: asks whether it may go, sends it, and decides what follows. */
-  async function sendOnce(id: string, place: Place, pass: Pass): Promise<Tried> {
+  /** One try with leave to send; `again`: it is to be asked anew whether it may go. */
+  async function tryOnce(id: string, pass: Pass): Promise<Delivered | "again"> {
     const begun = await claimDelivery("command", id, options);
-    if (begun.may === "not") {
-      const { follows } = begun;
-      return { heard: "nothing", next: follows === "again" ? { follow: "again" } : { follow: "done", with: follows } };
-    }
+    if (begun.may === "not") return begun.follows;
     const { message } = begun;
     const prepared = begun.may === "send" ? prepare(id, message, begun.text) : begun;
-    if ("reason" in prepared) {
-      const as = { state: "failed", by: "", reason: prepared.reason } as const;
-      return { heard: "nothing", next: { follow: "settle", as }, message };
+    if ("reason" in prepared) return settle({ id, state: "failed", by: "", reason: prepared.reason }, message);
+    const { delivery, command } = prepared;
+    const { effect } = command;
+    const candidate = { id, event: delivery.event, effect, keys: message.keys, caller: message.user };
+    if (!pass.claimed(candidate)) {
+      await outbox.putBack(id);
+      return "again";
     }
-    const outcome = await options.send(prepared.delivery, prepared.needsRoom);
-    const poison = outcome.result === "disconnected" && !pass.probe ? place.broke() : undefined;
-    const refusals = outcome.result === "refused" ? await outbox.refused(id) : 0;
-    const next = decide(outcome, { refusals, poison }, options.random);
-    const broke = poison === undefined ? (place.alone && !pass.probe ? "suspect" : "disconnected") : "poison";
-    const heard = outcome.result === "disconnected" ? broke : HEARD[outcome.result];
-    const unannounced = outcome.result === "received" ? { unannounced: prepared.delivery } : {};
-    return { heard, next, message, ...unannounced };
+    const brief = pass.brief() && { confirmMs: Math.min(BRIEF_MS, confirmMs) };
+    const outcome = await options.send({ ...delivery, ...brief }, prepared.needsRoom);
+    const value = JSON.stringify([delivery.event, message.keys]);
+    switch (outcome.result) {
+      case "confirmed":
+      case "received":
+        pass.proved(proofOf(message.kind, outcome.by)?.proof ?? "received");
+        pass.leave();
+        if (hopeless.has(value)) hopeless.set(value, false);
+        // A resent value may be on its way through the CAD once more: the next one must not be overtaken by it.
+        if (outcome.result === "confirmed") await outcome.through;
+        // Before it is settled: after a crash in between it is sent and told of again, and noted once.
+        else await options.unannounced(delivery, message.keys);
+        return settle({ id, state: outcome.result, reason: "", by: outcome.by }, message);
+      case "rejected":
+        // It lives and handles what it is sent, but that proves no write.
+        pass.proved("relayed");
+        return settle({ id, state: "rejected", reason: outcome.reason, by: "" }, message);
+      case "refused":
+        pass.proved("received");
+        return refuse(id, message, outcome.reason);
+      case "unconfirmed":
+        return unanswered(id, message, pass, value);
+      case "disconnected":
+        return disconnected(id, message, pass);
+    }
   }
 
-  /** One try, in its place and through the breaker; undefined if the worker stops. */
-  async function tryOnce(id: string): Promise<Tried | undefined> {
-    const place = await options.quarantine.enter(id);
-    const pass = await breaker.enter(id);
-    let tried: Tried | undefined;
-    try {
-      if (pass) tried = await sendOnce(id, place, pass);
-      return tried;
-    } finally {
-      if (tried && tried.next.follow !== "again") place.acquit();
-      pass?.done(tried?.heard ?? "nothing", tried?.message?.keys);
-      place.leave();
+  async function refuse(id: string, message: ToSend, reason: string): Promise<Delivered> {
+    const refusals = await outbox.refused(id);
+    if (refusals < MAX_REFUSALS)
+      return { retryInMs: backoffMs(refusals, REFUSAL_FROM_MS, REFUSAL_TO_MS, options.random) };
+    return settle({ id, state: "failed", reason: `refused ${refusals} times; ${reason}`, by: "" }, message);
+  }
+
+  async function unanswered(id: string, message: ToSend, pass: Pass, value: string): Promise<Delivered | "again"> {
+    const verdict = pass.missed();
+    if (verdict === "hold") return "again";
+    const unechoed = pass.brief();
+    if (verdict === "resend") {
+      const waits = hopeless.get(value) ? [] : RESEND_AFTER.map((part) => part * confirmMs);
+      const next = await outbox.scheduleRetry(id, waits, 0, "unanswered");
+      if (next.answer === "again") {
+        log.info({ command_id: id, command: message.kind, sends: message.sends }, "unanswered, to be resent");
+        return next.inMs > 0 ? { retryInMs: next.inMs } : "again";
+      }
+      hopeless.set(value, true);
     }
+    const reason = unechoed
+      ? "the CAD has it, but never echoes this event"
+      : message.sends > 1
+        ? `the CAD has it, but did not confirm it in time, sent ${message.sends} times`
+        : "the CAD has it, but did not confirm it in time";
+    return settle({ id, state: "unconfirmed", reason, by: "barrier" }, message);
+  }
+
+  async function disconnected(id: string, message: ToSend, pass: Pass): Promise<Delivered | "again"> {
+    const verdict = pass.broke();
+    if (typeof verdict === "string") return "again";
+    const reason = `poison: the connection to the CAD broke over it ${verdict.poison} times`;
+    return settle({ id, state: "failed", reason, by: "" }, message);
   }
 
   return async function deliver(id) {
     for (;;) {
-      const tried = await tryOnce(id);
-      if (!tried) return { runnable: [] };
-      const { next, message, unannounced } = tried;
-      // Before it is settled: after a crash in between it is sent and told of again, and noted once.
-      if (unannounced && message) await options.unannounced(unannounced, message.keys);
-      if (next.follow === "settle") return settle({ id, ...next.as }, message);
-      if (next.follow === "retry") return { retryInMs: next.inMs };
-      if (next.follow === "done") return next.with;
+      const pass = admission.enter(id);
+      if (pass === undefined) return { runnable: [] };
+      if (pass instanceof Promise) return { waits: pass };
+      try {
+        const next = await tryOnce(id, pass);
+        if (next !== "again") return next;
+      } finally {
+        pass.leave();
+      }
     }
   };
 }
 
-/** What one try came to: what the CAD let hear, what follows, and the message if it was begun. */
-interface Tried {
-  heard: Signal;
-  next: Next | { follow: "done"; with: Delivered };
-  message?: ToSend;
-  /** What the CAD received without a word. */
-  unannounced?: Delivery;
+interface Prepared {
+  command: Command;
+  delivery: Delivery;
+  needsRoom: Room | undefined;
 }
 
-/** A barrier proves that the CAD's process lives, not that it handles anything. */
-const HEARD = {
-  confirmed: "answered",
-  rejected: "answered",
-  refused: "answered",
-  received: "received",
-  unconfirmed: "unconfirmed",
-} as const satisfies Record<Exclude<Outcome["result"], "disconnected">, Signal>;
-
 /** What the CAD gets; a reason if this version of the worker cannot tell. */
-function prepare(
-  id: string,
-  message: ToSend,
-  text: string,
-): { delivery: Delivery; needsRoom: Room | undefined } | { reason: string } {
+function prepare(id: string, message: ToSend, text: string): Prepared | { reason: string } {
   const command = commandNamed(message.kind);
   if (!command) return { reason: `this version of the worker does not know the command ${message.kind}` };
   const context: Context = {
@@ -130,7 +163,8 @@ function prepare(
     // By its schema again: what goes out is no more than what would be accepted.
     const body: unknown = command.body.parse(JSON.parse(text));
     const { event, payload } = withContext(command.wire(body, context), context);
-    return { delivery: { commandId: id, event, payload, echo: command.echo }, needsRoom: command.needsRoom?.(body) };
+    const delivery = { commandId: id, event, payload, echo: command.echo, sends: message.sends };
+    return { command, delivery, needsRoom: command.needsRoom?.(body) };
   } catch {
     return { reason: `this version of the worker cannot read the body of this ${message.kind}` };
   }
@@ -141,39 +175,3 @@ const withContext = ({ event, payload }: Emit, context: Context): Emit => ({
   event,
   payload: typeof payload === "string" ? payload : { ...payload, context },
 });
-
-type Next = { follow: "settle"; as: Omit<Settlement, "id"> } | { follow: "retry"; inMs: number } | { follow: "again" };
-
-/** How often it was refused for now; how often the connection broke over it, if it is known to be what breaks it. */
-export interface Attempts {
-  refusals: number;
-  poison: number | undefined;
-}
-
-/** What follows from one send. */
-export function decide(outcome: Outcome, { refusals, poison }: Attempts, random: () => number): Next {
-  switch (outcome.result) {
-    case "confirmed":
-    case "received":
-      return { follow: "settle", as: { state: outcome.result, reason: "", by: outcome.by } };
-    case "unconfirmed":
-      return {
-        follow: "settle",
-        as: { state: "unconfirmed", reason: "the CAD has it, but did not confirm it in time", by: outcome.by },
-      };
-    case "rejected":
-      return { follow: "settle", as: { state: "rejected", reason: outcome.reason, by: "" } };
-    case "refused":
-      if (refusals >= MAX_REFUSALS) {
-        const reason = `refused ${refusals} times; ${outcome.reason}`;
-        return { follow: "settle", as: { state: "failed", reason, by: "" } };
-      }
-      return { follow: "retry", inMs: backoffMs(refusals, REFUSAL_FROM_MS, REFUSAL_TO_MS, random) };
-    case "disconnected":
-      if (poison !== undefined) {
-        const reason = `poison: the connection to the CAD broke over it ${poison} times`;
-        return { follow: "settle", as: { state: "failed", reason, by: "" } };
-      }
-      return { follow: "again" };
-  }
-}

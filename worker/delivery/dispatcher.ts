@@ -17,7 +17,11 @@ const SWEEP_MS = 2000;
 const NEGLECTED_MS = 2000;
 
 /** What is to happen after one message was worked on. */
-export type Delivered = { runnable: string[] } | { retryInMs: number };
+export type Delivered =
+  | { runnable: string[] }
+  | { retryInMs: number }
+  /** It may not be sent yet: it is to be asked about again when this resolves, and holds no place meanwhile. */
+  | { waits: Promise<void> };
 
 export interface DispatcherOptions {
   outbox: OwnedOutbox;
@@ -39,6 +43,12 @@ export interface Dispatcher {
   wake(): void;
 }
 
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { outbox, queue, signal, log } = options;
   const running = new Map<string, Promise<Delivered>>();
@@ -59,7 +69,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (signal.aborted) return;
     if (depth > MAX_CHAIN || (depth > 0 && running.size >= MAX_RUNNING)) return queue.add([id]);
     const delivered = await deliverOnce(id);
-    if ("retryInMs" in delivered) rest(id, delivered.retryInMs);
+    if ("retryInMs" in delivered) rest(id, (woken) => sleep(delivered.retryInMs, woken));
+    else if ("waits" in delivered) rest(id, (woken) => Promise.race([delivered.waits, aborted(woken)]));
     else for (const next of delivered.runnable) void workOn(next, depth + 1).catch(leaveToSweep);
   }
 
@@ -67,12 +78,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
    * Lets a command that was refused for now wait, in its place at the head of its lines, without holding anything up. Here
    * and not in the queue: BullMQ goes by the machine's clock, and one that jumps would leave the command lying there.
    */
-  function rest(id: string, ms: number): void {
+  function rest(id: string, until: (woken: AbortSignal) => Promise<unknown>): void {
     const woken = new AbortController();
     resting.set(id, woken);
     const wakeUp = async () => {
-      await sleep(ms, AbortSignal.any([signal, woken.signal]));
-      if (resting.delete(id)) await workOn(id);
+      await until(AbortSignal.any([signal, woken.signal]));
+      if (resting.get(id) === woken && resting.delete(id)) await workOn(id);
     };
     void wakeUp().catch(leaveToSweep);
   }
@@ -98,12 +109,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const full = await outbox.isFull();
     let added = 0;
     for await (const page of outbox.runnable(NEGLECTED_MS)) {
+      const waiting: string[] = [];
       for (const id of page) {
         if (signal.aborted || (full && running.size >= MAX_RUNNING)) return;
+        if (resting.has(id)) waiting.push(id);
         if (running.has(id) || resting.has(id)) continue;
         if (full) void workOn(id).catch(leaveToSweep);
         else if ((await queue.ensure(id)) === "added") added += 1;
       }
+      if (waiting.length > 0) await outbox.noteWaiting(waiting);
     }
     if (added > 0) log.warn({ added }, "the sweep queued neglected commands again");
   }

@@ -1,6 +1,7 @@
 import { type Found, found } from "../../shared/health/problems.ts";
 import { loadProblems } from "../../shared/health/destination-problems.ts";
 import type { DestinationReport } from "../../shared/destinations/store.ts";
+import type { Unanswered, Unechoed } from "../commands/admission.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
 /** What the detection goes by, beside what the worker reports anyway. */
@@ -8,8 +9,10 @@ export interface Detected {
   report: Pick<WorkerHealth, "ready" | "last_error" | "disconnected_since" | "handlers" | "destinations">;
   /** Whether the CAD is connected, authenticated and answering. */
   connectionReady: boolean;
-  /** Why the circuit breaker is open, while the connection is ready. */
-  breaker: "unconfirmed" | "poison" | undefined;
+  /** The CAD breaks the connection over whatever it is sent. */
+  breaksConnection: boolean;
+  unanswered: Unanswered | undefined;
+  unechoed: readonly Unechoed[];
   /** Why some commands wait although the CAD is ready. */
   payloads: string | undefined;
   /** Why the audit trail is not chained on. */
@@ -19,6 +22,13 @@ export interface Detected {
 /** All that is wrong with a worker that owns the CAD, the most important first. */
 export const detectProblems = (state: Detected): Found[] => [
   ...ofConnection(state),
+  ...state.unechoed.map(({ event, since, count }) =>
+    found(
+      "event-never-echoed",
+      { event, setting: settingFor([event]) },
+      { about: event, since: new Date(since), count },
+    ),
+  ),
   ...(state.payloads === undefined ? [] : [found("payload-key-missing", { reason: state.payloads })]),
   ...state.report.destinations.flatMap(ofDestination),
   ...state.report.handlers.flatMap(({ handler, reading_problem: reason }) =>
@@ -27,12 +37,26 @@ export const detectProblems = (state: Detected): Found[] => [
   ...(state.audit === undefined ? [] : [found("audit-chain-broken", { reason: state.audit })]),
 ];
 
-function ofConnection({ report, connectionReady, breaker }: Detected): Found[] {
+function ofConnection({ report, connectionReady, breaksConnection, unanswered }: Detected): Found[] {
   const { last_error: error, disconnected_since: since } = report;
   if (!connectionReady) return [found("cad-disconnected", error === null ? {} : { reason: error }, { since })];
-  if (breaker === undefined) return [];
-  return [found(breaker === "poison" ? "cad-breaks-connection" : "cad-not-confirming", {})];
+  if (breaksConnection) return [found("cad-breaks-connection", {})];
+  return unanswered ? [notConfirming(unanswered)] : [];
 }
+
+function notConfirming({ scope, since, events, neverEchoed }: Unanswered): Found {
+  const missed = Object.entries(events);
+  const params = {
+    events: missed.map(([event, count]) => `${count} ${event}`).join(", "),
+    ofCallers: scope === "callers",
+    ...(neverEchoed.length > 0 && { setting: settingFor(neverEchoed) }),
+  };
+  const count = missed.reduce((sum, [, n]) => sum + n, 0);
+  return found("cad-not-confirming", params, { since: new Date(since), count });
+}
+
+const settingFor = (events: readonly string[]): string =>
+  `CAD_CONFIRM=auto,${events.map((event) => `${event}=barrier`).join(",")}`;
 
 const OF_STATE = {
   paused: "destination-paused",

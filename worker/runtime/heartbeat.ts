@@ -14,7 +14,7 @@ import type { CadConnection } from "../cad/connection.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { Destinations } from "../destinations/destinations.ts";
 import type { CadEvents } from "../events/pipeline.ts";
-import type { CircuitBreaker } from "../commands/circuit-breaker.ts";
+import type { Admission } from "../commands/admission.ts";
 import type { Jobs } from "../delivery/job-watchdog.ts";
 import { events as cadEventTypes } from "../../shared/events/table.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
@@ -30,7 +30,7 @@ export interface HealthSources {
   instance: string;
   lease: Pick<Lease, "epoch">;
   connection: Pick<CadConnection, "status">;
-  breaker: Pick<CircuitBreaker, "shut" | "cause">;
+  admission: Pick<Admission, "shut" | "breaksConnection" | "unanswered" | "unechoed">;
   jobs: Pick<Jobs, "consuming">;
   payloads: Pick<Payloads, "problem">;
   audit: Pick<AuditChainer, "problem">;
@@ -49,14 +49,14 @@ export interface Health {
 }
 
 export function createHealth(sources: HealthSources): Health {
-  const { config, breaker, jobs, payloads, audit, cadEvents, destinations } = sources;
+  const { config, admission, jobs, payloads, audit, cadEvents, destinations } = sources;
   const tracker = createProblemTracker(Date.now);
   let readySince: number | undefined;
 
   function report(): WorkerHealth {
     const now = performance.now();
     const cad = sources.connection.status();
-    const waitingFor = breaker.shut();
+    const waitingFor = admission.shut();
     const ready = waitingFor === undefined;
     readySince = ready ? (readySince ?? now) : undefined;
     const own = {
@@ -88,7 +88,9 @@ export function createHealth(sources: HealthSources): Health {
     const detected = detectProblems({
       report: own,
       connectionReady: cad.ready,
-      breaker: breaker.cause(),
+      breaksConnection: admission.breaksConnection(),
+      unanswered: admission.unanswered(),
+      unechoed: admission.unechoed(),
       payloads: payloads.problem(),
       audit: audit.problem(),
     });

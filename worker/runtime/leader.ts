@@ -18,7 +18,8 @@ import type { WorkerConfig } from "../config.ts";
 import { createAuditChainer } from "./audit-chain.ts";
 import { createDeliver } from "../commands/deliver.ts";
 import { CONCURRENCY, createDispatcher } from "../delivery/dispatcher.ts";
-import { createCircuitBreaker } from "../commands/circuit-breaker.ts";
+import { commandNamed } from "../../shared/commands/table.ts";
+import { createAdmission } from "../commands/admission.ts";
 import { createCadEvents } from "../events/pipeline.ts";
 import { startJobWatchdog } from "../delivery/job-watchdog.ts";
 import type { Lease } from "./lease.ts";
@@ -26,7 +27,6 @@ import type { Handler } from "../events/handlers/handler.ts";
 import { openAuditTrail } from "../../shared/audit/trail.ts";
 import { createForgeries } from "../delivery/forgeries.ts";
 import { createPayloads } from "../delivery/payloads.ts";
-import { createPoisonDetector } from "../commands/poison-detector.ts";
 import { createHealth, createHeartbeat } from "./heartbeat.ts";
 import { startDestinations } from "../destinations/destinations.ts";
 import type { Destination } from "../destinations/routes.ts";
@@ -123,24 +123,31 @@ export function startLeader(options: LeaderOptions): Leader {
       cadEvents.inbound.take({ event, payload, own, ...(missed && { recovered: true }) }),
     onLine: cadEvents.recovery.follow,
     onChange: () => {
-      breaker.changed();
+      admission.changed();
       reporter.changed();
     },
     random,
     log,
   });
-  const breaker = createCircuitBreaker({
+  const admission = createAdmission({
     notReady: () => (connection.status().ready ? undefined : "the CAD is not connected, or not ready yet"),
     connection: () => connection.status().connections,
-    keysOf: outbox.keysOf,
+    async read(id) {
+      const about = await outbox.aboutOf(id);
+      const command = about && commandNamed(about.kind);
+      return (
+        about &&
+        command && { id, event: command.emits[0], effect: command.effect, keys: about.keys, caller: about.user }
+      );
+    },
     signal,
     random,
   });
   const payloads = createPayloads(sealer, log, (id) => forgeries.note("command", id));
   const deliver = createDeliver({
     outbox,
-    breaker,
-    quarantine: createPoisonDetector(),
+    admission,
+    confirmMs: config.CAD_CONFIRM_TIMEOUT_MS,
     payloads,
     send: connection.send,
     unannounced: createUnannounced(cadEvents.inbound, signal),
@@ -149,7 +156,7 @@ export function startLeader(options: LeaderOptions): Leader {
     random,
     log,
   });
-  const isOpen = () => breaker.shut() === undefined;
+  const isOpen = () => admission.shut() === undefined;
   const jobs = startJobWatchdog({
     connect: options.connectQueue,
     keys,
@@ -171,8 +178,8 @@ export function startLeader(options: LeaderOptions): Leader {
       jobs.consumed();
       return delivered;
     },
-    // Not the breaker: one that lets single commands through needs somebody to bring them.
-    isOpen: () => connection.status().ready,
+    // Not the circuit breaker: one that lets single commands through needs somebody to bring them.
+    isOpen: () => connection.status().ready && !admission.isFull(),
     signal,
     log,
   });
@@ -188,7 +195,7 @@ export function startLeader(options: LeaderOptions): Leader {
     ...options,
     problems: [forgeries.problems],
     connection,
-    breaker,
+    admission,
     jobs,
     payloads,
     audit,
