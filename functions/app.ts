@@ -1,7 +1,7 @@
 import { type Context, Hono } from "hono";
 import { commands } from "../shared/commands/table.ts";
 import type { Log } from "../shared/util/log.ts";
-import { Problem, type ProblemCode } from "./http/problem.ts";
+import { noSuch, Problem, type ProblemCode } from "./http/problem.ts";
 import { faultReason, redisFault, type RedisFaultKind } from "../shared/redis/fault.ts";
 import { SealError } from "../shared/sealing/seal.ts";
 import { toReceipt } from "../shared/commands/receipt.ts";
@@ -88,7 +88,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     const record = await backend.read(c.req.param("id"));
     // To a caller with a scope, a command of another unit is none at all.
     if (!record || !mayTouch(c.get("caller"), record.keys))
-      throw new Problem("not-found", "No command has this id, or it was settled longer than a day ago.");
+      throw noSuch("command", c.req.param("id"), "; receipts are kept for a day after the command was settled");
     return c.json(toReceipt(record));
   });
 
@@ -128,7 +128,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   state.single();
   refuseOtherMethods(app);
-  everything.notFound((c) => answerProblem(c, new Problem("not-found", "The API has no such path.")));
+  everything.notFound((c) => answerProblem(c, noSuch("path", c.req.path, " in this API")));
   const sayFault = createFaultLog(log, deps.monotonic);
   everything.onError(async (error, c) => {
     const problem = await beyondLimit(c, toProblem(error, log));

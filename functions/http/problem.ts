@@ -1,4 +1,5 @@
 import { faultsOf } from "../../shared/util/issues.ts";
+import { oneLine } from "../../shared/util/one-line.ts";
 
 /**
  * Every problem that a response may report (RFC 9457). A code never changes its meaning: clients branch on it.
@@ -49,7 +50,8 @@ export const PROBLEMS = {
     title: "The Content-Type is not JSON",
     hint: "Send Content-Type: application/json.",
   },
-  "invalid-body": { status: 422, title: "The request is invalid", hint: "Fix every field named in errors." },
+  "invalid-body": { status: 422, title: "The body is invalid", hint: "Fix every field named in errors." },
+  "invalid-query": { status: 422, title: "The query is invalid", hint: "Fix every parameter named in errors." },
   "idempotency-conflict": {
     status: 422,
     title: "The Idempotency-Key was used for another request",
@@ -179,6 +181,13 @@ export class Problem extends Error {
 /** A JSON pointer (RFC 6901). */
 export const pointer = (path: readonly PropertyKey[]): string =>
   path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+
+/** The answer to a request for something that there is not. @param what of which kind it is @param more what else may be the case */
+export const noSuch = (what: string, id: string, more = ""): Problem =>
+  new Problem("not-found", `There is no ${what} "${oneLine(id, SHOWN_ID)}"${more}.`);
+
+/** As much of an unknown id as is shown, characters: more than the longest that there can be of a command. */
+const SHOWN_ID = 100;
 
 /** Every wrong field of a body or a query. */
 export const wrongFields = (issues: Parameters<typeof faultsOf>[0]): WrongField[] =>

@@ -1,13 +1,21 @@
 import { zValidator } from "@hono/zod-validator";
 import { z } from "zod";
-import { Problem, wrongFields } from "./problem.ts";
+import { Problem, type WrongField, wrongFields } from "./problem.ts";
 
-/** Parses the query by a schema, and tells every wrong field. @param what it is called in the answer */
-export const parseQuery = <Schema extends z.ZodObject>(schema: Schema, what = "query") =>
+/** Parses the query by a schema, and reports every wrong parameter. */
+export const parseQuery = <Schema extends z.ZodObject>(schema: Schema) =>
   zValidator("query", schema, (result) => {
-    if (!result.success)
-      throw new Problem("invalid-body", `The ${what} is invalid.`, { errors: wrongFields(result.error.issues) });
+    if (!result.success) throw invalidQuery(wrongFields(result.error.issues));
   });
+
+const invalidQuery = (errors: WrongField[]) =>
+  new Problem(
+    "invalid-query",
+    `${errors.length === 1 ? "One parameter is" : `${errors.length} parameters are`} wrong.`,
+    {
+      errors,
+    },
+  );
 
 const MANY = 50;
 

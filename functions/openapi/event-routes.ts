@@ -64,7 +64,7 @@ export const EVENT_ROUTES: readonly Route[] = [
         },
       },
     },
-    problems: ["invalid-header", "gone", "unreadable-payload", "invalid-body", "too-many-streams", ...REDIS],
+    problems: ["invalid-header", "gone", "unreadable-payload", "invalid-query", "too-many-streams", ...REDIS],
   },
   {
     endpoint: "GET /events/history",
@@ -75,7 +75,7 @@ export const EVENT_ROUTES: readonly Route[] = [
       "The journal in pages. A page may hold fewer entries than `limit` although there are more: `next` tells.",
     query: schemaOf(historyQuery, "input"),
     answers: { "200": answer("A page.", page("events", "Event")) },
-    problems: ["gone", "invalid-body", ...REDIS],
+    problems: ["gone", "invalid-query", ...REDIS],
   },
   {
     endpoint: "GET /events/{id}",
@@ -102,7 +102,7 @@ export const EVENT_ROUTES: readonly Route[] = [
         description: "From the CAD's events, by id. Every value says when it came about, and how old it is.",
         query: schemaOf(stateQuery, "input"),
         answers: { "200": answer("A page.", page(path.slice(1), kind, { timestamp })) },
-        problems: ["invalid-body", ...REDIS],
+        problems: ["invalid-query", ...REDIS],
       },
       {
         endpoint: `GET ${path}/{id}`,

@@ -85,8 +85,8 @@ export function problems(...codes: ProblemCode[]): Json {
 }
 function problemExample(code: ProblemCode): Json {
   const { status, title, hint } = PROBLEMS[code];
-  const errors = [{ pointer: "/unit_id", detail: "is missing" }];
-  const more = code === "invalid-body" ? { errors } : {};
+  const wrong = { "invalid-body": "/unit_id", "invalid-query": "/limit" } as const;
+  const more = code in wrong ? { errors: [{ pointer: wrong[code as keyof typeof wrong], detail: "is wrong" }] } : {};
   return { type: `urn:problem-type:socket-bridge:${code}`, title, status, code, detail: `${title}.`, hint, ...more };
 }
 

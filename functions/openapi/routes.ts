@@ -91,7 +91,7 @@ const ROUTES: readonly Route[] = [
       "Rejected, failed and expired commands that were not redriven or discarded, newest first; with `destination`, the events that it did not accept.",
     query: schemaOf(listQuery, "input"),
     answers: { "200": answer("A page.", letters) },
-    problems: ["invalid-body", "not-found", ...REDIS],
+    problems: ["invalid-query", "not-found", ...REDIS],
   },
   {
     endpoint: "GET /dead-letters/{id}",
@@ -100,7 +100,7 @@ const ROUTES: readonly Route[] = [
     tag: "dead letters",
     summary: "Get a dead letter",
     answers: { "200": answer("The receipt, with the reason.", ref("Receipt")) },
-    problems: ["not-found", "invalid-body", ...REDIS],
+    problems: ["not-found", "invalid-query", ...REDIS],
   },
   {
     endpoint: "POST /dead-letters/{id}/redrive",
@@ -111,7 +111,7 @@ const ROUTES: readonly Route[] = [
     description:
       "Accepts it as a new command at the end of its per-key queues, linked both ways. Repeating the request returns the same new command.",
     answers: { "202": answer("Accepted as a new command.", ref("Accepted")) },
-    problems: ["not-found", "invalid-body", "unreadable-payload", "redis-full", ...REDIS],
+    problems: ["not-found", "invalid-query", "unreadable-payload", "redis-full", ...REDIS],
   },
   {
     endpoint: "POST /dead-letters/redrive",
@@ -134,7 +134,7 @@ const ROUTES: readonly Route[] = [
     summary: "Discard a dead letter",
     description: "The receipt stays; the payload is deleted.",
     answers: { "204": { description: "Discarded." } },
-    problems: ["not-found", "invalid-body", ...REDIS],
+    problems: ["not-found", "invalid-query", ...REDIS],
   },
   {
     endpoint: "GET /destinations",
@@ -175,7 +175,7 @@ const ROUTES: readonly Route[] = [
       "Everything that was accepted, refused (401, 403, 429) or done by an administrator, newest first. Positions and metrics get one entry an hour for each user and unit, identical refusals one in 10 s: `nth` counts them all. Reading the trail is recorded in it.",
     query: schemaOf(auditQuery, "input"),
     answers: { "200": answer("A page.", audit) },
-    problems: ["invalid-body", ...REDIS],
+    problems: ["invalid-query", ...REDIS],
   },
   {
     endpoint: "GET /health",

@@ -158,7 +158,7 @@ export function serveAudit(
   { backend, authenticate }: AuditDeps,
   noted: MiddlewareHandler<CallerEnv>,
 ): void {
-  const query = parseQuery(auditQuery, "filter");
+  const query = parseQuery(auditQuery);
   app.get("/audit", requireAccess(authenticate, "GET /audit"), query, noted, async (c) => {
     const { limit, cursor, who, since, until, ...filter } = c.req.valid("query");
 

@@ -6,7 +6,7 @@ import { instant } from "../../shared/vocabulary/fields.ts";
 import { requestObject } from "../../shared/vocabulary/request-object.ts";
 import type { DeadFilter } from "../../shared/outbox/dead-letters.ts";
 import { isDead } from "../../shared/outbox/states.ts";
-import { Problem, type WrongField } from "../http/problem.ts";
+import { noSuch, Problem, type WrongField } from "../http/problem.ts";
 import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
 import { toIso } from "../../shared/util/time.ts";
@@ -69,7 +69,7 @@ const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
 });
 
 const badFilter = (errors: WrongField[]) => new Problem("invalid-body", "The filter is invalid.", { errors });
-const noSuchLetter = () => new Problem("not-found", "No dead letter has this id; it may have been sent again.");
+const noSuchLetter = (id: string) => noSuch("dead letter", id, "; it may have been redriven or discarded");
 
 export interface DeadLetterDeps {
   backend: Backend;
@@ -88,7 +88,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
 
   async function readLetter(caller: Caller, id: string, destination: string | undefined) {
     const record = await backend.read(id, destination);
-    if (!record || !isDead(record.state) || !mayTouch(caller, record.keys)) throw noSuchLetter();
+    if (!record || !isDead(record.state) || !mayTouch(caller, record.keys)) throw noSuchLetter(id);
     return record;
   }
 
@@ -105,14 +105,14 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     const record = await readLetter(caller, id, destination);
     if (record.redrivenAs) return { as: record.redrivenAs };
     const appended = await backend.redrive(id, newId(), note, destination);
-    if (!appended) throw noSuchLetter();
+    if (!appended) throw noSuchLetter(id);
     if (appended.outcome === "unreadable") return { reason: appended.reason };
     if (appended.outcome === "full") throw new Problem("redis-full", "As many commands are waiting as may wait.");
     return { as: appended.id };
   }
 
-  const query = parseQuery(listQuery, "filter");
-  const outboxFor = parseQuery(outboxQuery, "filter");
+  const query = parseQuery(listQuery);
+  const outboxFor = parseQuery(outboxQuery);
   app.get("/dead-letters", allow("GET /dead-letters"), query, noted, async (c) => {
     const { limit, cursor, destination, ...given } = c.req.valid("query");
     await requireKnown(backend, destination);
@@ -167,7 +167,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
   app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), outboxFor, noteAction, async (c) => {
     const { destination } = c.req.valid("query");
     const { id } = await readLetter(c.get("caller"), c.req.param("id"), destination);
-    if (!(await backend.discardDead(id, destination))) throw noSuchLetter();
+    if (!(await backend.discardDead(id, destination))) throw noSuchLetter(id);
     return c.body(null, 204);
   });
 }

@@ -1,7 +1,7 @@
 import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import { destinationReport, NOTHING_SENT } from "../../shared/destinations/store.ts";
-import { Problem } from "../http/problem.ts";
+import { noSuch } from "../http/problem.ts";
 import { secondsBetween } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { CallerEnv } from "../http/caller.ts";
@@ -46,7 +46,7 @@ function toAnswer({ id, backlog, state }: DestinationBacklog, beat: LastHeartbea
 /** Throws a Problem for a destination that there is not, and was not. */
 export async function requireKnown(backend: Backend, destination: string | undefined): Promise<void> {
   if (destination === undefined || (await backend.isDestination(destination))) return;
-  throw new Problem("not-found", "No destination has this id.");
+  throw noSuch("destination", destination);
 }
 
 export interface DestinationsDeps {

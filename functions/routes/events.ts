@@ -6,7 +6,7 @@ import { type EntryFilter, entryMatches } from "../../shared/journal/filter.ts";
 import { isEntryId } from "../../shared/redis/stream-id.ts";
 import { toEntryResponse } from "../../shared/journal/to-response.ts";
 import type { Handled } from "../../shared/journal/checkpoints.ts";
-import { Problem } from "../http/problem.ts";
+import { noSuch, Problem } from "../http/problem.ts";
 import { requireAccess } from "../middleware/auth.ts";
 import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
@@ -103,8 +103,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
   app.get("/events/:id", requireAccess(authenticate, "GET /events/{id}"), noted, async (c) => {
     const id = c.req.param("id");
     const found = isEntryId(id) ? await backend.readEvent(id) : undefined;
-    if (!found || !maySee(c.get("caller"), found.entry))
-      throw new Problem("not-found", "The journal has no entry with this id, or not any more.");
+    if (!found || !maySee(c.get("caller"), found.entry)) throw noSuch("journal entry", id, ", or not any more");
     const handled = found.handled.filter(isTask).map((h) => ({
       handler: h.handler,
       outcome: h.outcome,

@@ -1,6 +1,6 @@
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
-import { Problem } from "../http/problem.ts";
+import { noSuch } from "../http/problem.ts";
 import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
 import { isOf, type StateKind, type StateRecord } from "../../shared/state/read.ts";
 import { toIncidentResponse, toUnitResponse } from "../../shared/state/to-response.ts";
@@ -50,7 +50,7 @@ export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, n
   async function one(c: Context<CallerEnv>, kind: StateKind, id: string): Promise<Response> {
     const record = await backend.readState(kind, id);
     if (!record || !maySee(c.get("caller"), kind, record))
-      throw new Problem("not-found", `Nothing is known of this ${kind}, or nothing was heard of it for 30 days.`);
+      throw noSuch(`known ${kind}`, id, "; one is forgotten 30 days after the last event about it");
     const at = micros();
     return c.json({ timestamp: toIso(at), ...KINDS[kind].tell(record, at) });
   }

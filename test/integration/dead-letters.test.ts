@@ -72,7 +72,7 @@ test("the list can be narrowed by command, unit, incident, reason and time", asy
   expect(ids(await list(bridge, "?command=incidents"))).toEqual([]);
   expect(ids(await list(bridge, `?since=${third.accepted_at}`)).length).toBeGreaterThanOrEqual(4);
   const bad = await bridge.get("/dead-letters?limit=0&cursor=x&color=red");
-  expect(bad).toMatchObject({ status: 422, body: { code: "invalid-body" } });
+  expect(bad).toMatchObject({ status: 422, body: { code: "invalid-query" } });
   expect((bad.body["errors"] as { pointer: string }[]).map((e) => e.pointer)).toEqual(["/limit", "/cursor", "/color"]);
 });
 

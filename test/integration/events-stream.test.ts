@@ -318,7 +318,7 @@ describe("where a stream begins", () => {
     const query = await stream(bridge, `?last_event_id=${encodeURIComponent(id)}`);
     expect(query).toMatchObject({
       status: 422,
-      problem: { code: "invalid-body", errors: [{ pointer: "/last_event_id" }] },
+      problem: { code: "invalid-query", errors: [{ pointer: "/last_event_id" }] },
     });
     const header = await stream(bridge, "", { "Last-Event-ID": id });
     expect(header).toMatchObject({ status: 400, problem: { code: "invalid-header" } });
@@ -497,7 +497,7 @@ describe("GET /events/history", () => {
   test("wrong queries are refused with every wrong field", async () => {
     const { bridge } = await withJournal();
     const answer = await bridge.get("/events/history?limit=0&cursor=x&kind=y&own=maybe&since=now&order=up&color=red");
-    expect(answer).toMatchObject({ status: 422, body: { code: "invalid-body" } });
+    expect(answer).toMatchObject({ status: 422, body: { code: "invalid-query" } });
     const pointers = (answer.body["errors"] as { pointer: string }[]).map((e) => e.pointer);
     expect(pointers.toSorted()).toEqual(["/color", "/cursor", "/kind", "/limit", "/order", "/own", "/since"]);
   });

@@ -70,7 +70,9 @@ describe("what is refused", () => {
     for (const ttl of ["0", "-1", "1.5", "x", "99999999"])
       expectProblem(await post(STATUS, { "Command-TTL": ttl }), 400, "invalid-header");
     expectProblem(await bridge.post("/nothing", {}), 404, "not-found");
-    expectProblem(await bridge.get("/commands/nothing"), 404, "not-found");
+    const unknown = await bridge.get("/commands/nothing");
+    expectProblem(unknown, 404, "not-found");
+    expect(unknown.body["detail"]).toContain('"nothing"');
     // A unit may be named "status".
     expectProblem(await bridge.get("/units/status"), 404, "not-found");
     const wrongMethod = await fetch(`${bridge.url}/units/status`, { method: "DELETE" });

@@ -305,7 +305,7 @@ describe("the lists", () => {
     const { bridge } = await withState();
     for (const path of ["/units", "/incidents"]) {
       const answer = await bridge.get(`${path}?limit=0&cursor=%20&status=&color=red`);
-      expect(answer).toMatchObject({ status: 422, body: { code: "invalid-body" } });
+      expect(answer).toMatchObject({ status: 422, body: { code: "invalid-query" } });
       const pointers = (answer.body["errors"] as { pointer: string }[]).map((e) => e.pointer);
       expect(pointers.toSorted()).toEqual(["/color", "/cursor", "/limit", "/status"]);
     }
