@@ -295,7 +295,7 @@ describe.runIf(inject("host") === "node")("npm run audit", () => {
     const away = await audit(bridge, ["verify"], { REDIS_URL: "redis://user:canary@127.0.0.1:9" });
     expect(away).toMatchObject({
       code: 1,
-      output: expect.stringMatching(/Redis does not answer at .*correct REDIS_URL/),
+      output: expect.stringMatching(/Redis does not answer at .*fix REDIS_URL/),
     });
     expect(away.output).not.toContain("canary");
     expect(await audit(bridge, ["verify"])).toMatchObject({ code: 0, output: expect.stringContaining("0 entries") });

@@ -184,7 +184,7 @@ describe("npm run up", { timeout: TEST_MS }, () => {
     onTestFinished(() => void server.close());
     await new Promise<void>((listening) => server.listen(port, "127.0.0.1", listening));
     const { code, output } = await up(["--once"]).ended;
-    expect(output).toContain(`Port ${port} is taken`);
+    expect(output).toContain(`Port ${port} is in use`);
     expect(output).toContain(`npm run up -- --port ${port + 1}`);
     expect(code).toBe(1);
   });
