@@ -6,6 +6,7 @@ import { type DestinationState, openDestinationStore } from "../../shared/destin
 import type { Log } from "../../shared/util/log.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
 import { type DeadPage, type DeadQuery, openDeadLetters } from "../../shared/outbox/dead-letters.ts";
+import { atMost, type Bounds, withoutReserve } from "../../shared/outbox/bounds.ts";
 import {
   type Appended,
   type Backlog,
@@ -45,8 +46,8 @@ export interface DestinationBacklog {
   state: DestinationState | undefined;
 }
 
-/** The commands' backlog; `full`: why no more of them are accepted. */
-export type CommandBacklog = Backlog & { full?: "redis" | "backlog" };
+/** The commands' backlog; `full`: why no more of them are accepted; `crews`: of that role. */
+export type CommandBacklog = Backlog & { full?: "redis" | "backlog" | "crews" };
 
 /** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
 export interface Backend extends EventCalls {
@@ -90,13 +91,14 @@ export function createBackend(
   redis: Redis,
   subscriber: Redis,
   prefix: string,
-  maxBacklog: number,
+  bounds: Bounds,
   sealer: Sealer,
   log: Log,
   quotas: Quotas = UNLIMITED,
 ): Backend {
   const keys = outboxKeys(prefix);
-  const outbox = openOutbox(redis, keys, sealer, maxBacklog);
+  const theirBounds = atMost(bounds.backlog);
+  const outbox = openOutbox(redis, keys, sealer, bounds);
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
   const book = openDestinationStore(redis, prefix);
   const trail = openAuditTrail(redis, keys);
@@ -158,7 +160,7 @@ export function createBackend(
   function outboxFor(destination: string | undefined) {
     if (destination === undefined) return { read: outbox.read, accept, deadLetters };
     const theirs = destinationKeys(prefix, destination);
-    const { read, append } = openOutbox(redis, theirs, sealer, maxBacklog);
+    const { read, append } = openOutbox(redis, theirs, sealer, theirBounds);
     return {
       read,
       accept: append,
@@ -183,7 +185,12 @@ export function createBackend(
     async backlog() {
       const [backlog, redisIsFull] = await Promise.all([outbox.backlog(), isFull()]);
       if (redisIsFull) return { ...backlog, full: "redis" };
-      return backlog.unsettled < maxBacklog ? backlog : { ...backlog, full: "backlog" };
+      const { backlog: most, bytes, reservePercent } = bounds;
+      const fills = (percent: number) =>
+        backlog.unsettled >= withoutReserve(most, percent) ||
+        (bytes > 0 && backlog.unsettledBytes >= withoutReserve(bytes, percent));
+      if (fills(0)) return { ...backlog, full: "backlog" };
+      return fills(reservePercent) ? { ...backlog, full: "crews" } : backlog;
     },
     queued: () => useQueue((jobQueue) => jobQueue.counts()),
 
@@ -210,7 +217,7 @@ export function createBackend(
       });
       if (message instanceof SealError) return { outcome: "unreadable", reason: message.message };
       const appended = message && (await from.accept({ ...message, note: { ...note, about: message.keys } }));
-      if (appended && appended.outcome !== "full") await from.deadLetters.noteRedriven(id, appended.id);
+      if (appended && "id" in appended) await from.deadLetters.noteRedriven(id, appended.id);
       return appended;
     },
 
@@ -218,7 +225,7 @@ export function createBackend(
 
     async destinations() {
       const ids = (await book.ids()).toSorted();
-      const boxes = ids.map((id) => openOutbox(redis, destinationKeys(prefix, id), sealer, maxBacklog).backlog());
+      const boxes = ids.map((id) => openOutbox(redis, destinationKeys(prefix, id), sealer, theirBounds).backlog());
       const [backlogs, states] = await Promise.all([Promise.all(boxes), Promise.all(ids.map((id) => book.load(id)))]);
       return backlogs.map((backlog, i) => ({ id: ids[i] ?? "", backlog, state: states[i] }));
     },

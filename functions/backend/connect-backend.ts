@@ -6,6 +6,7 @@ import type { Sealer } from "../../shared/sealing/seal.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
 import { type Backend, createBackend } from "./backend.ts";
 import type { FunctionsConfig } from "../config/node-config.ts";
+import { toBounds } from "../config/backlog-env.ts";
 import { toQuotas } from "../config/quotas.ts";
 
 /** How long a host waits for Redis before it answers, ms: it is there in a few milliseconds, or not. */
@@ -36,14 +37,20 @@ function explained(backend: Backend, redis: Redis): Backend {
 }
 
 export function connectBackend(
-  config: RedisConfig & Pick<FunctionsConfig, "REDIS_PREFIX" | "MAX_BACKLOG"> & Parameters<typeof toQuotas>[0],
+  config: RedisConfig &
+    Pick<FunctionsConfig, "REDIS_PREFIX"> &
+    Parameters<typeof toQuotas>[0] &
+    Parameters<typeof toBounds>[0],
   sealer: Sealer,
   log: Log,
 ): ConnectedBackend {
-  const { REDIS_PREFIX: prefix, MAX_BACKLOG: maxBacklog } = config;
+  const { REDIS_PREFIX: prefix } = config;
   const redis = connectRedis(config, "request", log);
   const subscriber = connectRedis(config, "request", log);
-  const backend = explained(createBackend(redis, subscriber, prefix, maxBacklog, sealer, log, toQuotas(config)), redis);
+  const backend = explained(
+    createBackend(redis, subscriber, prefix, toBounds(config), sealer, log, toQuotas(config)),
+    redis,
+  );
   const both = [redis, subscriber];
   const ready = both.map((r) => withDeadline(once(r, "ready"), FIRST_CONNECT_MS, "connecting").catch(() => undefined));
   return {

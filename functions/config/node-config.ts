@@ -5,6 +5,7 @@ import { NAIVE_TIMES } from "../../shared/vocabulary/fields.ts";
 import { corsOrigins } from "../http/response-headers.ts";
 import { MAX_BODY_BYTES } from "../http/limit-body.ts";
 import { nodeServerEnv } from "./node-env.ts";
+import { backlogEnv } from "./backlog-env.ts";
 import { streamEnv } from "./stream-env.ts";
 import { quotaEnv } from "./quotas.ts";
 
@@ -57,12 +58,7 @@ export const functionsEnv = z.object({
   PORT: env.port.default(8000).describe("Port of the HTTP API."),
   HOST: z.string().min(1).default("127.0.0.1").describe("Address that the HTTP API listens on; 0.0.0.0 for all."),
   ...accessEnv,
-  MAX_BACKLOG: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(1_000_000)
-    .describe("Maximum number of unsettled commands; beyond, 503."),
+  ...backlogEnv,
   MAX_BODY_BYTES: env.bytes.default(MAX_BODY_BYTES).describe("Maximum size of a request body, bytes; beyond, 413."),
   NAIVE_TIMES: z
     .string()

@@ -67,6 +67,11 @@ export const PROBLEMS = {
     title: "Too many requests",
     hint: "Repeat the request after Retry-After. The RateLimit header says how many are left.",
   },
+  "too-much-waiting": {
+    status: 429,
+    title: "Too many commands are waiting",
+    hint: "Repeat the request after Retry-After, with the same Idempotency-Key. `bound` says whose commands wait: the token's subject's, or those of one ordering key. GET /health says what they wait for.",
+  },
   undeliverable: {
     status: 502,
     title: "The command was not delivered",

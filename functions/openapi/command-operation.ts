@@ -74,6 +74,7 @@ export function commandOperation(command: Command): Json {
         "invalid-header",
         ...GATED,
         "outside-units",
+        "too-much-waiting",
         "too-large",
         "not-json-type",
         "invalid-body",

@@ -8,6 +8,7 @@ import type { NaiveTimes } from "../../shared/vocabulary/fields.ts";
 import { redisFault } from "../../shared/redis/fault.ts";
 import type { Proof } from "../../shared/commands/proof.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
+import type { Role } from "../../shared/vocabulary/roles.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { noteOf, onceInAWhile } from "./audit.ts";
 import type { CallerEnv } from "../http/caller.ts";
@@ -69,7 +70,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
         throw maybeAccepted(error, key === undefined ? id : undefined);
       });
 
-    const accepted = refuseUnlessAccepted(appended);
+    const accepted = refuseUnlessAccepted(appended, role);
     deps.log.info({ command_id: accepted.id, command: command.name, outcome: accepted.outcome }, "command");
     if (accepted.outcome === "replayed") c.header("Idempotency-Replayed", "true");
     c.header("Location", `${deps.basePath}/commands/${accepted.id}`);
@@ -89,7 +90,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
 
 type Accepted = Extract<Appended, { outcome: "accepted" | "replayed" }>;
 
-function refuseUnlessAccepted(appended: Appended): Accepted {
+function refuseUnlessAccepted(appended: Appended, role: Role): Accepted {
   switch (appended.outcome) {
     case "accepted":
     case "replayed":
@@ -98,9 +99,26 @@ function refuseUnlessAccepted(appended: Appended): Accepted {
     case "once":
       throw new Problem("idempotency-conflict", "This Idempotency-Key was used with another command, body or TTL.");
     case "full":
-      throw new Problem("redis-full", "As many commands are waiting as may wait (MAX_BACKLOG). Nothing was accepted.");
+      throw new Problem(
+        "redis-full",
+        `As many commands are waiting as may wait (${role === "crew" ? "MAX_BACKLOG less what is kept for dispatchers" : "MAX_BACKLOG"}). Nothing was accepted.`,
+      );
+    case "over":
+      throw new Problem(
+        "too-much-waiting",
+        `${WAITS[appended.bound]} Nothing was accepted.`,
+        { bound: appended.bound },
+        { "Retry-After": String(WAITING_RETRY_S) },
+      );
   }
 }
+
+/** When a command that waits too long behind others is worth another try, s: at some 30 ms for each, 60 more are settled by then. */
+const WAITING_RETRY_S = 2;
+const WAITS = {
+  subject: "As many or as large commands of the token's subject are waiting as may wait.",
+  key: "As many commands of this unit, incident or room are waiting as may wait.",
+} as const;
 
 /** A command whose answer from Redis was lost may have been accepted: its id makes repeating it harmless. */
 function maybeAccepted(error: unknown, id: string | undefined): unknown {

@@ -107,7 +107,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     const appended = await backend.redrive(id, newId(), note, destination);
     if (!appended) throw noSuchLetter(id);
     if (appended.outcome === "unreadable") return { reason: appended.reason };
-    if (appended.outcome === "full") throw new Problem("redis-full", "As many commands are waiting as may wait.");
+    if (!("id" in appended)) throw new Problem("redis-full", "As many commands are waiting as may wait.");
     return { as: appended.id };
   }
 

@@ -135,7 +135,11 @@ function ofConsumption({ health: worker, ageSeconds }: LastHeartbeat, neglected:
   return [found("commands-neglected", { age }, { since: before(now, age), oldestSeconds: age })];
 }
 
-const FULL = { redis: () => found("redis-full", {}), backlog: (count: number) => found("backlog-full", {}, { count }) };
+const FULL = {
+  redis: () => found("redis-full", {}),
+  backlog: (count: number) => found("backlog-full", {}, { count }),
+  crews: (count: number) => found("backlog-reserved", {}, { count }),
+};
 
 /** A pure function of what Redis holds. */
 export function assessHealth(beat: LastHeartbeat | undefined, backlog: CommandBacklog, timestamp: string): Health {

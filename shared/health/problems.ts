@@ -90,8 +90,16 @@ export const PROBLEMS = {
     severity: "critical",
     title: "The backlog is full",
     message: ({ limit }) =>
-      `As many commands wait as may (MAX_BACKLOG${limit ? ` = ${limit}` : ""}): no more are accepted.`,
-    hint: "Fix what the commands wait for, which is listed beside this; or raise MAX_BACKLOG if Redis has the memory.",
+      `As many commands wait as may (MAX_BACKLOG${limit ? ` = ${limit}` : ""}, MAX_BACKLOG_BYTES): no more are accepted.`,
+    hint: "Fix what the commands wait for, which is listed beside this; or raise the limit if Redis has the memory.",
+    lost: REFUSED,
+  }),
+  "backlog-reserved": kind({
+    severity: "warning",
+    title: "Only the reserve of the backlog is left",
+    message: () =>
+      "So many commands wait that only BACKLOG_RESERVE_PERCENT of the backlog is left: crews are refused, dispatchers and admins are not.",
+    hint: "Fix what the commands wait for, which is listed beside this; GET /audit shows who sends most.",
     lost: REFUSED,
   }),
   "worker-missing": kind({

@@ -3,18 +3,19 @@ import { STORING_PRELUDE, SUPERSEDED } from "./lua.ts";
 
 /**
  * ARGV: id, kind, keys (JSON), body, user, role, fingerprints (JSON), latest ('1' or ''), ttl (us or ''), idempotency scope
- * and key (JSON), idempotency key (the id itself if none was given), its ttl (ms), backlog limit, kept_ms of a
+ * and key (JSON), idempotency key (the id itself if none was given), its ttl (ms), bounds (JSON: see boundsFor), kept_ms of a
  * superseded one, the id of the dead letter that this one sends again ('' if none), the note for the audit trail ('' for
  * none), what may be there once only (JSON: its hashes, of which the first is stored) and for how long (ms), when it was handed
  * over (us), the MAC of all that never changes.
- * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id} or
- * {'full'}.
+ * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id},
+ * {'full'} or {'over', 'subject' or 'key'}.
  */
 export const APPEND = `${STORING_PRELUDE}${AUDIT}
-local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, limit, kept_ms, redrive_of,
+local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, bounds_json, kept_ms, redrive_of,
   note, once_json, once_ms, issued_at, head = unpack(ARGV)
 -- What could fail comes before anything is written.
 local fingerprints, keys, once = cjson.decode(fingerprints_json), cjson.decode(keys_json), cjson.decode(once_json)
+local bounds = cjson.decode(bounds_json)
 local function is_same(fingerprint)
   for _, mine in ipairs(fingerprints) do if mine == fingerprint then return true end end
   return false
@@ -36,7 +37,30 @@ for _, hash in ipairs(once) do
   local prior = redis.call('GET', base .. ':once:' .. hash)
   if prior then return {'once', prior} end
 end
-if redis.call('ZCARD', OPEN) >= tonumber(limit) then return {'full'} end
+-- Latest wins: the newer value takes the place of the last of all its lines, if that one waits and is the same kind.
+local function replaceable()
+  local tail = latest == '1' and redis.call('LINDEX', line(keys[1]), -1)
+  if not tail or redis.call('ZSCORE', RUNNABLE, tail) then return nil end
+  for i = 2, #keys do
+    if redis.call('LINDEX', line(keys[i]), -1) ~= tail then return nil end
+  end
+  local was = redis.call('HMGET', record(tail), 'kind', 'keys', 'state')
+  return was[1] == kind and was[2] == keys_json and was[3] == 'queued' and tail or nil
+end
+local replaced = replaceable()
+
+local subject, bytes = string.sub(redis.sha1hex(user), 1, 20), #body + #keys_json
+local function beyond(bound, waiting, more) return bound > 0 and waiting + more > bound end
+local function waits(field) return tonumber(redis.call('HGET', WAITING, field) or 0) end
+if redis.call('ZCARD', OPEN) >= bounds.backlog or beyond(bounds.bytes, waits('all:bytes'), bytes) then return {'full'} end
+-- One that takes another's place adds nothing to how many wait.
+local more = replaced and 0 or 1
+if beyond(bounds.subject, waits(subject .. ':n'), more) or beyond(bounds.subjectBytes, waits(subject .. ':bytes'), bytes) then
+  return {'over', 'subject'}
+end
+for _, key in ipairs(keys) do
+  if beyond(bounds.key, redis.call('LLEN', line(key)), more) then return {'over', 'key'} end
+end
 -- In the same step as the command itself: there is none without its entry.
 audit(note, 'accepted', id)
 
@@ -47,6 +71,8 @@ redis.call('HSET', record(id), 'kind', kind, 'keys', keys_json, 'body', body, 'u
   'fingerprint', fingerprints[1], 'latest', latest, 'state', 'queued', 'sends', 0, 'accepted_at', whole(at),
   'ttl', ttl, 'issued_at', issued_at, 'head', head)
 redis.call('ZADD', OPEN, at, id)
+redis.call('HSET', CHARGES, id, bytes .. ' ' .. subject)
+count_waiting(subject, 1, bytes)
 if ttl ~= '' then
   local expires = at + tonumber(ttl)
   redis.call('HSET', record(id), 'expires_at', whole(expires))
@@ -56,20 +82,10 @@ if once[1] then redis.call('SET', base .. ':once:' .. once[1], id, 'PX', once_ms
 if given ~= id then redis.call('SET', base .. ':idem:' .. idem, id, 'PX', idem_ttl) end
 if redrive_of ~= '' then redis.call('HSET', record(id), 'redrive_of', redrive_of) end
 
--- Latest wins: the newer value takes the place of the last of all its lines, if that one waits and is the same kind.
-if latest == '1' then
-  local tail = redis.call('LINDEX', line(keys[1]), -1)
-  for i = 2, #keys do
-    if tail and redis.call('LINDEX', line(keys[i]), -1) ~= tail then tail = false end
-  end
-  if tail and not redis.call('ZSCORE', RUNNABLE, tail) then
-    local was = redis.call('HMGET', record(tail), 'kind', 'keys', 'state')
-    if was[1] == kind and was[2] == keys_json and was[3] == 'queued' then
-      for _, key in ipairs(keys) do redis.call('LSET', line(key), -1, id) end
-      finish(tail, {}, 'superseded', kept_ms, '${SUPERSEDED}', id)
-      return {'accepted', whole(at), 0}
-    end
-  end
+if replaced then
+  for _, key in ipairs(keys) do redis.call('LSET', line(key), -1, id) end
+  finish(replaced, {}, 'superseded', kept_ms, '${SUPERSEDED}', id)
+  return {'accepted', whole(at), 0}
 end
 
 local runnable = 1

@@ -12,6 +12,7 @@ for i = 2, #ARGV do
   if redis.call('EXISTS', record(id)) == 0 then
     gone[id] = true
     for _, set in ipairs({RUNNABLE, OPEN, EXPIRING}) do redis.call('ZREM', set, id) end
+    release(id)
   end
 end
 local start = #line('')

@@ -15,6 +15,7 @@ export const EXPIRED_SENT = "it was sent, but its time to live passed before the
 export const PRELUDE = `#!lua flags=allow-oom
 local base = KEYS[1]
 local RUNNABLE, OPEN, EXPIRING = base .. ':runnable', base .. ':open', base .. ':expiring'
+local CHARGES, WAITING = base .. ':charges', base .. ':waiting'
 local DEAD, COUNTS, LEASE, OWNER = base .. ':dead', base .. ':counts', KEYS[2] .. ':lease', KEYS[2] .. ':owner'
 local function record(id) return base .. ':record:' .. id end
 local function line(key) return base .. ':line:' .. key end
@@ -56,6 +57,17 @@ local function runnable_heads(keys)
   return heads
 end
 
+-- What waits is counted for each subject when it is accepted, and given back once, whoever ends it: the charge is gone then.
+local function count_waiting(subject, n, bytes)
+  for field, more in pairs({ [subject .. ':n'] = n, [subject .. ':bytes'] = bytes, ['all:bytes'] = bytes }) do
+    if redis.call('HINCRBY', WAITING, field, more) <= 0 then redis.call('HDEL', WAITING, field) end
+  end
+end
+local function release(id)
+  local bytes, subject = string.match(redis.call('HGET', CHARGES, id) or '', '^(%d+) (%x+)$')
+  if redis.call('HDEL', CHARGES, id) == 1 and bytes then count_waiting(subject, -1, -bytes) end
+end
+
 -- Gives a message its final state and takes it off its lines. Only a dead letter's payload may be needed again.
 -- at and mac: when, and what vouches for it, if that is not Redis's own word.
 local function finish(id, keys, state, kept_ms, reason, by, at, mac)
@@ -66,6 +78,7 @@ local function finish(id, keys, state, kept_ms, reason, by, at, mac)
   redis.call('ZREM', RUNNABLE, id)
   redis.call('ZREM', OPEN, id)
   redis.call('ZREM', EXPIRING, id)
+  release(id)
   local emptied = dead[state] and {} or { 'body', '' }
   redis.call('HSET', record(id), 'state', state, 'settled_at', at or whole(now), 'reason', reason, 'by', by,
     'final', mac or '', unpack(emptied))

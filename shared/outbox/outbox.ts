@@ -6,6 +6,7 @@ import { script, type ScriptReply } from "../redis/redis.ts";
 import type { Role } from "../vocabulary/roles.ts";
 import type { Micros } from "../util/time.ts";
 import { APPEND } from "./append.ts";
+import { type Bounds, boundsFor } from "./bounds.ts";
 import { createRedisClock } from "../redis/clock.ts";
 import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
 import {
@@ -62,7 +63,9 @@ export type Appended =
   /** Another message had the same `once`. */
   | { outcome: "once"; id: string }
   /** As many unsettled messages as the backlog may hold. */
-  | { outcome: "full" };
+  | { outcome: "full" }
+  /** As many or as large ones wait of this subject, or as many of one of these ordering keys, as may. */
+  | { outcome: "over"; bound: "subject" | "key" };
 
 /** What is known of a message, without its body. */
 export interface MessageRecord {
@@ -94,6 +97,8 @@ export interface MessageRecord {
 export interface Backlog {
   now: Micros;
   unsettled: number;
+  /** Of their payloads and ordering keys, as stored. */
+  unsettledBytes: number;
   dead: number;
   oldestUnsettled: Micros | undefined;
   /** When the longest-neglected runnable message became runnable, or was last begun. */
@@ -111,9 +116,9 @@ export interface Outbox {
 
 /**
  * @param sealer authenticates what it stores, and checks what it reads
- * @param maxBacklog how many unsettled messages it holds at most; beyond, it accepts no more
+ * @param bounds how much it holds at most; beyond, it accepts no more
  */
-export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, maxBacklog: number): Outbox {
+export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bounds: Bounds): Outbox {
   const authentic = createAuthenticator(sealer, keys.base);
   const clock = createRedisClock(redis);
   const append = script(redis, "outboxAppend", APPEND, [keys.base, keys.cad]);
@@ -143,7 +148,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, maxBa
           JSON.stringify([m.user, key]),
           key,
           IDEMPOTENCY_MS,
-          maxBacklog,
+          JSON.stringify(boundsFor(bounds, m.role, m.redriveOf !== undefined)),
           KEPT_MS,
           m.redriveOf ?? "",
           toArgument(m.note),
@@ -163,9 +168,10 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, maxBa
     },
 
     async backlog() {
-      const [[seconds, micros], unsettled, dead, open, runnable, counts] = await Promise.all([
+      const [[seconds, micros], unsettled, bytes, dead, open, runnable, counts] = await Promise.all([
         redis.time(),
         redis.zcard(keys.open),
+        redis.hget(keys.waiting, "all:bytes"),
         redis.zcard(keys.dead),
         redis.zrange(keys.open, "0", "0", "WITHSCORES"),
         redis.zrange(keys.runnable, "0", "0", "WITHSCORES"),
@@ -174,6 +180,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, maxBa
       return {
         now: Number(seconds) * 1_000_000 + Number(micros),
         unsettled,
+        unsettledBytes: Number(bytes ?? 0),
         dead,
         oldestUnsettled: open[1] === undefined ? undefined : Number(open[1]),
         oldestRunnable: runnable[1] === undefined ? undefined : Number(runnable[1]),
@@ -279,6 +286,8 @@ function parseAppended(id: string, reply: ScriptReply): Appended {
       return { outcome, id: String(first) };
     case "full":
       return { outcome };
+    case "over":
+      return { outcome, bound: first === "key" ? "key" : "subject" };
     default:
       throw new Error("the append script answered in a form that this version does not know");
   }

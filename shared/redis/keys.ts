@@ -10,6 +10,7 @@ export interface OutboxKeys {
   runnable: string;
   open: string;
   dead: string;
+  waiting: string;
   counts: string;
   lease: string;
   owner: string;
@@ -41,6 +42,7 @@ function keysOf(prefix: string, outbox: string): OutboxKeys {
     runnable: `${base}:runnable`,
     open: `${base}:open`,
     dead: `${base}:dead`,
+    waiting: `${base}:waiting`,
     counts: `${base}:counts`,
     lease: `${cad}:lease`,
     owner: `${cad}:owner`,

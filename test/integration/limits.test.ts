@@ -82,6 +82,24 @@ test("a limit of 0 is none", async () => {
   expect(new Set(statuses(await many(30, () => bridge.get("/status", bearer("x")))))).toEqual(new Set([401]));
 });
 
+test("what waits of one subject and of one unit is bounded; a dispatcher is served all the same", async () => {
+  const bridge = await startBridge({
+    worker: false,
+    functions: { MAX_WAITING_PER_SUBJECT: "6", MAX_WAITING_PER_KEY: "5", BACKLOG_RESERVE_PERCENT: "20" },
+  });
+  const send = (unit: string, token: string) =>
+    bridge.post("/units/status", { ...STATUS, unit_id: unit }, bearer(token));
+  const ofUnit = await many(5, () => send("M1", tokens.crew));
+  expect(statuses(ofUnit)).toEqual([202, 202, 202, 202, 429]);
+  expect(ofUnit.at(-1)?.body).toMatchObject({ code: "too-much-waiting", bound: "key" });
+  expect(ofUnit.at(-1)?.headers.get("Retry-After")).toBe("2");
+  const ofSubject = await many(3, () => send("M2", tokens.crew));
+  expect(statuses(ofSubject)).toEqual([202, 202, 429]);
+  expect(ofSubject.at(-1)?.body).toMatchObject({ code: "too-much-waiting", bound: "subject" });
+  expect(statuses([await send("M1", tokens.dispatcher), await send("M2", tokens.dispatcher)])).toEqual([202, 202]);
+  expect(await unsettled(bridge)).toBe(8);
+});
+
 test("a flood of one unit's positions is taken, not refused, and waits as one", async () => {
   const bridge = await startBridge({ worker: false });
   const at = (n: number) => bridge.post("/units/location", { unit_id: "M1", latitude: n / 100, longitude: 1 });

@@ -1,6 +1,7 @@
 import { createSealer } from "../../shared/sealing/seal.ts";
 import { expect, test } from "vitest";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
+import { atMost } from "../../shared/outbox/bounds.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { NotOwner, openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import { claimDelivery } from "../../worker/delivery/claim.ts";
@@ -14,7 +15,7 @@ const TOKEN = "1:tester";
 async function fresh(open: Payloads["open"] = async (_id, stored) => ({ text: stored })) {
   const { redis, keys } = freshBackend();
   await redis.mset(keys.lease, TOKEN, keys.owner, TOKEN);
-  const { append, read } = openOutbox(redis, keys, createSealer([]), 1000);
+  const { append, read } = openOutbox(redis, keys, createSealer([]), atMost(1000));
   const outbox = openOwnedOutbox(redis, keys, createSealer([]), TOKEN, 1000);
   const forgotten: string[] = [];
   const owner = { still: true };

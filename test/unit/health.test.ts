@@ -60,6 +60,7 @@ const NOW = Date.parse("2026-01-31T22:05:00Z") * 1000;
 const EMPTY: Backlog = {
   now: NOW,
   unsettled: 0,
+  unsettledBytes: 0,
   dead: 0,
   oldestUnsettled: undefined,
   oldestRunnable: undefined,
@@ -80,6 +81,7 @@ test.each<[string, LastHeartbeat | undefined, Partial<CommandBacklog>, string, P
   ["a worker at work", beat(), {}, "healthy", []],
   ["a Redis that takes nothing more", beat(), { full: "redis" }, "unhealthy", ["redis-full"]],
   ["as many commands as may wait", beat(), { full: "backlog" }, "unhealthy", ["backlog-full"]],
+  ["as many commands as crews may have waiting", beat(), { full: "crews" }, "degraded", ["backlog-reserved"]],
   [
     "a backlog that is being worked on",
     beat(),

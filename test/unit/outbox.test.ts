@@ -1,6 +1,7 @@
 import { createSealer } from "../../shared/sealing/seal.ts";
 import { describe, expect, test } from "vitest";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
+import { atMost, type Bounds } from "../../shared/outbox/bounds.ts";
 import { type NewMessage, openOutbox } from "../../shared/outbox/outbox.ts";
 import { NotOwner, openOwnedOutbox, type OwnedOutbox } from "../../shared/outbox/owned.ts";
 import { FINAL_STATES, isDead } from "../../shared/outbox/states.ts";
@@ -9,10 +10,10 @@ import { until } from "../../tools/support/until.ts";
 
 const TOKEN = "1:tester";
 
-async function fresh(maxBacklog = 1000) {
+async function fresh(maxBacklog = 1000, bounds: Partial<Bounds> = {}) {
   const { redis, keys } = freshBackend();
   await redis.mset(keys.lease, TOKEN, keys.owner, TOKEN);
-  const outbox = openOutbox(redis, keys, createSealer([]), maxBacklog);
+  const outbox = openOutbox(redis, keys, createSealer([]), { ...atMost(maxBacklog), ...bounds });
   const owned = openOwnedOutbox(redis, keys, createSealer([]), TOKEN, 30 * 24 * 3_600_000);
   const append = (id: string, on: OrderingKey[], more: Partial<NewMessage> = {}) =>
     outbox.append({
@@ -400,6 +401,94 @@ test("a full backlog accepts no more, and says so", async () => {
   await append("a", ["unit:1"]);
   await append("b", ["unit:1"]);
   expect(await append("c", ["unit:2"])).toEqual({ outcome: "full" });
+});
+
+describe("what may wait", () => {
+  const over = (bound: "subject" | "key") => ({ outcome: "over", bound });
+  const accepted = { outcome: "accepted" };
+  const size = (id: string, on: OrderingKey[]) => `{"n":"${id}"}`.length + JSON.stringify(on).length;
+
+  test("of one subject is bounded in number, and another subject's is not", async () => {
+    const { append, owned } = await fresh(1000, { subject: 2 });
+    for (const id of ["a", "b"]) expect(await append(id, [`unit:${id}`])).toMatchObject(accepted);
+    expect(await append("c", ["unit:c"])).toEqual(over("subject"));
+    expect(await append("d", ["unit:d"], { user: "another" })).toMatchObject(accepted);
+    await confirm(owned, "a");
+    expect(await append("c", ["unit:c"])).toMatchObject(accepted);
+  });
+
+  test("of one subject, and of all, is bounded in bytes", async () => {
+    const bytes = size("a", ["unit:1"]);
+    const { append } = await fresh(1000, { subjectBytes: 2 * bytes, bytes: 3 * bytes });
+    for (const id of ["a", "b"]) expect(await append(id, ["unit:1"])).toMatchObject(accepted);
+    expect(await append("c", ["unit:1"])).toEqual(over("subject"));
+    expect(await append("d", ["unit:1"], { user: "another" })).toMatchObject(accepted);
+    expect(await append("e", ["unit:1"], { user: "third" })).toEqual({ outcome: "full" });
+  });
+
+  test("of one ordering key is bounded, also of a command with several", async () => {
+    const { append } = await fresh(1000, { key: 2 });
+    await append("a", ["incident:1"]);
+    await append("b", ["incident:1"], { user: "another" });
+    expect(await append("c", ["unit:1", "incident:1"])).toEqual(over("key"));
+    expect(await append("c", ["unit:1"])).toMatchObject(accepted);
+  });
+
+  test("is refused to crews before it is to dispatchers and admins", async () => {
+    const { append } = await fresh(10, { key: 5, reservePercent: 20 });
+    for (let i = 0; i < 4; i += 1) await append(`k${i}`, ["incident:1"]);
+    expect(await append("crew", ["incident:1"])).toEqual(over("key"));
+    expect(await append("dispatcher", ["incident:1"], { role: "dispatcher" })).toMatchObject(accepted);
+    for (let i = 0; i < 3; i += 1) expect(await append(`u${i}`, ["unit:1"])).toMatchObject(accepted);
+    expect(await append("crew", ["unit:2"])).toEqual({ outcome: "full" });
+    for (let i = 0; i < 2; i += 1) expect(await append(`a${i}`, ["unit:2"], { role: "admin" })).toMatchObject(accepted);
+    expect(await append("admin", ["unit:2"], { role: "admin" })).toEqual({ outcome: "full" });
+  });
+
+  test("does not grow by a newer value that takes another's place", async () => {
+    const { append, stateOf } = await fresh(1000, { key: 2, subject: 2 });
+    for (const id of ["a", "b", "c"]) expect(await append(id, ["unit:1"], location)).toMatchObject(accepted);
+    expect(await stateOf("b")).toBe("superseded");
+  });
+
+  test("is counted down to nothing, however each message ends", async () => {
+    const { append, owned, redis, keys, outbox } = await fresh(1000, { subject: 1 });
+    const on = (n: number): OrderingKey[] => [`unit:${n}`];
+    const own = (user: string) => ({ user });
+    await append("confirmed", on(1), own("a"));
+    await append("rejected", on(2), own("b"));
+    await append("unsent", on(3), { ...own("c"), ttlSeconds: 0.001 });
+    await append("sent", on(4), { ...own("d"), ttlSeconds: 0.001 });
+    await append("first", on(5), { ...location, ...own("e") });
+    await append("superseded", on(5), { ...location, ...own("f") });
+    await append("newest", on(5), { ...location, ...own("g") });
+    await append("lost", on(6), own("h"));
+    await append("again", on(7), { ...own("a"), redriveOf: "dead", idempotencyKey: "redrive" });
+    expect(await append("again", on(7), { ...own("a"), redriveOf: "dead", idempotencyKey: "redrive" })).toMatchObject({
+      outcome: "replayed",
+    });
+    expect(await redis.hget(keys.waiting, "all:bytes")).not.toBeNull();
+    expect((await redis.hkeys(keys.waiting)).filter((name) => name.endsWith(":n"))).toHaveLength(7);
+
+    await confirm(owned, "confirmed");
+    await confirm(owned, "confirmed");
+    await owned.settle({ id: "rejected", state: "rejected", reason: "no", by: "" });
+    await until("both have expired", async () => {
+      await owned.begin("sent");
+      await owned.expire();
+      return (await redis.zcard(`${keys.base}:expiring`)) === 0;
+    });
+    // A worker that began one, and died.
+    await owned.begin("again");
+    const next = openOwnedOutbox(redis, keys, createSealer([]), TOKEN, 1000);
+    await confirm(next, "again");
+    for (const id of ["first", "newest"]) await confirm(owned, id);
+    await redis.del(keys.record("lost"));
+    await owned.dropOrphans("lost");
+
+    expect(await outbox.backlog()).toMatchObject({ unsettled: 0, unsettledBytes: 0 });
+    expect(await redis.exists(keys.waiting, `${keys.base}:charges`)).toBe(0);
+  });
 });
 
 describe("a message that was sent in vain", () => {

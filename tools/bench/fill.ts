@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { createBackend } from "../../functions/backend/backend.ts";
+import { atMost } from "../../shared/outbox/bounds.ts";
 import { unitsStatus } from "../../shared/commands/units-status.ts";
 import { createLog } from "../../shared/util/log.ts";
 import { createSealer } from "../../shared/sealing/seal.ts";
@@ -18,7 +19,7 @@ export async function fill(rig: Rig, commands: number, keys: 1 | 2, fleet = FLEE
   const { log } = createLog({ name: "fill", level: "warn" });
   const subscriber = rig.client.duplicate({ lazyConnect: true });
   const sealer = createSealer([]);
-  const backend = createBackend(rig.client, subscriber, "socket-bridge", MAX_BACKLOG, sealer, log);
+  const backend = createBackend(rig.client, subscriber, "socket-bridge", atMost(MAX_BACKLOG), sealer, log);
   const ids: string[] = [];
   let n = 0;
   const producer = async () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Redis } from "ioredis";
 import { createLog } from "../../shared/util/log.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
+import { atMost } from "../../shared/outbox/bounds.ts";
 import { type Backlog, openOutbox } from "../../shared/outbox/outbox.ts";
 import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
 import { BASE_PATH } from "../support/api.ts";
@@ -46,7 +47,7 @@ export async function startRig(dir: string): Promise<Rig> {
   const redis = await startRedis({ dir: join(dir, "redis"), config: { "auto-aof-rewrite-percentage": "0" } });
   const { log } = createLog({ name: "bench", level: "warn" });
   const client = connectRedis({ REDIS_URL: redis.url }, "worker", log);
-  const outbox = openOutbox(client, outboxKeys("socket-bridge"), createSealer([]), MAX_BACKLOG);
+  const outbox = openOutbox(client, outboxKeys("socket-bridge"), createSealer([]), atMost(MAX_BACKLOG));
   const jwtSecret = randomBytes(32).toString("base64url");
   const port = await freePort();
   const url = `http://127.0.0.1:${port}${BASE_PATH}`;

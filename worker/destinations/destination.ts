@@ -13,6 +13,7 @@ import { journalKeys } from "../../shared/journal/keys.ts";
 import { type DestinationLoad, readLoad } from "../../shared/destinations/load.ts";
 import { handlerOf } from "../../shared/destinations/outcome-reader.ts";
 import { sleep } from "../../shared/util/sleep.ts";
+import { atMost } from "../../shared/outbox/bounds.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import { type Sealer, sealerFor } from "../../shared/sealing/seal.ts";
@@ -148,7 +149,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   return {
     handler: toDestination({
       destination,
-      outbox: openOutbox(redis, keys, sealer, config.DESTINATION_BACKLOG),
+      outbox: openOutbox(redis, keys, sealer, atMost(config.DESTINATION_BACKLOG)),
       sealer,
       source: sourceOf(config.REDIS_PREFIX),
       onRunnable: (message) => void queue.add([message]),
