@@ -99,6 +99,9 @@ function bridgeEnv(redis: OwnRedis): Record<string, string | undefined> {
     RATE_LIMIT_WINDOW_S: undefined,
     RATE_LIMIT_TOKEN: "1000000000",
     RATE_LIMIT_ADDRESS: "1000000000",
+    MAX_WAITING_PER_SUBJECT: "1000000",
+    MAX_WAITING_BYTES_PER_SUBJECT: "1000000000000",
+    MAX_WAITING_PER_KEY: "1000000",
   };
 }
 
