@@ -403,10 +403,12 @@ test("a full backlog accepts no more, and says so", async () => {
   expect(await append("c", ["unit:2"])).toEqual({ outcome: "full" });
 });
 
+const over = (bound: "subject" | "key") => ({ outcome: "over", bound });
+const unit = (n: number): OrderingKey[] => [`unit:${n}`];
+const of = (user: string) => ({ user });
+
 describe("what may wait", () => {
-  const over = (bound: "subject" | "key") => ({ outcome: "over", bound });
   const accepted = { outcome: "accepted" };
-  const size = (id: string, on: OrderingKey[]) => `{"n":"${id}"}`.length + JSON.stringify(on).length;
 
   test("of one subject is bounded in number, and another subject's is not", async () => {
     const { append, owned } = await fresh(1000, { subject: 2 });
@@ -418,7 +420,7 @@ describe("what may wait", () => {
   });
 
   test("of one subject, and of all, is bounded in bytes", async () => {
-    const bytes = size("a", ["unit:1"]);
+    const bytes = `{"n":"a"}["unit:1"]`.length;
     const { append } = await fresh(1000, { subjectBytes: 2 * bytes, bytes: 3 * bytes });
     for (const id of ["a", "b"]) expect(await append(id, ["unit:1"])).toMatchObject(accepted);
     expect(await append("c", ["unit:1"])).toEqual(over("subject"));
@@ -453,18 +455,16 @@ describe("what may wait", () => {
 
   test("is counted down to nothing, however each message ends", async () => {
     const { append, owned, redis, keys, outbox } = await fresh(1000, { subject: 1 });
-    const on = (n: number): OrderingKey[] => [`unit:${n}`];
-    const own = (user: string) => ({ user });
-    await append("confirmed", on(1), own("a"));
-    await append("rejected", on(2), own("b"));
-    await append("unsent", on(3), { ...own("c"), ttlSeconds: 0.001 });
-    await append("sent", on(4), { ...own("d"), ttlSeconds: 0.001 });
-    await append("first", on(5), { ...location, ...own("e") });
-    await append("superseded", on(5), { ...location, ...own("f") });
-    await append("newest", on(5), { ...location, ...own("g") });
-    await append("lost", on(6), own("h"));
-    await append("again", on(7), { ...own("a"), redriveOf: "dead", idempotencyKey: "redrive" });
-    expect(await append("again", on(7), { ...own("a"), redriveOf: "dead", idempotencyKey: "redrive" })).toMatchObject({
+    await append("confirmed", unit(1), of("a"));
+    await append("rejected", unit(2), of("b"));
+    await append("unsent", unit(3), { ...of("c"), ttlSeconds: 0.001 });
+    await append("sent", unit(4), { ...of("d"), ttlSeconds: 0.001 });
+    await append("first", unit(5), { ...location, ...of("e") });
+    await append("superseded", unit(5), { ...location, ...of("f") });
+    await append("newest", unit(5), { ...location, ...of("g") });
+    await append("lost", unit(6), of("h"));
+    await append("again", unit(7), { ...of("a"), redriveOf: "dead", idempotencyKey: "redrive" });
+    expect(await append("again", unit(7), { ...of("a"), redriveOf: "dead", idempotencyKey: "redrive" })).toMatchObject({
       outcome: "replayed",
     });
     expect(await redis.hget(keys.waiting, "all:bytes")).not.toBeNull();
