@@ -46,5 +46,7 @@ async function readBody(c: Context): Promise<unknown> {
   const read = readStrictJson(await c.req.arrayBuffer());
   if ("value" in read) return read.value;
   if ("notJson" in read) throw new Problem("not-json", read.notJson);
-  throw new Problem("unsafe-json", "JSON parsers would read parts of the body differently.", { errors: read.faults });
+  throw new Problem("unsafe-json", "JSON parsers would read parts of the body differently.", {
+    errors: read.faults.slice(0, 50),
+  });
 }

@@ -194,6 +194,11 @@ export const noSuch = (what: string, id: string, more = ""): Problem =>
 /** As much of an unknown id as is shown, characters: more than the longest that there can be of a command. */
 const SHOWN_ID = 100;
 
-/** Every wrong field of a body or a query. */
+/** How many wrong fields one answer names at most. */
+const MAX_WRONG = 50;
+
+/** The wrong fields of a body or a query; of many, the first 50. */
 export const wrongFields = (issues: Parameters<typeof faultsOf>[0]): WrongField[] =>
-  faultsOf(issues).map(({ path, message }) => ({ pointer: pointer(path), detail: message }));
+  faultsOf(issues)
+    .slice(0, MAX_WRONG)
+    .map(({ path, message }) => ({ pointer: pointer(path), detail: message }));

@@ -45,6 +45,9 @@ export function sharedSecrets(secrets: readonly string[]): TokenKeys {
 /** Public keys alone: with a secret among them, whoever knows the public key could sign. Ed25519 is EdDSA's name of today. */
 const ALGORITHMS = ["RS256", "ES256", "EdDSA", "Ed25519"];
 
+/** A key set has a few keys of some 500 bytes each. */
+const MAX_KEY_SET = 1_000_000;
+
 /** How the key set of an identity provider is kept, ms. */
 export const KEY_SET_TIMES = {
   /** A set is fetched anew when it is older: a key that was removed from it opens nothing any more after so long. */
@@ -76,7 +79,7 @@ export function remoteKeys(url: string, deps: { now: () => number; log: Log }): 
         await response.body?.cancel();
         throw new Error(`it answered ${response.status}`);
       }
-      const keys = (await response.json()) as JSONWebKeySet;
+      const keys = JSON.parse(await readBounded(response)) as JSONWebKeySet;
       createLocalJWKSet(keys);
       fetchedAt = askedAt;
       return Response.json(keys);
@@ -117,6 +120,18 @@ export function remoteKeys(url: string, deps: { now: () => number; log: Log }): 
     },
     goodUntil: () => fetchedAt + KEY_SET_TIMES.good,
   };
+}
+
+/** Reads a body up to MAX_KEY_SET bytes; whatever comes after that is not waited for. */
+async function readBounded(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += (chunk as Uint8Array).length;
+    if (size > MAX_KEY_SET) throw new Error(`it is larger than ${MAX_KEY_SET} bytes`);
+    chunks.push(chunk as Uint8Array);
+  }
+  return Buffer.concat(chunks).toString();
 }
 
 const unavailable = () =>

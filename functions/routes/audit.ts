@@ -120,16 +120,19 @@ export function auditRead({ backend, basePath }: ReadingDeps): MiddlewareHandler
   };
 }
 
+/** Ids of Redis Streams begin in 1970. */
+const sinceEpoch = instant.refine((text) => Date.parse(text) >= 0, "must not be before 1970");
+
 export const auditQuery = z.strictObject({
   who: z.string().min(1).optional().meta({ description: "The subject of the token." }),
   action: z.string().min(1).optional().meta({ description: "Method and path, such as `POST /units/status`." }),
   outcome: z.enum(OUTCOMES).optional(),
-  since: instant.optional().meta({ description: "At this time or later, by Redis's clock." }),
-  until: instant.optional().meta({ description: "At this time or before." }),
+  since: sinceEpoch.optional().meta({ description: "At this time or later, by Redis's clock." }),
+  until: sinceEpoch.optional().meta({ description: "At this time or before." }),
   limit: z.coerce.number().int().min(1).max(500).default(50),
   cursor: z
     .string()
-    .regex(/^\d{1,16}-\d{1,10}$/, "is not a cursor of this list")
+    .regex(/^[1-9]\d{0,15}-\d{1,10}$/, "is not a cursor of this list")
     .optional()
     .meta({ description: "`next` of the page before." }),
 });

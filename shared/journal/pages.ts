@@ -73,7 +73,8 @@ return {'page', #rows > 0 and rows[#rows][1] or id, more, rows}`;
 
 const milliseconds = (micros: Micros): string => String(Math.max(0, Math.floor(micros / 1000)));
 // The scripts answer rows as XRANGE does.
-const toRows = (reply: ScriptReply | undefined): SealedEntry[] => (reply as Row[]).map(parseRow);
+const toRows = (journal: string, reply: ScriptReply | undefined): SealedEntry[] =>
+  (reply as Row[]).map((row) => parseRow(row, journal));
 
 export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer): JournalPages {
   const follow = script(redis, "journalFollow", FOLLOW, [keys.cad]);
@@ -95,7 +96,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
     let from = after === undefined ? begin : `(${after}`;
     for (;;) {
       const [more, reply] = (await list(command, from, to, CHUNK, PAGE_BYTES)) as [number, ScriptReply];
-      const rows = toRows(reply);
+      const rows = toRows(keys.journal, reply);
       yield* rows;
       const last = rows.at(-1);
       if (more === 0 || !last) return;
@@ -106,14 +107,14 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
   return {
     async get(id) {
       const [row] = await redis.xrange(keys.journal, id, id);
-      return row && (await openOrTell(parseRow(row)));
+      return row && (await openOrTell(parseRow(row, keys.journal)));
     },
 
     async follow(after, limit) {
       const reply = (await follow(after ?? "", limit, PAGE_BYTES)) as ScriptReply[];
       if (reply[0] === "gone") return { outcome: "gone", oldest: String(reply[1]) || null };
       try {
-        const entries = await Promise.all(toRows(reply[3]).map((row) => openEntry(sealer, row)));
+        const entries = await Promise.all(toRows(keys.journal, reply[3]).map((row) => openEntry(sealer, row)));
         return { outcome: "page", entries, position: String(reply[1]), more: reply[2] === 1 };
       } catch (error) {
         if (!(error instanceof SealError)) throw error;

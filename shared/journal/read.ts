@@ -25,14 +25,31 @@ export interface JournalReader {
 
 export type Row = [id: string, fields: string[]];
 
+/** What of an entry is authenticated with its payload, as it is stored. */
+export interface SealedFields {
+  ref: string;
+  kind: string;
+  event: string;
+  keys: string;
+  occurred: string;
+  recovered: string;
+  wrong: string;
+  eventId: string;
+  cad: string;
+}
+
 /**
- * What an entry's payload is sealed with: its own id is not known yet. With it what says whom the payload is about, and who may
- * read it: whoever writes to Redis can show no payload as another event's, or another unit's.
- * @param keys as they are stored
+ * What an entry's payload is sealed with: its own id is not known yet. With it what says what it is, when it happened, whom it is
+ * about, and who may read it: whoever writes to Redis can show no payload as another event's, or another unit's.
+ * @param journal the journal's key
  */
-export const journalSealId = (ref: string, event: string, keys: string): string =>
+export const journalSealId = (journal: string, { ref, kind, event, keys, ...f }: SealedFields): string =>
   // As Redis stores it: of half a surrogate pair it keeps nothing.
-  JSON.stringify([ref, event.toWellFormed(), keys]);
+  JSON.stringify(
+    [journal, ref, kind, event, keys, f.occurred, f.recovered, f.wrong, f.eventId, f.cad].map((text) =>
+      text.toWellFormed(),
+    ),
+  );
 
 /** An entry whose payload was not opened yet. */
 export interface SealedEntry {
@@ -41,7 +58,8 @@ export interface SealedEntry {
   stored: string;
 }
 
-export function parseRow([id, list]: Row): SealedEntry {
+/** @param journal the journal's key */
+export function parseRow([id, list]: Row, journal: string): SealedEntry {
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < list.length; i += 2) fields.set(list[i] ?? "", list[i + 1] ?? "");
   const text = (name: string) => fields.get(name) ?? "";
@@ -60,7 +78,14 @@ export function parseRow([id, list]: Row): SealedEntry {
     cad: text("cad"),
     size: text("payload").length,
   };
-  return { entry, sealId: journalSealId(text("ref"), text("event"), text("keys")), stored: text("payload") };
+  return {
+    entry,
+    sealId: journalSealId(journal, {
+      ...{ ref: text("ref"), kind: text("kind"), event: text("event"), keys: text("keys"), occurred: text("occurred") },
+      ...{ recovered, wrong: text("wrong"), eventId: text("event_id"), cad: text("cad") },
+    }),
+    stored: text("payload"),
+  };
 }
 
 /** With its payload; one that was changed in Redis has none, and is malformed. Throws SealError if a key is missing. */
@@ -115,7 +140,7 @@ export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Seale
   return {
     async page(id, limit) {
       const [more, rows] = (await list("XRANGE", `(${id}`, "+", limit, PAGE_BYTES)) as [number, ScriptReply];
-      const entries = await Promise.all((rows as Row[]).map((row) => openEntry(sealer, parseRow(row))));
+      const entries = await Promise.all((rows as Row[]).map((row) => openEntry(sealer, parseRow(row, keys.journal))));
       return { entries, more: more === 1 };
     },
     async bounds() {

@@ -128,13 +128,17 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
   async function fields(entry: NewEntry): Promise<{ args: string[]; size: number }> {
     const ref = randomUUID();
     const keysText = JSON.stringify(entry.keys);
-    const sealId = journalSealId(ref, entry.event, keysText);
-    const payload = await sealer.seal("journal", sealId, JSON.stringify(entry.payload ?? null));
     const recovered = entry.recovered === undefined ? "" : entry.recovered ? "1" : "0";
+    const [occurred, wrong] = [String(entry.occurredAt ?? ""), JSON.stringify(entry.wrong)];
+    const sealId = journalSealId(keys.journal, {
+      ...{ ref, kind: entry.kind, event: entry.event, keys: keysText, occurred, recovered, wrong },
+      ...{ eventId: entry.eventId ?? "", cad },
+    });
+    const payload = await sealer.seal("journal", sealId, JSON.stringify(entry.payload ?? null));
     const args = [
       ...[entry.eventId ?? "", entry.kind, entry.event, ref, keysText, payload],
-      ...[String(entry.occurredAt ?? ""), String(Math.round(entry.ageMs * 1000)), entry.own ?? "", recovered],
-      ...[JSON.stringify(entry.wrong), entry.fact ?? ""],
+      ...[occurred, String(Math.round(entry.ageMs * 1000)), entry.own ?? "", recovered],
+      ...[wrong, entry.fact ?? ""],
     ];
     return { args, size: payload.length };
   }

@@ -40,8 +40,22 @@ return answers`;
 /** Aspects that stand in the clear: lists are filtered by them, and they say nothing of a patient. */
 export const CLEAR_ASPECTS: ReadonlySet<string> = new Set(["status"]);
 
-/** What a state's aspect is sealed with. */
-export const stateSealId = (about: string, aspect: string): string => JSON.stringify([about, aspect]);
+/** What a state's aspect is sealed with: so that it is no other's, of no other bridge and of no other time. */
+export const stateSealId = (keys: JournalKeys, about: string, aspect: string, at: Micros): string =>
+  JSON.stringify([keys.cad, about, aspect, at]);
+
+/** A value that stands in the clear, behind its MAC; alone without keys. */
+export function authenticClear(sealer: Sealer, sealId: string, json: string): string {
+  const mac = sealer.mac(["state", sealId, json]);
+  return mac === "" ? json : `${mac} ${json}`;
+}
+
+/** The value again, as JSON. Throws SealError. */
+export function checkClear(sealer: Sealer, sealId: string, stored: string): string {
+  const [, mac, json = stored] = /^(mac:\S+) (.*)$/s.exec(stored) ?? [];
+  sealer.verify(["state", sealId, json], mac);
+  return json;
+}
 
 /** Notes what an event says of a unit or an incident; answers false if something newer is known already. */
 export type ApplyChange = (change: Change, at: Micros) => Promise<boolean>;
@@ -55,7 +69,10 @@ export function openStateWriter(redis: Redis, keys: JournalKeys, sealer: Sealer)
   return async ({ about, aspect, value }, at) => {
     const { kind, id } = parseRoom(about);
     const clear = JSON.stringify(value ?? null);
-    const text = CLEAR_ASPECTS.has(aspect) ? clear : await sealer.seal("state", stateSealId(about, aspect), clear);
+    const sealId = stateSealId(keys, about, aspect, at);
+    const text = CLEAR_ASPECTS.has(aspect)
+      ? authenticClear(sealer, sealId, clear)
+      : await sealer.seal("state", sealId, clear);
     return (await applyBatch([kind, id, aspect, String(at), text])) === 1;
   };
 }

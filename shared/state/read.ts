@@ -1,10 +1,10 @@
 import type { Redis } from "ioredis";
-import { parseJson, UNREADABLE } from "../util/json.ts";
+import { UNREADABLE } from "../util/json.ts";
 import type { JournalKeys } from "../journal/keys.ts";
 import type { Room } from "../vocabulary/ordering-key.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
 import type { Micros } from "../util/time.ts";
-import { CLEAR_ASPECTS, stateSealId } from "./apply.ts";
+import { checkClear, CLEAR_ASPECTS, stateSealId } from "./apply.ts";
 
 /** The newest that is known of one aspect. */
 export interface Aspect {
@@ -63,7 +63,10 @@ const LOOK_AT = 5000;
 export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer): StateReader {
   async function open(about: Room, aspect: string, stored: string, at: Micros): Promise<Aspect> {
     try {
-      const text = CLEAR_ASPECTS.has(aspect) ? stored : await sealer.open("state", stateSealId(about, aspect), stored);
+      const sealId = stateSealId(keys, about, aspect, at);
+      const text = CLEAR_ASPECTS.has(aspect)
+        ? checkClear(sealer, sealId, stored)
+        : await sealer.open("state", sealId, stored);
       return { value: JSON.parse(text) as unknown, at };
     } catch (error) {
       if (error instanceof SyntaxError) return { value: null, at, unreadable: UNREADABLE };
@@ -87,9 +90,15 @@ export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer)
   /** Those of the ids that have the status. */
   async function withStatus(kind: StateKind, ids: readonly string[], status: string | undefined): Promise<string[]> {
     if (status === undefined) return [...ids];
-    const texts = await Promise.all(ids.map((id) => redis.hget(keys.state(`${kind}:${id}`), "status")));
     const wanted = status.toLowerCase();
-    return ids.filter((_, i) => String(parseJson(texts[i] ?? "null")).toLowerCase() === wanted);
+    const known = await Promise.all(
+      ids.map(async (id) => {
+        const about = `${kind}:${id}` as const;
+        const [stored, at] = await redis.hmget(keys.state(about), "status", "@status");
+        return typeof stored === "string" ? (await open(about, "status", stored, Number(at))).value : null;
+      }),
+    );
+    return ids.filter((_, i) => String(known[i]).toLowerCase() === wanted);
   }
 
   return {

@@ -14,6 +14,9 @@ const AHEAD_US = 60_000_000;
 /** Events that the bridge does not know are counted together: their names come from outside and have no bound. */
 const UNKNOWN = "(unknown)";
 const MAX_NAME = 100;
+/** What the names of the bridge's own entries begin with, and what stands before the CAD's event of such a name. */
+const OWN_NAMES = "bridge:";
+const FOREIGN = "cad:";
 /** What an event is called that comes without a name. */
 const NAMELESS = "(none)";
 
@@ -72,7 +75,9 @@ export function createReader(events: readonly CadEvent[], now: () => Micros, log
 
   function describe({ event: name, payload, own, recovered }: Taken, size: number | undefined): Read["entry"] {
     const sentBy = own ?? commandOf(payload);
-    const shown = name.slice(0, MAX_NAME).toWellFormed() || NAMELESS;
+    // The name space is the bridge's own: an event of the CAD never passes for a word of the bridge.
+    const theirs = name.startsWith(OWN_NAMES) ? `${FOREIGN}${name}` : name;
+    const shown = theirs.slice(0, MAX_NAME).toWellFormed() || NAMELESS;
     const entry = { ...NOTHING, event: shown, payload, own: sentBy, recovered, keys: OTHER };
     const event = known.get(name);
     if (size === undefined || size > MAX_PAYLOAD) {
