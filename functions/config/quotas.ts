@@ -1,13 +1,13 @@
 import { z } from "zod";
 
 /**
- * What is limited: a token by its subject, the commands of which only the newest matters apart from all others, an address,
- * and an address that shows no valid token.
+ * What is limited: a token by its subject, the commands of which only the newest matters apart from all others, the bytes of both, an
+ * address, and an address that shows no valid token.
  */
-export const POLICIES = ["token", "latest-wins", "address", "unauthenticated"] as const;
+export const POLICIES = ["token", "latest-wins", "token-bytes", "address", "unauthenticated"] as const;
 export type Policy = (typeof POLICIES)[number];
 
-/** How many requests each may make in a window; 0: any number. */
+/** How many requests each may make in a window, or bytes send; 0: any number. */
 export type Quotas = Readonly<Record<Policy, number>> & { windowSeconds: number };
 
 /** What a client was granted of what was asked for it. */
@@ -20,7 +20,10 @@ export interface Granted {
 }
 
 /** For a backend that serves no requests from outside. */
-export const UNLIMITED: Quotas = { token: 0, "latest-wins": 0, address: 0, unauthenticated: 0, windowSeconds: 1 };
+export const UNLIMITED: Quotas = {
+  ...{ token: 0, "latest-wins": 0, "token-bytes": 0, address: 0, unauthenticated: 0 },
+  windowSeconds: 1,
+};
 
 const quota = z.coerce.number().int().min(0).max(1_000_000_000);
 
@@ -37,6 +40,12 @@ export const quotaEnv = {
     .describe(
       "Maximum requests of one token subject per window; beyond, 429. 0: unlimited. Latest-wins commands (positions, metrics) have the same limit again, counted separately.",
     ),
+  // As many requests as above, of 1 KiB each: a position has 160 bytes.
+  RATE_LIMIT_TOKEN_BYTES: quota
+    .default(20_000 * 1024)
+    .describe(
+      "Maximum bytes of request bodies of one token subject per window; beyond, 429. 0: unlimited. Latest-wins commands have the same limit again.",
+    ),
   RATE_LIMIT_ADDRESS: quota
     .default(50_000)
     .describe("Maximum requests of one address per window, with or without a token."),
@@ -49,6 +58,7 @@ const schema = z.object(quotaEnv);
 export const toQuotas = (config: z.infer<typeof schema>): Quotas => ({
   token: config.RATE_LIMIT_TOKEN,
   "latest-wins": config.RATE_LIMIT_TOKEN,
+  "token-bytes": config.RATE_LIMIT_TOKEN_BYTES,
   address: config.RATE_LIMIT_ADDRESS,
   unauthenticated: config.RATE_LIMIT_UNAUTHENTICATED,
   windowSeconds: config.RATE_LIMIT_WINDOW_S,

@@ -20,6 +20,8 @@ interface RequestVariables {
   /** Throws a Problem, 429, for a caller, or an address without a valid token, that asks too much. */
   admitCaller: (subject: string) => Promise<void>;
   admitStranger: () => Promise<void>;
+  /** The same for a caller that sends too much. */
+  admitBytes: (subject: string, bytes: number) => Promise<void>;
   /** It was refused like others right before it. */
   alike?: boolean;
   /** The unit and incident that the body names, once it was read. */

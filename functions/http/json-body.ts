@@ -1,6 +1,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import type { z } from "zod";
 import { Problem, type WrongField, wrongFields } from "./problem.ts";
+import type { Caller, CallerEnv } from "./caller.ts";
 import { limitBody } from "./limit-body.ts";
 import { readStrictJson } from "./strict-json.ts";
 
@@ -42,8 +43,17 @@ function requireJson(c: Context): void {
     throw new Problem("not-json-type", "The Content-Type is not application/json.");
 }
 
+/** Before it is parsed. Where nobody limits, or nobody is known yet, nothing counts. */
+async function admitBytes({ var: { caller, admitBytes: admit } }: Context<CallerEnv>, bytes: number): Promise<void> {
+  // Set by the middleware before, or not at all where a body is read without it.
+  const who = caller as Caller | undefined;
+  if (who !== undefined) await (admit as typeof admit | undefined)?.(who.userId, bytes);
+}
+
 async function readBody(c: Context): Promise<unknown> {
-  const read = readStrictJson(await c.req.arrayBuffer());
+  const bytes = await c.req.arrayBuffer();
+  await admitBytes(c as Context<CallerEnv>, bytes.byteLength);
+  const read = readStrictJson(bytes);
   if ("value" in read) return read.value;
   if ("notJson" in read) throw new Problem("not-json", read.notJson);
   throw new Problem("unsafe-json", "JSON parsers would read parts of the body differently.", {

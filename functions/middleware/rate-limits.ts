@@ -9,6 +9,8 @@ import type { Granted, Policy, Quotas } from "../config/quotas.ts";
 
 /** How many requests a process has granted to it at once, at most: Redis is asked once for so many, and not for each. */
 const MAX_CHUNK = 200;
+/** Bytes are counted in larger numbers than requests. */
+const MAX_CHUNKS: Readonly<Partial<Record<Policy, number>>> = { "token-bytes": 256 * 1024 };
 /** Of a small quota it is a hundredth, so that several processes share it fairly. */
 const CHUNKS = 100;
 /** What is left of a chunk when the next one is asked for. */
@@ -63,26 +65,27 @@ export function createLimiter(quotas: Quotas, take: TakePoints, now: () => numbe
     return share;
   }
 
-  async function more(policy: Policy, client: string, key: string, chunk: number): Promise<Share> {
+  async function more(policy: Policy, client: string, key: string, chunk: number, cost: number): Promise<Share> {
     const first = now() - (asking.get(key) ?? -Infinity) > UNASKED_MS;
     if (first) asking.set(key, now());
-    const granted = await ask(policy, client, first ? chunk : 1);
+    const granted = await ask(policy, client, first ? Math.max(chunk, cost) : cost);
     if (first) asking.delete(key);
     return keep(key, granted);
   }
 
-  return async (policy: Policy, client: string): Promise<Admission> => {
+  /** @param cost 1 for a request; for `token-bytes`, its bytes */
+  return async (policy: Policy, client: string, cost = 1): Promise<Admission> => {
     const key = `${policy} ${client}`;
-    const chunk = Math.max(1, Math.min(MAX_CHUNK, Math.floor(quotas[policy] / CHUNKS)));
+    const chunk = Math.max(1, Math.min(MAX_CHUNKS[policy] ?? MAX_CHUNK, Math.floor(quotas[policy] / CHUNKS)));
     let share = shares.get(key);
-    if (!valid(share)) share = await more(policy, client, key, chunk);
+    if (!valid(share)) share = await more(policy, client, key, chunk, cost);
     else if (share.beyond > 0) {
       // One asks before all is used up, so that the others need not.
       const low = share.left <= chunk * ASK_AT && !asking.has(key);
-      if (share.left === 0 || low) share = await more(policy, client, key, chunk);
+      if (share.left < cost || low) share = await more(policy, client, key, chunk, cost);
     }
-    const admitted = share.left > 0;
-    if (admitted) share.left -= 1;
+    const admitted = share.left >= cost;
+    if (admitted) share.left -= cost;
     else share.refused += 1;
     return {
       admitted,
@@ -111,12 +114,14 @@ export interface LimitOptions {
 export function limitRequests(app: Hono<CallerEnv>, { quotas, take, basePath, now }: LimitOptions): void {
   const limiter = createLimiter(quotas, take, now);
 
-  async function admit(c: Context<CallerEnv>, policy: Policy, client: string): Promise<void> {
+  async function admit(c: Context<CallerEnv>, policy: Policy, client: string, cost = 1): Promise<void> {
     if (quotas[policy] === 0) return;
-    const { admitted, remaining, resetSeconds, first } = await limiter(policy, client);
+    const { admitted, remaining, resetSeconds, first } = await limiter(policy, client, cost);
+    // An answer tells of one limit of its subject: that of requests, unless it is the bytes that it is refused for.
+    if (policy === "token-bytes" && admitted) return;
     // Of its address a client need not know while it is far from its limit: every header costs every answer 2 us.
     if (policy === "address" && remaining > quotas.address / 2) return;
-    c.header("RateLimit-Policy", `"${policy}";q=${quotas[policy]};w=${quotas.windowSeconds}`);
+    c.header("RateLimit-Policy", `"${policy}";q=${quotas[policy]}${UNITS[policy] ?? ""};w=${quotas.windowSeconds}`);
     c.header("RateLimit", `"${policy}";r=${remaining};t=${resetSeconds}`);
     if (admitted) return;
     if (!first) c.set("alike", true);
@@ -129,15 +134,23 @@ export function limitRequests(app: Hono<CallerEnv>, { quotas, take, basePath, no
       const path = routePath(c).slice(basePath.length);
       return admit(c, LATEST_WINS.has(path) ? "latest-wins" : "token", subject);
     });
+    c.set("admitBytes", (subject, bytes) => {
+      const latest = LATEST_WINS.has(routePath(c).slice(basePath.length));
+      return admit(c, "token-bytes", latest ? `latest-wins ${subject}` : `token ${subject}`, bytes);
+    });
     c.set("admitStranger", () => admit(c, "unauthenticated", address));
     await admit(c, "address", address);
     await next();
   });
 }
 
+/** A unit other than requests, as the draft writes it. */
+const UNITS: Readonly<Partial<Record<Policy, string>>> = { "token-bytes": ';qu="content-bytes"' };
+
 const WHOSE = {
   token: "The token's subject has exceeded its rate limit.",
   "latest-wins": "The token's subject has exceeded its rate limit for positions and metrics.",
+  "token-bytes": "The token's subject has exceeded its rate limit in bytes.",
   address: "This address has exceeded its rate limit.",
   unauthenticated: "This address has exceeded its rate limit for requests without a valid token.",
 } as const satisfies Record<Policy, string>;

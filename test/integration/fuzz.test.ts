@@ -36,7 +36,12 @@ const operations: Operation[] = Object.entries(document.paths).flatMap(([path, m
 );
 
 /** How often one may ask is not what is tried here. */
-const UNLIMITED = { RATE_LIMIT_TOKEN: "0", RATE_LIMIT_ADDRESS: "0", RATE_LIMIT_UNAUTHENTICATED: "0" };
+const UNLIMITED = {
+  RATE_LIMIT_TOKEN: "0",
+  RATE_LIMIT_TOKEN_BYTES: "0",
+  RATE_LIMIT_ADDRESS: "0",
+  RATE_LIMIT_UNAUTHENTICATED: "0",
+};
 
 /** Answers above 499 that say how things are, not that something broke: there is no worker in this test. */
 const HONEST = new Set(["no-worker", "too-many-streams", "unhealthy"]);

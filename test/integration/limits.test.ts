@@ -44,6 +44,19 @@ test("a subject may ask as often as RATE_LIMIT_TOKEN says, and every answer says
   expect(await unsettled(bridge)).toBe(6);
 });
 
+test("a subject may send as many bytes as RATE_LIMIT_TOKEN_BYTES says, and its positions as many again", async () => {
+  const bridge = await withLimits({ RATE_LIMIT_TOKEN_BYTES: "100" });
+  // 36 bytes each.
+  const answers = await many(4, () => bridge.post("/units/status", STATUS, bearer(tokens.crew)));
+  expect(statuses(answers)).toEqual([202, 202, 429, 429]);
+  expect(answers.at(-1)?.body).toMatchObject({ code: "too-many-requests", policy: "token-bytes" });
+  expect(answers.at(-1)?.headers.get("RateLimit-Policy")).toBe('"token-bytes";q=100;qu="content-bytes";w=60');
+  expect(Number(answers.at(-1)?.headers.get("Retry-After"))).toBeGreaterThan(0);
+  const position = { unit_id: "M1", latitude: 1, longitude: 1 };
+  expect((await bridge.post("/units/location", position, bearer(tokens.crew))).status).toBe(202);
+  expect((await bridge.post("/units/status", STATUS, bearer(tokens.dispatcher))).status).toBe(202);
+});
+
 test("an address may ask as often as RATE_LIMIT_ADDRESS says, whoever asks and for what", async () => {
   const bridge = await withLimits({ RATE_LIMIT_ADDRESS: "6", RATE_LIMIT_TOKEN: "0" });
   const answers = [

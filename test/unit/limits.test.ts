@@ -14,6 +14,7 @@ async function connected() {
 const quotas = (token: number): Quotas => ({
   token,
   "latest-wins": token,
+  "token-bytes": token * 1000,
   address: 0,
   unauthenticated: 0,
   windowSeconds: 60,
@@ -102,4 +103,15 @@ test("the memory of clients is bounded, whoever comes", async () => {
   await limiter("token", "client-24999");
   await limiter("token", "client-0");
   expect(seen).toHaveLength(25_001);
+});
+
+test("of a quota in bytes as much is admitted as fits into it, whatever the sizes", async () => {
+  const backend = await connected();
+  const take = openPoints(backend.redis, backend.keys, quotas(100));
+  const limiter = createLimiter(quotas(100), take, now);
+  let sent = 0;
+  for (let i = 0; i < 400; i += 1) if ((await limiter("token-bytes", "a", 700)).admitted) sent += 700;
+  expect(sent).toBeLessThanOrEqual(100_000);
+  expect(sent).toBeGreaterThan(100_000 - 700 - 1000);
+  expect(await limiter("token-bytes", "b", 100_001)).toMatchObject({ admitted: false });
 });

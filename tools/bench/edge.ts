@@ -33,7 +33,12 @@ interface Round {
 }
 const WARM_UP_S = 2;
 /** One client asks more here than any may. */
-const UNLIMITED = { RATE_LIMIT_TOKEN: "0", RATE_LIMIT_ADDRESS: "0", RATE_LIMIT_UNAUTHENTICATED: "0" };
+const UNLIMITED = {
+  RATE_LIMIT_TOKEN: "0",
+  RATE_LIMIT_TOKEN_BYTES: "0",
+  RATE_LIMIT_ADDRESS: "0",
+  RATE_LIMIT_UNAUTHENTICATED: "0",
+};
 
 /** The same app on Node and in workerd, by turns. Under `wrangler dev` each request passes a second workerd as well. */
 export async function measureEdge(

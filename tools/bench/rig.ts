@@ -98,6 +98,7 @@ function bridgeEnv(redis: OwnRedis): Record<string, string | undefined> {
     // All the load has one token and one address. The limits are at work, but out of reach.
     RATE_LIMIT_WINDOW_S: undefined,
     RATE_LIMIT_TOKEN: "1000000000",
+    RATE_LIMIT_TOKEN_BYTES: "1000000000",
     RATE_LIMIT_ADDRESS: "1000000000",
     MAX_WAITING_PER_SUBJECT: "1000000",
     MAX_WAITING_BYTES_PER_SUBJECT: "1000000000000",
