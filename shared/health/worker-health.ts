@@ -40,6 +40,8 @@ export const workerHealth = z.object({
   connection_attempts: z.number(),
   /** Since when the CAD is not ready; null while it is. */
   disconnected_since: z.string().nullable().default(null),
+  /** What carries the connection, websocket or polling; null while there is none. */
+  transport: z.string().nullable().default(null),
   /** Counts the connections that became ready: a reconnect shows as a larger one. */
   connections: z.number(),
   last_error: z.string().nullable(),

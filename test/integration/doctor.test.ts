@@ -1,15 +1,16 @@
-import { type AddressInfo, createServer } from "node:net";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test, vi } from "vitest";
 import { runScript } from "../../tools/setup/run-script.ts";
 import { freePort } from "../../tools/setup/free-port.ts";
-import { startRedis } from "../../tools/setup/redis.ts";
+import { type OwnRedis, startRedis } from "../../tools/setup/redis.ts";
 import { startProcess } from "../../tools/setup/process.ts";
 import { CAD_TOKEN, startBridge } from "../support/bridge.ts";
 import { writeRoutes } from "../support/destinations.ts";
 import { newSecret } from "../../tools/support/receiver.ts";
+import { ownRedis } from "../support/own-redis.ts";
 import { freshPrefix } from "../support/redis.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -40,9 +41,10 @@ async function runDoctor(env: Record<string, string>) {
     CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN,
     PAYLOAD_KEYS,
   };
+  const from = performance.now();
   const { ended } = runScript("tools/doctor/doctor.ts", [], { ...base, ...env });
   const { code, output } = await ended;
-  return { code, output };
+  return { code, output, ms: performance.now() - from };
 }
 
 test("tells a healthy bridge from one without a worker", async () => {
@@ -89,7 +91,7 @@ test("says what does not answer, and which token is refused, without telling eit
   const away = await runDoctor({ REDIS_URL: "redis://user:canary@127.0.0.1:9", CAD_BACKEND_URL: "http://127.0.0.1:9" });
   expect(away.code).toBe(1);
   expect(away.output).toContain("WRONG  redis-unavailable");
-  expect(away.output).toMatch(/WRONG  cad-disconnected: .*http:\/\/127\.0\.0\.1:9 /);
+  expect(away.output).toMatch(/WRONG  cad-disconnected: .*http:\/\/127\.0\.0\.1:9: /);
   const refused = await runDoctor({
     REDIS_URL: inject("redisUrl"),
     CAD_BACKEND_URL: cad,
@@ -100,7 +102,10 @@ test("says what does not answer, and which token is refused, without telling eit
     REDIS_URL: inject("redisUrl"),
     CAD_BACKEND_URL: cad.replace("//", "//user:canary@"),
   });
-  expect(inUrl).toMatchObject({ code: 78, output: expect.stringContaining("CAD_BACKEND_URL: must not hold user or") });
+  expect(inUrl).toMatchObject({
+    code: 78,
+    output: expect.stringContaining("CAD_BACKEND_URL: must not contain user or"),
+  });
   const said = [away, refused, inUrl].map(({ output }) => output).join("");
   expect(said).not.toContain("canary");
 });
@@ -122,27 +127,32 @@ test("says which destinations answer, and what is wrong with the routes, without
   expect(refused).toMatchObject({ code: 78, output: expect.stringContaining("destinations[0].url: must be https://") });
 });
 
-test.each(["away", "frozen", "asking for a password"])(
-  "lists what it finds within 15 s while Redis is %s",
-  async (how) => {
-    const cad = await startCadProcess();
-    const redis = createServer((socket) => {
-      socket.on("error", () => undefined);
-      if (how === "asking for a password")
-        socket.on("data", () => socket.write("-NOAUTH Authentication required.\r\n"));
-    });
-    await new Promise<void>((resolve) => redis.listen(0, "127.0.0.1", resolve));
-    const { port } = redis.address() as AddressInfo;
-    if (how === "away") await new Promise((resolve) => redis.close(resolve));
-    else onTestFinished(() => void redis.close());
-    const destinations = [{ id: "there", url: `${cad}/services/hook`, secret: newSecret() }];
-    const env = { REDIS_URL: `redis://127.0.0.1:${port}`, CAD_BACKEND_URL: cad, ALLOW_PRIVATE_DESTINATIONS: "true" };
-    for (const more of [{}, { ROUTES_FILE: writeRoutes({ destinations, rules: [] }) }]) {
-      const { code, output } = await runDoctor({ ...env, ...more });
-      expect(output).toMatch(/WRONG {2}redis-(unavailable|refused)/);
-      expect(output).toContain("the CAD accepts the token");
-      expect(output).not.toMatch(/^ +at /m);
-      expect(code).toBe(1);
-    }
-  },
-);
+const TROUBLES: readonly [string, string, (redis: OwnRedis, admin: Redis) => Promise<unknown>][] = [
+  ["wants a password", "redis-refused", (_redis, admin) => admin.config("SET", "requirepass", "canary")],
+  [
+    "refuses commands",
+    "redis-refused",
+    (_redis, admin) => admin.call("ACL", "SETUSER", "default", "resetpass", "nopass", "-@all", "+ping", "+hello"),
+  ],
+  ["is frozen", "redis-unavailable", async (redis) => redis.process.kill("SIGSTOP")],
+  ["is away", "redis-unavailable", (redis) => redis.stop()],
+];
+
+test.each(TROUBLES)("lists what it finds within 15 s while Redis %s", async (_how, code, make) => {
+  const [cad, redis] = await Promise.all([startCadProcess(), ownRedis()]);
+  const admin = new Redis(redis.url);
+  await make(redis, admin);
+  admin.disconnect();
+  const destinations = [{ id: "there", url: `${cad}/services/hook`, secret: newSecret() }];
+  const env = { REDIS_URL: redis.url, CAD_BACKEND_URL: cad, ALLOW_PRIVATE_DESTINATIONS: "true" };
+  const runs = [{}, { ROUTES_FILE: writeRoutes({ destinations, rules: [] }) }].map((more) =>
+    runDoctor({ ...env, ...more }),
+  );
+  for (const { code: exit, output, ms } of await Promise.all(runs)) {
+    expect(output.match(/^WRONG {2}\S+/gm)).toEqual([`WRONG  ${code}:`]);
+    expect(output).toContain("the CAD accepts the token");
+    expect(output).not.toMatch(/^ +at |canary/m);
+    expect(exit).toBe(1);
+    expect(ms).toBeLessThan(15_000);
+  }
+});

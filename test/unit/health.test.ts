@@ -21,6 +21,7 @@ const WORKER: WorkerHealth = {
   waiting_for: null,
   problems: [],
   cad_url: "http://cad",
+  transport: null,
   last_connection: null,
   connection_attempts: 0,
   disconnected_since: null,

@@ -1,4 +1,4 @@
-import { request as requestHttp } from "node:http";
+import { type IncomingHttpHeaders, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { HttpStatusError, tooLarge } from "./line-fault.ts";
 
@@ -21,6 +21,8 @@ export interface Exchange {
   signal: AbortSignal | undefined;
   /** Of the answer. */
   maxBytes: number;
+  /** Called with the headers of any answer. */
+  answered?(headers: IncomingHttpHeaders): void;
 }
 
 /** One HTTP request and the text of its answer. Rejects with HttpStatusError, FrameError or what the network says. */
@@ -31,6 +33,7 @@ export function exchange(url: URL, options: Exchange): Promise<string> {
     const type = body === undefined ? {} : { "Content-Type": "text/plain;charset=UTF-8" };
     const headers = { Accept: "*/*", ...type, ...options.headers };
     const asked = request(url, { method, headers, signal, agent: false, ...tls }, (response) => {
+      options.answered?.(response.headers);
       const chunks: Buffer[] = [];
       let size = 0;
       response.on("error", reject);

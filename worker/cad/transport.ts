@@ -102,7 +102,8 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
     const all = [...new Map([...faults.values()].map((fault) => [fault.reason, fault])).values()];
     const worst =
       all.find((fault) => fault.code === "unreadable-frame" || fault.code === "frame-too-large") ?? all.at(-1);
-    return worst && { code: worst.code, reason: all.map((fault) => fault.reason).join("; ") };
+    const reason = all.map((fault) => fault.reason).join("; ");
+    return worst && { code: worst.code, reason: handshake ? reason : ofStranger(all, reason) };
   }
   function handled(error: unknown): void {
     const { name } = error instanceof Error ? error : { name: typeof error };
@@ -180,6 +181,12 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
     handshake: () => handshake,
     via: () => (open ? manager.engine.transport.name : undefined),
   };
+}
+
+/** A server that answers HTTP, and does not begin as Socket.IO does, is another one. */
+function ofStranger(all: readonly LineFault[], reason: string): string {
+  const strange = all.some(({ code, reason: one }) => code === "unreadable-frame" || /HTTP (?:2\d\d|404)$/.test(one));
+  return strange ? `what answers is not a Socket.IO server (${reason})` : reason;
 }
 
 /** What a server or a network says instead of a connection. */

@@ -74,6 +74,7 @@ export function createHealth(sources: HealthSources): Health {
       last_connection: cad.lastConnection?.toISOString() ?? null,
       connection_attempts: cad.failures,
       disconnected_since: cad.ready ? null : cad.since.toISOString(),
+      transport: cad.via ?? null,
       connections: cad.connections,
       last_error: cad.lastError ?? null,
       event_handlers_registered: cadEventTypes.length,
