@@ -1,11 +1,12 @@
 import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import type { AuditNote } from "../../shared/audit/entry.ts";
-import { commands } from "../../shared/commands/table.ts";
+import { commandNamed, commands } from "../../shared/commands/table.ts";
+import type { MessageRecord } from "../../shared/outbox/outbox.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import { requestObject } from "../../shared/vocabulary/request-object.ts";
 import type { DeadFilter } from "../../shared/outbox/dead-letters.ts";
-import { isDead } from "../../shared/outbox/states.ts";
+import { isRedrivable, REDRIVABLE_STATES } from "../../shared/outbox/states.ts";
 import { noSuch, Problem, type WrongField } from "../http/problem.ts";
 import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
@@ -35,6 +36,10 @@ const filterFields = {
   event: z.string().min(1).optional().meta({ description: "The event's name; with `destination`." }),
   unit: z.string().min(1).optional(),
   incident: z.string().min(1).optional(),
+  state: z.enum(REDRIVABLE_STATES).optional().meta({
+    description:
+      "Without it, all but `unconfirmed`: the CAD has those, and may have handled them. Sending a relay or a transport again may show it twice.",
+  }),
   reason: z.string().min(1).optional().meta({ description: 'A part of "state: reason", such as "expired".' }),
   since: instant.optional().meta({ description: "Accepted at this time or later." }),
 };
@@ -65,8 +70,23 @@ const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
   unit: rest.unit,
   incident: rest.incident,
   reason: rest.reason,
+  state: REDRIVABLE_STATES.find((state) => state === rest.state),
   since: since === undefined ? undefined : Date.parse(since) * 1000,
 });
+
+interface Redriven {
+  command_id: string;
+  redriven_as: string | null;
+  accepted_at: string;
+  /** A later command that sets the same value: sending this one again would set the older value. */
+  overtaken_by: string | null;
+}
+
+/** Of an incident's timestamps, later ones may be other times: nothing is known of them. */
+function overtakenBy({ kind, overtakenBy: later }: MessageRecord): string | null {
+  const command = commandNamed(kind);
+  return command?.effect === "sets" && !command.slots ? (later ?? null) : null;
+}
 
 const badFilter = (errors: WrongField[]) => new Problem("invalid-body", "The filter is invalid.", { errors });
 const noSuchLetter = (id: string) => noSuch("dead letter", id, "; it may have been redriven or discarded");
@@ -88,7 +108,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
 
   async function readLetter(caller: Caller, id: string, destination: string | undefined) {
     const record = await backend.read(id, destination);
-    if (!record || !isDead(record.state) || !mayTouch(caller, record.keys)) throw noSuchLetter(id);
+    if (!record || !isRedrivable(record.state) || !mayTouch(caller, record.keys)) throw noSuchLetter(id);
     return record;
   }
 
@@ -136,13 +156,20 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
         destination,
       );
       const note = noteOf(c, basePath);
-      const redriven: { command_id: string; redriven_as: string | null; accepted_at: string }[] = [];
+      const redriven: Redriven[] = [];
       const unreadable: { command_id: string; reason: string }[] = [];
-      for (const { id, acceptedAt, keys } of letters) {
+      for (const letter of letters) {
+        const { id, acceptedAt, keys } = letter;
         if (!mayTouch(c.get("caller"), keys)) continue;
         const again = dryRun ? { as: null } : await redrive(c.get("caller"), id, note, destination);
         if ("reason" in again) unreadable.push({ command_id: id, reason: again.reason });
-        else redriven.push({ command_id: id, redriven_as: again.as, accepted_at: toIso(acceptedAt) });
+        else
+          redriven.push({
+            command_id: id,
+            redriven_as: again.as,
+            accepted_at: toIso(acceptedAt),
+            overtaken_by: overtakenBy(letter),
+          });
       }
       const more = next !== undefined;
       return c.json({ dry_run: dryRun, count: redriven.length, more, redriven, unreadable }, dryRun ? 200 : 202);

@@ -71,11 +71,8 @@ export interface Command<Body = unknown> {
    * may show or store one more, so it is never resent unless the connection broke.
    */
   effect: "sets" | "adds";
-  /**
-   * Which value it sets, beside its event and keys, such as the time that a timestamp is for: a later command with the same one
-   * replaces it. Only for one that sets.
-   */
-  slot?(body: Body): string;
+  /** It sets one of several values of its unit or incident, such as one of an incident's times: a later one need not replace it. */
+  slots?: true;
   /** The room that the bridge must be in for the echo to reach it: joined before the emit. */
   needsRoom?(body: Body): Room;
   /** Only the newest value matters: a newer one takes the place of one that waits right before it. */

@@ -57,7 +57,7 @@ export const incidentsTimestamp = defineCommand({
     source: z.enum(["manual", "auto"]),
   }),
   effect: "sets",
-  slot: (b) => b.field,
+  slots: true,
   echo: {
     event: "incident:timestamp:updated",
     proves: "write",

@@ -73,6 +73,10 @@ redis.call('HSET', record(id), 'kind', kind, 'keys', keys_json, 'body', body, 'u
 redis.call('ZADD', OPEN, at, id)
 redis.call('HSET', CHARGES, id, bytes .. ' ' .. subject)
 count_waiting(subject, 1, bytes)
+local unconfirmed = redis.call('GET', unconfirmed_of(kind, keys_json))
+if unconfirmed and redis.call('EXISTS', record(unconfirmed)) == 1 then
+  redis.call('HSET', record(unconfirmed), 'overtaken_by', id)
+end
 if ttl ~= '' then
   local expires = at + tonumber(ttl)
   redis.call('HSET', record(id), 'expires_at', whole(expires))

@@ -5,10 +5,12 @@ import type { Micros } from "../util/time.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { createAuthenticator } from "./authentic.ts";
 import { type MessageRecord, type NewMessage, parseRecord, RECORD_FIELDS, UNBELIEVED, unbelieved } from "./outbox.ts";
-import { isDead } from "./states.ts";
+import { isRedrivable, type RedrivableState } from "./states.ts";
 
 /** Which dead letters are meant; what is not given does not narrow them. */
 export interface DeadFilter {
+  /** Those that are `unconfirmed` are listed only if this asks for them: the CAD has them, and may have handled them. */
+  state?: RedrivableState | undefined;
   /** The command's name, or the event's. */
   kind?: string | undefined;
   unit?: string | undefined;
@@ -56,13 +58,14 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
   /** Ids in chunks, in the order of the query, from where the page before ended. */
   async function* idsOf({ filter, first, after }: DeadQuery): AsyncGenerator<string[]> {
     const since = filter.since ?? 0;
+    const set = filter.state === "unconfirmed" ? keys.unconfirmed : keys.dead;
     const from = after === undefined ? undefined : `(${after}`;
     for (let offset = 0; ; offset += CHUNK) {
       const page = ["LIMIT", offset, CHUNK] as const;
       const ids =
         first === "newest"
-          ? await redis.zrevrangebyscore(keys.dead, from ?? "+inf", since, ...page)
-          : await redis.zrangebyscore(keys.dead, from ?? since, "+inf", ...page);
+          ? await redis.zrevrangebyscore(set, from ?? "+inf", since, ...page)
+          : await redis.zrangebyscore(set, from ?? since, "+inf", ...page);
       yield ids;
       if (ids.length < CHUNK) return;
     }
@@ -101,7 +104,7 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
     async again(id, newId) {
       const [body, ...values] = await redis.hmget(keys.record(id), "body", ...RECORD_FIELDS);
       const record = parseRecord(id, values, authentic);
-      if (!record || !isDead(record.state) || !body || record.redrivenAs) return undefined;
+      if (!record || !isRedrivable(record.state) || !body || record.redrivenAs) return undefined;
       if (record.kind === UNBELIEVED.kind) throw tampered("record");
       const { ttl } = record;
       return {
@@ -125,12 +128,18 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
         .multi()
         .hset(keys.record(id), { redriven_as: newId, redriven: authentic.redriven(id, newId) })
         .zrem(keys.dead, id)
+        .zrem(keys.unconfirmed, id)
         .exec();
     },
 
     async discard(id) {
-      const [[, removed] = []] = (await redis.multi().zrem(keys.dead, id).hdel(keys.record(id), "body").exec()) ?? [];
-      return removed === 1;
+      const answers = await redis
+        .multi()
+        .zrem(keys.dead, id)
+        .zrem(keys.unconfirmed, id)
+        .hdel(keys.record(id), "body")
+        .exec();
+      return answers?.slice(0, 2).some(([, removed]) => removed === 1) ?? false;
     },
   };
 }
@@ -138,6 +147,7 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
 function matches(record: MessageRecord, filter: DeadFilter): boolean {
   const about = (key: OrderingKey) => record.keys.includes(key);
   return (
+    (filter.state === undefined || record.state === filter.state) &&
     (filter.kind === undefined || record.kind === filter.kind) &&
     (filter.unit === undefined || about(`unit:${filter.unit}`)) &&
     (filter.incident === undefined || about(`incident:${filter.incident}`)) &&

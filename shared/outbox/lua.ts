@@ -23,7 +23,9 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local function whole(n) return string.format('%.0f', n) end
 local function is_final(state) return state ~= 'queued' and state ~= 'sent' end
-local dead = { ${DEAD_STATES.map((state) => `${state} = true`).join(", ")} }
+local UNCONFIRMED = base .. ':unconfirmed'
+-- The states that are kept to be sent again, and in which set.
+local dead = { ${DEAD_STATES.map((state) => `${state} = DEAD`).join(", ")}, unconfirmed = UNCONFIRMED }
 
 local function first_everywhere(id, keys)
   for _, key in ipairs(keys) do
@@ -67,6 +69,17 @@ local function release(id)
   local bytes, subject = string.match(redis.call('HGET', CHARGES, id) or '', '^(%d+) (%x+)$')
   if redis.call('HDEL', CHARGES, id) == 1 and bytes then count_waiting(subject, -1, -bytes) end
 end
+local function unconfirmed_of(kind, keys_json) return base .. ':unconfirmed:' .. kind .. ':' .. keys_json end
+
+-- What came after it with the same event and keys may hold a newer value: noted for whoever wants to send it again.
+local function note_unconfirmed(id, keys, kept_ms)
+  local was = redis.call('HMGET', record(id), 'kind', 'keys')
+  redis.call('SET', unconfirmed_of(was[1], was[2]), id, 'PX', kept_ms)
+  for _, later in ipairs(redis.call('LRANGE', line(keys[1]), 0, 99)) do
+    local its = redis.call('HMGET', record(later), 'kind', 'keys')
+    if its[1] == was[1] and its[2] == was[2] then redis.call('HSET', record(id), 'overtaken_by', later) end
+  end
+end
 
 -- Gives a message its final state and takes it off its lines. Only a dead letter's payload may be needed again.
 -- at and mac: when, and what vouches for it, if that is not Redis's own word.
@@ -84,7 +97,8 @@ local function finish(id, keys, state, kept_ms, reason, by, at, mac)
     'final', mac or '', unpack(emptied))
   redis.call('PEXPIRE', record(id), kept_ms)
   redis.call('HINCRBY', COUNTS, state, 1)
-  if dead[state] then redis.call('ZADD', DEAD, redis.call('HGET', record(id), 'accepted_at'), id) end
+  if dead[state] then redis.call('ZADD', dead[state], redis.call('HGET', record(id), 'accepted_at'), id) end
+  if state == 'unconfirmed' then note_unconfirmed(id, keys, kept_ms) end
   -- Without the right to publish, those who wait look by themselves: what was written stands.
   redis.pcall('PUBLISH', base .. ':settled:' .. id, state)
 end

@@ -91,6 +91,8 @@ export interface MessageRecord {
   /** The dead letter that it sends again, and the command that sends it again. */
   redriveOf: string | undefined;
   redrivenAs: string | undefined;
+  /** Of an unconfirmed one: a later message of the same kind and keys. */
+  overtakenBy?: string | undefined;
 }
 
 /** What the outbox holds now. */
@@ -193,7 +195,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
 /** What of a record is read to tell about it; never the body. */
 export const RECORD_FIELDS = [
   ...["kind", "keys", "user", "state", "sends", "accepted_at", "expires_at", "sent_at", "settled_at"],
-  ...["reason", "by", "redrive_of", "redriven_as"],
+  ...["reason", "by", "redrive_of", "redriven_as", "overtaken_by"],
   ...["role", "fingerprint", "latest", "ttl", "issued_at", "head", "final", "redriven"],
 ] as const;
 
@@ -271,6 +273,7 @@ function toRecord(id: string, s: StoredRecord): MessageRecord {
     expiresAt: ttl === undefined ? time(s.expires_at) : acceptedAt + ttl,
     ...{ sentAt: time(s.sent_at), settledAt: time(s.settled_at), reason: s.reason, by: s.by },
     ...{ redriveOf: s.redrive_of || undefined, redrivenAs: s.redriven_as || undefined },
+    overtakenBy: s.overtaken_by || undefined,
   };
 }
 

@@ -35,8 +35,10 @@ return answers
  */
 export const EXPIRE = `${PRELUDE}
 if redis.call('GET', LEASE) ~= ARGV[1] then return {0} end
-for _, id in ipairs(redis.call('ZRANGE', DEAD, 0, 99)) do
-  if redis.call('EXISTS', record(id)) == 0 then redis.call('ZREM', DEAD, id) end
+for _, set in ipairs({DEAD, UNCONFIRMED}) do
+  for _, id in ipairs(redis.call('ZRANGE', set, 0, 99)) do
+    if redis.call('EXISTS', record(id)) == 0 then redis.call('ZREM', set, id) end
+  end
 end
 local due = redis.call('ZRANGEBYSCORE', EXPIRING, '-inf', now, 'LIMIT', 0, ARGV[3])
 local answer = {#due}

@@ -27,6 +27,12 @@ export type State = (typeof STATES)[number];
 /** Not known to be delivered, and kept with the reason so that somebody can send them again. */
 export const DEAD_STATES = ["rejected", "failed", "expired"] as const satisfies readonly FinalState[];
 
+/** Those and what the CAD has and did not confirm: kept as well, and sent again only if somebody asks for this state. */
+export const REDRIVABLE_STATES = [...DEAD_STATES, "unconfirmed"] as const satisfies readonly FinalState[];
+export type RedrivableState = (typeof REDRIVABLE_STATES)[number];
+export const isRedrivable = (state: State): state is RedrivableState =>
+  (REDRIVABLE_STATES as readonly State[]).includes(state);
+
 export const isFinal = (state: State): state is FinalState => state !== "queued" && state !== "sent";
 export const isDead = (state: State): state is (typeof DEAD_STATES)[number] =>
   (DEAD_STATES as readonly State[]).includes(state);

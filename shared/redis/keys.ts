@@ -11,6 +11,7 @@ export interface OutboxKeys {
   open: string;
   dead: string;
   waiting: string;
+  unconfirmed: string;
   counts: string;
   lease: string;
   owner: string;
@@ -43,6 +44,7 @@ function keysOf(prefix: string, outbox: string): OutboxKeys {
     open: `${base}:open`,
     dead: `${base}:dead`,
     waiting: `${base}:waiting`,
+    unconfirmed: `${base}:unconfirmed`,
     counts: `${base}:counts`,
     lease: `${cad}:lease`,
     owner: `${cad}:owner`,

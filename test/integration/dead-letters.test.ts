@@ -125,3 +125,35 @@ test("a command that was delivered is no dead letter", async () => {
   expect((await bridge.post(`/dead-letters/${id}/redrive`, {})).status).toBe(404);
   expect((await remove(bridge, id)).status).toBe(404);
 });
+
+test("unconfirmed commands are listed and sent again if asked for; a dry run shows which were overtaken", async () => {
+  const cad = { character: "legacy", switches: { dropEchoes: 1 } } as const;
+  const bridge = await startBridge({ cad, worker: { CAD_CONFIRM_TIMEOUT_MS: "100" } });
+  const unconfirmed = async (path: string, body: object) => {
+    const receipt = await bridge.deliver(path, body);
+    expect(receipt.status).toBe("unconfirmed");
+    return receipt.command_id;
+  };
+  const incident = { incident_id: "I1", incident_type: "Fall", address: "1 Main St", priority: 2 };
+  const relay = await unconfirmed("/incidents", incident);
+  const overtaken = await unconfirmed("/units/status", { unit_id: "A", status: "enroute" });
+  const last = await unconfirmed("/units/status", { unit_id: "B", status: "enroute" });
+  bridge.cad.switches.dropEchoes = 0;
+  const newer = await bridge.deliver("/units/status", { unit_id: "A", status: "onscene" });
+
+  expect(ids(await list(bridge))).toEqual([]);
+  expect((await bridge.post("/dead-letters/redrive", { dry_run: true })).body).toMatchObject({ count: 0 });
+  expect(ids(await list(bridge, "?state=unconfirmed"))).toEqual([last, overtaken, relay]);
+  const dry = await bridge.post("/dead-letters/redrive", { state: "unconfirmed", dry_run: true });
+  expect(dry.body).toMatchObject({
+    redriven: [
+      { command_id: relay, overtaken_by: null },
+      { command_id: overtaken, overtaken_by: newer.command_id },
+      { command_id: last, overtaken_by: null },
+    ],
+  });
+  const again = await bridge.post("/dead-letters/redrive", { state: "unconfirmed", unit: "B" });
+  const [redriven] = again.body["redriven"] as { redriven_as: string }[];
+  expect(await bridge.settled(redriven?.redriven_as)).toMatchObject({ status: "confirmed", redrive_of: last });
+  expect(ids(await list(bridge, "?state=unconfirmed"))).toEqual([overtaken, relay]);
+});

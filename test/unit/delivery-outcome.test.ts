@@ -37,6 +37,7 @@ const message = (more: Partial<MessageRecord & { retryAt: number }>): DeliveryFa
   by: "",
   redriveOf: undefined,
   redrivenAs: undefined,
+  overtakenBy: undefined,
   retryAt: undefined,
   ...more,
 });

@@ -4,7 +4,7 @@ import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { atMost, type Bounds } from "../../shared/outbox/bounds.ts";
 import { type NewMessage, openOutbox } from "../../shared/outbox/outbox.ts";
 import { NotOwner, openOwnedOutbox, type OwnedOutbox } from "../../shared/outbox/owned.ts";
-import { FINAL_STATES, isDead } from "../../shared/outbox/states.ts";
+import { FINAL_STATES, isRedrivable } from "../../shared/outbox/states.ts";
 import { freshBackend } from "../support/redis.ts";
 import { until } from "../../tools/support/until.ts";
 
@@ -104,7 +104,7 @@ describe("order", () => {
   });
 });
 
-test("a payload is kept for as long as it may have to be sent: a dead letter's, and no other's that is settled", async () => {
+test("a payload is kept for as long as it may have to be sent: a dead letter's or an unconfirmed one's, and no other's", async () => {
   const { append, owned, redis, keys } = await fresh();
   const kept = (id: string) => redis.hget(keys.record(id), "body");
   for (const [i, state] of FINAL_STATES.entries()) {
@@ -112,7 +112,7 @@ test("a payload is kept for as long as it may have to be sent: a dead letter's, 
     await append(id, [`unit:${i}`]);
     expect(await kept(id)).toBe(`{"n":"${id}"}`);
     await owned.settle({ id, state, reason: "", by: "" });
-    expect(await kept(id), state).toBe(isDead(state) ? `{"n":"${id}"}` : "");
+    expect(await kept(id), state).toBe(isRedrivable(state) ? `{"n":"${id}"}` : "");
   }
 });
 
