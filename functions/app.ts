@@ -72,7 +72,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   });
   const app = everything.basePath(BASE_PATH);
   const noteAction = administrative({ backend, basePath: BASE_PATH, log });
-  const noted = noteReading({ backend, basePath: BASE_PATH });
+  const noted = noteReading({ backend, basePath: BASE_PATH, log });
 
   for (const command of commands) {
     app.post(
@@ -114,7 +114,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   serveDeadLetters(app, { ...deps, basePath: BASE_PATH, noteAction, noted });
   serveDestinations(app, { ...deps, noteAction });
   serveAudit(app, deps, noted);
-  const looking = auditRead({ backend, basePath: BASE_PATH });
+  const looking = auditRead({ backend, basePath: BASE_PATH, log });
   serveEvents(app, { ...deps, noted: looking });
   const state = serveState(app, { ...deps, noted: looking });
   state.lists();

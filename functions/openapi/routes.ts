@@ -172,7 +172,7 @@ const ROUTES: readonly Route[] = [
     tag: "operation",
     summary: "List audit entries",
     description:
-      "Everything that was accepted, refused (401, 403, 429) or done by an administrator, newest first. Positions and metrics get one entry an hour for each user and unit, identical refusals one in 10 s: `nth` counts them all. Reading the trail is recorded in it.",
+      "Everything that was accepted, refused (401, 403, 429) or done by an administrator, newest first. Positions and metrics get one entry an hour for each user and unit, a user's refusals, and what a user asked for that is not there, one an hour for each action: `nth` counts them all. Reading the trail is recorded in it.",
     query: schemaOf(auditQuery, "input"),
     answers: { "200": answer("A page.", audit) },
     problems: ["invalid-query", ...REDIS],

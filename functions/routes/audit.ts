@@ -1,7 +1,7 @@
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { z } from "zod";
-import { type AuditEntry, type AuditNote, OUTCOMES, timeOfId } from "../../shared/audit/entry.ts";
+import { type AuditEntry, type AuditNote, type AuditOutcome, OUTCOMES, timeOfId } from "../../shared/audit/entry.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
@@ -20,8 +20,10 @@ import { whyFailed } from "../../shared/redis/fault.ts";
 const LATEST_MS = 3_600_000;
 /** Of a user's readings of the same, one in so long is written: dashboards ask all the time, ms. */
 const READ_MS = 3_600_000;
-/** Of refusals that are alike, one in so long is written, ms. */
+/** Of an address's refusals that are alike, one in so long is written, ms. */
 const REFUSED_MS = 10_000;
+/** Of a user's refusals and misses by one action, whatever ids they name, one in so long is written, ms. */
+const IN_VAIN_MS = 3_600_000;
 const MAX_ID = 64;
 /** As long as the ids of units and incidents may be. */
 const MAX_ABOUT = 200;
@@ -72,12 +74,22 @@ export async function noteRefusal(
   const { about, id } = named(c, basePath);
   const ofBody = c.get("about");
   const note = noteOf(c, basePath, ofBody ?? about);
-  const who = note.user === "" ? limitedAddress(note.address) : note.user;
-  const once = { key: JSON.stringify([who, note.action, ofBody ?? []]), ms: REFUSED_MS };
-  const noted = backend.note({ ...note, once }, outcome, id);
+  await noteInVain(note, outcome, id, { backend, log });
+}
+
+/** What somebody asked in vain. Anybody can make ids up, and entries are kept for years: so the ids do not make two of one. */
+async function noteInVain(
+  note: AuditNote,
+  outcome: AuditOutcome,
+  id: string,
+  { backend, log }: { backend: Backend; log: Log },
+): Promise<void> {
+  const known = note.user !== "";
+  const key = JSON.stringify([known ? note.user : limitedAddress(note.address), note.action]);
+  const noted = backend.note({ ...note, once: { key, ms: known ? IN_VAIN_MS : REFUSED_MS } }, outcome, id);
   await withDeadline(noted, NOTE_MS, "noting a refusal").catch((error: unknown) => {
     const reason = whyFailed(error);
-    log.warn({ code: problem.code, action: note.action, address: note.address, reason }, "a refusal was not noted");
+    log.warn({ outcome, action: note.action, address: note.address, reason }, "a refusal was not noted");
   });
 }
 
@@ -99,26 +111,39 @@ export function administrative(deps: { backend: Backend; basePath: string; log: 
 interface ReadingDeps {
   backend: Backend;
   basePath: string;
+  log: Log;
 }
 
-/** Reading what others did is an action too; how it went is in the answer alone. */
-export function noteReading({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
-  return async (c, next) => {
-    await backend.note(noteOf(c, basePath), "done", named(c, basePath).id);
-    await next();
-  };
-}
-
-/** Reading what is known of units, incidents and patients: once in a while for each user and each that is asked for. */
-export function auditRead({ backend, basePath }: ReadingDeps): MiddlewareHandler<CallerEnv> {
+/**
+ * A list or a stream is noted before it is read. What is read by its id is noted once it is known whether there is such a one, and
+ * still before the answer goes out: no answer without its entry.
+ */
+function noteRead(deps: ReadingDeps, toNote: (note: AuditNote, id: string) => AuditNote): MiddlewareHandler<CallerEnv> {
+  const { backend, basePath } = deps;
   return async (c, next) => {
     const { about, id } = named(c, basePath);
     const note = noteOf(c, basePath, about);
-    const once = { key: JSON.stringify([note.user, note.action, about, id]), ms: READ_MS };
-    await backend.note({ ...note, once }, "done", id);
+    const done = () => backend.note(toNote(note, id), "done", id);
+    if (c.req.param("id") === undefined) {
+      await done();
+      await next();
+      return;
+    }
     await next();
+    if (c.res.status === 404) await noteInVain(note, "not-found", id, deps);
+    else if (c.res.ok) await done();
   };
 }
+
+/** Reading what others did is an action too. */
+export const noteReading = (deps: ReadingDeps): MiddlewareHandler<CallerEnv> => noteRead(deps, (note) => note);
+
+/** Reading what is known of units, incidents and patients: once in a while for each user and each that is asked for. */
+export const auditRead = (deps: ReadingDeps): MiddlewareHandler<CallerEnv> =>
+  noteRead(deps, (note, id) => ({
+    ...note,
+    once: { key: JSON.stringify([note.user, note.action, note.about, id]), ms: READ_MS },
+  }));
 
 /** Ids of Redis Streams begin in 1970. */
 const sinceEpoch = instant.refine((text) => Date.parse(text) >= 0, "must not be before 1970");

@@ -7,6 +7,8 @@ export const OUTCOMES = [
   ...(["accepted", "replayed"] as const),
   /** An administrative action: before it is done, and after it. */
   ...(["requested", "done", "failed"] as const),
+  /** Somebody asked for what is not there, or not for them to see. */
+  "not-found",
   /** Something in Redis was not written by the bridge, and is not believed. */
   "forged",
   ...(["unauthenticated", "forbidden", "wrong-org", "outside-units", "too-many-requests"] as const),

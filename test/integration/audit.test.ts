@@ -5,6 +5,10 @@ import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { commands } from "../../shared/commands/table.ts";
 import { startRedis } from "../../tools/setup/redis.ts";
 import { runScript } from "../../tools/setup/run-script.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
+import { openStateWriter } from "../../shared/state/apply.ts";
+import { nowMicros } from "../../shared/util/time.ts";
+import { ownJournal } from "../support/own-journal.ts";
 import { type Bridge, startBridge, tokens } from "../support/bridge.ts";
 import { testRedis } from "../support/redis.ts";
 import { until } from "../../tools/support/until.ts";
@@ -12,6 +16,9 @@ import { until } from "../../tools/support/until.ts";
 const STATUS = { unit_id: "M1", status: "enroute" };
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 const AUDIT_KEY = "the key of the audit trail of the tests";
+
+/** Ids that begin alike are not the same. */
+const LONG = ["I", "J"].map((end) => "I".repeat(150) + end);
 
 interface Entry extends Record<string, unknown> {
   id: string;
@@ -26,15 +33,41 @@ async function trail(bridge: Bridge, query = ""): Promise<Entry[]> {
 const functionsOnly = (functions?: Record<string, string>) =>
   startBridge({ worker: false, ...(functions && { functions }) });
 
-test("who read of units, incidents and events is there once in a while, with what was read", async () => {
+/** A bridge that knows a unit, incidents and an event. */
+async function withState(): Promise<Bridge & { event: string }> {
   const bridge = await functionsOnly();
+  const { redis, keys, write } = await ownJournal(bridge.prefix);
+  const apply = openStateWriter(redis, keys, createSealer([]));
+  for (const about of ["unit:M1", "incident:I1", ...LONG.map((id) => `incident:${id}` as const)] as const)
+    await apply({ about, aspect: "status", value: "enroute" }, nowMicros());
+  const [entry] = await write({});
+  return Object.assign(bridge, { event: entry?.id ?? "" });
+}
+
+test("whoever asks for made-up ids, or is refused them, fills the trail with one entry an hour and action", async () => {
+  const bridge = await functionsOnly();
+  const crew = { ...bearer(tokens.crew) };
+  for (let i = 0; i < 5; i += 1) {
+    expect((await bridge.get(`/units/made-up-${i}`, crew)).status).toBe(404);
+    expect((await bridge.get(`/events/${i + 1}-1`, crew)).status).toBe(403);
+    expect((await bridge.get(`/dead-letters/made-up-${i}`)).status).toBe(404);
+  }
+  expect((await trail(bridge)).map(({ action, about, outcome, nth }) => ({ action, about, outcome, nth }))).toEqual([
+    { action: "GET /units/{id}", about: ["unit:made-up-0"], outcome: "not-found", nth: 1 },
+    { action: "GET /events/{id}", about: [], outcome: "forbidden", nth: 1 },
+    { action: "GET /dead-letters/{id}", about: [], outcome: "not-found", nth: 1 },
+  ]);
+  const counts = await testRedis().hgetall(`{${bridge.prefix}}:cad:audit:counts`);
+  expect(counts).toMatchObject({ "not-found GET /units/{id}": "5", "forbidden GET /events/{id}": "5" });
+});
+
+test("who read of units, incidents and events is there once in a while, with what was read", async () => {
+  const bridge = await withState();
   for (let i = 0; i < 3; i += 1) {
-    for (const path of ["/units", "/units/M1", "/incidents/I1", "/events/history", "/events/1-1"])
+    for (const path of ["/units", "/units/M1", "/incidents/I1", "/events/history", `/events/${bridge.event}`])
       await bridge.get(path, bearer(tokens.dispatcher));
   }
-  // Ids that begin alike are not the same.
-  const long = ["I", "J"].map((end) => "I".repeat(150) + end);
-  for (const id of long) await bridge.get(`/incidents/${id}`, bearer(tokens.dispatcher));
+  for (const id of LONG) await bridge.get(`/incidents/${id}`, bearer(tokens.dispatcher));
   const seen = (await trail(bridge)).map(({ action, about, outcome }) => ({ action, about, outcome }));
   expect(seen).toEqual([
     { action: "GET /units", about: [], outcome: "done" },
@@ -42,7 +75,7 @@ test("who read of units, incidents and events is there once in a while, with wha
     { action: "GET /incidents/{id}", about: ["incident:I1"], outcome: "done" },
     { action: "GET /events/history", about: [], outcome: "done" },
     { action: "GET /events/{id}", about: [], outcome: "done" },
-    ...long.map((id) => ({ action: "GET /incidents/{id}", about: [`incident:${id}`], outcome: "done" })),
+    ...LONG.map((id) => ({ action: "GET /incidents/{id}", about: [`incident:${id}`], outcome: "done" })),
   ]);
 });
 
