@@ -30,6 +30,8 @@ export const health = z.object({
       last_error: true,
       event_handlers_registered: true,
       uptime_seconds: true,
+      uptime_percent_24h: true,
+      uptime_percent_30d: true,
       ready: true,
       authenticated: true,
     })
@@ -72,6 +74,8 @@ const UNHEARD: Health["bridge"] = {
   last_error: null,
   event_handlers_registered: 0,
   uptime_seconds: 0,
+  uptime_percent_24h: null,
+  uptime_percent_30d: null,
   ready: false,
   authenticated: false,
 };
@@ -165,6 +169,8 @@ export function assessHealth(beat: LastHeartbeat | undefined, backlog: CommandBa
     bridge: worker
       ? {
           ...pickBridge(worker),
+          uptime_percent_24h: alive ? worker.uptime_percent_24h : null,
+          uptime_percent_30d: alive ? worker.uptime_percent_30d : null,
           connected: worker.connected && alive !== undefined,
           ready: worker.ready && alive !== undefined,
           authenticated: worker.authenticated && alive !== undefined,

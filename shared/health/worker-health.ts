@@ -49,6 +49,10 @@ export const workerHealth = z.object({
   event_handlers_registered: z.number(),
   /** For how long the connection has been ready, s; 0 if it is not. */
   uptime_seconds: z.number(),
+  /** How much of the last 24 h it was ready, in percent, or of the time since the first worker started; null if unknown. */
+  uptime_percent_24h: z.number().nullable().default(null),
+  /** The same of the last 30 d. */
+  uptime_percent_30d: z.number().nullable().default(null),
   in_flight: z.number(),
   rooms: z.number(),
   /** How many events of each kind came from the CAD, and how many of them did not parse. */

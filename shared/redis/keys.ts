@@ -17,6 +17,8 @@ export interface OutboxKeys {
   owner: string;
   rooms: string;
   health: string;
+  /** For how long the CAD was ready in each hour. */
+  uptime: string;
   /** Which CAD all of this belongs to. */
   store: string;
 }
@@ -50,6 +52,7 @@ function keysOf(prefix: string, outbox: string): OutboxKeys {
     owner: `${cad}:owner`,
     rooms: `${cad}:rooms`,
     health: `${cad}:health`,
+    uptime: `${cad}:uptime`,
     store: `${cad}:store`,
   };
 }

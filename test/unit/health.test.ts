@@ -29,6 +29,8 @@ const WORKER: WorkerHealth = {
   last_error: null,
   event_handlers_registered: 8,
   uptime_seconds: 1,
+  uptime_percent_24h: 99.5,
+  uptime_percent_30d: 99.9,
   in_flight: 0,
   rooms: 0,
   events: {},

@@ -22,6 +22,7 @@ import type { Found } from "../../shared/health/problems.ts";
 import { parseJson } from "../../shared/util/json.ts";
 import { detectProblems } from "./detect-problems.ts";
 import type { Lease } from "./lease.ts";
+import { createUptime, KEPT_HOURS, readUptime, type Uptime } from "./uptime.ts";
 import type { Payloads } from "../delivery/payloads.ts";
 
 /** All that runs while a worker owns the CAD, as far as health needs it. */
@@ -79,6 +80,9 @@ export function createHealth(sources: HealthSources): Health {
       last_error: cad.lastError ?? null,
       event_handlers_registered: cadEventTypes.length,
       uptime_seconds: cad.ready ? Math.max(0, Math.round((Date.now() - cad.since.getTime()) / 1000)) : 0,
+      // The heartbeat knows these.
+      uptime_percent_24h: null,
+      uptime_percent_30d: null,
       in_flight: cad.inFlight,
       rooms: cad.rooms,
       events: cadEvents.inbound.counts(),
@@ -112,15 +116,49 @@ export interface Reporter {
 const WRITE_MS = 1000;
 /** Written even when Redis is full: it is needed then above all. */
 const BEAT = `#!lua flags=allow-oom
-return redis.call('PSETEX', KEYS[1], ARGV[1], ARGV[2])`;
+redis.call('PSETEX', KEYS[1], ARGV[1], ARGV[2])
+if ARGV[3] == '' then return end
+local now = cjson.decode(ARGV[3])
+local isNew = redis.call('HSET', KEYS[2], now.hour, now.ms)
+redis.call('HSETNX', KEYS[2], 'from', now.from)
+redis.call('EXPIRE', KEYS[2], now.keptSeconds)
+if isNew == 0 then return end
+for _, hour in ipairs(redis.call('HKEYS', KEYS[2])) do
+  if hour ~= 'from' and (tonumber(hour) or 0) < now.oldest then redis.call('HDEL', KEYS[2], hour) end
+end`;
+
+/** As texts where Redis stores them: Lua would write a large number with an exponent. */
+const toArgument = ({ hour, ms, from }: ReturnType<Uptime["note"]>): string =>
+  JSON.stringify({
+    hour: String(hour),
+    ms: String(ms),
+    from: String(from),
+    oldest: hour - KEPT_HOURS,
+    keptSeconds: (KEPT_HOURS + 1) * 3600,
+  });
 
 export function createHeartbeat(redis: Redis, keys: OutboxKeys, health: Health, signal: AbortSignal): Reporter {
-  const beat = script(redis, "workerBeat", BEAT, [keys.health]);
+  const beat = script(redis, "workerBeat", BEAT, [keys.health, keys.uptime]);
+  let uptime: Uptime | undefined;
   let wake = new AbortController();
+
+  /** What was counted before; undefined while Redis does not say: then nothing is counted, and nothing overwritten. */
+  async function loadUptime(): Promise<Uptime | undefined> {
+    const hash = await withDeadline(redis.hgetall(keys.uptime), WRITE_MS, "reading the uptime").catch(() => undefined);
+    return hash && createUptime(readUptime(hash));
+  }
 
   /** A beat that cannot be written is missed: that is what the functions go by. */
   async function write(report: WorkerHealth): Promise<void> {
-    const written = beat(HEARTBEAT_KEPT_MS, JSON.stringify(report));
+    uptime ??= await loadUptime();
+    const now = Date.now();
+    const counted = uptime?.note(report.ready, now);
+    const percents = {
+      uptime_percent_24h: uptime?.percent(24, now) ?? null,
+      uptime_percent_30d: uptime?.percent(KEPT_HOURS, now) ?? null,
+    };
+    const text = JSON.stringify({ ...report, ...percents });
+    const written = beat(HEARTBEAT_KEPT_MS, text, counted ? toArgument(counted) : "");
     await withDeadline(written, WRITE_MS, "writing the worker's health").catch(() => undefined);
   }
 
