@@ -19,6 +19,7 @@ import { type DocsAssets, PUBLIC, serveDocs } from "./routes/docs.ts";
 import { serveEvents } from "./routes/events.ts";
 import { lookAtHealth } from "./routes/health.ts";
 import { addCommonHeaders, answerProblem } from "./http/response-headers.ts";
+import { limitConcurrentReads } from "./middleware/concurrent-reads.ts";
 import { limitRequests } from "./middleware/rate-limits.ts";
 import type { Quotas } from "./config/quotas.ts";
 import { noBody } from "./http/json-body.ts";
@@ -111,11 +112,12 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     c.json(await reconnect(backend)),
   );
 
-  serveDeadLetters(app, { ...deps, basePath: BASE_PATH, noteAction, noted });
+  const limitReads = limitConcurrentReads(deps.quotas.readsAtOnce);
+  serveDeadLetters(app, { ...deps, limitReads, basePath: BASE_PATH, noteAction, noted });
   serveDestinations(app, { ...deps, noteAction });
-  serveAudit(app, deps, noted);
+  serveAudit(app, { ...deps, limitReads }, noted);
   const looking = auditRead({ backend, basePath: BASE_PATH, log });
-  serveEvents(app, { ...deps, noted: looking });
+  serveEvents(app, { ...deps, limitReads, noted: looking });
   const state = serveState(app, { ...deps, noted: looking });
   state.lists();
 

@@ -8,7 +8,11 @@ export const POLICIES = ["token", "latest-wins", "token-bytes", "address", "unau
 export type Policy = (typeof POLICIES)[number];
 
 /** How many requests each may make in a window, or bytes send; 0: any number. */
-export type Quotas = Readonly<Record<Policy, number>> & { windowSeconds: number };
+export type Quotas = Readonly<Record<Policy, number>> & {
+  windowSeconds: number;
+  /** How many costly lists one subject may read at once from one process; 0: any number. */
+  readsAtOnce: number;
+};
 
 /** What a client was granted of what was asked for it. */
 export interface Granted {
@@ -22,7 +26,7 @@ export interface Granted {
 /** For a backend that serves no requests from outside. */
 export const UNLIMITED: Quotas = {
   ...{ token: 0, "latest-wins": 0, "token-bytes": 0, address: 0, unauthenticated: 0 },
-  windowSeconds: 1,
+  ...{ windowSeconds: 1, readsAtOnce: 0 },
 };
 
 const quota = z.coerce.number().int().min(0).max(1_000_000_000);
@@ -52,6 +56,15 @@ export const quotaEnv = {
   RATE_LIMIT_UNAUTHENTICATED: quota
     .default(200)
     .describe("Maximum requests of one address per window without a valid token."),
+  MAX_READS_PER_SUBJECT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(1000)
+    .default(2)
+    .describe(
+      "Maximum number of lists of events, dead letters and audit entries that one token subject reads at once from one process; beyond, 429. 0: unlimited.",
+    ),
 };
 const schema = z.object(quotaEnv);
 
@@ -62,4 +75,5 @@ export const toQuotas = (config: z.infer<typeof schema>): Quotas => ({
   address: config.RATE_LIMIT_ADDRESS,
   unauthenticated: config.RATE_LIMIT_UNAUTHENTICATED,
   windowSeconds: config.RATE_LIMIT_WINDOW_S,
+  readsAtOnce: config.MAX_READS_PER_SUBJECT,
 });

@@ -67,6 +67,11 @@ export const PROBLEMS = {
     title: "Too many requests",
     hint: "Repeat the request after Retry-After. The RateLimit header says how many are left.",
   },
+  "too-many-reads": {
+    status: 429,
+    title: "Too many lists are read at once",
+    hint: "Read one page after another: request the next once this one was answered.",
+  },
   "too-much-waiting": {
     status: 429,
     title: "Too many commands are waiting",

@@ -75,7 +75,7 @@ export const EVENT_ROUTES: readonly Route[] = [
       "The journal in pages. A page may hold fewer entries than `limit` although there are more: `next` tells.",
     query: schemaOf(historyQuery, "input"),
     answers: { "200": answer("A page.", page("events", "Event")) },
-    problems: ["gone", "invalid-query", ...REDIS],
+    problems: ["gone", "too-many-reads", "invalid-query", ...REDIS],
   },
   {
     endpoint: "GET /events/{id}",

@@ -91,7 +91,7 @@ const ROUTES: readonly Route[] = [
       "Rejected, failed and expired commands that were not redriven or discarded, newest first; with `destination`, the events that it did not accept.",
     query: schemaOf(listQuery, "input"),
     answers: { "200": answer("A page.", letters) },
-    problems: ["invalid-query", "not-found", ...REDIS],
+    problems: ["invalid-query", "not-found", "too-many-reads", ...REDIS],
   },
   {
     endpoint: "GET /dead-letters/{id}",
@@ -175,7 +175,7 @@ const ROUTES: readonly Route[] = [
       "Everything that was accepted, refused (401, 403, 429) or done by an administrator, newest first. Positions and metrics get one entry an hour for each user and unit, a user's refusals, and what a user asked for that is not there, one an hour for each action: `nth` counts them all. Reading the trail is recorded in it.",
     query: schemaOf(auditQuery, "input"),
     answers: { "200": answer("A page.", audit) },
-    problems: ["invalid-query", ...REDIS],
+    problems: ["invalid-query", "too-many-reads", ...REDIS],
   },
   {
     endpoint: "GET /health",

@@ -178,16 +178,18 @@ const time = (text: string | undefined) => (text === undefined ? undefined : Dat
 export interface AuditDeps {
   backend: Backend;
   authenticate: Authenticate;
+  /** Bounds how many lists a subject reads at once. */
+  limitReads: MiddlewareHandler<CallerEnv>;
 }
 
 /** GET /audit: who did what, the newest first. */
 export function serveAudit(
   app: Hono<CallerEnv>,
-  { backend, authenticate }: AuditDeps,
+  { backend, authenticate, limitReads }: AuditDeps,
   noted: MiddlewareHandler<CallerEnv>,
 ): void {
   const query = parseQuery(auditQuery);
-  app.get("/audit", requireAccess(authenticate, "GET /audit"), query, noted, async (c) => {
+  app.get("/audit", requireAccess(authenticate, "GET /audit"), limitReads, query, noted, async (c) => {
     const { limit, cursor, who, since, until, ...filter } = c.req.valid("query");
 
     const page = await backend.listAudit({

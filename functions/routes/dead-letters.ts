@@ -99,6 +99,8 @@ export interface DeadLetterDeps {
   /** Middleware that notes an action, and one that notes a reading, in the audit trail. */
   noteAction: MiddlewareHandler<CallerEnv>;
   noted: MiddlewareHandler<CallerEnv>;
+  /** Bounds how many lists a subject reads at once. */
+  limitReads: MiddlewareHandler<CallerEnv>;
 }
 
 /** What was not delivered: to look at, to send again, or to discard. All of it takes the role admin. */
@@ -133,7 +135,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
 
   const query = parseQuery(listQuery);
   const outboxFor = parseQuery(outboxQuery);
-  app.get("/dead-letters", allow("GET /dead-letters"), query, noted, async (c) => {
+  app.get("/dead-letters", allow("GET /dead-letters"), deps.limitReads, query, noted, async (c) => {
     const { limit, cursor, destination, ...given } = c.req.valid("query");
     await requireKnown(backend, destination);
     const asked = { filter: toFilter(given), limit, first: "newest", after: cursor } as const;

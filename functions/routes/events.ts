@@ -63,6 +63,8 @@ export interface EventDeps extends StreamDeps {
   backend: Pick<Backend, "readEvents" | "listEvents" | "readEvent">;
   /** Notes who reads. */
   noted: MiddlewareHandler<CallerEnv>;
+  /** Bounds how many lists a subject reads at once. */
+  limitReads: MiddlewareHandler<CallerEnv>;
 }
 
 /** Of what does not parse, or is in no table, nobody knows which units it names: a caller with a scope is not shown it. */
@@ -86,6 +88,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
   app.get(
     "/events/history",
     requireAccess(authenticate, "GET /events/history"),
+    deps.limitReads,
     parseQuery(historyQuery),
     noted,
     async (c) => {

@@ -44,8 +44,15 @@ export interface JournalPages {
 }
 
 const CHUNK = 200;
-/** How many entries one request looks at, at most. */
+/** How many entries one request looks at, at most; and how often it holds a name, a unit or an incident against one. */
 const LOOK_AT = 5000;
+const COMPARE = 25_000;
+
+/** How many entries may be looked at for a filter: 80 reads with 50 patterns each held everybody up for seconds (measured). */
+export function lookAtMost({ events = [], units = [], incidents = [] }: EntryFilter): number {
+  const each = Math.max(1, events.length + units.length + incidents.length);
+  return Math.min(LOOK_AT, Math.ceil(COMPARE / each));
+}
 
 /**
  * ARGV: id ('' for the end), limit, bytes. Answers {'page', position, more, rows} or {'gone', oldest}. What follows an id is
@@ -130,6 +137,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
         if (at[0] === "gone") return { outcome: "gone", oldest: String(at[1]) || null };
       }
       const found: SealedEntry[] = [];
+      const most = lookAtMost(filter);
       let [looked, bytes] = [0, 0];
       let next: string | undefined;
       for await (const row of rowsOf(query)) {
@@ -139,7 +147,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
           bytes += row.stored.length;
         }
         next = row.entry.id;
-        if (found.length >= limit || looked >= LOOK_AT || bytes >= PAGE_BYTES)
+        if (found.length >= limit || looked >= most || bytes >= PAGE_BYTES)
           return { outcome: "page", entries: await Promise.all(found.map(openOrTell)), next };
       }
       return { outcome: "page", entries: await Promise.all(found.map(openOrTell)), next: undefined };

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { nameMatches } from "../../shared/journal/filter.ts";
+import { lookAtMost } from "../../shared/journal/pages.ts";
 
 test.each([
   ["unit:status:updated", "unit:status:updated", true],
@@ -26,4 +27,13 @@ test("a pattern of many stars takes no longer than any other", () => {
   const began = performance.now();
   expect(nameMatches("a".repeat(100), `${"*a".repeat(100)}*b`)).toBe(false);
   expect(performance.now() - began).toBeLessThan(50);
+});
+
+test.each([
+  [{}, 5000],
+  [{ events: ["unit:*"] }, 5000],
+  [{ events: Array(50).fill("a*b*c") }, 500],
+  [{ events: Array(50).fill("a"), units: Array(50).fill("M1"), incidents: Array(50).fill("I1") }, 167],
+])("the more a filter names, the fewer entries one request looks at", (filter, most) => {
+  expect(lookAtMost(filter)).toBe(most);
 });

@@ -18,6 +18,7 @@ const quotas = (token: number): Quotas => ({
   address: 0,
   unauthenticated: 0,
   windowSeconds: 60,
+  readsAtOnce: 0,
 });
 const now = () => performance.now();
 
