@@ -166,6 +166,8 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       const port = String(await freePort());
       const env = {
         REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
+        // Each worker reaches it through a proxy of its own.
+        CAD_ID: "simulator",
         CAD_BACKEND_URL: `http://127.0.0.1:${toCad.port}`,
         CAD_BACKEND_AUTH_TOKEN: cadToken,
         WORKER_INSTANCE: name,
