@@ -109,6 +109,12 @@ export const workerEnv = z.object({
     .min(1000)
     .default(1_000_000)
     .describe("Maximum number of the CAD's events in the journal."),
+  JOURNAL_MAX_BYTES: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(1024 ** 3)
+    .describe("Maximum size of the journal in Redis's memory, bytes, about. 0: unlimited."),
   ROUTES_FILE: z
     .string()
     .min(1)

@@ -191,6 +191,14 @@ export const PROBLEMS = {
     hint: "Run `npm run audit -- verify`; docs/security.md says how the chain begins anew.",
     lost: "No command and no entry: entries are written, and wait to be chained. Whether somebody changed the trail is what verify says.",
   }),
+  "journal-standstill": kind<{ reason: string }>({
+    severity: "critical",
+    title: "The CAD's events cannot be written",
+    message: ({ reason }) =>
+      `The CAD's events cannot be written into the journal (Redis: ${reason}). They wait in the worker.`,
+    hint: "Give Redis more memory, or lower JOURNAL_MAX_BYTES or JOURNAL_DAYS: the journal is trimmed to them even while Redis is full.",
+    lost: "Nothing while they fit into the worker's memory (20,000 events). What does not is asked of the CAD again, or reported as a gap.",
+  }),
   "handler-stalled": kind<{ handler: string; reason: string }>({
     severity: "warning",
     title: "A handler of the CAD's events stands still",

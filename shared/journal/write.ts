@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import { NotOwner } from "../outbox/owned.ts";
 import type { Log } from "../util/log.ts";
-import { redisFault } from "../redis/fault.ts";
+import { redisFault, whyFailed } from "../redis/fault.ts";
 import { script, type ScriptReply } from "../redis/redis.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { sleep } from "../util/sleep.ts";
@@ -10,6 +10,7 @@ import type { Micros } from "../util/time.ts";
 import type { JournalEntry, NewEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
 import { journalSealId } from "./read.ts";
+import { trimJournal } from "./trim.ts";
 
 /** How long a CAD's event id is remembered, ms: longer than any replay reaches back. */
 export const SEEN_MS = 24 * 3_600_000;
@@ -97,6 +98,8 @@ export interface JournalOptions {
   cad: string;
   keptMs: number;
   maxEntries: number;
+  /** See JournalBounds. */
+  maxBytes: number;
   signal: AbortSignal;
   log: Log;
 }
@@ -115,15 +118,33 @@ export interface JournalWriter {
   heard(until: Micros): Promise<void>;
   /** Until when that was so (undefined if it never was), and what time it is now, by Redis's clock. */
   lastHeard(): Promise<{ heard: Micros | undefined; now: Micros }>;
+  /** Since when nothing can be written, and why; undefined while it can. */
+  standstill(): { since: Date; reason: string } | undefined;
 }
 
+/** How often the journal is trimmed by its size, ms. */
+const TRIM_MS = 30_000;
+/** The same while Redis is full: what it frees is needed now. */
+const TRIM_FULL_MS = 1000;
+
 export function openJournalWriter(options: JournalOptions): JournalWriter {
-  const { redis, keys, sealer, token, cad, keptMs, maxEntries, signal, log } = options;
+  const { redis, keys, sealer, token, cad, keptMs, maxEntries, maxBytes, signal, log } = options;
   const write = script(redis, "journalWrite", WRITE, [keys.cad]);
   const noteHeard = script(redis, "journalHeard", HEARD, [keys.cad]);
   const clock = script(redis, "journalClock", CLOCK, [keys.cad]);
   let batches = 0;
   let answered = 0;
+  let trimmedAt = -Infinity;
+  let standing: { since: Date; reason: string } | undefined;
+
+  /** At most once in so long. What cannot be trimmed stays: the next time will do. */
+  async function trim(everyMs: number): Promise<void> {
+    if (performance.now() - trimmedAt < everyMs) return;
+    trimmedAt = performance.now();
+    await trimJournal(redis, keys, { keptMs, maxEntries, maxBytes }).catch((error: unknown) =>
+      log.warn({ reason: whyFailed(error) }, "the journal was not trimmed"),
+    );
+  }
 
   async function fields(entry: NewEntry): Promise<{ args: string[]; size: number }> {
     const ref = randomUUID();
@@ -146,8 +167,12 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
   async function writeOnce(batch: number, args: readonly string[]): Promise<ScriptReply[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return asList(await write(token, batch, SEEN_MS, keptMs, maxEntries, cad, ...args));
+        const answer = asList(await write(token, batch, SEEN_MS, keptMs, maxEntries, cad, ...args));
+        standing = undefined;
+        return answer;
       } catch (error) {
+        standing = { since: standing?.since ?? new Date(), reason: whyFailed(error) };
+        if (redisFault(error) === "full") await trim(TRIM_FULL_MS);
         if (attempt === 1)
           log.warn({ reason: redisFault(error) ?? String(error) }, "the journal cannot be written: it is tried again");
         await sleep(Math.min(50 * attempt, 1000), signal);
@@ -166,12 +191,14 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
       );
       if (outcome === "not-owner") throw new NotOwner();
       answered = batch;
+      await trim(TRIM_MS);
       return entries.map((entry, i) => {
         const [receivedAt, id, own] = [Number(rest[3 * i]), String(rest[3 * i + 1]), String(rest[3 * i + 2])];
         const size = stored[i]?.size ?? 0;
         return id === "" ? undefined : { ...entry, id, cad, receivedAt, own: own || undefined, size };
       });
     },
+    standstill: () => standing,
     async heard(until) {
       await noteHeard(token, answered, until);
     },

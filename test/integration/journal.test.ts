@@ -27,6 +27,7 @@ const writer = (redis: Redis, keys: JournalKeys, sealer = createSealer([])) =>
     cad: "cad",
     keptMs: 60_000,
     maxEntries: 1000,
+    maxBytes: 0,
     signal: new AbortController().signal,
     log: keptLog().log,
   });

@@ -191,7 +191,7 @@ test("Redis full: a handler that has something to say, and finds no room for it,
 
   const over = new AbortController();
   const { log } = keptLog();
-  const config = { CAD_BACKEND_URL: "http://cad", JOURNAL_DAYS: 7, JOURNAL_MAX: 100_000 };
+  const config = { CAD_BACKEND_URL: "http://cad", JOURNAL_DAYS: 7, JOURNAL_MAX: 100_000, JOURNAL_MAX_BYTES: 0 };
   const signal = over.signal;
   const options = {
     config,

@@ -10,7 +10,7 @@ import { keptLog } from "./log.ts";
 /** The journal of a bridge that has no worker: the test writes it itself. */
 export async function ownJournal(
   prefix: string,
-  { redisUrl = inject("redisUrl"), sealer = createSealer([]), maxEntries = 1_000_000 } = {},
+  { redisUrl = inject("redisUrl"), sealer = createSealer([]), maxEntries = 1_000_000, maxBytes = 0 } = {},
 ) {
   const redis = new Redis(redisUrl);
   // Some tests take their Redis away.
@@ -27,12 +27,14 @@ export async function ownJournal(
     cad: "http://cad.example",
     keptMs: 3_600_000,
     maxEntries,
+    maxBytes,
     signal: new AbortController().signal,
     log: keptLog().log,
   });
   return {
     redis,
     keys,
+    standstill: writer.standstill,
     async write(...entries: Partial<NewEntry>[]): Promise<JournalEntry[]> {
       const written = await writer.append(entries.map((entry) => ({ ...ENTRY, ...entry })));
       return written.filter((entry) => entry !== undefined);

@@ -7,7 +7,8 @@ import { openGaps } from "../../shared/journal/gaps.ts";
 import { openJournalReader } from "../../shared/journal/read.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { openCheckpoints } from "../../shared/journal/checkpoints.ts";
-import { openJournalWriter } from "../../shared/journal/write.ts";
+import { type JournalWriter, openJournalWriter } from "../../shared/journal/write.ts";
+import { type Found, found } from "../../shared/health/problems.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { RedisFault } from "../../shared/redis/fault.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
@@ -29,7 +30,7 @@ const RETRY_TO_MS = 5000;
 const HANDLE_MS = 30_000;
 
 export interface CadEventsOptions {
-  config: Pick<WorkerConfig, "CAD_BACKEND_URL" | "JOURNAL_DAYS" | "JOURNAL_MAX">;
+  config: Pick<WorkerConfig, "CAD_BACKEND_URL" | "JOURNAL_DAYS" | "JOURNAL_MAX" | "JOURNAL_MAX_BYTES">;
   redis: Redis;
   keys: JournalKeys;
   sealer: Sealer;
@@ -47,7 +48,17 @@ export interface CadEvents {
   inbound: Inbound;
   recovery: Recovery;
   handlers(): ConsumerStatus[];
+  problems(): Found[];
   run(): Promise<void>;
+}
+
+/** A short hiccup of Redis is no standstill, ms. */
+const STANDSTILL_MS = 5000;
+
+/** What is wrong with the journal, by what its writer says. */
+export function journalProblems(standstill: ReturnType<JournalWriter["standstill"]>, now: number): Found[] {
+  if (!standstill || now - standstill.since.getTime() < STANDSTILL_MS) return [];
+  return [found("journal-standstill", { reason: standstill.reason }, { since: standstill.since })];
 }
 
 export function createCadEvents(options: CadEventsOptions): CadEvents {
@@ -62,6 +73,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     cad,
     keptMs,
     maxEntries: config.JOURNAL_MAX,
+    maxBytes: config.JOURNAL_MAX_BYTES,
     signal,
     log,
   });
@@ -109,6 +121,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
   return {
     inbound,
     recovery,
+    problems: () => journalProblems(writer.standstill(), Date.now()),
     handlers: () => consumers.map((consumer) => consumer.status()),
     async run() {
       await Promise.all([inbound.run(), ...consumers.map((consumer) => consumer.run())]);

@@ -193,7 +193,7 @@ export function startLeader(options: LeaderOptions): Leader {
   });
   const health = createHealth({
     ...options,
-    problems: [...options.problems, forgeries.problems],
+    problems: [...options.problems, forgeries.problems, cadEvents.problems],
     connection,
     admission,
     jobs,
