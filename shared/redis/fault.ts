@@ -39,7 +39,7 @@ const BY_MESSAGE: readonly [RedisFaultKind, RegExp][] = [
     "refused",
     /\b(NOAUTH|WRONGPASS|NOPERM)\b|^(ERR )?The user executing the script can't|invalid password|no password is set|without any password/i,
   ],
-  ["moving", /\bTRYAGAIN\b|non local key in a cluster node/],
+  ["moving", /\bTRYAGAIN\b|non local key in a cluster node|redirections\. Last error: ReplyError: (MOVED|ASK)\b/],
   ["unsuitable", /^(ERR )?unknown command\b|cluster support disabled/i],
   [
     "unavailable",

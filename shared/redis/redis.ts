@@ -28,7 +28,7 @@ const PROFILES = {
     socketTimeout: 1500,
     retryStrategy: (n: number) => Math.min(50 * n, 500),
     // Of a slot that moves it is asked again every 100 ms: given up before the command would time out, and so never sent later.
-    maxRedirections: 8,
+    maxRedirections: 5,
   },
   worker: {
     maxRedirections: 16,

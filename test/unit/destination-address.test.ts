@@ -82,6 +82,6 @@ test.each(["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "127.0.
     // The same server can be reached where that is allowed.
     const allowed = createSender({ ...target, url: `http://127.0.0.1:${new URL(url).port}/` }, true, 1);
     onTestFinished(() => allowed.close());
-    expect(await allowed.send(BODY)).toEqual({ result: "ok" });
+    expect(await allowed.send(BODY)).toEqual({ result: "ok", status: 200 });
   },
 );

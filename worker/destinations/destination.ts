@@ -9,9 +9,8 @@ import { kindOf } from "../../shared/util/reason.ts";
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { destinationKeys } from "../../shared/redis/keys.ts";
-import { journalKeys } from "../../shared/journal/keys.ts";
 import { type DestinationLoad, readLoad } from "../../shared/destinations/load.ts";
-import { handlerOf } from "../../shared/destinations/outcome-reader.ts";
+import { START } from "../../shared/redis/stream-id.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { atMost } from "../../shared/outbox/bounds.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
@@ -68,13 +67,19 @@ export interface RunningDestination {
   close(): Promise<void>;
 }
 
+/** Whether it could be written. */
+const saved = (writing: Promise<void>): Promise<boolean> =>
+  writing.then(
+    () => true,
+    () => false,
+  );
+
 export function startDestination(options: DestinationOptions): RunningDestination {
   const { destination, config, redis, book, signal, random, log } = options;
   const { id } = destination;
   const sealer = sealerFor(options.sealer, id);
   const keys = destinationKeys(config.REDIS_PREFIX, id);
   const outbox = openOwnedOutbox(redis, keys, sealer, options.token, options.deadKeptMs, DELIVERED_KEPT_MS);
-  const { cursors } = journalKeys(config.REDIS_PREFIX);
   const counts = createCounts();
   const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit);
 
@@ -123,21 +128,14 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       load = await readLoad(redis, keys, config.DESTINATION_BACKLOG).catch(() => load);
   }
 
-  /** For GET /events/{id}, which tells why no rule took an event. */
+  const placed = Promise.withResolvers<string>();
+  signal.addEventListener("abort", () => placed.resolve(START), { once: true });
+  /** For GET /events/{id}, which tells why no rule took an event. They hold for what comes after the handler's place. */
   async function publishRules(): Promise<void> {
     const rules = destination.rules.map(({ at, events, ownEchoes }) => ({ at, events, ownEchoes }));
+    const since = await placed.promise;
     for (; !signal.aborted; await sleep(PUBLISH_AGAIN_MS, signal)) {
-      // A handler that is new has no cursor until it is placed.
-      const since = await redis.hget(cursors, handlerOf(id)).catch(() => null);
-      if (since === null) continue;
-      const saved = book.saveRules(id, rules, since);
-      if (
-        await saved.then(
-          () => true,
-          () => false,
-        )
-      )
-        return;
+      if (await saved(book.saveRules(id, rules, since))) return;
     }
   }
 
@@ -147,18 +145,21 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   }
 
   return {
-    handler: toDestination({
-      destination,
-      outbox: openOutbox(redis, keys, sealer, atMost(config.DESTINATION_BACKLOG)),
-      sealer,
-      source: sourceOf(config.REDIS_PREFIX),
-      onRunnable: (message) => void queue.add([message]),
-      onFilterError(error) {
-        const name = kindOf(error);
-        if (counts.filterFailed() === 1)
-          log.warn({ destination: id, reason: name }, "a filter cannot tell, which counts as no; told once");
-      },
-    }),
+    handler: {
+      placed: placed.resolve,
+      ...toDestination({
+        destination,
+        outbox: openOutbox(redis, keys, sealer, atMost(config.DESTINATION_BACKLOG)),
+        sealer,
+        source: sourceOf(config.REDIS_PREFIX),
+        onRunnable: (message) => void queue.add([message]),
+        onFilterError(error) {
+          const name = kindOf(error);
+          if (counts.filterFailed() === 1)
+            log.warn({ destination: id, reason: name }, "a filter cannot tell, which counts as no; told once");
+        },
+      }),
+    },
     report: () => ({
       id,
       url: withoutCredentials(destination.url),

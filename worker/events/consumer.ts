@@ -97,6 +97,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       position = cursor = known ?? (await journal.bounds()).newest;
       if (known === undefined) await checkpoints.note(handler.name, [], position);
       placed.resolve();
+      handler.placed?.(position);
       return { type: "placed" };
     },
     async reading() {

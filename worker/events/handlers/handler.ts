@@ -15,6 +15,8 @@ export interface Handler {
    * journal; again only where it throws, which is a failure like one of the task.
    */
   plan(entry: JournalEntry): Task | Declined | undefined;
+  /** Called once the handler's place in the journal is known, before any entry: `cursor` is the last that it has dealt with. */
+  placed?(cursor: string): void;
 }
 
 /** Done as often as it takes. Throws what is to be tried again; a HandlerError says why in words that may be shown. */
