@@ -34,6 +34,8 @@ const FORGED: Record<string, string> = {
   expires_at: "1893456000000000",
   sends: "7",
   refusals: "9",
+  unanswered: "9",
+  overtaken_by: "another",
   sent_at: "1893456000000000",
   settled_at: "1893456000000000",
   redrive_of: "another",
@@ -41,7 +43,17 @@ const FORGED: Record<string, string> = {
   redriven: `mac:v1:a:${"A".repeat(43)}`,
 };
 /** Of a command that waits, these are the scheduling's own: whatever they say, it is delivered as it was accepted, or later. */
-const HARMLESS_WAITING = new Set(["sends", "refusals", "sent_at", "settled_at", "reason", "by", "final"]);
+const HARMLESS_WAITING = new Set([
+  "sends",
+  "refusals",
+  "unanswered",
+  "overtaken_by",
+  "sent_at",
+  "settled_at",
+  "reason",
+  "by",
+  "final",
+]);
 const post = async (bridge: Bridge, unit: string, headers = {}) => {
   const { status, body } = await bridge.post("/units/status", { unit_id: unit, status: "enroute" }, headers);
   expect(status).toBe(202);

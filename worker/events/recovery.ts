@@ -108,11 +108,13 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
 
   async function tell({ from, to, reason }: { from: Micros; to: Micros; reason: string }, unlessOver: UnlessOver) {
     const gap: Gap = { from: toIso(from), to: toIso(to), reason };
-    if (!(await unlessOver(inbound.say(BRIDGE_EVENTS.gap, ["other"], gap, { recovered: false }))))
-      throw new Error("not told");
+    const told = inbound.say(BRIDGE_EVENTS.gap, ["other"], gap, { recovered: false });
+    // Noted even if the line ends right after it was told: else health would not count what the journal has.
+    const noted = told.then((was) => (was ? gaps.note(gap) : undefined)).catch(() => undefined);
+    if (!(await unlessOver(told))) throw new Error("not told");
     log.warn(gap, "events of this time may be missing");
     shown = [...(shown ?? []), gap];
-    await unlessOver(gaps.note(gap).catch(() => undefined));
+    await unlessOver(noted);
   }
 
   async function flush(unlessOver: UnlessOver): Promise<void> {
