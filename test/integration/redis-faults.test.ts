@@ -92,7 +92,15 @@ test.each([
   await torment(admins[0]);
   await until("it refuses", async () => (await bridge.post("/units/status", STATUS)).status !== 202);
   await expect503(() => bridge.post("/units/status", STATUS), "redis-unavailable");
-  await admins[1].call("SCRIPT", "KILL").catch(() => admins[1].config("SET", "min-replicas-to-write", "0"));
+  await until("the torment ends", () =>
+    admins[1]
+      .call("SCRIPT", "KILL")
+      .catch(() => admins[1].config("SET", "min-replicas-to-write", "0"))
+      .then(
+        () => true,
+        () => false,
+      ),
+  );
   const { body } = await until("it accepts again", async () => {
     const answer = await bridge.post("/units/status", STATUS);
     return answer.status === 202 && answer;
