@@ -48,8 +48,14 @@ test.each<[what: string, script: Script, reason: RegExp]>([
   });
 });
 
-test("a CAD that comes to its senses is connected to again", async () => {
-  const { client } = await startPair((connection) => (connection < 3 ? { ready: ["0null"] } : {}));
+test.each([
+  ["an unreadable frame", "0null"],
+  ["a refusal on an open connection", '44{"message":"no"}'],
+  ["a DISCONNECT", "41"],
+  ["a second CONNECT", '40{"sid":"other"}'],
+])("after %s the bridge connects again", async (_what, frame) => {
+  const { cad, client } = await startPair((connection) => (connection < 3 ? { ready: [frame], hangUpMs: 50 } : {}));
+  await until("it was sent twice", () => cad.connections() >= 3, 15_000);
   await until("it is ready", () => client.last()?.status.ready === true, 15_000);
 });
 

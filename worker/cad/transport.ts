@@ -217,8 +217,11 @@ function guardPackets(socket: Socket, failed: (error: unknown) => void): void {
     // oxlint-disable-next-line no-underscore-dangle
     if (socket.io._readyState !== "open") return;
     try {
-      if (Number(packet.type) === CONNECT_ERROR) handle({ ...packet, data: { message: refusalText(packet.data) } });
-      else handle(packet);
+      if (Number(packet.type) !== CONNECT_ERROR) return handle(packet);
+      // The library would let go of the connection and still call the socket connected: it would never connect again.
+      // oxlint-disable-next-line typescript/dot-notation
+      if (packet.nsp === socket["nsp"] && socket.connected) throw new FrameError("a refusal on an open connection");
+      handle({ ...packet, data: { message: refusalText(packet.data) } });
     } catch (error) {
       failed(error);
     }
