@@ -105,7 +105,8 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
       backend.queued(),
       backend.lastHeartbeat(),
     ]);
-    return c.json({ ...health, settled: backlog.counts, queue: queued, worker_report: beat?.health ?? null });
+    const { accepted, counts: settled, unaccounted } = backlog;
+    return c.json({ ...health, accepted, settled, unaccounted, queue: queued, worker_report: beat?.health ?? null });
   });
 
   app.post("/reconnect", requireAccess(authenticate, "POST /reconnect"), noBody, noteAction, async (c) =>

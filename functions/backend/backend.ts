@@ -6,14 +6,9 @@ import { type DestinationState, openDestinationStore } from "../../shared/destin
 import type { Log } from "../../shared/util/log.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
 import { type DeadPage, type DeadQuery, openDeadLetters } from "../../shared/outbox/dead-letters.ts";
+import type { Backlog } from "../../shared/outbox/backlog.ts";
 import { atMost, type Bounds, withoutReserve } from "../../shared/outbox/bounds.ts";
-import {
-  type Appended,
-  type Backlog,
-  type MessageRecord,
-  type NewMessage,
-  openOutbox,
-} from "../../shared/outbox/outbox.ts";
+import { type Appended, type MessageRecord, type NewMessage, openOutbox } from "../../shared/outbox/outbox.ts";
 import { type JobQueue, openJobQueue } from "../../shared/outbox/queue.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
 import { publish } from "../../shared/redis/cluster.ts";

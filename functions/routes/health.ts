@@ -148,6 +148,8 @@ const FULL = {
   crews: (count: number) => found("backlog-reserved", {}, { count }),
 };
 
+const lost = (count: number) => found("commands-unaccounted", { count }, { count });
+
 /** A pure function of what Redis holds. */
 export function assessHealth(beat: LastHeartbeat | undefined, backlog: CommandBacklog, timestamp: string): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
@@ -160,6 +162,7 @@ export function assessHealth(beat: LastHeartbeat | undefined, backlog: CommandBa
     ...nobody.map(asProblem),
     ...(alive ? ofConsumption(alive, neglected ?? 0, backlog.now).map(asProblem) : []),
     ...(alive?.health.problems ?? []),
+    ...(backlog.unaccounted > 0 ? [asProblem(lost(backlog.unaccounted))] : []),
     ...(backlog.full ? [asProblem(FULL[backlog.full](backlog.unsettled))] : []),
   ];
 

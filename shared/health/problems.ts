@@ -138,6 +138,14 @@ export const PROBLEMS = {
     hint: "Restart the worker, and look into its log.",
     lost: WAIT,
   }),
+  "commands-unaccounted": kind<{ count: number }>({
+    severity: "warning",
+    title: "Accepted commands are gone",
+    message: ({ count }) =>
+      `${count} ${count === 1 ? "command was" : "commands were"} accepted, and ${count === 1 ? "is" : "are"} neither settled nor waiting.`,
+    hint: "Find out who deletes keys in Redis; GET /audit lists what was accepted, and GET /commands/{id} answers 404 for what is gone.",
+    lost: "Those commands: their services have to send them again.",
+  }),
   "cad-disconnected": kind<{ reason?: string }>({
     severity: "warning",
     title: "The CAD is not connected",

@@ -70,6 +70,13 @@ redis.call('SET', base .. ':last', whole(at))
 redis.call('HSET', record(id), 'kind', kind, 'keys', keys_json, 'body', body, 'user', user, 'role', role,
   'fingerprint', fingerprints[1], 'latest', latest, 'state', 'queued', 'sends', 0, 'accepted_at', whole(at),
   'ttl', ttl, 'issued_at', issued_at, 'head', head)
+-- What was accepted is counted where it is stored: less what is settled and what waits, nothing may be left. A store from before
+-- that begins with what it holds.
+if redis.call('HINCRBY', COUNTS, 'accepted', 1) == 1 then
+  local before = redis.call('ZCARD', OPEN)
+  for _, n in ipairs(redis.call('HVALS', COUNTS)) do before = before + n end
+  redis.call('HSET', COUNTS, 'accepted', whole(before))
+end
 redis.call('ZADD', OPEN, at, id)
 redis.call('HSET', CHARGES, id, bytes .. ' ' .. subject)
 count_waiting(subject, 1, bytes)

@@ -97,6 +97,11 @@ local function finish(id, keys, state, kept_ms, reason, by, at, mac)
     'final', mac or '', unpack(emptied))
   redis.call('PEXPIRE', record(id), kept_ms)
   redis.call('HINCRBY', COUNTS, state, 1)
+  -- Of the commands alone, whose kinds are a closed set; what superseded one is an id, which is no label.
+  if base == KEYS[2] then
+    local kind = redis.call('HGET', record(id), 'kind') or ''
+    redis.call('HINCRBY', base .. ':outcomes', state .. ' ' .. kind .. ' ' .. (state == 'superseded' and '' or by), 1)
+  end
   if dead[state] then redis.call('ZADD', dead[state], redis.call('HGET', record(id), 'accepted_at'), id) end
   if state == 'unconfirmed' then note_unconfirmed(id, keys, kept_ms) end
   -- Without the right to publish, those who wait look by themselves: what was written stands.

@@ -6,6 +6,7 @@ import { script, type ScriptReply } from "../redis/redis.ts";
 import type { Role } from "../vocabulary/roles.ts";
 import type { Micros } from "../util/time.ts";
 import { APPEND } from "./append.ts";
+import { type Backlog, openBacklog } from "./backlog.ts";
 import { type Bounds, boundsFor } from "./bounds.ts";
 import { createRedisClock } from "../redis/clock.ts";
 import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
@@ -95,20 +96,6 @@ export interface MessageRecord {
   overtakenBy?: string | undefined;
 }
 
-/** What the outbox holds now. */
-export interface Backlog {
-  now: Micros;
-  unsettled: number;
-  /** Of their payloads and ordering keys, as stored. */
-  unsettledBytes: number;
-  dead: number;
-  oldestUnsettled: Micros | undefined;
-  /** When the longest-neglected runnable message became runnable, or was last begun. */
-  oldestRunnable: Micros | undefined;
-  /** How many messages reached each final state, since ever. */
-  counts: Record<string, number>;
-}
-
 /** The side of the outbox that accepts messages and tells what became of them. */
 export interface Outbox {
   append(message: NewMessage): Promise<Appended>;
@@ -169,26 +156,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
       return record;
     },
 
-    async backlog() {
-      const [[seconds, micros], unsettled, bytes, dead, open, runnable, counts] = await Promise.all([
-        redis.time(),
-        redis.zcard(keys.open),
-        redis.hget(keys.waiting, "all:bytes"),
-        redis.zcard(keys.dead),
-        redis.zrange(keys.open, "0", "0", "WITHSCORES"),
-        redis.zrange(keys.runnable, "0", "0", "WITHSCORES"),
-        redis.hgetall(keys.counts),
-      ]);
-      return {
-        now: Number(seconds) * 1_000_000 + Number(micros),
-        unsettled,
-        unsettledBytes: Number(bytes ?? 0),
-        dead,
-        oldestUnsettled: open[1] === undefined ? undefined : Number(open[1]),
-        oldestRunnable: runnable[1] === undefined ? undefined : Number(runnable[1]),
-        counts: Object.fromEntries(Object.entries(counts).map(([state, n]) => [state, Number(n)])),
-      };
-    },
+    backlog: openBacklog(redis, keys),
   };
 }
 

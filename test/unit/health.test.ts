@@ -4,7 +4,7 @@ import { assessHealth } from "../../functions/routes/health.ts";
 import { NOTHING_SENT } from "../../shared/destinations/store.ts";
 import { asProblem, type Found, found, type Problem, type ProblemCode } from "../../shared/health/problems.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health/worker-health.ts";
-import type { Backlog } from "../../shared/outbox/outbox.ts";
+import type { Backlog } from "../../shared/outbox/backlog.ts";
 import { type Detected, detectProblems } from "../../worker/runtime/detect-problems.ts";
 import { startHealthServer } from "../../worker/runtime/health-server.ts";
 
@@ -67,7 +67,9 @@ const EMPTY: Backlog = {
   dead: 0,
   oldestUnsettled: undefined,
   oldestRunnable: undefined,
+  accepted: 0,
   counts: {},
+  unaccounted: 0,
 };
 const ago = (seconds: number) => NOW - seconds * 1_000_000;
 const iso = (secondsAgo: number) => new Date(ago(secondsAgo) / 1000).toISOString();
@@ -84,6 +86,7 @@ test.each<[string, LastHeartbeat | undefined, Partial<CommandBacklog>, string, P
   ["a worker at work", beat(), {}, "healthy", []],
   ["a Redis that takes nothing more", beat(), { full: "redis" }, "unhealthy", ["redis-full"]],
   ["as many commands as may wait", beat(), { full: "backlog" }, "unhealthy", ["backlog-full"]],
+  ["a command that was accepted and is gone", beat(), { unaccounted: 1 }, "degraded", ["commands-unaccounted"]],
   ["as many commands as crews may have waiting", beat(), { full: "crews" }, "degraded", ["backlog-reserved"]],
   [
     "a backlog that is being worked on",

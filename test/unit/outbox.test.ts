@@ -565,3 +565,48 @@ test("one that may be there once and found no room may come again", async () => 
   await confirm(owned, "a");
   expect(await append("b", ["unit:1"], { once: ["x"] })).toMatchObject({ outcome: "accepted" });
 });
+
+describe("conservation", () => {
+  test("what was accepted is settled or waits; what somebody deleted is missed by number", async () => {
+    const { append, owned, outbox, redis, keys } = await fresh();
+    for (const id of ["a", "b", "c", "d"]) await append(id, [`unit:${id}`]);
+    await append("a", ["unit:a"]);
+    await append("e", ["unit:d"], location);
+    await append("f", ["unit:d"], location);
+    await confirm(owned, "a");
+    await owned.settle({ id: "b", state: "failed", reason: "", by: "" });
+    expect(await outbox.backlog()).toMatchObject({
+      accepted: 6,
+      unsettled: 3,
+      counts: { confirmed: 1, failed: 1, superseded: 1 },
+      unaccounted: 0,
+    });
+    await redis.del(keys.record("c"));
+    await owned.dropOrphans("c");
+    expect(await outbox.backlog()).toMatchObject({ accepted: 6, unsettled: 2, unaccounted: 1 });
+  });
+
+  test("a store from before acceptances were counted begins with what it holds", async () => {
+    const { append, owned, outbox, redis, keys } = await fresh();
+    for (const id of ["a", "b"]) await append(id, [`unit:${id}`]);
+    await confirm(owned, "a");
+    await redis.hdel(keys.counts, "accepted");
+    expect(await outbox.backlog()).toMatchObject({ accepted: 2, unaccounted: 0 });
+    await append("c", ["unit:c"]);
+    expect(await outbox.backlog()).toMatchObject({ accepted: 3, unaccounted: 0 });
+  });
+
+  test("outcomes are counted by state, kind and what proved them, without any id", async () => {
+    const { append, owned, redis, keys } = await fresh();
+    for (const id of ["a", "b"]) await append(id, ["unit:1"], location);
+    await append("c", ["unit:2"]);
+    await append("d", ["unit:2"]);
+    await append("e", ["unit:2"]);
+    await owned.begin("a");
+    for (const id of ["c", "d"]) await confirm(owned, id);
+    expect(await redis.hgetall(`${keys.base}:outcomes`)).toEqual({
+      "superseded units/location ": "1",
+      "confirmed units/status echo": "2",
+    });
+  });
+});

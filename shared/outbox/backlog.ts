@@ -1,0 +1,71 @@
+import type { Redis } from "ioredis";
+import { script, type ScriptReply } from "../redis/redis.ts";
+import type { OutboxKeys } from "../redis/keys.ts";
+import type { Micros } from "../util/time.ts";
+
+/** What the outbox holds now. */
+export interface Backlog {
+  now: Micros;
+  unsettled: number;
+  /** Of their payloads and ordering keys, as stored. */
+  unsettledBytes: number;
+  dead: number;
+  oldestUnsettled: Micros | undefined;
+  /** When the longest-neglected runnable message became runnable, or was last begun. */
+  oldestRunnable: Micros | undefined;
+  /** How many messages were accepted, since ever. */
+  accepted: number;
+  /** How many messages reached each final state, since ever. */
+  counts: Record<string, number>;
+  /** Accepted, and neither settled nor waiting: 0 unless something was lost. Exact: all is read in one step. */
+  unaccounted: number;
+}
+
+/** One step, so that the numbers fit each other. */
+const BACKLOG = `#!lua flags=no-writes,allow-oom
+local base = KEYS[1]
+local clock = redis.call('TIME')
+return {
+  string.format('%.0f', clock[1] * 1000000 + clock[2]),
+  redis.call('ZCARD', base .. ':open'),
+  redis.call('HGET', base .. ':waiting', 'all:bytes') or '0',
+  redis.call('ZCARD', base .. ':dead'),
+  redis.call('ZRANGE', base .. ':open', 0, 0, 'WITHSCORES'),
+  redis.call('ZRANGE', base .. ':runnable', 0, 0, 'WITHSCORES'),
+  redis.call('HGETALL', base .. ':counts'),
+}`;
+
+/** Reads what an outbox holds. */
+export function openBacklog(redis: Redis, keys: OutboxKeys): () => Promise<Backlog> {
+  const read = script(redis, "outboxBacklog", BACKLOG, [keys.base, keys.cad]);
+  return async () => {
+    const reply = await read();
+    const [now, unsettled, bytes, dead, open, runnable, counts] = Array.isArray(reply) ? reply : [];
+    const { accepted: counted, ...settled } = numbersOf(counts);
+    const known = Object.values(settled).reduce((sum, n) => sum + n, Number(unsettled));
+    // A store from before acceptances were counted begins with what it holds.
+    const accepted = counted ?? known;
+    return {
+      now: Number(now),
+      unsettled: Number(unsettled),
+      unsettledBytes: Number(bytes),
+      dead: Number(dead),
+      oldestUnsettled: scoreOf(open),
+      oldestRunnable: scoreOf(runnable),
+      accepted,
+      counts: settled,
+      unaccounted: accepted - known,
+    };
+  };
+}
+
+const scoreOf = (range: ScriptReply | undefined): number | undefined =>
+  Array.isArray(range) && range[1] !== undefined ? Number(range[1]) : undefined;
+
+/** Names and numbers in turn, as HGETALL answers within a script. */
+export function numbersOf(pairs: ScriptReply | undefined): Record<string, number> {
+  const flat = Array.isArray(pairs) ? pairs : [];
+  return Object.fromEntries(
+    flat.flatMap((name, i): [string, number][] => (i % 2 === 0 ? [[String(name), Number(flat[i + 1])]] : [])),
+  );
+}
