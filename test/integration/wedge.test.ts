@@ -1,7 +1,7 @@
 import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test } from "vitest";
 import { outboxKeys } from "../../shared/redis/keys.ts";
-import { startJobWatchdog } from "../../worker/delivery/job-watchdog.ts";
+import { openJobs } from "../../worker/delivery/job-watchdog.ts";
 import { keptLog } from "../support/log.ts";
 import { freshPrefix } from "../support/redis.ts";
 import { until } from "../../tools/support/until.ts";
@@ -15,11 +15,10 @@ function startLine() {
   const seen: string[] = [];
   const wedged = { told: false };
   const { log, lines } = keptLog();
-  const jobs = startJobWatchdog({
+  const jobs = openJobs({
     connect,
     keys,
     concurrency: 4,
-    handle: async (id) => void seen.push(id),
     isOpen: () => true,
     canaryMs: 50,
     silentMs: 500,
@@ -27,6 +26,7 @@ function startLine() {
     signal: stopping.signal,
     log,
   });
+  jobs.start(async (id) => void seen.push(id));
   const admin = connect();
   onTestFinished(async () => {
     stopping.abort();

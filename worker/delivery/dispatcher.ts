@@ -1,7 +1,7 @@
 import type { Log } from "../../shared/util/log.ts";
 import type { JobQueue } from "../../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
-import { sleep } from "../../shared/util/sleep.ts";
+import { sleep, untilAborted } from "../../shared/util/sleep.ts";
 import { whyFailed } from "../../shared/redis/fault.ts";
 
 /**
@@ -43,12 +43,6 @@ export interface Dispatcher {
   wake(): void;
 }
 
-const aborted = (signal: AbortSignal) =>
-  new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { outbox, queue, signal, log } = options;
   const running = new Map<string, Promise<Delivered>>();
@@ -70,7 +64,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     if (depth > MAX_CHAIN || (depth > 0 && running.size >= MAX_RUNNING)) return queue.add([id]);
     const delivered = await deliverOnce(id);
     if ("retryInMs" in delivered) rest(id, (woken) => sleep(delivered.retryInMs, woken));
-    else if ("waits" in delivered) rest(id, (woken) => Promise.race([delivered.waits, aborted(woken)]));
+    else if ("waits" in delivered) rest(id, (woken) => Promise.race([delivered.waits, untilAborted(woken)]));
     else for (const next of delivered.runnable) void workOn(next, depth + 1).catch(leaveToSweep);
   }
 

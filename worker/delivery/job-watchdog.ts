@@ -21,7 +21,6 @@ export interface JobsOptions {
   connect(): Redis;
   keys: OutboxKeys;
   concurrency: number;
-  handle(id: string): Promise<void>;
   /** True while jobs can be worked off: while they all wait for the CAD, silence means nothing. */
   isOpen(): boolean;
   /** How often a beat is sent through a queue that has nothing else to do, ms. */
@@ -37,6 +36,8 @@ export interface JobsOptions {
 /** The queue as the worker uses it: hands out the jobs, and sees to it that it does. */
 export interface Jobs {
   queue: JobQueue;
+  /** Hands out jobs from now on. Called once. */
+  start(handle: (id: string) => Promise<void>): void;
   /** True if jobs, or beats, come out of the queue. */
   consuming(): boolean;
   /** A command was worked off: that is consumption too, however long its job goes on with those behind it. */
@@ -49,13 +50,13 @@ export interface Jobs {
 interface Line {
   redis: Redis;
   queue: JobQueue;
-  consumer: JobConsumer;
+  consumer: JobConsumer | undefined;
 }
 
 const inTime = <T>(asked: Promise<T>): Promise<T> => withDeadline(asked, QUEUE_MS, "asking the queue");
 
 async function close(line: Line): Promise<void> {
-  await Promise.all([line.consumer.stop(STOP_MS), line.queue.close()]);
+  await Promise.all([line.consumer?.stop(STOP_MS), line.queue.close()]);
   await closeRedis(line.redis);
 }
 
@@ -64,21 +65,24 @@ async function close(line: Line): Promise<void> {
  * came for a while, a beat goes through the queue; if that does not come out either, everything is built anew, and
  * if that does not help, the worker is told to give up, so that another one takes over.
  */
-export function startJobWatchdog(options: JobsOptions): Jobs {
+export function openJobs(options: JobsOptions): Jobs {
   const { keys, signal, log } = options;
   let lastConsumed = performance.now();
+  let line = open();
+  let watching: Promise<void> | undefined;
 
-  async function handle(id: string): Promise<void> {
-    lastConsumed = performance.now();
-    if (id !== CANARY_ID) await options.handle(id);
-  }
   function open(): Line {
     const redis = options.connect();
-    const queue = openJobQueue(redis, keys, log);
-    return { redis, queue, consumer: startJobConsumer(redis, keys, options.concurrency, handle, log) };
+    return { redis, queue: openJobQueue(redis, keys, log), consumer: undefined };
+  }
+  function consume(handle: (id: string) => Promise<void>): void {
+    const onJob = async (id: string): Promise<void> => {
+      lastConsumed = performance.now();
+      if (id !== CANARY_ID) await handle(id);
+    };
+    line.consumer = startJobConsumer(line.redis, keys, options.concurrency, onJob, log);
   }
 
-  let line = open();
   const jobQueue: JobQueue = {
     add: (ids) => inTime(line.queue.add(ids)),
     ensure: (id) => inTime(line.queue.ensure(id)),
@@ -89,7 +93,7 @@ export function startJobWatchdog(options: JobsOptions): Jobs {
   const silence = () => performance.now() - lastConsumed;
   const { canaryMs, silentMs } = options;
 
-  async function watch(): Promise<void> {
+  async function watch(handle: (id: string) => Promise<void>): Promise<void> {
     for (let rebuilt = false; !signal.aborted;) {
       await sleep(canaryMs, signal);
       if (signal.aborted) return;
@@ -101,18 +105,22 @@ export function startJobWatchdog(options: JobsOptions): Jobs {
       log.error({ silent_ms: Math.round(silence()) }, "no job comes out of the queue: its connection is made anew");
       const old = line;
       line = open();
+      consume(handle);
       rebuilt = true;
       lastConsumed = performance.now();
       await close(old);
     }
   }
-  const watching = watch();
-
   return {
     queue: jobQueue,
+    start(handle) {
+      lastConsumed = performance.now();
+      consume(handle);
+      watching = watch(handle);
+    },
     consumed: () => void (lastConsumed = performance.now()),
     consuming: () => silence() < silentMs,
-    pause: () => line.consumer.pause(),
+    pause: () => line.consumer?.pause(),
     async stop() {
       await Promise.all([watching, close(line)]);
     },

@@ -14,7 +14,8 @@ import type { Destination } from "../destinations/routes.ts";
 import { startHealthServer } from "./health-server.ts";
 import { acquireLease } from "./lease.ts";
 import { createStoreGuard } from "./store-guard.ts";
-import { type Leader, startLeader } from "./leader.ts";
+import { startLeader } from "./leader.ts";
+import { createLeadership } from "./leadership.ts";
 
 /** How soon Redis is looked at again if it did not answer, ms. */
 const CHECK_AGAIN_MS = 5000;
@@ -41,7 +42,7 @@ export interface WorkerDeps {
   log: Log;
 }
 
-/** Starts a worker: it stands by until it owns the CAD, works as its owner, and stands by again if it loses it. */
+/** Starts a worker: it stands by until it holds the lease, leads, and stands by again if it loses the lease. */
 export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const { config, handlers = [], destinations = [], random, log } = deps;
   const keys = outboxKeys(config.REDIS_PREFIX);
@@ -53,8 +54,6 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const store = createStoreGuard(cadClaim(config), () => crypto.randomUUID(), Date.now, log);
   const stopping = new AbortController();
   const failed = Promise.withResolvers<never>();
-  const onWedged = () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help"));
-  let owner: Leader | undefined;
   let redisAnswered = -Infinity;
   let redisAnsweredAt: Date | undefined;
   /** Why Redis does not do what the lease asks of it, if that does not pass by itself. */
@@ -89,51 +88,43 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   control.on("ready", () => void control.subscribe(keys.controlChannel).catch(cannotHear));
   // A subscription waits without asking anything: a ping now and then shows whether its connection is alive.
   const pinging = setInterval(() => void control.ping().catch(() => undefined), PING_MS);
-  control.on("message", (_channel, message) => {
-    if (message === "reconnect") owner?.reconnect();
-  });
 
-  async function own(): Promise<void> {
-    const lease = await acquireLease({ redis, keys, instance, store, signal: stopping.signal, onAnswer, onFault, log });
-    if (!lease) return;
-    log.info({ instance, epoch: lease.epoch }, "this worker owns the CAD");
-    owner = startLeader({
-      config,
-      destinations,
-      instance,
-      redis,
-      connectQueue,
-      keys,
-      sealer,
-      lease,
-      handlers,
-      onWedged,
-      problems: [emptied],
-      random,
-      log,
-    });
-    await new Promise((resolve) => {
-      AbortSignal.any([lease.lost, stopping.signal]).addEventListener("abort", resolve, { once: true });
-      if (lease.lost.aborted || stopping.signal.aborted) resolve(undefined);
-    });
-    await owner.stop(!lease.lost.aborted);
-    owner = undefined;
-    await lease.release();
-  }
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) await own();
-  }
+  const leadership = createLeadership({
+    instance,
+    acquire: () => acquireLease({ redis, keys, instance, store, signal: stopping.signal, onAnswer, onFault, log }),
+    lead: (lease) =>
+      startLeader({
+        config,
+        destinations,
+        instance,
+        redis,
+        connectQueue,
+        keys,
+        sealer,
+        lease,
+        handlers,
+        onWedged: () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help")),
+        problems: [emptied],
+        random,
+        log,
+      }),
+    signal: stopping.signal,
+    log,
+  });
+  control.on("message", (_channel, message) => {
+    if (message === "reconnect") leadership.leader()?.reconnect();
+  });
 
   const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, () => ({
     instance,
-    role: owner ? ("owner" as const) : ("standby" as const),
+    role: leadership.leader() ? ("owner" as const) : ("standby" as const),
     redis: performance.now() - redisAnswered < REDIS_HEARD_MS,
     redisAnswered: redisAnsweredAt,
-    health: owner?.health(),
+    health: leadership.leader()?.health(),
     more: [...redisFaults, ...wrongCad()],
   }));
   const checking = warnOfRedis(redis, stopping.signal, log);
-  const running = run().catch((error: unknown) => failed.reject(error));
+  const running = leadership.run().catch((error: unknown) => failed.reject(error));
   log.info({ instance, port: server.port }, "the worker has started");
 
   let stopped: Promise<void> | undefined;

@@ -1,0 +1,73 @@
+import { untilAborted } from "../../shared/util/sleep.ts";
+import type { Log } from "../../shared/util/log.ts";
+import type { Leader } from "./leader.ts";
+import { INITIAL, type LeadershipEvent, type LeadershipState, nextState } from "./leadership-state.ts";
+import type { Lease } from "./lease.ts";
+
+export interface LeadershipOptions {
+  instance: string;
+  /** Waits for the lease; undefined if the worker is asked to stop first. */
+  acquire(): Promise<Lease | undefined>;
+  /** Starts all that runs while the lease is held. */
+  lead(lease: Lease): Leader;
+  /** Aborted when the worker is asked to stop. */
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** Takes the worker through the states of leadership-state.ts. */
+export interface Leadership {
+  /** What runs while the lease is held; undefined while the worker stands by. */
+  leader(): Leader | undefined;
+  /** Until the signal aborts and everything has ended. Rejects if a part fails that cannot be started again. */
+  run(): Promise<void>;
+}
+
+/** The states in which the leader's parts exist. */
+type Term = Exclude<LeadershipState, "standby" | "stopped">;
+const isTerm = (state: LeadershipState): state is Term => state !== "standby" && state !== "stopped";
+
+export function createLeadership(options: LeadershipOptions): Leadership {
+  const { signal, log, instance } = options;
+  let state: LeadershipState = INITIAL;
+  let current: Leader | undefined;
+
+  async function serveTerm(lease: Lease): Promise<void> {
+    const leader = options.lead(lease);
+    current = leader;
+    const steps: Record<Term, () => Promise<LeadershipEvent>> = {
+      async leading() {
+        await untilAborted(AbortSignal.any([lease.lost, signal]));
+        return { type: lease.lost.aborted ? "lost" : "stop" };
+      },
+      async settling() {
+        await leader.settle(lease.lost);
+        return { type: lease.lost.aborted ? "lost" : "settled" };
+      },
+      async closing() {
+        await leader.close();
+        return { type: "closed", held: !lease.lost.aborted, stopping: signal.aborted };
+      },
+      async "handing-over"() {
+        await leader.goodbye();
+        await lease.release();
+        return { type: "released" };
+      },
+    };
+    while (isTerm(state)) state = nextState(state, await steps[state]());
+    current = undefined;
+  }
+
+  return {
+    leader: () => current,
+    async run() {
+      while (state === "standby") {
+        const lease = await options.acquire();
+        state = nextState(state, { type: lease ? "acquired" : "stop" });
+        if (!lease) continue;
+        log.info({ instance, epoch: lease.epoch }, "this worker is the leader");
+        await serveTerm(lease);
+      }
+    },
+  };
+}
