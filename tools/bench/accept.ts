@@ -16,7 +16,7 @@ const NAMES: Record<Variant, string> = {
   postOnce: "  with Idempotency-Key",
 };
 /** Of the bare BullMQ-add route's rate. */
-const GOAL = 0.5;
+const GOAL = 0.8;
 const WARM_UP_CLIENTS = 64;
 const GRACE_MS = 15_000;
 

@@ -8,7 +8,8 @@ import { describeEnvironment } from "./environment.ts";
 import { measureEvents } from "./events.ts";
 import { measureLatency } from "./latency.ts";
 import { measureMemory } from "./memory.ts";
-import { FULL, type Plan, QUICK } from "./plan.ts";
+import { measureNaive } from "./naive.ts";
+import { FULL, type Plan, QUICK, withSeconds } from "./plan.ts";
 import { measureTimes } from "./times.ts";
 import { type Rig, startRig } from "./rig.ts";
 import { type Part, render } from "./table.ts";
@@ -17,7 +18,7 @@ import { watchOthers } from "./usage.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const RUN = join(ROOT, ".run");
 /** On a busy machine everything takes longer; this is the end of it. */
-const WITHIN_MS = 8 * 60_000;
+const WITHIN_MS = 12 * 60_000;
 
 type Say = (line: string) => void;
 interface Measurement {
@@ -61,6 +62,11 @@ const MEASUREMENTS: readonly Measurement[] = [
     what: "the functions on Node and in workerd, and the size of the bundle",
     measure: (rig, plan, say) => measureEdge(rig, plan.edge, say),
   },
+  {
+    name: "naive",
+    what: "CPU, times and round trips beside a naive bridge, in turn",
+    measure: (rig, plan, say) => measureNaive(rig, plan.naive, say),
+  },
 ];
 const NAMES = MEASUREMENTS.map(({ name }) => name);
 
@@ -71,7 +77,8 @@ worker) and holds what it finds against the targets. A missed target is shown an
 
   --only NAME   one of these alone:
 ${MEASUREMENTS.map(({ name, what }) => `                  ${name.padEnd(8)} ${what}`).join("\n")}
-  --quick       fewer rounds: some three minutes
+  --quick       fewer rounds: some four minutes
+  --seconds N   how long a round at one rate takes, 1 to 60: a short look while others use the machine
   --help
 
 All numbers go to .run/bench.json as well.
@@ -81,15 +88,17 @@ async function main(): Promise<number> {
   const options = {
     only: { type: "string" },
     quick: { type: "boolean", default: false },
+    seconds: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
   } as const;
-  const { only, quick, help } = readArgs({ options }, "bench", process.env).values;
+  const { only, quick, seconds, help } = readArgs({ options }, "bench", process.env).values;
   if (help) {
     console.log(USAGE);
     return 0;
   }
   if (only !== undefined && !NAMES.includes(only))
     throw new UsageError(`--only must be one of ${NAMES.join(", ")}, not "${only}".`);
+  const plan = planOf(quick, seconds);
   endInTime();
 
   mkdirSync(RUN, { recursive: true });
@@ -97,7 +106,7 @@ async function main(): Promise<number> {
   // After a failure the logs stay for a look. Redis's file is large.
   process.on("exit", (code) => rmSync(code === 1 ? join(dir, "redis") : dir, { recursive: true, force: true }));
   const wanted = MEASUREMENTS.filter(({ name }) => only === undefined || name === only);
-  const { environment, measured } = await run(wanted, quick ? QUICK : FULL, dir);
+  const { environment, measured } = await run(wanted, plan, dir);
   for (const { name, what, others, tables } of measured) {
     const share = others === undefined ? "an unknown share" : `${Math.round(100 * others)} %`;
     console.log(`\n== ${name}: ${what} (other programs had ${share} of the CPU meanwhile)`);
@@ -107,6 +116,14 @@ async function main(): Promise<number> {
   writeFileSync(join(RUN, "bench.json"), `${JSON.stringify({ environment, quick, ...numbers }, null, 2)}\n`);
   console.log("\nAll numbers: .run/bench.json");
   return 0;
+}
+
+function planOf(quick: boolean, seconds: string | undefined): Plan {
+  const plan = quick ? QUICK : FULL;
+  if (seconds === undefined) return plan;
+  const each = Number(seconds);
+  if (!(each >= 1 && each <= 60)) throw new UsageError(`--seconds must be from 1 to 60, not "${seconds}".`);
+  return withSeconds(plan, each);
 }
 
 function endInTime(): void {

@@ -8,6 +8,7 @@ import { BROADCAST_EVENT } from "./cad.ts";
 import type { EventTimes, TakerQuestions } from "./event-times.ts";
 import { type Helper, startHelper } from "./helper.ts";
 import type { Plan } from "./plan.ts";
+import type { SignedPostsQuestions } from "./signed-posts.ts";
 import { until } from "./poll.ts";
 import { CAD_TOKEN, helperScript, type Rig, workerEnvironment } from "./rig.ts";
 import { median, percentile } from "./stats.ts";
@@ -20,6 +21,9 @@ const GOAL = {
   handler: { p50: { atMost: 5 }, p99: { atMost: 25 } },
   webhook: { p50: { atMost: 15 }, p99: { atMost: 60 } },
 };
+/** Of a bare Socket.io client, and of bare signed POSTs; of each of several destinations, of its share of those. */
+const GOAL_HANDLED = { atLeast: 0.5 };
+const GOAL_POSTED = { atLeast: 0.4 };
 const DESTINATIONS = 8;
 /** Of the bare loop of POSTs. */
 const POSTS_AT_ONCE = 64;
@@ -70,11 +74,16 @@ async function measureBare(rig: Rig, cad: BenchCad, plan: Plan["events"]) {
   return { ...spread(steady), perSecond: rateOf(burst) };
 }
 
-/** Posts/s of a loop that does nothing else, at the same receiver. */
+/** Signed POSTs/s of a loop that does nothing else, at the same receiver. */
 async function measurePosts(rig: Rig, port: number): Promise<number> {
-  const job = { port, path: "/bare", idempotency: false, clients: POSTS_AT_ONCE, seconds: 1 };
-  await rig.loader.ask("closedLoop", job, ASK_WITHIN_MS);
-  const { accepted, seconds } = await rig.loader.ask("closedLoop", job, ASK_WITHIN_MS);
+  const helper: Helper<SignedPostsQuestions> = await startHelper(
+    helperScript("signed-posts.ts"),
+    join(rig.dir, "posts.log"),
+  );
+  const job = { url: `http://127.0.0.1:${port}/bare`, atOnce: POSTS_AT_ONCE, seconds: 1 };
+  await helper.ask("post", job, ASK_WITHIN_MS);
+  const { accepted, seconds } = await helper.ask("post", job, ASK_WITHIN_MS);
+  await helper.stop();
   return accepted / seconds;
 }
 
@@ -172,6 +181,12 @@ interface Measured {
 }
 
 const rate = (what: string, perSecond: number, note = ""): Line => ({ what, measured: perSecond, unit: "/s", note });
+const part = (what: string, measured: number, goal: Line["goal"]): Line => ({
+  what,
+  measured,
+  unit: "",
+  ...(goal && { goal }),
+});
 
 function told(burst: number, measured: Measured): Part {
   const { bare, posts, one, many } = measured;
@@ -202,9 +217,16 @@ function told(burst: number, measured: Measured): Part {
           rate(`at ${DESTINATIONS} destinations, all of them`, many.receivedPerSecond),
           rate("bare Socket.io client", bare.perSecond),
           rate(
-            `bare POSTs, ${POSTS_AT_ONCE} at once`,
+            `bare signed POSTs, ${POSTS_AT_ONCE} at once`,
             posts,
             `${Math.round(posts / DESTINATIONS)} for each of ${DESTINATIONS}`,
+          ),
+          part("handled, of the bare client's", one.handledPerSecond / bare.perSecond, GOAL_HANDLED),
+          part("at 1 destination, of the bare POSTs", one.receivedPerSecond / posts, GOAL_POSTED),
+          part(
+            `at each of ${DESTINATIONS}, of its share of the bare POSTs`,
+            (many.receivedPerSecond * DESTINATIONS) / posts,
+            GOAL_POSTED,
           ),
         ],
       },

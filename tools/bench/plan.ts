@@ -8,6 +8,7 @@ export interface Plan {
   times: { reconnects: number; starts: number; singles: number; cadAwayMs: readonly number[] };
   events: { rounds: number; seconds: number; warmUpSeconds: number; burst: number };
   edge: { clients: readonly number[]; rounds: number; seconds: number };
+  naive: { perSecond: readonly number[]; rounds: number; seconds: number; warmUpSeconds: number; drain: number };
 }
 
 export const FULL: Plan = {
@@ -18,6 +19,7 @@ export const FULL: Plan = {
   times: { reconnects: 10, starts: 3, singles: 100, cadAwayMs: [500, 2000, 8000] },
   events: { rounds: 3, seconds: 2, warmUpSeconds: 5, burst: 10_000 },
   edge: { clients: [1, 16], rounds: 3, seconds: 1 },
+  naive: { perSecond: [200, 1000, 2000], rounds: 3, seconds: 3, warmUpSeconds: 10, drain: 50_000 },
 };
 
 export const QUICK: Plan = {
@@ -28,4 +30,15 @@ export const QUICK: Plan = {
   times: { reconnects: 3, starts: 1, singles: 50, cadAwayMs: [500, 2000] },
   events: { rounds: 1, seconds: 2, warmUpSeconds: 2, burst: 4000 },
   edge: { clients: [16], rounds: 1, seconds: 1 },
+  naive: { perSecond: [200, 1000, 2000], rounds: 1, seconds: 3, warmUpSeconds: 6, drain: 20_000 },
 };
+
+/** The same plan with rounds of so many seconds, for a short look at one part. */
+export const withSeconds = (plan: Plan, seconds: number): Plan => ({
+  ...plan,
+  accept: { ...plan.accept, seconds },
+  latency: { ...plan.latency, seconds },
+  events: { ...plan.events, seconds },
+  edge: { ...plan.edge, seconds },
+  naive: { ...plan.naive, seconds },
+});
