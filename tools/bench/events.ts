@@ -40,7 +40,6 @@ interface Round {
 /** From the CAD's broadcast to a handler, and to the services, beside a bare Socket.io client and bare POSTs. */
 export async function measureEvents(rig: Rig, plan: Plan["events"], say: (line: string) => void): Promise<Part> {
   await rig.empty();
-  const cad = await startBenchCad(rig, "modern");
   const receiver = await startHelper<ReceiverQuestions>(
     helperScript("webhook-receiver.ts"),
     join(rig.dir, "hooks.log"),
@@ -48,20 +47,20 @@ export async function measureEvents(rig: Rig, plan: Plan["events"], say: (line: 
   const port = await receiver.ask("port", null, ASK_WITHIN_MS);
   try {
     say("bare Socket.io client, bare POSTs");
-    const bare = await measureBare(rig, cad, plan);
+    const bare = await measureBare(rig, plan);
     const posts = await measurePosts(rig, port);
     say("one destination");
-    const one = await measureWorker(rig, cad, receiver, { ...plan, destinations: 1, port });
+    const one = await measureWorker(rig, receiver, { ...plan, destinations: 1, port });
     say(`${DESTINATIONS} destinations`);
-    const many = await measureWorker(rig, cad, receiver, { ...plan, rounds: 0, destinations: DESTINATIONS, port });
+    const many = await measureWorker(rig, receiver, { ...plan, rounds: 0, destinations: DESTINATIONS, port });
     return told(plan.burst, { bare, posts, one, many });
   } finally {
     await receiver.stop();
-    await cad.stop();
   }
 }
 
-async function measureBare(rig: Rig, cad: BenchCad, plan: Plan["events"]) {
+async function measureBare(rig: Rig, plan: Plan["events"]) {
+  const cad = await startBenchCad(rig, "modern");
   const client = await startHelper<TakerQuestions>(helperScript("bare-listener.ts"), join(rig.dir, "bare.log"), {
     CAD_BACKEND_URL: cad.url,
     CAD_BACKEND_AUTH_TOKEN: CAD_TOKEN,
@@ -71,6 +70,7 @@ async function measureBare(rig: Rig, cad: BenchCad, plan: Plan["events"]) {
   const [steady] = await broadcast(cad, [{ taker: client, each: 1 }], { count, perSecond: PER_SECOND });
   const [burst] = await broadcast(cad, [{ taker: client, each: 1 }], { count: plan.burst, perSecond: null });
   await client.stop();
+  await cad.stop();
   return { ...spread(steady), perSecond: rateOf(burst) };
 }
 
@@ -96,7 +96,9 @@ interface WorkerRun {
   port: number;
 }
 
-async function measureWorker(rig: Rig, cad: BenchCad, receiver: Taker, run: WorkerRun) {
+async function measureWorker(rig: Rig, receiver: Taker, run: WorkerRun) {
+  // One of its own: a worker would have another's events replayed to it.
+  const cad = await startBenchCad(rig, "modern");
   await rig.empty();
   const routes = join(rig.dir, `routes-${run.destinations}.json`);
   writeFileSync(routes, JSON.stringify(routesTo(run.port, run.destinations)));
@@ -121,6 +123,7 @@ async function measureWorker(rig: Rig, cad: BenchCad, receiver: Taker, run: Work
   }
   const [handled, received] = await broadcast(cad, takers, { count: run.burst, perSecond: null });
   await worker.stop();
+  await cad.stop();
   return { rounds, handledPerSecond: rateOf(handled), receivedPerSecond: rateOf(received) / run.destinations };
 }
 
