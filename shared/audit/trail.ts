@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { script } from "../redis/redis.ts";
 import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry } from "./entry.ts";
+import { scanPage } from "../util/scan-page.ts";
 import { auditKeys } from "./keys.ts";
 
 /** How many entries of requests without a valid token are written in a minute at most, from all addresses together. */
@@ -99,19 +100,23 @@ export function openAuditTrail(redis: Redis, outbox: OutboxKeys): AuditTrail {
     },
 
     async list({ filter, limit, after }) {
-      const entries: AuditEntry[] = [];
-      let from = after === undefined ? String(filter.until ?? "+") : `(${after}`;
-      for (let looked = 0; ;) {
-        const chunk: StoredEntry[] = await redis.xrevrange(keys.entries, from, filter.since ?? "-", "COUNT", CHUNK);
-        for (const stored of chunk) {
-          looked += 1;
-          const entry = parseEntry(stored) ?? illegible(stored);
-          if (matches(entry, filter)) entries.push(entry);
-          if (entries.length >= limit || looked >= LOOK_AT) return { entries, next: entry.id };
-          from = `(${entry.id}`;
-        }
-        if (chunk.length < CHUNK) return { entries, next: undefined };
-      }
+      const { found, next } = await scanPage({
+        async read(last: string | undefined) {
+          const from = last === undefined ? (filter.until ?? "+") : `(${last}`;
+          const rows: StoredEntry[] = await redis.xrevrange(keys.entries, from, filter.since ?? "-", "COUNT", CHUNK);
+          return { rows, more: rows.length === CHUNK };
+        },
+        match: (rows) =>
+          rows.map((stored) => {
+            const entry = parseEntry(stored) ?? illegible(stored);
+            return matches(entry, filter) ? entry : undefined;
+          }),
+        cursorOf: ([id]) => id,
+        after,
+        limit,
+        lookAt: LOOK_AT,
+      });
+      return { entries: found, next };
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { script, type ScriptReply } from "../redis/redis.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
+import { scanPage } from "../util/scan-page.ts";
 import type { Micros } from "../util/time.ts";
 import type { JournalEntry } from "./entry.ts";
 import { type EntryFilter, entryMatches } from "./filter.ts";
@@ -94,21 +95,15 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
       throw error;
     });
 
-  async function* rowsOf({ first, since, until, after }: EntryQuery): AsyncGenerator<SealedEntry> {
-    // Redis refuses what is asked for before the first id that there may be.
-    if (first === "newest" && after !== undefined && compareIds(after, START) === 0) return;
+  async function readRows({ first, since, until }: EntryQuery, after: string | undefined) {
+    // Redis refuses a range that ends before the first possible id.
+    if (first === "newest" && after !== undefined && compareIds(after, START) === 0) return { rows: [], more: false };
     const least = since === undefined ? "-" : milliseconds(since);
     const most = until === undefined ? "+" : milliseconds(until);
     const [command, begin, to] = first === "newest" ? ["XREVRANGE", most, least] : ["XRANGE", least, most];
-    let from = after === undefined ? begin : `(${after}`;
-    for (;;) {
-      const [more, reply] = (await list(command, from, to, CHUNK, PAGE_BYTES)) as [number, ScriptReply];
-      const rows = toRows(keys.journal, reply);
-      yield* rows;
-      const last = rows.at(-1);
-      if (more === 0 || !last) return;
-      from = `(${last.entry.id}`;
-    }
+    const from = after === undefined ? begin : `(${after}`;
+    const [more, reply] = (await list(command, from, to, CHUNK, PAGE_BYTES)) as [number, ScriptReply];
+    return { rows: toRows(keys.journal, reply), more: more === 1 };
   }
 
   return {
@@ -136,21 +131,17 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
         const at = (await follow(after, 1, 0)) as ScriptReply[];
         if (at[0] === "gone") return { outcome: "gone", oldest: String(at[1]) || null };
       }
-      const found: SealedEntry[] = [];
-      const most = lookAtMost(filter);
-      let [looked, bytes] = [0, 0];
-      let next: string | undefined;
-      for await (const row of rowsOf(query)) {
-        looked += 1;
-        if (entryMatches(row.entry, filter)) {
-          found.push(row);
-          bytes += row.stored.length;
-        }
-        next = row.entry.id;
-        if (found.length >= limit || looked >= most || bytes >= PAGE_BYTES)
-          return { outcome: "page", entries: await Promise.all(found.map(openOrTell)), next };
-      }
-      return { outcome: "page", entries: await Promise.all(found.map(openOrTell)), next: undefined };
+      const { found, next } = await scanPage({
+        read: (last: string | undefined) => readRows(query, last),
+        match: (rows) => rows.map((row) => (entryMatches(row.entry, filter) ? row : undefined)),
+        cursorOf: (row) => row.entry.id,
+        after,
+        limit,
+        lookAt: lookAtMost(filter),
+        maxSize: PAGE_BYTES,
+        sizeOf: (row) => row.stored.length,
+      });
+      return { outcome: "page", entries: await Promise.all(found.map(openOrTell)), next };
     },
   };
 }

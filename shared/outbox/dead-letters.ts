@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { SealError, type SealedKind, type Sealer, tampered } from "../sealing/seal.ts";
+import { type Chunk, scanPage } from "../util/scan-page.ts";
 import type { Micros } from "../util/time.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { createAuthenticator } from "./authentic.ts";
@@ -48,6 +49,11 @@ export interface DeadLetters {
   discard(id: string): Promise<boolean>;
 }
 
+interface DeadRow {
+  id: string;
+  acceptedAt: Micros;
+}
+
 const CHUNK = 200;
 /** How many letters one request looks at, at most. */
 const LOOK_AT = 5000;
@@ -55,20 +61,17 @@ const LOOK_AT = 5000;
 /** @param kind what the bodies are sealed as: each is bound to its id, and so sealed anew for a new one. */
 export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, kind: SealedKind): DeadLetters {
   const authentic = createAuthenticator(sealer, keys.base);
-  /** Ids in chunks, in the order of the query, from where the page before ended. */
-  async function* idsOf({ filter, first, after }: DeadQuery): AsyncGenerator<string[]> {
+  /** Ids with the times of their acceptance, in the order of the query. */
+  async function readIds({ filter, first }: DeadQuery, after: Micros | undefined): Promise<Chunk<DeadRow>> {
     const since = filter.since ?? 0;
     const set = filter.state === "unconfirmed" ? keys.unconfirmed : keys.dead;
     const from = after === undefined ? undefined : `(${after}`;
-    for (let offset = 0; ; offset += CHUNK) {
-      const page = ["LIMIT", offset, CHUNK] as const;
-      const ids =
-        first === "newest"
-          ? await redis.zrevrangebyscore(set, from ?? "+inf", since, ...page)
-          : await redis.zrangebyscore(set, from ?? since, "+inf", ...page);
-      yield ids;
-      if (ids.length < CHUNK) return;
-    }
+    const reply =
+      first === "newest"
+        ? await redis.zrevrangebyscore(set, from ?? "+inf", since, "WITHSCORES", "LIMIT", 0, CHUNK)
+        : await redis.zrangebyscore(set, from ?? since, "+inf", "WITHSCORES", "LIMIT", 0, CHUNK);
+    const rows = reply.flatMap((id, i) => (i % 2 === 0 ? [{ id, acceptedAt: Number(reply[i + 1]) }] : []));
+    return { rows, more: rows.length === CHUNK };
   }
 
   async function readAll(ids: readonly string[]): Promise<(MessageRecord | undefined)[]> {
@@ -88,17 +91,18 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
 
   return {
     async list(query) {
-      const letters: MessageRecord[] = [];
-      let looked = 0;
-      for await (const ids of idsOf(query)) {
-        for (const record of await readAll(ids)) {
-          looked += 1;
-          if (!record) continue;
-          if (matches(record, query.filter)) letters.push(record);
-          if (letters.length >= query.limit || looked >= LOOK_AT) return { letters, next: record.acceptedAt };
-        }
-      }
-      return { letters, next: undefined };
+      const { found, next } = await scanPage({
+        read: (after: Micros | undefined) => readIds(query, after),
+        async match(rows) {
+          const records = await readAll(rows.map(({ id }) => id));
+          return records.map((record) => (record && matches(record, query.filter) ? record : undefined));
+        },
+        cursorOf: ({ acceptedAt }) => acceptedAt,
+        after: query.after,
+        limit: query.limit,
+        lookAt: LOOK_AT,
+      });
+      return { letters: found, next };
     },
 
     async again(id, newId) {

@@ -3,6 +3,7 @@ import { UNREADABLE } from "../util/json.ts";
 import type { JournalKeys } from "../journal/keys.ts";
 import type { Room } from "../vocabulary/ordering-key.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
+import { scanPage } from "../util/scan-page.ts";
 import type { Micros } from "../util/time.ts";
 import { checkClear, CLEAR_ASPECTS, stateSealId } from "./apply.ts";
 
@@ -101,28 +102,37 @@ export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer)
     return ids.filter((_, i) => String(known[i]).toLowerCase() === wanted);
   }
 
+  /** Which of the ids are on the page, and what is known of them: no more are read than the page has room for. */
+  async function matchIds(kind: StateKind, ids: readonly string[], room: number, { units, status }: StateQuery) {
+    const fitting = await withStatus(kind, ids, status);
+    // Whose they are shows only when they are read.
+    const taken = units === undefined ? fitting.slice(0, room) : fitting;
+    const read = await Promise.all(taken.map((id) => get(kind, id)));
+    // One of which nothing was heard for long is still in the list for a while.
+    const records = new Map(read.flatMap((record) => (record ? [[record.id, record] as const] : [])));
+    const decided = taken.length === fitting.length ? ids : ids.slice(0, ids.indexOf(taken.at(-1) ?? "") + 1);
+    return decided.map((id) => {
+      const record = records.get(id);
+      return record && (units === undefined || isOf(units, kind, record)) ? record : undefined;
+    });
+  }
+
   return {
     get,
-    async list(kind, { units, status, limit, after }) {
-      const records: StateRecord[] = [];
-      let last = after;
-      for (let looked = 0; looked < LOOK_AT; looked += CHUNK) {
-        const from = last === undefined ? "-" : `(${last}`;
-        const ids = await redis.zrangebylex(keys.all(kind), from, "+", "LIMIT", 0, CHUNK);
-        const fitting = await withStatus(kind, ids, status);
-        const room = limit - records.length;
-        // Whose they are shows only when they are read.
-        const taken = units === undefined ? fitting.slice(0, room) : fitting;
-        const read = await Promise.all(taken.map((id) => get(kind, id)));
-        // One of which nothing was heard for long is in the list for a while yet.
-        const found = read.flatMap((r) => (r && (units === undefined || isOf(units, kind, r)) ? [r] : []));
-        records.push(...found.slice(0, room));
-        const tookAll = taken.length === fitting.length && found.length <= room;
-        if (tookAll && ids.length < CHUNK) return { records, next: undefined };
-        if (records.length >= limit) return { records, next: records.at(-1)?.id };
-        last = tookAll ? ids.at(-1) : taken.at(-1);
-      }
-      return { records, next: last };
+    async list(kind, query) {
+      const { found, next } = await scanPage({
+        async read(last: string | undefined) {
+          const from = last === undefined ? "-" : `(${last}`;
+          const rows = await redis.zrangebylex(keys.all(kind), from, "+", "LIMIT", 0, CHUNK);
+          return { rows, more: rows.length === CHUNK };
+        },
+        match: (ids, room) => matchIds(kind, ids, room, query),
+        cursorOf: (id) => id,
+        after: query.after,
+        limit: query.limit,
+        lookAt: LOOK_AT,
+      });
+      return { records: found, next };
     },
   };
 }
