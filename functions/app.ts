@@ -5,6 +5,7 @@ import { noSuch, Problem, type ProblemCode } from "./http/problem.ts";
 import { faultReason, redisFault, type RedisFaultKind } from "../shared/redis/fault.ts";
 import { SealError } from "../shared/sealing/seal.ts";
 import { toReceipt } from "../shared/commands/receipt.ts";
+import type { Measure } from "../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../shared/vocabulary/fields.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
 import { administrative, auditRead, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
@@ -18,6 +19,7 @@ import { serveDestinations } from "./routes/destinations.ts";
 import { type DocsAssets, PUBLIC, serveDocs } from "./routes/docs.ts";
 import { serveEvents } from "./routes/events.ts";
 import { lookAtHealth } from "./routes/health.ts";
+import { type Scrape, serveMetrics } from "./routes/metrics.ts";
 import { addCommonHeaders, answerProblem } from "./http/response-headers.ts";
 import { limitConcurrentReads } from "./middleware/concurrent-reads.ts";
 import { limitRequests } from "./middleware/rate-limits.ts";
@@ -50,6 +52,11 @@ export interface AppDeps {
   /** Closes the connection of a request at once, whatever still waits to be sent on it. */
   cutOff: (c: Context) => void;
   quotas: Quotas;
+  measure: Measure;
+  /** For GET /metrics. */
+  scrape: Scrape;
+  /** METRICS_TOKEN. */
+  metricsToken?: string | undefined;
   /** A clock that does not jump, ms. */
   monotonic: () => number;
   log: Log;
@@ -114,6 +121,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   );
 
   const limitReads = limitConcurrentReads(deps.quotas.readsAtOnce);
+  serveMetrics(app, deps, limitReads);
   serveDeadLetters(app, { ...deps, limitReads, basePath: BASE_PATH, noteAction, noted });
   serveDestinations(app, { ...deps, noteAction });
   serveAudit(app, { ...deps, limitReads }, noted);
@@ -135,6 +143,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   const sayFault = createFaultLog(log, deps.monotonic);
   everything.onError(async (error, c) => {
     const problem = await beyondLimit(c, toProblem(error, log));
+    deps.measure.count("socket_bridge_refused_total", { code: problem.code });
     sayFault(problem);
     await noteRefusal(c, problem, { backend, basePath: BASE_PATH, log });
     return answerProblem(c, problem);

@@ -41,6 +41,7 @@ export default defineConfig({
             "stream-cuts",
             "state",
             "limits",
+            "metrics",
             "edge",
           ].map((n) => `test/integration/${n}.test.ts`),
           provide: { host: "edge" },

@@ -15,6 +15,7 @@ import { publish } from "../../shared/redis/cluster.ts";
 import { faultReason, RedisFault } from "../../shared/redis/fault.ts";
 import { askWhetherFull } from "../../shared/redis/redis.ts";
 import { SealError, type Sealer, sealerFor, tampered } from "../../shared/sealing/seal.ts";
+import { type Figures, openFigures } from "./figures.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
 import { openPoints, type TakePoints } from "./redis-rate-limiter.ts";
 import { type Quotas, UNLIMITED } from "../config/quotas.ts";
@@ -61,6 +62,8 @@ export interface Backend extends EventCalls {
   /** Accepts a dead letter again under a new id, once however often it is asked; undefined if it is no dead letter. */
   redrive(id: string, newId: string, note: AuditNote, destination?: string): Promise<Redriven | undefined>;
   discardDead(id: string, destination?: string): Promise<boolean>;
+  /** What the metrics alone tell. */
+  figures(): Promise<Figures>;
   /** Every destination that there is, or of which something is left. */
   destinations(): Promise<DestinationBacklog[]>;
   /** Whether it is one of them. */
@@ -224,6 +227,7 @@ export function createBackend(
       const [backlogs, states] = await Promise.all([Promise.all(boxes), Promise.all(ids.map((id) => book.load(id)))]);
       return backlogs.map((backlog, i) => ({ id: ids[i] ?? "", backlog, state: states[i] }));
     },
+    figures: openFigures(redis, keys, prefix),
     isDestination: book.has,
     enableDestination: book.enable,
 

@@ -51,12 +51,29 @@ const accessEnv = {
   ORG: text.describe("Organisation that this CAD belongs to: tokens need it as their `org`."),
 };
 
+/** Who may read GET /metrics, beside admins. */
+const metricsEnv = {
+  METRICS_TOKEN: env.note(
+    z
+      .string()
+      .regex(/^[\w.~+/-]{32,}=*$/, "must be at least 32 letters, digits or -._~+/")
+      .optional()
+      .describe("Bearer token that is good for `GET /metrics` alone, for Prometheus."),
+    { secret: true },
+  ),
+  METRICS_PORT: env.port
+    .optional()
+    .describe("Port of a second listener that has `GET /metrics` alone, without a token. None if not set."),
+  METRICS_HOST: z.string().min(1).default("127.0.0.1").describe("Address that it listens on."),
+};
+
 /** The functions' environment. */
 export const functionsEnv = z.object({
   ...sharedEnv,
   ...sealingEnv,
   PORT: env.port.default(8000).describe("Port of the HTTP API."),
   HOST: z.string().min(1).default("127.0.0.1").describe("Address that the HTTP API listens on; 0.0.0.0 for all."),
+  ...metricsEnv,
   ...accessEnv,
   ...backlogEnv,
   MAX_BODY_BYTES: env.bytes.default(MAX_BODY_BYTES).describe("Maximum size of a request body, bytes; beyond, 413."),

@@ -5,6 +5,9 @@ import { createApp } from "../app.ts";
 import { createAuthenticate } from "../middleware/auth.ts";
 import { normalAddress } from "../http/client-address.ts";
 import type { DocsAssets } from "../routes/docs.ts";
+import { toBounds } from "../config/backlog-env.ts";
+import { createScrape } from "../routes/metrics.ts";
+import { NO_MEASURE } from "../../shared/metrics/measure.ts";
 import { toQuotas } from "../config/quotas.ts";
 import { type Bindings, edgeConfig } from "./edge/config.ts";
 import { consoleLog } from "./edge/console-log.ts";
@@ -12,6 +15,8 @@ import { remoteBackend } from "./edge/remote-backend.ts";
 import { streamLimits } from "../config/stream-env.ts";
 
 export { CadBackend } from "./edge/cad-backend.ts";
+
+const now = (): Date => new Date();
 
 /** The functions on Cloudflare Workers: the app in any number of isolates, the connections to Redis in Durable Objects. */
 function startFunctions(env: Bindings): ReturnType<typeof createApp> {
@@ -23,12 +28,13 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     return new Uint8Array(await response.arrayBuffer());
   };
   const { REDIS_PREFIX: prefix, EDGE_SHARDS: shards } = config;
+  const backend = remoteBackend({ objects: env.CAD_BACKEND, prefix, shards, random: Math.random, log });
   return createApp({
-    backend: remoteBackend({ objects: env.CAD_BACKEND, prefix, shards, random: Math.random, log }),
+    backend,
     sealer: openSealer(config, log),
     authenticate: createAuthenticate(config, { log }),
     assets: fromAssets,
-    now: () => new Date(),
+    now,
     newId: () => crypto.randomUUID(),
     // Cloudflare sets it, whatever the client sent.
     clientAddress: (c) => normalAddress(c.req.header("CF-Connecting-IP")),
@@ -40,6 +46,10 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     stopping: new AbortController().signal,
     cutOff: () => undefined,
     quotas: toQuotas(config),
+    // An isolate lives too shortly for numbers of its own: all are read from Redis.
+    measure: NO_MEASURE,
+    scrape: createScrape({ backend, bounds: toBounds(config), now }),
+    metricsToken: config.METRICS_TOKEN,
     monotonic: () => performance.now(),
     log,
   });

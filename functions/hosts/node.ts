@@ -12,6 +12,10 @@ import { type FunctionsConfig, functionsEnv } from "../config/node-config.ts";
 import { connectBackend } from "../backend/connect-backend.ts";
 import type { DocsAssets } from "../routes/docs.ts";
 import { listen } from "./node-server.ts";
+import { toBounds } from "../config/backlog-env.ts";
+import { createScrape } from "../routes/metrics.ts";
+import { createProcessMetrics } from "../../shared/metrics/process-metrics.ts";
+import { startMetricsServer } from "./metrics-server.ts";
 import { streamLimits } from "../config/stream-env.ts";
 import { toQuotas } from "../config/quotas.ts";
 
@@ -37,20 +41,24 @@ function fromPackage(): DocsAssets {
   };
 }
 
+const now = (): Date => new Date();
+
 /** The functions on Node: the app behind an HTTP server. `stop` lets what is being answered be answered. */
 export async function startFunctions(
   config: FunctionsConfig,
   log: Log,
-): Promise<{ port: number; stop(): Promise<void> }> {
+): Promise<{ port: number; metricsPort?: number | undefined; stop(): Promise<void> }> {
   const sealer = openSealer(config, log);
   const { backend, connected, close } = connectBackend(config, sealer, log);
   const stopping = new AbortController();
+  const metrics = createProcessMetrics("functions");
+  const scrape = createScrape({ backend, bounds: toBounds(config), now, ownText: metrics.text });
   const app = createApp({
     backend,
     sealer,
     authenticate: createAuthenticate(config, { log }),
     assets: fromPackage(),
-    now: () => new Date(),
+    now,
     newId: () => crypto.randomUUID(),
     clientAddress: (c) =>
       clientAddress(getConnInfo(c).remote.address, c.req.header("X-Forwarded-For"), config.TRUST_PROXY ?? []),
@@ -61,13 +69,20 @@ export async function startFunctions(
     stopping: stopping.signal,
     cutOff: (c) => void (c.env as HttpBindings).outgoing.destroy(),
     quotas: toQuotas(config),
+    measure: metrics,
+    scrape,
+    metricsToken: config.METRICS_TOKEN,
     monotonic: () => performance.now(),
     log,
   });
 
   await connected;
   const { server, port } = await listen(app.fetch, config);
-  log.info({ host: config.HOST, port }, "the functions have started");
+  const metricsServer =
+    config.METRICS_PORT === undefined
+      ? undefined
+      : await startMetricsServer(config.METRICS_HOST, config.METRICS_PORT, scrape);
+  log.info({ host: config.HOST, port, metrics_port: metricsServer?.port }, "the functions have started");
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
@@ -77,9 +92,11 @@ export async function startFunctions(
     const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
     await closed;
     clearTimeout(cut);
+    await metricsServer?.stop();
+    metrics.stop();
     await close();
   }
-  return { port, stop: () => (stopped ??= stop()) };
+  return { port, metricsPort: metricsServer?.port, stop: () => (stopped ??= stop()) };
 }
 
 if (import.meta.main) {

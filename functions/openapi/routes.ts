@@ -197,6 +197,20 @@ const ROUTES: readonly Route[] = [
     problems: REDIS,
   },
   {
+    endpoint: "GET /metrics",
+    id: "getMetrics",
+    tag: "operation",
+    summary: "Get metrics",
+    description: "In the text format of Prometheus. The token of METRICS_TOKEN is good for it as well.",
+    answers: {
+      "200": {
+        description: "All metrics.",
+        content: { "text/plain": { schema: { type: "string" }, example: "socket_bridge_cad_ready 1\n" } },
+      },
+    },
+    problems: ["too-many-reads", "internal"],
+  },
+  {
     endpoint: "POST /reconnect",
     id: "reconnect",
     tag: "operation",

@@ -4,6 +4,7 @@ import type { Log } from "../../shared/util/log.ts";
 import type { Appended, MessageRecord } from "../../shared/outbox/outbox.ts";
 import { isDead, isFinal, type State } from "../../shared/outbox/states.ts";
 import { Problem, type WrongField } from "../http/problem.ts";
+import type { Measure } from "../../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../../shared/vocabulary/fields.ts";
 import { redisFault } from "../../shared/redis/fault.ts";
 import type { Proof } from "../../shared/commands/proof.ts";
@@ -25,6 +26,9 @@ export interface AcceptDeps {
   naiveTimes: NaiveTimes;
   newId: () => string;
   log: Log;
+  measure: Measure;
+  /** A clock that does not jump, ms. */
+  monotonic: () => number;
 }
 
 type AcceptContext = Context<CallerEnv, string, { out: { json: unknown } }>;
@@ -40,6 +44,7 @@ const invalidBody = (errors: WrongField[]) =>
 /** Accepts a command: 202 means that Redis has it. */
 export function acceptCommand(command: Command, deps: AcceptDeps) {
   return async (c: AcceptContext): Promise<Response> => {
+    const from = deps.monotonic();
     const body = c.req.valid("json");
     const about = command.keys(body);
     const wrong = command.check?.(body, { now: deps.now(), naiveTimes: deps.naiveTimes }) ?? [];
@@ -71,6 +76,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
       });
 
     const accepted = refuseUnlessAccepted(appended, role);
+    deps.measure.observe("socket_bridge_accept_seconds", (deps.monotonic() - from) / 1000);
     deps.log.info({ command_id: accepted.id, command: command.name, outcome: accepted.outcome }, "command");
     if (accepted.outcome === "replayed") c.header("Idempotency-Replayed", "true");
     c.header("Location", `${deps.basePath}/commands/${accepted.id}`);

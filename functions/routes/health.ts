@@ -109,16 +109,19 @@ export async function lookAtHealth(backend: Backend, now: () => Date): Promise<H
     const [beat, backlog] = await Promise.all([backend.lastHeartbeat(), backend.backlog()]);
     return assessHealth(beat, backlog, timestamp);
   } catch (error) {
-    return {
-      status: "unhealthy",
-      problems: [asProblem(redisProblem(error))],
-      bridge: UNKNOWN,
-      backlog: null,
-      worker: { heartbeat_age_seconds: null, instance: null, epoch: null },
-      timestamp,
-    };
+    return healthWithoutRedis(error, timestamp);
   }
 }
+
+/** What is known without Redis: why there is none. */
+export const healthWithoutRedis = (error: unknown, timestamp: string): Health => ({
+  status: "unhealthy",
+  problems: [asProblem(redisProblem(error))],
+  bridge: UNKNOWN,
+  backlog: null,
+  worker: { heartbeat_age_seconds: null, instance: null, epoch: null },
+  timestamp,
+});
 
 const before = (now: Micros, age: number): Date => new Date(Math.round(now / 1000 - age * 1000));
 

@@ -35,12 +35,19 @@ const ANSWER_MS = 5000;
 const CLOCK_LIMIT_MS = 2000;
 
 /** Looks at what the promise of the bridge rests on. Throws if Redis does not answer within 5 s. */
-export async function checkRedis(redis: Redis): Promise<Finding[]> {
+export const checkRedis = async (redis: Redis): Promise<Finding[]> => (await readRedis(redis)).findings;
+
+/** The same, with how much memory Redis uses and may use, bytes; 0: unlimited. */
+export async function readRedis(redis: Redis): Promise<{ findings: Finding[]; memory: number; memoryLimit: number }> {
   const asked = Date.now();
   const [seconds, micros] = await withDeadline(redis.time(), ANSWER_MS, "asking Redis for the time");
   const info = parseInfo(await withDeadline(redis.info(), ANSWER_MS, "asking Redis how it is"));
   const clockMs = Math.round(Number(seconds) * 1000 + Number(micros) / 1000 - (asked + Date.now()) / 2);
-  return [version(info), persistence(info), eviction(info), memory(info), clock("Redis", clockMs)];
+  return {
+    findings: [version(info), persistence(info), eviction(info), memory(info), clock("Redis", clockMs)],
+    memory: Number(info.get("used_memory")),
+    memoryLimit: Number(info.get("maxmemory")),
+  };
 }
 
 /** @param differenceMs how far another clock is ahead of this one */

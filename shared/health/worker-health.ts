@@ -38,6 +38,8 @@ export const workerHealth = z.object({
   last_connection: z.string().nullable(),
   /** How many tries to connect failed since the last success; 0 while it is connected. */
   connection_attempts: z.number(),
+  /** How often it was tried to connect, since the worker owns the CAD. */
+  connection_attempts_total: z.number().default(0),
   /** Since when the CAD is not ready; null while it is. */
   disconnected_since: z.string().nullable().default(null),
   /** What carries the connection, websocket or polling; null while there is none. */

@@ -28,6 +28,7 @@ export const ENDPOINTS = {
   "GET /incidents/{id}": ANY,
   "GET /health": "public",
   "GET /status": "admin",
+  "GET /metrics": "admin",
   "POST /reconnect": "admin",
   "GET /openapi.json": "public",
   "GET /asyncapi.json": "public",

@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
+import { NO_MEASURE } from "../../shared/metrics/measure.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { START } from "../../shared/redis/stream-id.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
@@ -209,6 +210,7 @@ test("Redis full: a handler that has something to say, and finds no room for it,
     token: "me",
     more: [],
     random: () => 0,
+    measure: NO_MEASURE,
     signal,
     log,
   };

@@ -24,6 +24,7 @@ const WORKER: WorkerHealth = {
   transport: null,
   last_connection: null,
   connection_attempts: 0,
+  connection_attempts_total: 1,
   disconnected_since: null,
   connections: 1,
   last_error: null,

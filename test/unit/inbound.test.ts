@@ -1,3 +1,4 @@
+import { NO_MEASURE } from "../../shared/metrics/measure.ts";
 import { setImmediate as tick } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { events } from "../../shared/events/table.ts";
@@ -17,6 +18,7 @@ function start({ stuck = false }: { stuck?: boolean } = {}) {
   let overflows = 0;
   let id = 0;
   const inbound = createInbound({
+    measure: NO_MEASURE,
     events,
     journal: {
       async append(batch) {

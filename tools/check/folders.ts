@@ -20,6 +20,7 @@ export const LAYERS: readonly string[] = [
   "shared/events",
   "shared/state",
   "shared/health",
+  "shared/metrics",
   "functions/http",
   "functions/config",
   "functions/backend",

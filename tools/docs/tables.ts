@@ -4,6 +4,7 @@ import { orderedBy } from "../../functions/openapi/parts.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { describeConfig, sharedEnv } from "../../shared/config/config.ts";
 import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
+import { type MetricName, METRICS, metricOf } from "../../shared/metrics/table.ts";
 import { INCIDENT_STATUS_WORDS, PRIORITIES, UNIT_STATUS_WORDS } from "../../shared/vocabulary/words.ts";
 import { workerEnv } from "../../worker/config.ts";
 
@@ -43,6 +44,19 @@ const problemRows = (): string[] =>
     .toSorted(([, a], [, b]) => a.status - b.status)
     .map(([code, { status, title, hint }]) => row(String(status), `\`${code}\``, title, hint));
 
+/** Long lists are named, not repeated. */
+const LISTED = 10;
+function metricRows(): string[] {
+  return (Object.keys(METRICS) as MetricName[]).map((name) => {
+    const { type, from, labels = {}, help } = metricOf(name);
+    const shown = Object.entries(labels).map(([label, values]) => {
+      const set = "of" in values ? values.of : values.length <= LISTED ? values.join(", ") : `${values.length} values`;
+      return `\`${label}\` (${set})`;
+    });
+    return row(`\`${name}\``, type, from.join(", "), shown.join("; "), help);
+  });
+}
+
 const list = (words: string[]) => words.map((word) => `\`${word}\``).join(", ");
 
 /** The words of the API's fields: one row for each value that the CAD gets, with every word that becomes it. */
@@ -63,6 +77,7 @@ function wordRows(): string[] {
 /** The tables of the docs that are derived from the code, by page and by the name that their markers have there. */
 export const TABLES: Readonly<Record<string, Readonly<Record<string, () => string[]>>>> = {
   "docs/api.md": { commands: commandRows, words: wordRows, problems: problemRows },
+  "docs/operations.md": { metrics: metricRows },
   "docs/configuration.md": { variables: configRows },
 };
 

@@ -27,6 +27,8 @@ export interface ConnectionStatus {
   authenticated: boolean;
   inFlight: number;
   rooms: number;
+  /** How often it was tried to connect so far. */
+  attempts: number;
   /** How many tries failed since it was last ready. */
   failures: number;
   /** Since when it is ready, or is not. */
@@ -138,6 +140,7 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
       return {
         ...now,
         ready: now.ready && !draining,
+        attempts,
         failures,
         since,
         connections,

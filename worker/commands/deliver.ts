@@ -3,6 +3,7 @@ import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import type { Command, Context, Emit } from "../../shared/commands/command.ts";
 import { proofOf } from "../../shared/commands/proof.ts";
 import { commandNamed } from "../../shared/commands/table.ts";
+import type { Measure } from "../../shared/metrics/measure.ts";
 import type { OrderingKey, Room } from "../../shared/vocabulary/ordering-key.ts";
 import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
@@ -29,6 +30,7 @@ export interface DeliverOptions extends ClaimOptions {
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
   /** The CAD received it, and tells nobody of it. Resolves once that is noted. */
   unannounced(delivery: Delivery, keys: readonly OrderingKey[]): Promise<void>;
+  measure: Measure;
   /** How long an ack or an echo may take, ms. */
   confirmMs: number;
   /** Aborted when this worker stops or loses the CAD. */
@@ -47,6 +49,8 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     const { id, state, reason, by } = settlement;
     const { kind, sends } = message;
     const proof = proofOf(kind, by)?.proof;
+    const sinceEmit = (performance.now() - message.begunHere) / 1000;
+    if (proof) options.measure.observe("socket_bridge_emit_to_proof_seconds", sinceEmit, { proof });
     log.info({ command_id: id, command: kind, state, proof, by, reason: reason || undefined, sends }, "settled");
     return { runnable };
   }
@@ -66,6 +70,8 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
       return "again";
     }
     const brief = pass.brief() && { confirmMs: Math.min(BRIEF_MS, confirmMs) };
+    const waited = (message.begunAt - message.acceptedAt) / 1_000_000;
+    if (message.sends === 1) options.measure.observe("socket_bridge_accept_to_emit_seconds", waited);
     const outcome = await options.send({ ...delivery, ...brief }, prepared.needsRoom);
     const value = JSON.stringify([delivery.event, message.keys]);
     switch (outcome.result) {

@@ -1,3 +1,4 @@
+import type { Measure } from "../../shared/metrics/measure.ts";
 import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
 import { claimDelivery, type ClaimOptions } from "../delivery/claim.ts";
@@ -20,6 +21,7 @@ export interface DeliverToOptions extends ClaimOptions {
   retryMs: readonly number[];
   send(body: string): Promise<Said>;
   onSaid(said: Said): void;
+  measure: Measure;
   signal: AbortSignal;
   random: () => number;
 }
@@ -34,6 +36,16 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     const fields = { message: id, event: message.kind, state, reason: reason || undefined, sends: message.sends };
     log.info({ destination: options.destination, ...fields }, "settled");
     return { runnable };
+  }
+
+  /** From the entry's place in the journal, which its id tells: both are times of Redis's clock. */
+  function measureTime(id: string, { begunAt, begunHere }: ToSend): void {
+    const now = begunAt / 1000 + performance.now() - begunHere;
+    // A redriven message has an id of its own, which tells no time.
+    const [, journalled] = /^(\d{13})-\d+$/.exec(id) ?? [];
+    if (journalled === undefined) return;
+    const seconds = (now - Number(journalled)) / 1000;
+    options.measure.observe("socket_bridge_event_to_webhook_seconds", seconds, { destination: options.destination });
   }
 
   async function scheduleRetry(
@@ -53,6 +65,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
   function follow(id: string, message: ToSend, said: Said): Promise<Delivered | "again"> {
     switch (said.result) {
       case "ok":
+        measureTime(id, message);
         return settle({ id, state: "confirmed", reason: "", by: `response:${said.status}` }, message);
       case "gone":
         return Promise.resolve("again");

@@ -7,6 +7,7 @@ import {
 } from "../../shared/destinations/store.ts";
 import { kindOf } from "../../shared/util/reason.ts";
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
+import type { Measure } from "../../shared/metrics/measure.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { destinationKeys } from "../../shared/redis/keys.ts";
 import { type DestinationLoad, readLoad } from "../../shared/destinations/load.ts";
@@ -53,6 +54,7 @@ export interface DestinationOptions {
   mayEmit(): boolean;
   /** Something that the worker tells of it has changed. */
   onChange(): void;
+  measure: Measure;
   signal: AbortSignal;
   random: () => number;
   log: Log;
@@ -115,6 +117,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     send: sender.send,
     onSaid: counts.said,
     mayEmit: options.mayEmit,
+    measure: options.measure,
     signal,
     random,
     log,

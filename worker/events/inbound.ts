@@ -2,6 +2,7 @@ import type { CadEvent } from "../../shared/events/event.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import type { JournalWriter } from "../../shared/journal/write.ts";
+import type { Measure } from "../../shared/metrics/measure.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import type { Micros } from "../../shared/util/time.ts";
@@ -46,6 +47,7 @@ export interface InboundOptions {
   /** More came than can be kept: the CAD is to be asked again for what is lost now. */
   onOverflow(): void;
   now: () => Micros;
+  measure: Measure;
   signal: AbortSignal;
   log: Log;
 }
@@ -120,7 +122,10 @@ export function createInbound(options: InboundOptions): Inbound {
         const entries = await journal.append(batch.map((p) => ({ ...p.entry, ageMs: now - p.takenAt })));
         written += batch.length;
         recovered += entries.filter((e) => e?.kind !== "bridge" && e?.recovered).length;
-        for (const p of batch) p.written(true);
+        for (const p of batch) {
+          p.written(true);
+          options.measure.observe("socket_bridge_event_to_journal_seconds", (performance.now() - p.takenAt) / 1000);
+        }
         options.onWritten(entries.filter((e) => e !== undefined));
       } catch (error) {
         for (const p of batch) p.written(false);

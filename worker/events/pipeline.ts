@@ -9,6 +9,7 @@ import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { openCheckpoints } from "../../shared/journal/checkpoints.ts";
 import { type JournalWriter, openJournalWriter } from "../../shared/journal/write.ts";
 import { type Found, found } from "../../shared/health/problems.ts";
+import type { Measure } from "../../shared/metrics/measure.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { RedisFault } from "../../shared/redis/fault.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
@@ -39,6 +40,7 @@ export interface CadEventsOptions {
   /** Handlers beside the built-in ones. */
   more: readonly Handler[];
   random: () => number;
+  measure: Measure;
   signal: AbortSignal;
   log: Log;
 }
@@ -112,6 +114,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     },
     onOverflow: () => recovery.lost(),
     now: nowMicros,
+    measure: options.measure,
     signal,
     log,
   });

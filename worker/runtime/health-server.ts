@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { asProblem, type Found, found, statusOf } from "../../shared/health/problems.ts";
+import { asProblem, type Found, found, type Problem, statusOf } from "../../shared/health/problems.ts";
+import { EXPOSITION_TYPE } from "../../shared/metrics/exposition.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
 /** What the worker process knows of itself, without a look into Redis. */
@@ -15,24 +16,37 @@ export interface OwnState {
   more: readonly Found[];
 }
 
+/** All that such a process knows to be wrong. */
+export function ownProblems({ redis, redisAnswered, health, more }: OwnState): Problem[] {
+  const silent = redis || more.length > 0 ? [] : [asProblem(found("redis-unavailable", {}, { since: redisAnswered }))];
+  return [...silent, ...more.map(asProblem), ...(health?.problems ?? [])];
+}
+
 /**
  * The worker's own GET /health: 200 while the process does what it is there for (it owns the CAD, or stands by), 503
  * when it cannot reach Redis, or when the store is not its CAD's. `degraded`, with 200, while something waits or stands still: `problems` says what.
+ * And its GET /metrics.
  */
 export async function startHealthServer(
   host: string,
   port: number,
   state: () => OwnState,
+  metrics: () => Promise<string> = async () => "",
 ): Promise<{ port: number; stop(): Promise<void> }> {
   const server = createServer((request, response) => {
+    if (request.method === "GET" && request.url === "/metrics") {
+      return void metrics().then(
+        (text) => response.writeHead(200, { "content-type": EXPOSITION_TYPE }).end(text),
+        () => response.writeHead(500).end(),
+      );
+    }
     const known = request.method === "GET" && request.url === "/health";
-    const { redis, redisAnswered, health, more, ...own } = state();
-    const silent =
-      redis || more.length > 0 ? [] : [asProblem(found("redis-unavailable", {}, { since: redisAnswered }))];
-    const problems = [...silent, ...more.map(asProblem), ...(health?.problems ?? [])];
+    const now = state();
+    const { redis, redisAnswered: _, health, more, ...own } = now;
+    const problems = ownProblems(now);
     const status = statusOf(problems);
     const report = { status, problems, redis, ...own, bridge: health ?? null };
-    const body = known ? report : { error: "only GET /health is here" };
+    const body = known ? report : { error: "only GET /health and GET /metrics are here" };
     response.writeHead(!known ? 404 : redis && more.length === 0 ? 200 : 503, { "content-type": "application/json" });
     response.end(JSON.stringify(body));
   });

@@ -74,6 +74,7 @@ export function createHealth(sources: HealthSources): Health {
       cad_url: withoutCredentials(config.CAD_BACKEND_URL),
       last_connection: cad.lastConnection?.toISOString() ?? null,
       connection_attempts: cad.failures,
+      connection_attempts_total: cad.attempts,
       disconnected_since: cad.ready ? null : cad.since.toISOString(),
       transport: cad.via ?? null,
       connections: cad.connections,

@@ -4,6 +4,7 @@ import { openAuditTrail } from "../../shared/audit/trail.ts";
 import type { Found } from "../../shared/health/problems.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import { NotOwner, openOwnedOutbox } from "../../shared/outbox/owned.ts";
+import type { Measure } from "../../shared/metrics/measure.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { createChanges } from "../../shared/util/changes.ts";
@@ -38,6 +39,7 @@ export interface LeaderOptions {
   onWedged(): void;
   /** Problems that are detected outside of the leader. */
   problems: readonly (() => readonly Found[])[];
+  measure: Measure;
   random: () => number;
   log: Log;
 }

@@ -11,7 +11,8 @@ import { openSealer } from "../../shared/sealing/open-sealer.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { Handler } from "../events/handlers/handler.ts";
 import type { Destination } from "../destinations/routes.ts";
-import { startHealthServer } from "./health-server.ts";
+import { type OwnState, startHealthServer } from "./health-server.ts";
+import { createWorkerMetrics } from "./worker-metrics.ts";
 import { acquireLease } from "./lease.ts";
 import { createStoreGuard } from "./store-guard.ts";
 import { startLeader } from "./leader.ts";
@@ -89,6 +90,15 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   // A subscription waits without asking anything: a ping now and then shows whether its connection is alive.
   const pinging = setInterval(() => void control.ping().catch(() => undefined), PING_MS);
 
+  const ownState = (): OwnState => ({
+    instance,
+    role: leadership.leader() ? "owner" : "standby",
+    redis: performance.now() - redisAnswered < REDIS_HEARD_MS,
+    redisAnswered: redisAnsweredAt,
+    health: leadership.leader()?.health(),
+    more: [...redisFaults, ...wrongCad()],
+  });
+  const metrics = createWorkerMetrics(ownState);
   const leadership = createLeadership({
     instance,
     acquire: () => acquireLease({ redis, keys, instance, store, signal: stopping.signal, onAnswer, onFault, log }),
@@ -105,6 +115,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
         handlers,
         onWedged: () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help")),
         problems: [emptied],
+        measure: metrics,
         random,
         log,
       }),
@@ -115,14 +126,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     if (message === "reconnect") leadership.leader()?.reconnect();
   });
 
-  const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, () => ({
-    instance,
-    role: leadership.leader() ? ("owner" as const) : ("standby" as const),
-    redis: performance.now() - redisAnswered < REDIS_HEARD_MS,
-    redisAnswered: redisAnsweredAt,
-    health: leadership.leader()?.health(),
-    more: [...redisFaults, ...wrongCad()],
-  }));
+  const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, ownState, metrics.text);
   const checking = warnOfRedis(redis, stopping.signal, log);
   const running = leadership.run().catch((error: unknown) => failed.reject(error));
   log.info({ instance, port: server.port }, "the worker has started");
@@ -137,6 +141,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
         await Promise.all([running, checking]);
         clearInterval(pinging);
         await server.stop();
+        metrics.stop();
         await Promise.all([redis, control].map(closeRedis));
         log.info({ instance }, "the worker has stopped");
       })()),

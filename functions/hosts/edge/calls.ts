@@ -29,6 +29,7 @@ export const CALL_MS = {
   redrive: 6000,
   discardDead: 3000,
   destinations: 5000,
+  figures: 5000,
   isDestination: 3000,
   enableDestination: 3000,
   note: 3000,

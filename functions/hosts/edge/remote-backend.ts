@@ -55,6 +55,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     listDead: (query, destination) => call("listDead", [query, destination]),
     redrive: (id, newId, note, destination) => call("redrive", [id, newId, note, destination]),
     destinations: () => call("destinations", []),
+    figures: () => call("figures", []),
     isDestination: (id) => call("isDestination", [id]),
     enableDestination: (id) => call("enableDestination", [id]),
     note: (note, outcome, command) => call("note", [note, outcome, command]),

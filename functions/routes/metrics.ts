@@ -1,0 +1,73 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Hono, MiddlewareHandler } from "hono";
+import { EXPOSITION_TYPE, renderSamples } from "../../shared/metrics/exposition.ts";
+import type { Bounds } from "../../shared/outbox/bounds.ts";
+import type { Backend } from "../backend/backend.ts";
+import type { CallerEnv } from "../http/caller.ts";
+import { type Authenticate, requireAccess } from "../middleware/auth.ts";
+import { bridgeSamples, type BridgeState } from "./bridge-samples.ts";
+import { assessHealth, healthWithoutRedis } from "./health.ts";
+
+/** The text of one scrape. Never throws: that Redis is away is a metric too. */
+export type Scrape = () => Promise<string>;
+
+export interface ScrapeDeps {
+  backend: Backend;
+  bounds: Bounds;
+  now: () => Date;
+  /** What this process measures of itself; nothing at the edge. */
+  ownText?: () => Promise<string>;
+}
+
+export function createScrape({ backend, bounds, now, ownText }: ScrapeDeps): Scrape {
+  async function look(): Promise<BridgeState> {
+    const timestamp = now().toISOString();
+    try {
+      const [beat, backlog, figures, destinations] = await Promise.all([
+        backend.lastHeartbeat(),
+        backend.backlog(),
+        backend.figures(),
+        backend.destinations(),
+      ]);
+      const redis = { beat, backlog, figures, destinations };
+      return { bounds, health: assessHealth(beat, backlog, timestamp), redis };
+    } catch (error) {
+      return { bounds, health: healthWithoutRedis(error, timestamp) };
+    }
+  }
+  return async () => {
+    const [state, own] = await Promise.all([look(), ownText?.()]);
+    return `${own ?? ""}${own && !own.endsWith("\n") ? "\n" : ""}${renderSamples(bridgeSamples(state))}`;
+  };
+}
+
+export interface MetricsDeps {
+  authenticate: Authenticate;
+  scrape: Scrape;
+  /** METRICS_TOKEN: a token that is good for this alone. */
+  metricsToken?: string | undefined;
+}
+
+/** Whom the token of METRICS_TOKEN stands for, where requests are counted. */
+const SCRAPER = "metrics";
+const digest = (text: string) => createHash("sha256").update(text).digest();
+
+/** GET /metrics: for METRICS_TOKEN, or an admin's token. */
+export function serveMetrics(
+  app: Hono<CallerEnv>,
+  { authenticate, scrape, metricsToken }: MetricsDeps,
+  limitReads: MiddlewareHandler<CallerEnv>,
+): void {
+  const byRole = requireAccess(authenticate, "GET /metrics");
+  const expected = metricsToken === undefined ? undefined : digest(`Bearer ${metricsToken}`);
+  const access: MiddlewareHandler<CallerEnv> = async (c, next) => {
+    const given = c.req.header("Authorization");
+    if (!expected || !given || !timingSafeEqual(digest(given), expected)) return await byRole(c, next);
+    c.set("caller", { userId: SCRAPER, role: "crew", roles: [] });
+    await c.get("admitCaller")(SCRAPER);
+    await next();
+  };
+  app.get("/metrics", access, limitReads, async (c) =>
+    c.text(await scrape(), 200, { "Content-Type": EXPOSITION_TYPE }),
+  );
+}
