@@ -18,8 +18,9 @@ import { serveDeadLetters } from "./routes/dead-letters.ts";
 import { serveDestinations } from "./routes/destinations.ts";
 import { type DocsAssets, PUBLIC, serveDocs } from "./routes/docs.ts";
 import { serveEvents } from "./routes/events.ts";
-import { lookAtHealth } from "./routes/health.ts";
+import { FORGET_PROBLEMS_MS, lookAtHealth } from "./routes/health.ts";
 import { type Scrape, serveMetrics } from "./routes/metrics.ts";
+import { createProblemTracker } from "../shared/health/problem-tracker.ts";
 import { addCommonHeaders, answerProblem } from "./http/response-headers.ts";
 import { limitConcurrentReads } from "./middleware/concurrent-reads.ts";
 import { limitRequests } from "./middleware/rate-limits.ts";
@@ -100,14 +101,15 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     return c.json(toReceipt(record));
   });
 
+  const problems = createProblemTracker(() => deps.now().getTime(), FORGET_PROBLEMS_MS);
   app.get("/health", async (c) => {
-    const health = await lookAtHealth(backend, deps.now);
+    const health = await lookAtHealth(backend, deps.now, problems.follow);
     return c.json(health, health.status === "unhealthy" ? 503 : 200);
   });
 
   app.get("/status", requireAccess(authenticate, "GET /status"), async (c) => {
     const [health, backlog, queued, beat] = await Promise.all([
-      lookAtHealth(backend, deps.now),
+      lookAtHealth(backend, deps.now, problems.follow),
       backend.backlog(),
       backend.queued(),
       backend.lastHeartbeat(),

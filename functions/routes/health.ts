@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { asProblem, type Found, found, problem, statusOf } from "../../shared/health/problems.ts";
+import { type Found, found, type Problem, problem, statusOf } from "../../shared/health/problems.ts";
 import { redisProblem } from "../../shared/health/check-redis.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
 import { type Micros, secondsBetween } from "../../shared/util/time.ts";
@@ -102,21 +102,31 @@ const pickBridge = (worker: WorkerHealth) => ({
   uptime_seconds: worker.uptime_seconds,
 });
 
+/** Who looks at health less often than this is told the time of the look as the beginning of what has none of its own, ms. */
+export const FORGET_PROBLEMS_MS = 300_000;
+
+/** Adds to each problem when it began: see ProblemTracker. */
+export type Follow = (now: readonly Found[]) => Problem[];
+
 /** Looks at everything. Never throws: an unreachable Redis is an answer too. */
-export async function lookAtHealth(backend: Backend, now: () => Date): Promise<Health> {
+export async function lookAtHealth(
+  backend: Pick<Backend, "lastHeartbeat" | "backlog">,
+  now: () => Date,
+  follow: Follow,
+): Promise<Health> {
   const timestamp = now().toISOString();
   try {
     const [beat, backlog] = await Promise.all([backend.lastHeartbeat(), backend.backlog()]);
-    return assessHealth(beat, backlog, timestamp);
+    return assessHealth(beat, backlog, timestamp, follow);
   } catch (error) {
-    return healthWithoutRedis(error, timestamp);
+    return healthWithoutRedis(error, timestamp, follow);
   }
 }
 
 /** What is known without Redis: why there is none. */
-export const healthWithoutRedis = (error: unknown, timestamp: string): Health => ({
+export const healthWithoutRedis = (error: unknown, timestamp: string, follow: Follow): Health => ({
   status: "unhealthy",
-  problems: [asProblem(redisProblem(error))],
+  problems: follow([redisProblem(error)]),
   bridge: UNKNOWN,
   backlog: null,
   worker: { heartbeat_age_seconds: null, instance: null, epoch: null },
@@ -153,21 +163,26 @@ const FULL = {
 
 const lost = (count: number) => found("commands-unaccounted", { count }, { count });
 
-/** A pure function of what Redis holds. */
-export function assessHealth(beat: LastHeartbeat | undefined, backlog: CommandBacklog, timestamp: string): Health {
+/** What Redis holds, in words. `follow` alone remembers something: when a problem was first seen. */
+export function assessHealth(
+  beat: LastHeartbeat | undefined,
+  backlog: CommandBacklog,
+  timestamp: string,
+  follow: Follow,
+): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
   const neglected = age(backlog.oldestRunnable);
   const worker = beat?.health;
   const nobody = ofWorker(beat, backlog.now);
   const alive = nobody.length === 0 ? beat : undefined;
 
-  const problems = [
-    ...nobody.map(asProblem),
-    ...(alive ? ofConsumption(alive, neglected ?? 0, backlog.now).map(asProblem) : []),
+  const problems = follow([
+    ...nobody,
+    ...(alive ? ofConsumption(alive, neglected ?? 0, backlog.now) : []),
     ...(alive?.health.problems ?? []),
-    ...(backlog.unaccounted > 0 ? [asProblem(lost(backlog.unaccounted))] : []),
-    ...(backlog.full ? [asProblem(FULL[backlog.full](backlog.unsettled))] : []),
-  ];
+    ...(backlog.unaccounted > 0 ? [lost(backlog.unaccounted)] : []),
+    ...(backlog.full ? [FULL[backlog.full](backlog.unsettled)] : []),
+  ]);
 
   return {
     status: statusOf(problems),

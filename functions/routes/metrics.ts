@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Hono, MiddlewareHandler } from "hono";
 import { EXPOSITION_TYPE, renderSamples } from "../../shared/metrics/exposition.ts";
+import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
 import type { Bounds } from "../../shared/outbox/bounds.ts";
 import type { Backend } from "../backend/backend.ts";
 import type { CallerEnv } from "../http/caller.ts";
@@ -20,6 +21,7 @@ export interface ScrapeDeps {
 }
 
 export function createScrape({ backend, bounds, now, ownText }: ScrapeDeps): Scrape {
+  const { follow } = createProblemTracker(() => now().getTime());
   async function look(): Promise<BridgeState> {
     const timestamp = now().toISOString();
     try {
@@ -30,9 +32,9 @@ export function createScrape({ backend, bounds, now, ownText }: ScrapeDeps): Scr
         backend.destinations(),
       ]);
       const redis = { beat, backlog, figures, destinations };
-      return { bounds, health: assessHealth(beat, backlog, timestamp), redis };
+      return { bounds, health: assessHealth(beat, backlog, timestamp, follow), redis };
     } catch (error) {
-      return { bounds, health: healthWithoutRedis(error, timestamp) };
+      return { bounds, health: healthWithoutRedis(error, timestamp, follow) };
     }
   }
   return async () => {

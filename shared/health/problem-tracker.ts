@@ -11,12 +11,16 @@ export interface ProblemTracker {
   inherit(earlier: readonly Problem[]): void;
 }
 
-/** @param clock ms since 1970 */
-export function createProblemTracker(clock: () => number): ProblemTracker {
+/**
+ * @param clock ms since 1970
+ * @param forgetMs a problem that was not looked for during this time is a new one
+ */
+export function createProblemTracker(clock: () => number, forgetMs = Infinity): ProblemTracker {
   const inheritUntil = clock() + INHERITED_MS;
   /** Of those that are there, by their id. */
   let since = new Map<string, string>();
   let inherited = new Map<string, string>();
+  let lastLook = clock();
 
   function beginningOf(there: Found): string {
     const id = problemId(there);
@@ -27,15 +31,17 @@ export function createProblemTracker(clock: () => number): ProblemTracker {
 
   return {
     inherit(earlier) {
-      inherited = new Map(earlier.flatMap((p) => (p.since === null ? [] : [[problemId(p), p.since] as const])));
+      inherited = new Map(earlier.map((p) => [problemId(p), p.since]));
     },
     follow(now) {
+      if (clock() - lastLook > forgetMs) since = new Map();
+      lastLook = clock();
       const problems = now.map((there): Problem => ({ ...there, since: beginningOf(there) }));
       const ids = new Set(now.map(problemId));
       // Resolved: if it opens again, that is another one.
       for (const id of since.keys()) if (!ids.has(id)) inherited.delete(id);
       if (clock() > inheritUntil) for (const id of inherited.keys()) if (!ids.has(id)) inherited.delete(id);
-      since = new Map(problems.map((p) => [problemId(p), p.since ?? ""]));
+      since = new Map(problems.map((p) => [problemId(p), p.since]));
       return problems;
     },
   };

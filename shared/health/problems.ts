@@ -330,7 +330,9 @@ export const problem = z.object({
   }),
   about: z.string().optional().meta({ description: "Which one, where there are several: a destination or a handler." }),
   message: z.string().meta({ description: "The same in words for whoever is on call." }),
-  since: z.iso.datetime().nullable().meta({ description: "When it began, or was first noticed; null if unknown." }),
+  since: z.iso
+    .datetime()
+    .meta({ description: "When it began or, where that is not known, when it was first noticed." }),
   hint: z.string().meta({ description: "What to do next." }),
   lost: z.string().meta({ description: "What is lost, if anything." }),
   count: z.int().optional().meta({ description: "How many commands, messages or letters it is about." }),
@@ -340,7 +342,7 @@ export const problem = z.object({
 export type Problem = z.infer<typeof problem>;
 
 /** A problem that is there now. `since` only where the place that found it knows it. */
-export type Found = Omit<Problem, "since"> & { since?: string | null };
+export type Found = Omit<Problem, "since"> & { since?: string };
 
 interface FoundMore {
   /** Which one, where the code stands for several. */
@@ -379,9 +381,6 @@ export function found<Code extends ProblemCode>(code: Code, params: ParamsOf<Cod
 /** One and the same problem from the time that it opens until it is resolved. */
 export const problemId = ({ code, about }: Pick<Problem, "code" | "about">): string =>
   about === undefined ? code : `${code} ${about}`;
-
-/** As a problem is shown whose beginning nobody knows better than from itself. */
-export const asProblem = (there: Found): Problem => ({ ...there, since: there.since ?? null });
 
 const STATUS = { critical: "unhealthy", warning: "degraded", notice: "healthy" } as const;
 export type HealthStatus = (typeof STATUS)[Severity];

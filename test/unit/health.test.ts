@@ -1,8 +1,10 @@
 import { expect, onTestFinished, test } from "vitest";
 import type { CommandBacklog, LastHeartbeat } from "../../functions/backend/backend.ts";
-import { assessHealth } from "../../functions/routes/health.ts";
+import type { Backend } from "../../functions/backend/backend.ts";
+import { assessHealth, FORGET_PROBLEMS_MS, lookAtHealth } from "../../functions/routes/health.ts";
+import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
 import { NOTHING_SENT } from "../../shared/destinations/store.ts";
-import { asProblem, type Found, found, type Problem, type ProblemCode } from "../../shared/health/problems.ts";
+import { type Found, found, type Problem, type ProblemCode } from "../../shared/health/problems.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health/worker-health.ts";
 import type { Backlog } from "../../shared/outbox/backlog.ts";
 import { type Detected, detectProblems } from "../../worker/runtime/detect-problems.ts";
@@ -81,7 +83,11 @@ const beat = (more: Partial<WorkerHealth> = {}, ageSeconds = 1): LastHeartbeat =
 });
 
 const KEY = 'a payload is sealed with the key "old"';
-const AWAY = asProblem(found("cad-disconnected", {}, { since: "2026-01-31T22:00:00.000Z" }));
+const asProblem = (there: Found): Problem => ({ ...there, since: there.since ?? iso(300) });
+const AWAY = asProblem(found("cad-disconnected", {}, { since: iso(240) }));
+
+const assess = (last: LastHeartbeat | undefined, backlog: Partial<Backlog>) =>
+  assessHealth(last, { ...EMPTY, ...backlog }, iso(0), createProblemTracker(() => NOW / 1000).follow);
 
 test.each<[string, LastHeartbeat | undefined, Partial<CommandBacklog>, string, ProblemCode[]]>([
   ["a worker at work", beat(), {}, "healthy", []],
@@ -157,7 +163,7 @@ test.each<[string, LastHeartbeat | undefined, Partial<CommandBacklog>, string, P
   ["a heartbeat that is late", beat({}, HEARTBEAT_LIMIT_S - 1), {}, "healthy", []],
   ["no worker at all", undefined, {}, "unhealthy", ["worker-missing"]],
 ])("%s", (_what, last, backlog, status, codes) => {
-  const health = assessHealth(last, { ...EMPTY, ...backlog }, "now");
+  const health = assess(last, backlog);
   expect(health.status).toBe(status);
   expect(health.problems.map(({ code }) => code)).toEqual(codes);
 });
@@ -172,13 +178,13 @@ test.each<[string, LastHeartbeat, Partial<CommandBacklog>, Partial<Problem>]>([
     { code: "commands-neglected", since: iso(60), oldest_seconds: 60 },
   ],
   ["a problem of the worker", beat({ problems: [AWAY] }), {}, { code: "cad-disconnected", since: AWAY.since }],
-  ["a full backlog", beat(), { full: "backlog", unsettled: 7 }, { code: "backlog-full", count: 7 }],
+  ["a full backlog", beat(), { full: "backlog", unsettled: 7 }, { code: "backlog-full", count: 7, since: iso(0) }],
 ])("since when there is %s", (_what, last, backlog, problem) => {
-  expect(assessHealth(last, { ...EMPTY, ...backlog }, "now").problems).toMatchObject([problem]);
+  expect(assess(last, backlog).problems).toMatchObject([problem]);
 });
 
 test("what a silent worker last reported is not shown as if it were so now", () => {
-  expect(assessHealth(beat({}, 20), EMPTY, "now").bridge).toMatchObject({
+  expect(assess(beat({}, 20), {}).bridge).toMatchObject({
     connected: false,
     ready: false,
     authenticated: false,
@@ -284,4 +290,29 @@ test.each<[string, Partial<WorkerHealth> | undefined, boolean, number, string, P
   const answer = await fetch(`http://127.0.0.1:${server.port}/health`);
   expect(answer.status).toBe(code);
   expect(await answer.json()).toMatchObject({ status, problems, bridge: health ?? null });
+});
+
+/** What the functions see for themselves: nothing in Redis says when it began. */
+const SEEN: [code: ProblemCode, look: Pick<Backend, "lastHeartbeat" | "backlog">][] = [
+  ["worker-missing", { lastHeartbeat: async () => undefined, backlog: async () => EMPTY }],
+  ["backlog-full", { lastHeartbeat: async () => beat(), backlog: async () => ({ ...EMPTY, full: "backlog" }) }],
+  ["redis-full", { lastHeartbeat: async () => beat(), backlog: async () => ({ ...EMPTY, full: "redis" }) }],
+  ["worker-not-consuming", { lastHeartbeat: async () => beat({ consuming: false }), backlog: async () => EMPTY }],
+  [
+    "redis-unavailable",
+    { lastHeartbeat: () => Promise.reject(new Error("Connection is closed.")), backlog: async () => EMPTY },
+  ],
+];
+test.each(SEEN)("%s has the time at which it was first noticed, until nobody looks any more", async (code, look) => {
+  let seconds = 0;
+  const now = () => new Date(NOW / 1000 + 1000 * seconds);
+  const { follow } = createProblemTracker(() => now().getTime(), FORGET_PROBLEMS_MS);
+  const since = async (at: number) => {
+    seconds = at;
+    const { problems } = await lookAtHealth(look, now, follow);
+    return problems.map((there) => [there.code, there.since]);
+  };
+  expect(await since(1)).toEqual([[code, iso(-1)]]);
+  expect(await since(9)).toEqual([[code, iso(-1)]]);
+  expect(await since(400)).toEqual([[code, iso(-400)]]);
 });

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
-import { asProblem, found, PROBLEMS, RUNBOOK, statusOf } from "../../shared/health/problems.ts";
+import { found, PROBLEMS, RUNBOOK, statusOf } from "../../shared/health/problems.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const runbook = readFileSync(join(ROOT, RUNBOOK), "utf8");
@@ -48,7 +48,7 @@ const at = (seconds: number) => new Date(START + 1000 * seconds).toISOString();
 function tracker(earlier: string | undefined) {
   let now = START;
   const { follow, inherit } = createProblemTracker(() => now);
-  if (earlier !== undefined) inherit([asProblem({ ...AWAY, since: earlier })]);
+  if (earlier !== undefined) inherit([{ ...AWAY, since: earlier }]);
   return (seconds: number, ...there: (typeof AWAY)[]) => {
     now = START + 1000 * seconds;
     return follow(there).map(({ since }) => since);

@@ -39,13 +39,13 @@ test("a Node that is too old runs nothing of the script, and says what to do", (
   expect(fit).toMatchObject({ status: 0, stdout: "ran\n" });
 });
 
-test("every script that starts Node checks it first", () => {
+test("every npm script checks the version of Node first", () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
     scripts: Record<string, string>;
   };
-  const starting = Object.values(scripts).filter((command) => /\bnode\b/.test(command));
-  expect(starting.length).toBeGreaterThan(10);
-  for (const command of starting) expect(command).toMatch(/^exec node -r \.\/tools\/setup\/check-node\.cjs /);
+  expect(Object.keys(scripts).length).toBeGreaterThan(10);
+  for (const command of Object.values(scripts))
+    expect(command).toMatch(/^exec node -r \.\/tools\/setup\/check-node\.cjs /);
 });
 
 test("the check is written for a Node of any age", () => {

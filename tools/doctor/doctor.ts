@@ -121,7 +121,7 @@ async function lookAtOutboxes(redis: Redis, config: WorkerConfig, all: readonly 
 const shown = ({ code, message, hint, lost, runbook, since }: Found): string => {
   const rows = [
     `WRONG  ${code}: ${message}`,
-    ...(since ? [`since: ${since}`] : []),
+    since ? `since: ${since}` : `noticed: ${new Date().toISOString()}`,
     `hint: ${hint}`,
     `lost: ${lost}`,
     runbook,

@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { asProblem, type Found, found, type Problem, statusOf } from "../../shared/health/problems.ts";
+import { type Found, found, statusOf } from "../../shared/health/problems.ts";
+import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
 import { EXPOSITION_TYPE } from "../../shared/metrics/exposition.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
@@ -17,9 +18,9 @@ export interface OwnState {
 }
 
 /** All that such a process knows to be wrong. */
-export function ownProblems({ redis, redisAnswered, health, more }: OwnState): Problem[] {
-  const silent = redis || more.length > 0 ? [] : [asProblem(found("redis-unavailable", {}, { since: redisAnswered }))];
-  return [...silent, ...more.map(asProblem), ...(health?.problems ?? [])];
+export function ownProblems({ redis, redisAnswered, health, more }: OwnState): Found[] {
+  const silent = redis || more.length > 0 ? [] : [found("redis-unavailable", {}, { since: redisAnswered })];
+  return [...silent, ...more, ...(health?.problems ?? [])];
 }
 
 /**
@@ -33,6 +34,7 @@ export async function startHealthServer(
   state: () => OwnState,
   metrics: () => Promise<string> = async () => "",
 ): Promise<{ port: number; stop(): Promise<void> }> {
+  const tracker = createProblemTracker(Date.now);
   const server = createServer((request, response) => {
     if (request.method === "GET" && request.url === "/metrics") {
       return void metrics().then(
@@ -43,7 +45,7 @@ export async function startHealthServer(
     const known = request.method === "GET" && request.url === "/health";
     const now = state();
     const { redis, redisAnswered: _, health, more, ...own } = now;
-    const problems = ownProblems(now);
+    const problems = tracker.follow(ownProblems(now));
     const status = statusOf(problems);
     const report = { status, problems, redis, ...own, bridge: health ?? null };
     const body = known ? report : { error: "only GET /health and GET /metrics are here" };
