@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
@@ -10,14 +10,21 @@ import { startCad } from "../../tools/simulator/cad.ts";
 import { CAD_TOKEN, JWT_SECRET, tokens } from "../support/bridge.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { startHostProcess } from "../support/host-process.ts";
+import { startTlsSentinel } from "../support/sentinel.ts";
+import { connectRedis } from "../../shared/redis/redis.ts";
+import { noLog } from "../../shared/util/log.ts";
+import { until } from "../../tools/support/until.ts";
 
 const PREFIX = "tls-test";
 const PASSWORD = "p@ss/word:with?signs";
 /** All that the bridge needs, as the README says it. */
 const RIGHTS = [`~{${PREFIX}}:*`, `&{${PREFIX}}:*`, "+@all", "-@admin", "-@dangerous", "+info"];
 
-/** A Redis that takes TLS, and a user of the bridge who may do no more than the bridge has to. */
-async function startTlsRedis() {
+/**
+ * A Redis that takes TLS, and a user of the bridge who may do no more than the bridge has to.
+ * @param clients whether they have to show a certificate
+ */
+async function startTlsRedis(clients: "yes" | "no" = "no") {
   const dir = mkdtempSync(join(tmpdir(), "socket-bridge-tls-"));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
   const { cert, key } = makeCertificate(dir);
@@ -28,7 +35,8 @@ async function startTlsRedis() {
       "tls-port": String(port),
       "tls-cert-file": cert,
       "tls-key-file": key,
-      "tls-auth-clients": "no",
+      "tls-ca-cert-file": cert,
+      "tls-auth-clients": clients,
     },
   });
   onTestFinished(() => redis.stop());
@@ -36,7 +44,7 @@ async function startTlsRedis() {
   await admin.acl("SETUSER", "bridge", "on", `>${PASSWORD}`, ...RIGHTS);
   admin.disconnect();
   const url = (password: string) => `rediss://bridge:${encodeURIComponent(password)}@localhost:${port}`;
-  return { dir, cert, url };
+  return { dir, cert, key, port, url };
 }
 
 const post = (url: string, headers: Record<string, string> = {}) =>
@@ -80,3 +88,27 @@ test.each([
   expect(answer.status).toBe(503);
   expect(await answer.json()).toMatchObject({ code });
 });
+
+test("a Redis that asks for a client certificate is reached with REDIS_TLS_*, and not without", async () => {
+  const tls = await startTlsRedis("yes");
+  const env = { REDIS_URL: tls.url(PASSWORD), REDIS_PREFIX: PREFIX, JWT_SECRET };
+  const ca = { REDIS_TLS_CA_FILE: tls.cert };
+  const shown = { ...ca, REDIS_TLS_CERT_FILE: tls.cert, REDIS_TLS_KEY_FILE: tls.key };
+  expect((await post(await startHostProcess(tls.dir, { ...env, ...shown }))).status).toBe(202);
+  const refused = await post(await startHostProcess(tls.dir, { ...env, ...ca }));
+  expect(refused.status).toBe(503);
+  expect(await refused.json()).toMatchObject({ code: "redis-unavailable" });
+}, 60_000);
+
+test("a master that is named by a Sentinel with TLS is reached with the authority in REDIS_TLS_CA", async () => {
+  const { dir, cert, key, port } = await startTlsRedis();
+  const url = await startTlsSentinel({ dir, cert, key, master: port });
+  const config = { REDIS_URL: url, REDIS_TLS_CA: readFileSync(cert, "utf8") };
+  const redis = connectRedis(config, "request", noLog);
+  onTestFinished(() => redis.disconnect());
+  await until("it is connected", () => redis.status === "ready", 20_000);
+  expect(await redis.set("{tls-test}:x", "1")).toBe("OK");
+  const stranger = connectRedis({ REDIS_URL: url }, "request", noLog);
+  onTestFinished(() => stranger.disconnect());
+  await expect(stranger.ping()).rejects.toThrow();
+}, 60_000);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
@@ -87,4 +87,39 @@ async function startSentinel(
     },
     30_000,
   );
+}
+
+/** A single Sentinel that takes nothing but TLS and reaches its master by TLS. Returns the URL for the bridge. */
+export async function startTlsSentinel(of: {
+  dir: string;
+  cert: string;
+  key: string;
+  master: number;
+}): Promise<string> {
+  const [port, file] = [await freePort(), join(of.dir, "sentinel.conf")];
+  const lines = [
+    "port 0",
+    `tls-port ${port}`,
+    "bind 127.0.0.1",
+    "tls-auth-clients no",
+    "tls-replication yes",
+    `tls-cert-file ${of.cert}`,
+    `tls-key-file ${of.key}`,
+    `tls-ca-cert-file ${of.cert}`,
+    `sentinel monitor ${NAME} 127.0.0.1 ${of.master} 1`,
+  ];
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  const { path } = await findRedis(() => undefined);
+  const client = new Redis({ host: "127.0.0.1", port, tls: { ca: readFileSync(of.cert) }, maxRetriesPerRequest: null });
+  client.on("error", () => undefined);
+  onTestFinished(() => client.disconnect());
+  const sentinel = await startProgram({
+    name: "sentinel",
+    command: path,
+    args: [file, "--sentinel"],
+    output: `${of.dir}/sentinel.log`,
+    readyWhen: async () => (await client.ping()) === "PONG",
+  });
+  onTestFinished(async () => void (await sentinel.stop()));
+  return `rediss+sentinel://127.0.0.1:${port}/${NAME}`;
 }

@@ -1,5 +1,6 @@
 import type { AuditTrail } from "../../shared/audit/trail.ts";
 import { type Found, found } from "../../shared/health/problems.ts";
+import { whyFailed } from "../../shared/redis/fault.ts";
 import type { Log } from "../../shared/util/log.ts";
 
 /** How many of them are told apart: one that is met again is not counted again. */
@@ -32,7 +33,7 @@ export function createForgeries(trail: Pick<AuditTrail, "note">, log: Log): Forg
       const note = { user: "", role: "worker", action: `FORGED ${kind}`, about: [], requestId: "", address: "" };
       trail
         .note(note, "forged", id)
-        .catch((error: Error) => log.warn({ kind, id, reason: error.name }, "a forgery was not noted"));
+        .catch((error: unknown) => log.warn({ kind, id, reason: whyFailed(error) }, "a forgery was not noted"));
     },
     problems: () => (count === 0 ? [] : [found("forged-record", { count, last })]),
   };
