@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { REPLAY_EVENT, replayRequest, replayResponse } from "../../shared/events/replay.ts";
 import { channelRef, messageRef, part, type Part, payloadOf } from "./parts.ts";
 
 const asked = z.object({ token: z.string() });
@@ -6,23 +7,6 @@ const answered = z.looseObject({
   success: z.boolean(),
   source: z.string().optional().describe("The identity that the CAD assigns to the bridge."),
   error: z.string().optional().describe("The reason, where `success` is false."),
-});
-
-const replayAsked = z.object({
-  since: z.iso.datetime().describe("Send what was sent from this time on."),
-  limit: z.int().describe("Maximum number of events."),
-  after: z.string().optional().describe("Not on the first page: the `eventId` of the last event of the page before."),
-});
-const replayAnswer = z.looseObject({
-  events: z.array(
-    z.looseObject({
-      event: z.string(),
-      payload: z.looseObject({ eventId: z.string(), occurredAt: z.string().optional() }),
-    }),
-  ),
-  more: z.boolean().describe("There is another page."),
-  complete: z.boolean().optional().describe("False: the CAD does not remember everything since then."),
-  from: z.string().optional().describe("With `complete: false`: since when it remembers everything."),
 });
 
 /** What is said on every new connection before anything else. */
@@ -55,13 +39,13 @@ export const connectionParts = (): Part[] => [
   part({
     action: "send",
     channel: "cad",
-    event: "events:replay",
+    event: REPLAY_EVENT,
     summary: "Request events that were missed while disconnected",
     description:
       "Sent with an ack, page by page. If the CAD does not answer, a gap is recorded in the journal (`bridge:gap`).",
-    payload: payloadOf(replayAsked, "output"),
+    payload: payloadOf(replayRequest, "output"),
     examples: [{ payload: { since: "2026-01-31T22:05:00.123456Z", limit: 500 } }],
     tag: "connection",
-    more: { "x-ack": payloadOf(replayAnswer, "input") },
+    more: { "x-ack": payloadOf(replayResponse, "input") },
   }),
 ];

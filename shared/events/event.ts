@@ -25,8 +25,8 @@ export interface Change {
   value: unknown;
 }
 
-/** Declares an event; the payload's type follows from its schema. */
-export const defineEvent = <Payload>(event: CadEvent<Payload>) => event;
+/** Declares an event; the payload's type follows from its schema, and the name is kept as a literal. */
+export const defineEvent = <const Name extends string, Payload>(event: CadEvent<Payload> & { name: Name }) => event;
 
 /** An id as the CAD sends it: a text, or the number that a database made of one. Redis cannot keep half of a surrogate pair. */
 export const cadId = z.union([z.string().min(1).max(200), z.number()]).transform((id) => String(id).toWellFormed());

@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { assignmentReceived } from "./assignment-received.ts";
 import type { CadEvent } from "./event.ts";
 import { incidentNew } from "./incident-new.ts";
@@ -9,7 +10,7 @@ import { unitLocationUpdated } from "./unit-location-updated.ts";
 import { unitStatusUpdated } from "./unit-status-updated.ts";
 
 /** Every event of the CAD that the bridge knows. To add one: its file, and a line here. */
-export const events: readonly CadEvent[] = [
+const TABLE = [
   unitLocationUpdated,
   unitStatusUpdated,
   incidentStatusUpdated,
@@ -18,7 +19,13 @@ export const events: readonly CadEvent[] = [
   assignmentReceived,
   transportCompletedEvent,
   metricsUpdatedEvent,
-];
+] as const satisfies readonly CadEvent[];
+
+export const events: readonly CadEvent[] = TABLE;
+
+export type EventName = (typeof TABLE)[number]["name"];
+/** The payload of an event as its schema parses it. */
+export type PayloadOf<Name extends EventName> = z.output<Extract<(typeof TABLE)[number], { name: Name }>["payload"]>;
 
 const byName = new Map(events.map((event) => [event.name, event]));
 

@@ -48,8 +48,6 @@ export const ROOM_EVENTS: ReadonlyMap<string, { action: "join" | "leave"; kind: 
 ]);
 
 export const AUTHENTICATE = "fastapi:authenticate";
-/** Asks for what was missed: docs/cad-protocol.md. */
-export const REPLAY = "events:replay";
 
 const TIME_COLUMNS = new Set([
   "time_incident_created",

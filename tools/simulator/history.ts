@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { replayRequest } from "../../shared/events/replay.ts";
 import { isRecord } from "./payload.ts";
 
 /** What was broadcast: to everybody, or to one room. */
@@ -10,13 +11,6 @@ interface Broadcast {
   payload: Record<string, unknown>;
   room: string | undefined;
 }
-
-/** What `events:replay` takes, by docs/cad-protocol.md. */
-const request = z.object({
-  since: z.iso.datetime(),
-  limit: z.int().min(1).max(1000).default(1000),
-  after: z.string().optional(),
-});
 
 /** What `events:replay` is answered with. */
 export type ReplayAnswer =
@@ -57,7 +51,7 @@ export class History {
 
   /** @param isIn whether the one who asks is in that room */
   answer(asked: unknown, isIn: (room: string) => boolean): ReplayAnswer {
-    const { data, error } = request.safeParse(asked);
+    const { data, error } = replayRequest.safeParse(asked);
     if (!data) return { success: false, error: z.prettifyError(error) };
     const since = Date.parse(data.since);
     const after = data.after === undefined ? -1 : this.#sent.findIndex((b) => b.eventId === data.after);

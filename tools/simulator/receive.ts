@@ -1,7 +1,8 @@
 import type { Socket } from "socket.io";
 import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import type { Character } from "./characters.ts";
-import { AUTHENTICATE, COMMAND_EVENTS, type CommandRow, databaseError, echoOf, REPLAY, ROOM_EVENTS } from "./events.ts";
+import { REPLAY_EVENT } from "../../shared/events/replay.ts";
+import { AUTHENTICATE, COMMAND_EVENTS, type CommandRow, databaseError, echoOf, ROOM_EVENTS } from "./events.ts";
 import { History, type ReplayAnswer } from "./history.ts";
 import type { Ledger, Outcome } from "./ledger.ts";
 import { incidentIdOf, isRecord, markOf } from "./payload.ts";
@@ -56,7 +57,7 @@ export function createReceiver(deps: ReceiverDeps): Receive {
     const room = ROOM_EVENTS.get(event);
     const row = COMMAND_EVENTS.get(event);
     if (event === AUTHENTICATE) authenticate(socket, payload, reply, finish);
-    else if (event === REPLAY && character.replays) replay(socket, payload, reply, finish);
+    else if (event === REPLAY_EVENT && character.replays) replay(socket, payload, reply, finish);
     else if (room) {
       void socket[room.action](`${room.kind}:${String(payload)}`);
       finish("applied");
@@ -173,7 +174,7 @@ export function createReceiver(deps: ReceiverDeps): Receive {
 /** What the ledger keeps in the place of a payload that is a secret, or no command of anybody's. */
 const KEPT_INSTEAD: Readonly<Record<string, string>> = {
   [AUTHENTICATE]: "(not kept: it holds a token)",
-  [REPLAY]: "(a question)",
+  [REPLAY_EVENT]: "(a question)",
 };
 
 type Finish = (outcome: Outcome) => void;

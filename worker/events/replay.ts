@@ -1,5 +1,5 @@
-import { z } from "zod";
 import { marksOf } from "../../shared/events/event.ts";
+import { REPLAY_EVENT, replayResponse } from "../../shared/events/replay.ts";
 import { type Micros, toIso } from "../../shared/util/time.ts";
 import type { Line } from "../cad/line.ts";
 
@@ -10,20 +10,6 @@ const MAX_PAGES = 400;
 const FIRST_ANSWER_MS = 2000;
 const ANSWER_MS = 10_000;
 const REPLAY_MS = 60_000;
-
-/** The CAD's answer to `events:replay`: docs/cad-protocol.md. */
-const answer = z.object({
-  events: z.array(
-    z.object({
-      event: z.string().min(1),
-      // Without an id of its own an event could not be told from one that came before.
-      payload: z.unknown().refine((payload) => marksOf(payload).eventId !== undefined, "has no eventId"),
-    }),
-  ),
-  more: z.boolean(),
-  complete: z.boolean().default(true),
-  from: z.iso.datetime({ offset: true }).optional(),
-});
 
 export interface Replayed {
   event: string;
@@ -56,12 +42,10 @@ export async function replay(options: {
   let from = heard;
   for (let page = 1; page <= MAX_PAGES && performance.now() < until; page += 1) {
     const asked = { since: toIso(since), limit: PAGE, ...(after !== undefined && { after }) };
-    const said = await line
-      .ask("events:replay", asked, page === 1 ? FIRST_ANSWER_MS : ANSWER_MS)
-      .catch(() => undefined);
+    const said = await line.ask(REPLAY_EVENT, asked, page === 1 ? FIRST_ANSWER_MS : ANSWER_MS).catch(() => undefined);
     if (line.ended.aborted) throw new Error("the line ended");
     if (said === undefined) return { from: missing?.from ?? from, reason: "the CAD does not answer events:replay" };
-    const { data } = answer.safeParse(said);
+    const { data } = replayResponse.safeParse(said);
     if (!data) return { from: missing?.from ?? from, reason: reasonOf(said) };
     if (!data.complete && !remembers(data.from, heard))
       missing ??= { from: heard, ...limitOf(data.from, heard), reason: "the CAD does not remember it" };

@@ -1,3 +1,4 @@
+import { REPLAY_EVENT } from "../../../shared/events/replay.ts";
 import { grade, type Probe } from "./probe.ts";
 
 const ANSWER_MS = 2000;
@@ -5,17 +6,17 @@ const BACK_MS = 60_000;
 
 /** Asks for the events of the last minute, as docs/cad-protocol.md has it. */
 export const replay: Probe = {
-  title: "events:replay",
+  title: REPLAY_EVENT,
   writes: false,
   async run({ client }) {
     const since = new Date(Date.now() - BACK_MS).toISOString();
-    const said = await client.ask("events:replay", { since, limit: 10 }, ANSWER_MS);
+    const said = await client.ask(REPLAY_EVENT, { since, limit: 10 }, ANSWER_MS);
     return { grades: [gradeOf(said)] };
   },
 };
 
 function gradeOf(said: { answer: unknown } | undefined) {
-  const what = "events:replay";
+  const what = REPLAY_EVENT;
   if (!said) return grade(what, "no", `no answer within ${ANSWER_MS} ms: what is missed is recorded as a gap`);
   const { answer } = said;
   const events = typeof answer === "object" && answer !== null && "events" in answer ? answer.events : undefined;
