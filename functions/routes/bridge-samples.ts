@@ -3,6 +3,7 @@ import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import type { Sample } from "../../shared/metrics/exposition.ts";
 import { problemFlags } from "../../shared/metrics/problem-flags.ts";
 import { LIMITS, METRICS, type MetricName, OTHER } from "../../shared/metrics/table.ts";
+import { DEAD_STATES } from "../../shared/outbox/states.ts";
 import type { Bounds } from "../../shared/outbox/bounds.ts";
 import { secondsBetween } from "../../shared/util/time.ts";
 import type { CommandBacklog, DestinationBacklog, LastHeartbeat } from "../backend/backend.ts";
@@ -72,6 +73,12 @@ function ofCommands({ backlog, figures }: Read): Sample[] {
 function settledSamples(outcomes: Readonly<Record<string, number>>): Sample[] {
   const sums = new Map<string, Sample>();
   const kinds: readonly string[] = METRICS.socket_bridge_commands_settled_total.labels.kind;
+  // From 0 on, so that increase() sees the first one.
+  for (const state of DEAD_STATES)
+    for (const kind of kinds) {
+      const labels = { state, kind, proof: "none" };
+      sums.set(JSON.stringify(labels), sample("socket_bridge_commands_settled_total", 0, labels));
+    }
   for (const [outcome, n] of Object.entries(outcomes)) {
     const [state = "", known = "", by = ""] = outcome.split(" ");
     const kind = kinds.includes(known) ? known : OTHER;

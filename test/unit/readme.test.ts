@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { functionsEnv } from "../../functions/config/node-config.ts";
 import { edgeEnv } from "../../functions/hosts/edge/config.ts";
 import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
-import { renewTables, TABLES } from "../../tools/docs/tables.ts";
+import { FILES, renewTables, TABLES } from "../../tools/docs/tables.ts";
 import { workerEnv } from "../../worker/config.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -33,6 +33,10 @@ test("the README fits on one page", () => {
 
 test.each(Object.keys(TABLES))("the derived tables of %s are up to date (npm run docs renews them)", (page) => {
   expect(read(page)).toBe(renewTables(page, read(page)));
+});
+
+test.each(Object.entries(FILES))("%s is up to date (npm run docs renews it)", (name, make) => {
+  expect(read(name)).toBe(make());
 });
 
 test("docs/api.md names every endpoint that is not a command, with the role that it takes", () => {

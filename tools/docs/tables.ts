@@ -6,6 +6,8 @@ import { describeConfig, sharedEnv } from "../../shared/config/config.ts";
 import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
 import { type MetricName, METRICS, metricOf } from "../../shared/metrics/table.ts";
 import { INCIDENT_STATUS_WORDS, PRIORITIES, UNIT_STATUS_WORDS } from "../../shared/vocabulary/words.ts";
+import { rulesFile } from "./alerts.ts";
+import { dashboardFile } from "./dashboard.ts";
 import { workerEnv } from "../../worker/config.ts";
 
 const row = (...cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
@@ -79,6 +81,12 @@ export const TABLES: Readonly<Record<string, Readonly<Record<string, () => strin
   "docs/api.md": { commands: commandRows, words: wordRows, problems: problemRows },
   "docs/operations.md": { metrics: metricRows },
   "docs/configuration.md": { variables: configRows },
+};
+
+/** The files that are derived from the code as a whole. */
+export const FILES: Readonly<Record<string, () => string>> = {
+  "deploy/prometheus/socket-bridge.rules.yml": () => rulesFile(),
+  "deploy/grafana/socket-bridge.json": dashboardFile,
 };
 
 /**

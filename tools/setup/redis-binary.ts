@@ -73,7 +73,7 @@ function versionOf(path: string): string {
   );
 }
 
-function onPath(names: readonly string[]): string | undefined {
+export function onPath(names: readonly string[]): string | undefined {
   const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
 }
