@@ -16,6 +16,9 @@ import type { CallerEnv } from "./http/caller.ts";
 import type { Backend } from "./backend/backend.ts";
 import { serveDeadLetters } from "./routes/dead-letters.ts";
 import { serveDestinations } from "./routes/destinations.ts";
+import { type AdminAssets, serveAdmin } from "./routes/admin.ts";
+import { serveCommandSearch } from "./routes/command-search.ts";
+import { serveHistory } from "./routes/history.ts";
 import { type DocsAssets, PUBLIC, serveDocs } from "./routes/docs.ts";
 import { serveEvents } from "./routes/events.ts";
 import { FORGET_PROBLEMS_MS, lookAtHealth } from "./routes/health.ts";
@@ -39,6 +42,7 @@ export interface AppDeps {
   sealer: Sealer;
   authenticate: Authenticate;
   assets: DocsAssets;
+  adminAssets: AdminAssets;
   now: () => Date;
   newId: () => string;
   /** Whose request it is, as far as the host can tell. */
@@ -129,6 +133,8 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   serveAudit(app, { ...deps, limitReads }, noted);
   const looking = auditRead({ backend, basePath: BASE_PATH, log });
   serveEvents(app, { ...deps, limitReads, noted: looking });
+  serveCommandSearch(app, { ...deps, limitReads, noted: looking });
+  serveHistory(app, deps);
   const state = serveState(app, { ...deps, noted: looking });
   state.lists();
 
@@ -138,6 +144,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     app.get(path, (c) => c.body(bytes(), 200, { "Content-Type": "application/json", ...PUBLIC }));
   }
   serveDocs(app, BASE_PATH, deps.assets);
+  serveAdmin(app, deps.adminAssets);
 
   state.single();
   refuseOtherMethods(app);

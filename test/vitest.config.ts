@@ -43,6 +43,7 @@ export default defineConfig({
             "limits",
             "metrics",
             "edge",
+            "admin-page",
           ].map((n) => `test/integration/${n}.test.ts`),
           provide: { host: "edge" },
           // The first test of a file waits for workerd: a second or two, and many more on a machine that is busy.

@@ -16,6 +16,7 @@ import { faultReason, RedisFault } from "../../shared/redis/fault.ts";
 import { askWhetherFull } from "../../shared/redis/redis.ts";
 import { SealError, type Sealer, sealerFor, tampered } from "../../shared/sealing/seal.ts";
 import { type Figures, openFigures } from "./figures.ts";
+import { type CommandCalls, createCommandCalls } from "./command-calls.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
 import { openPoints, type TakePoints } from "./redis-rate-limiter.ts";
 import { type Quotas, UNLIMITED } from "../config/quotas.ts";
@@ -35,6 +36,8 @@ export interface LastHeartbeat {
 /** What became of a dead letter that was to be sent again; `unreadable`: its payload cannot be opened, and why. */
 export type Redriven = Appended | { outcome: "unreadable"; reason: string };
 
+export type Revealed = { payload: string } | { unreadable: string };
+
 /** What waits for a destination, and how an owner of the CAD left it. */
 export interface DestinationBacklog {
   id: string;
@@ -46,7 +49,7 @@ export interface DestinationBacklog {
 export type CommandBacklog = Backlog & { full?: "redis" | "backlog" | "crews" };
 
 /** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
-export interface Backend extends EventCalls {
+export interface Backend extends EventCalls, CommandCalls {
   /** Stores a message and, if it is runnable, queues it. */
   accept(message: NewMessage): Promise<Appended>;
   /** @param destination whose outbox it is in; the commands' if undefined. Here and below. */
@@ -64,6 +67,8 @@ export interface Backend extends EventCalls {
   discardDead(id: string, destination?: string): Promise<boolean>;
   /** What the metrics alone tell. */
   figures(): Promise<Figures>;
+  /** A dead letter's payload as JSON; `unreadable`: it cannot be opened. undefined if it is none, or was discarded. */
+  reveal(id: string, destination?: string): Promise<Revealed | undefined>;
   /** Every destination that there is, or of which something is left. */
   destinations(): Promise<DestinationBacklog[]>;
   /** Whether it is one of them. */
@@ -221,6 +226,16 @@ export function createBackend(
 
     discardDead: (id, destination) => outboxFor(destination).deadLetters.discard(id),
 
+    async reveal(id, destination) {
+      try {
+        const payload = await outboxFor(destination).deadLetters.reveal(id);
+        return payload === undefined ? undefined : { payload };
+      } catch (error) {
+        if (error instanceof SealError) return { unreadable: error.message };
+        throw error;
+      }
+    },
+
     async destinations() {
       const ids = (await book.ids()).toSorted();
       const boxes = ids.map((id) => openOutbox(redis, destinationKeys(prefix, id), sealer, theirBounds).backlog());
@@ -234,6 +249,7 @@ export function createBackend(
     note: trail.note,
     listAudit: trail.list,
     ...createEventCalls(redis, prefix, sealer, waiter),
+    ...createCommandCalls(redis, prefix, sealer, outbox.read),
     takePoints: openPoints(redis, keys, quotas),
 
     endWaits: waiter.stop,

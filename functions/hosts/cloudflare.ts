@@ -4,6 +4,7 @@ import { openSealer } from "../../shared/sealing/open-sealer.ts";
 import { createApp } from "../app.ts";
 import { createAuthenticate } from "../middleware/auth.ts";
 import { normalAddress } from "../http/client-address.ts";
+import { adminFiles } from "./edge/admin-files.ts";
 import type { DocsAssets } from "../routes/docs.ts";
 import { toBounds } from "../config/backlog-env.ts";
 import { createScrape } from "../routes/metrics.ts";
@@ -35,6 +36,7 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     authenticate: createAuthenticate(config, { log }),
     assets: fromAssets,
     now,
+    adminAssets: async (name) => adminFiles[name],
     newId: () => crypto.randomUUID(),
     // Cloudflare sets it, whatever the client sent.
     clientAddress: (c) => normalAddress(c.req.header("CF-Connecting-IP")),

@@ -10,6 +10,7 @@ import { createAuthenticate } from "../middleware/auth.ts";
 import { clientAddress } from "../http/client-address.ts";
 import { type FunctionsConfig, functionsEnv } from "../config/node-config.ts";
 import { connectBackend } from "../backend/connect-backend.ts";
+import type { AdminAssets } from "../routes/admin.ts";
 import type { DocsAssets } from "../routes/docs.ts";
 import { listen } from "./node-server.ts";
 import { toBounds } from "../config/backlog-env.ts";
@@ -26,6 +27,9 @@ async function readAsset(name: string): ReturnType<DocsAssets> {
   const path = createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`);
   return Uint8Array.from(await readFile(path));
 }
+
+/** The admin page's files, read at each request: they are few and small. */
+const fromFolder: AdminAssets = (name) => readFile(new URL(`../admin/${name}`, import.meta.url), "utf8");
 
 /** Each file is read once: those who ask for it and do not read it, without a token, all hold the same bytes. */
 function fromPackage(): DocsAssets {
@@ -59,6 +63,7 @@ export async function startFunctions(
     authenticate: createAuthenticate(config, { log }),
     assets: fromPackage(),
     now,
+    adminAssets: fromFolder,
     newId: () => crypto.randomUUID(),
     clientAddress: (c) =>
       clientAddress(getConnInfo(c).remote.address, c.req.header("X-Forwarded-For"), config.TRUST_PROXY ?? []),

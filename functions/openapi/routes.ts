@@ -4,6 +4,7 @@ import { auditQuery } from "../routes/audit.ts";
 import { listQuery, redriveBody, outboxQuery } from "../routes/dead-letters.ts";
 import { destinationAnswer } from "../routes/destinations.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
+import { SEARCH_ROUTES } from "./search-routes.ts";
 import { answer, GATED, json, type Json, problems, REDIS, ref, type Route, schemaOf } from "./parts.ts";
 
 const html = { description: "A page.", content: { "text/html": { schema: { type: "string" } } } };
@@ -72,6 +73,7 @@ const audit = {
 
 const ROUTES: readonly Route[] = [
   ...EVENT_ROUTES,
+  ...SEARCH_ROUTES,
   {
     endpoint: "GET /commands/{id}",
     id: "getCommand",

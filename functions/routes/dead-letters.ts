@@ -10,6 +10,7 @@ import { isRedrivable, REDRIVABLE_STATES } from "../../shared/outbox/states.ts";
 import { noSuch, Problem, type WrongField } from "../http/problem.ts";
 import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
+import { oneLine } from "../../shared/util/one-line.ts";
 import { toIso } from "../../shared/util/time.ts";
 import { noteOf } from "./audit.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
@@ -61,6 +62,10 @@ export const redriveBody = requestObject({
   dry_run: z.boolean().default(false).meta({ description: "Only says which would be sent again." }),
 });
 
+export const revealBody = requestObject({
+  reason: z.string().trim().min(5).max(200).meta({ description: "Why it has to be seen: noted in the audit trail." }),
+});
+
 /** Which outboxFor an id is on. */
 export const outboxQuery = z.strictObject({ destination: filterFields.destination });
 
@@ -88,6 +93,7 @@ function overtakenBy({ kind, overtakenBy: later }: MessageRecord): string | null
   return command?.effect === "sets" && !command.slots ? (later ?? null) : null;
 }
 
+const badReason = (errors: WrongField[]) => new Problem("invalid-body", "The reason is missing or wrong.", { errors });
 const badFilter = (errors: WrongField[]) => new Problem("invalid-body", "The filter is invalid.", { errors });
 const noSuchLetter = (id: string) => noSuch("dead letter", id, "; it may have been redriven or discarded");
 
@@ -191,6 +197,20 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     const message = "Accepted as new, at the end of its unit's and incident's lines.";
     const answer = { success: true, message, command_id: id, status: "queued" };
     return c.json(answer, 202, destination === undefined ? { Location: `${basePath}/commands/${id}` } : {});
+  });
+
+  // Noted before it is shown, with the reason: no payload is seen without its entry.
+  const revealOne = allow("POST /dead-letters/{id}/reveal");
+  app.post("/dead-letters/:id/reveal", revealOne, outboxFor, jsonBody(revealBody, badReason), async (c) => {
+    const { destination } = c.req.valid("query");
+    const { reason } = c.req.valid("json");
+    const { id, keys } = await readLetter(c.get("caller"), c.req.param("id"), destination);
+    const note = noteOf(c, basePath);
+    await backend.note({ ...note, about: [...keys, `reason:${oneLine(reason)}`] }, "done", id);
+    const revealed = await backend.reveal(id, destination);
+    if (!revealed) throw noSuchLetter(id);
+    if ("unreadable" in revealed) throw new Problem("unreadable-payload", `It is not shown: ${revealed.unreadable}.`);
+    return c.json({ command_id: id, payload: JSON.parse(revealed.payload) as unknown });
   });
 
   app.delete("/dead-letters/:id", allow("DELETE /dead-letters/{id}"), outboxFor, noteAction, async (c) => {

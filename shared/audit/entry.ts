@@ -15,6 +15,9 @@ export const OUTCOMES = [
 ] as const;
 export type AuditOutcome = (typeof OUTCOMES)[number];
 
+/** What an entry is about; and why somebody did it, where a reason is asked for. */
+export type AuditedKey = OrderingKey | `reason:${string}`;
+
 /** Who asks for what. Never a payload: of what a request says, the unit and the incident alone. */
 export interface AuditNote {
   /** Empty where no token said it. */
@@ -22,7 +25,7 @@ export interface AuditNote {
   role: string;
   /** The method and the path, as in `POST /units/status`. */
   action: string;
-  about: readonly OrderingKey[];
+  about: readonly AuditedKey[];
   requestId: string;
   address: string;
   /** Of notes with the same key only the first in each span is written; all are counted. */

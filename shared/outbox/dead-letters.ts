@@ -47,6 +47,8 @@ export interface DeadLetters {
   noteRedriven(id: string, newId: string): Promise<void>;
   /** Takes it off the list and forgets its body; false if it is not on it. */
   discard(id: string): Promise<boolean>;
+  /** Its payload as JSON; undefined if it is none, or was discarded. Throws SealError. */
+  reveal(id: string): Promise<string | undefined>;
 }
 
 interface DeadRow {
@@ -125,6 +127,13 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
         idempotencyKey: `\u0000redrive:${id}`,
         redriveOf: id,
       };
+    },
+
+    async reveal(id) {
+      const [body, ...values] = await redis.hmget(keys.record(id), "body", ...RECORD_FIELDS);
+      const record = parseRecord(id, values, authentic);
+      if (!record || !isRedrivable(record.state) || !body) return undefined;
+      return await sealer.open(kind, id, body);
     },
 
     async noteRedriven(id, newId) {

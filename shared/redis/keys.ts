@@ -19,6 +19,9 @@ export interface OutboxKeys {
   health: string;
   /** For how long the CAD was ready in each hour. */
   uptime: string;
+  /** How it was in each minute of the last hour, and which workers there are. */
+  history: string;
+  workers: string;
   /** Which CAD all of this belongs to. */
   store: string;
 }
@@ -53,6 +56,8 @@ function keysOf(prefix: string, outbox: string): OutboxKeys {
     rooms: `${cad}:rooms`,
     health: `${cad}:health`,
     uptime: `${cad}:uptime`,
+    history: `${cad}:history`,
+    workers: `${cad}:workers`,
     store: `${cad}:store`,
   };
 }

@@ -10,12 +10,16 @@ const ANY = "crew" satisfies Role;
  * and a test asks every route of the app with every role.
  */
 export const ENDPOINTS = {
+  "GET /commands": "dispatcher",
   "GET /commands/{id}": ANY,
+  "GET /queues": "dispatcher",
+  "GET /queues/{id}": "dispatcher",
   "GET /dead-letters": "admin",
   "GET /dead-letters/{id}": "admin",
   "POST /dead-letters/{id}/redrive": "admin",
   "POST /dead-letters/redrive": "admin",
   "DELETE /dead-letters/{id}": "admin",
+  "POST /dead-letters/{id}/reveal": "admin",
   "GET /destinations": "admin",
   "POST /destinations/{id}/enable": "admin",
   "GET /audit": "admin",
@@ -27,12 +31,14 @@ export const ENDPOINTS = {
   "GET /incidents": "dispatcher",
   "GET /incidents/{id}": ANY,
   "GET /health": "public",
+  "GET /history": "dispatcher",
   "GET /status": "admin",
   "GET /metrics": "admin",
   "POST /reconnect": "admin",
   "GET /openapi.json": "public",
   "GET /asyncapi.json": "public",
   "GET /docs": "public",
+  "GET /admin": "public",
 } as const satisfies Record<`${"GET" | "POST" | "DELETE"} /${string}`, Role | "public">;
 export type Endpoint = keyof typeof ENDPOINTS;
 

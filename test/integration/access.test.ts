@@ -20,6 +20,8 @@ const PUBLIC = [
   "GET /docs/start.js",
   "GET /docs/swagger-ui.css",
   "GET /docs/swagger-ui-bundle.js",
+  "GET /admin",
+  "GET /admin/{file}",
 ];
 
 const routes = appRoutes();

@@ -28,6 +28,7 @@ export const LAYERS: readonly string[] = [
   "functions/routes",
   "functions/openapi",
   "functions/asyncapi",
+  "functions/admin",
   "functions/app.ts",
   "functions/hosts/edge",
   "functions/hosts",

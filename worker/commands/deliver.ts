@@ -33,6 +33,8 @@ export interface DeliverOptions extends ClaimOptions {
   measure: Measure;
   /** How long an ack or an echo may take, ms. */
   confirmMs: number;
+  /** A command reached its final state so long after it was accepted, ms. */
+  onSettled?(ms: number): void;
   /** Aborted when this worker stops or loses the CAD. */
   signal: AbortSignal;
   random: () => number;
@@ -48,6 +50,7 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     const runnable = await settleSurely(outbox, settlement, message, options);
     const { id, state, reason, by } = settlement;
     const { kind, sends } = message;
+    options.onSettled?.((message.begunAt - message.acceptedAt) / 1000 + performance.now() - message.begunHere);
     const proof = proofOf(kind, by)?.proof;
     const sinceEmit = (performance.now() - message.begunHere) / 1000;
     if (proof) options.measure.observe("socket_bridge_emit_to_proof_seconds", sinceEmit, { proof });

@@ -32,6 +32,8 @@ export const DAY_MS = 24 * 3_600_000;
 export interface PartsOptions extends LeaderOptions {
   outbox: OwnedOutbox;
   forgeries: Forgeries;
+  /** A command reached its final state so long after it was accepted, ms. */
+  onSettled?(ms: number): void;
   /** Something changed that the heartbeat reports. */
   changes: Changes;
   /** Aborted when nothing may be sent any more. */

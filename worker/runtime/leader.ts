@@ -16,6 +16,7 @@ import type { Destination } from "../destinations/routes.ts";
 import type { Handler } from "../events/handlers/handler.ts";
 import { createAuditChainer } from "./audit-chain.ts";
 import { createHealth, createHeartbeat } from "./heartbeat.ts";
+import { createHistory } from "./history.ts";
 import { createCadAccess, createCommandPath, createEventPath, DAY_MS } from "./leader-parts.ts";
 import type { Lease } from "./lease.ts";
 
@@ -72,7 +73,9 @@ export function startLeader(options: LeaderOptions): Leader {
   const shared = { ...options, outbox, forgeries, changes, signal, closing: receiving.signal };
   const { destinations, cadEvents } = createEventPath(shared);
   const { connection, admission } = createCadAccess(shared, cadEvents, cadChanges);
-  const { jobs, dispatcher, payloads } = createCommandPath(shared, { connection, admission }, cadEvents);
+  const history = createHistory({ ...shared, ready: () => admission.shut() === undefined });
+  const commandPath = { ...shared, onSettled: history.settled };
+  const { jobs, dispatcher, payloads } = createCommandPath(commandPath, { connection, admission }, cadEvents);
   const audit = createAuditChainer({
     ...shared,
     secrets: chainKeys(config.AUDIT_KEY),
@@ -91,7 +94,7 @@ export function startLeader(options: LeaderOptions): Leader {
   const received = cadEvents.run().catch((error: unknown) => {
     if (!(error instanceof NotOwner)) throw error;
   });
-  const others = Promise.all([heartbeat.run(), audit.run()]);
+  const others = Promise.all([heartbeat.run(), history.run(), audit.run()]);
 
   function stopSending(): void {
     if (signal.aborted) return;

@@ -14,6 +14,7 @@ import type { Destination } from "../destinations/routes.ts";
 import { type OwnState, startHealthServer } from "./health-server.ts";
 import { createWorkerMetrics } from "./worker-metrics.ts";
 import { acquireLease } from "./lease.ts";
+import { announcePresence } from "./presence.ts";
 import { createStoreGuard } from "./store-guard.ts";
 import { startLeader } from "./leader.ts";
 import { createLeadership } from "./leadership.ts";
@@ -128,6 +129,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
 
   const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, ownState, metrics.text);
   const checking = warnOfRedis(redis, stopping.signal, log);
+  const announcing = announcePresence(redis, keys, instance, stopping.signal);
   const running = leadership.run().catch((error: unknown) => failed.reject(error));
   log.info({ instance, port: server.port }, "the worker has started");
 
@@ -138,7 +140,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     stop: () =>
       (stopped ??= (async () => {
         stopping.abort();
-        await Promise.all([running, checking]);
+        await Promise.all([running, checking, announcing]);
         clearInterval(pinging);
         await server.stop();
         metrics.stop();

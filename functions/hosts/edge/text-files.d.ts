@@ -1,0 +1,17 @@
+/** What the rules of wrangler.toml make of the admin page's files. */
+declare module "*.js" {
+  const text: string;
+  export default text;
+}
+declare module "*.css" {
+  const text: string;
+  export default text;
+}
+declare module "*.html" {
+  const text: string;
+  export default text;
+}
+declare module "*.svg" {
+  const text: string;
+  export default text;
+}

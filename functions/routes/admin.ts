@@ -1,0 +1,43 @@
+import type { Hono } from "hono";
+import type { CallerEnv } from "../http/caller.ts";
+import { noSuch } from "../http/problem.ts";
+
+const JS = "text/javascript; charset=utf-8";
+/** The files of the admin page, in functions/admin/, with their types. They are served as they are. */
+export const ADMIN_FILES = {
+  "index.html": "text/html; charset=utf-8",
+  "style.css": "text/css; charset=utf-8",
+  "icon.svg": "image/svg+xml",
+  "main.js": JS,
+  "api.js": JS,
+  "dom.js": JS,
+  "plot.js": JS,
+  "now.js": JS,
+  "commands.js": JS,
+  "dead-letters.js": JS,
+} as const;
+export type AdminFile = keyof typeof ADMIN_FILES;
+
+/** Where a host keeps those files. */
+export type AdminAssets = (name: AdminFile) => Promise<string>;
+
+/** Nothing from elsewhere, nothing inline; and no text becomes markup, whatever a script does. */
+const POLICY = [
+  ...["default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'"],
+  ...["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"],
+  "trusted-types 'none'",
+].join("; ");
+
+/** GET /admin: the page for whoever is on call. It holds no data: it asks the API with the token that is typed into it. */
+export function serveAdmin(app: Hono<CallerEnv>, assets: AdminAssets): void {
+  const headers = { "Content-Security-Policy": POLICY, "Cache-Control": "no-cache" };
+  app.get("/admin", async (c) =>
+    c.body(await assets("index.html"), 200, { "Content-Type": ADMIN_FILES["index.html"], ...headers }),
+  );
+  app.get("/admin/:file", async (c) => {
+    const name = c.req.param("file");
+    if (!Object.hasOwn(ADMIN_FILES, name)) throw noSuch("file of the admin page", name);
+    const file = name as AdminFile;
+    return c.body(await assets(file), 200, { "Content-Type": ADMIN_FILES[file], ...headers });
+  });
+}

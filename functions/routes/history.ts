@@ -1,0 +1,61 @@
+import type { Hono } from "hono";
+import { z } from "zod";
+import { WORKER_SILENT_S } from "../../shared/health/history.ts";
+import { toIso } from "../../shared/util/time.ts";
+import type { Backend } from "../backend/backend.ts";
+import type { CallerEnv } from "../http/caller.ts";
+import { type Authenticate, requireAccess } from "../middleware/auth.ts";
+
+export const historyAnswer = z.object({
+  minutes: z
+    .array(
+      z.object({
+        at: z.string(),
+        accepted: z.int().meta({ description: "Commands accepted in this minute." }),
+        settled: z.int(),
+        undelivered: z.int().meta({ description: "Of the settled: rejected, failed, expired or unconfirmed." }),
+        waiting: z.int().meta({ description: "Unsettled commands at its end." }),
+        p50_ms: z.number().nullable().meta({ description: "From acceptance to the final state, the median." }),
+        p95_ms: z.number().nullable(),
+        ready: z.boolean().meta({ description: "Whether the CAD was ready at its end." }),
+      }),
+    )
+    .meta({ description: "The last hour, as far as a worker noted it." }),
+  hours: z
+    .array(z.object({ at: z.string(), ready_percent: z.number().nullable() }))
+    .meta({ description: "How much of each of the last 24 hours the CAD was ready; null: not measured." }),
+  workers: z
+    .array(
+      z.object({
+        instance: z.string(),
+        role: z.enum(["leader", "standby", "silent"]).meta({
+          description: "`silent`: it ended without saying so, or cannot reach Redis.",
+        }),
+        age_seconds: z.number().meta({ description: "How long ago it was heard of." }),
+      }),
+    )
+    .meta({ description: "Every worker that was heard of in the last 10 minutes." }),
+});
+
+/** GET /history: what the plots of the admin page show. It names nobody. */
+export function serveHistory(
+  app: Hono<CallerEnv>,
+  { backend, authenticate }: { backend: Pick<Backend, "history" | "lastHeartbeat">; authenticate: Authenticate },
+): void {
+  app.get("/history", requireAccess(authenticate, "GET /history"), async (c) => {
+    const [{ minutes, hours, workers }, beat] = await Promise.all([backend.history(), backend.lastHeartbeat()]);
+    const iso = (ms: number) => toIso(ms * 1000);
+    const leader = beat && beat.owned && !beat.health.stopped ? beat.health.instance : undefined;
+    return c.json({
+      minutes: minutes.map(({ at, unsettled, p50, p95, ...rest }) => ({
+        ...{ at: iso(at), ...rest, waiting: unsettled, p50_ms: p50, p95_ms: p95 },
+      })),
+      hours: hours.map(({ at, readyPercent }) => ({ at: iso(at), ready_percent: readyPercent })),
+      workers: workers.map(({ instance, ageSeconds }) => ({
+        instance,
+        role: ageSeconds > WORKER_SILENT_S ? "silent" : instance === leader ? "leader" : "standby",
+        age_seconds: ageSeconds,
+      })),
+    });
+  });
+}

@@ -1,0 +1,114 @@
+import type { Redis } from "ioredis";
+import { z } from "zod";
+import type { OutboxKeys } from "../redis/keys.ts";
+import { parseJson } from "../util/json.ts";
+
+/** How many minutes are kept: one more than an hour, since each counts from the one before. */
+export const KEPT_MINUTES = 61;
+/** How long a worker that does not announce itself any more is shown, ms. */
+export const WORKER_KEPT_MS = 600_000;
+/** A worker that did not announce itself for so long is shown as silent, s. */
+export const WORKER_SILENT_S = 10;
+
+const HOUR_MS = 3_600_000;
+const DAY_HOURS = 24;
+
+/** What the worker that owns the CAD notes once a minute. Counts are since ever: a reader takes the differences. */
+export const minuteNote = z.object({
+  /** ms since 1970 */
+  at: z.number(),
+  settled: z.record(z.string(), z.number()),
+  unsettled: z.number(),
+  /** From acceptance to the final state, of the commands that were settled in this minute, ms; null if there were none. */
+  p50: z.number().nullable(),
+  p95: z.number().nullable(),
+  ready: z.boolean(),
+});
+export type MinuteNote = z.infer<typeof minuteNote>;
+
+/** One minute as it is shown. */
+export interface Minute {
+  at: number;
+  /** In this minute. */
+  accepted: number;
+  settled: number;
+  /** Of them, those that ended as dead letters or unconfirmed. */
+  undelivered: number;
+  /** At its end. */
+  unsettled: number;
+  p50: number | null;
+  p95: number | null;
+  ready: boolean;
+}
+
+const UNDELIVERED = ["rejected", "failed", "expired", "unconfirmed"];
+const sum = (counts: Readonly<Record<string, number>>, names = Object.keys(counts)): number =>
+  names.reduce((total, name) => total + (counts[name] ?? 0), 0);
+
+/** What happened between each note and the one before it. Counts that went down are those of a store that was emptied. */
+export function toMinutes(notes: readonly MinuteNote[]): Minute[] {
+  return notes.slice(1).flatMap((note, i): Minute[] => {
+    const before = notes[i];
+    if (!before) return [];
+    const settled = sum(note.settled) - sum(before.settled);
+    if (settled < 0) return [];
+    return [
+      {
+        at: note.at,
+        accepted: Math.max(0, settled + note.unsettled - before.unsettled),
+        settled,
+        undelivered: sum(note.settled, UNDELIVERED) - sum(before.settled, UNDELIVERED),
+        unsettled: note.unsettled,
+        p50: note.p50,
+        p95: note.p95,
+        ready: note.ready,
+      },
+    ];
+  });
+}
+
+/** How much of an hour the CAD was ready, in percent; null where nothing was measured. */
+export interface Hour {
+  at: number;
+  readyPercent: number | null;
+}
+
+/** The last 24 hours, the oldest first, of the hash that the worker counts in. @param now ms since 1970 */
+export function toHours(hash: Readonly<Record<string, string>>, now: number): Hour[] {
+  const from = hash["from"] === undefined ? Infinity : Number(hash["from"]);
+  const current = Math.floor(now / HOUR_MS);
+  return Array.from({ length: DAY_HOURS }, (_, i) => {
+    const hour = current - DAY_HOURS + 1 + i;
+    const begin = Math.max(hour * HOUR_MS, from);
+    const length = Math.min((hour + 1) * HOUR_MS, now) - begin;
+    const ready = Number(hash[String(hour)] ?? 0);
+    return { at: hour * HOUR_MS, readyPercent: length > 0 ? Math.min(100, (100 * ready) / length) : null };
+  });
+}
+
+export interface KnownWorker {
+  instance: string;
+  ageSeconds: number;
+}
+
+export interface History {
+  minutes: Minute[];
+  hours: Hour[];
+  workers: KnownWorker[];
+}
+
+/** What is known of the last hour, the connection in the last day, and the workers that there are. */
+export async function readHistory(redis: Redis, keys: OutboxKeys): Promise<History> {
+  const [[seconds], texts, uptime, scored] = await Promise.all([
+    redis.time(),
+    redis.lrange(keys.history, 0, -1),
+    redis.hgetall(keys.uptime),
+    redis.zrange(keys.workers, "0", "99", "WITHSCORES"),
+  ]);
+  const now = Number(seconds) * 1000;
+  const notes = texts.flatMap((text) => minuteNote.safeParse(parseJson(text)).data ?? []);
+  const workers = scored.flatMap((instance, i) =>
+    i % 2 === 0 ? [{ instance, ageSeconds: Math.max(0, now - Number(scored[i + 1])) / 1000 }] : [],
+  );
+  return { minutes: toMinutes(notes), hours: toHours(uptime, now), workers };
+}

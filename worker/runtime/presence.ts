@@ -1,0 +1,30 @@
+import type { Redis } from "ioredis";
+import { WORKER_KEPT_MS } from "../../shared/health/history.ts";
+import type { OutboxKeys } from "../../shared/redis/keys.ts";
+import { script } from "../../shared/redis/redis.ts";
+import { sleep, withDeadline } from "../../shared/util/sleep.ts";
+
+const EVERY_MS = 2000;
+const WRITE_MS = 1000;
+
+/** ARGV: instance, for how long a silent one is kept (ms). By Redis's clock. */
+const ANNOUNCE = `#!lua flags=allow-oom
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - ARGV[2]))
+redis.call('PEXPIRE', KEYS[1], ARGV[2])`;
+
+/** Says that this worker is there, whether it leads or stands by, until the signal aborts; then it takes that back. */
+export async function announcePresence(
+  redis: Redis,
+  keys: OutboxKeys,
+  instance: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const announce = script(redis, "workerPresence", ANNOUNCE, [keys.workers]);
+  const within = (write: Promise<unknown>) =>
+    withDeadline(write, WRITE_MS, "announcing the worker").catch(() => undefined);
+  for (; !signal.aborted; await sleep(EVERY_MS, signal)) await within(announce(instance, WORKER_KEPT_MS));
+  await within(redis.zrem(keys.workers, instance));
+}
