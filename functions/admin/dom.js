@@ -64,7 +64,7 @@ export function table(caption, columns, rows, empty = "None.") {
 }
 
 const valuesOf = (target) =>
-  Object.fromEntries([...new FormData(target)].map(([k, v]) => [k, String(v).trim()]).filter(([, v]) => v));
+  Object.fromEntries([...new FormData(target)].map(([k, v]) => [k, v.trim()]).filter(([, v]) => v));
 
 /** A form of one line. @param fields [name, label, { type, options, value, ... }] */
 export function form(fields, submit, onsubmit) {

@@ -37,6 +37,8 @@ export const historyAnswer = z.object({
     .meta({ description: "Every worker that was heard of in the last 10 minutes." }),
 });
 
+const iso = (ms: number) => toIso(ms * 1000);
+
 /** GET /history: what the plots of the admin page show. It names nobody. */
 export function serveHistory(
   app: Hono<CallerEnv>,
@@ -44,7 +46,6 @@ export function serveHistory(
 ): void {
   app.get("/history", requireAccess(authenticate, "GET /history"), async (c) => {
     const [{ minutes, hours, workers }, beat] = await Promise.all([backend.history(), backend.lastHeartbeat()]);
-    const iso = (ms: number) => toIso(ms * 1000);
     const leader = beat && beat.owned && !beat.health.stopped ? beat.health.instance : undefined;
     return c.json({
       minutes: minutes.map(({ at, unsettled, p50, p95, ...rest }) => ({

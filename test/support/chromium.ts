@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
-import { onTestFinished } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 import { aptInstall } from "../../tools/setup/apt.ts";
 
 const PATHS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -22,11 +22,23 @@ async function findChromium(): Promise<{ path: string } | { missing: string }> {
   return { missing: `no Chromium at ${PATHS.join(", ")}: install the package chromium, or set CHROMIUM to its path` };
 }
 
+let shared: Promise<Browser> | undefined;
+afterAll(async () => await (await shared)?.close());
+
+const launch = async (path: string) => await chromium.launch({ executablePath: path, args: FLAGS, timeout: 60_000 });
+
+/** A browser that the tests of a file share, each with pages of its own; see openBrowser. */
+export async function sharedBrowser(skip: (reason: string) => never): Promise<Browser> {
+  const found = await findChromium();
+  if ("missing" in found) return skip(found.missing);
+  return await (shared ??= launch(found.path));
+}
+
 /** A browser for one test, which is skipped, with the reason, where there is none. */
 export async function openBrowser(skip: (reason: string) => never): Promise<Browser> {
   const found = await findChromium();
   if ("missing" in found) return skip(found.missing);
-  const browser = await chromium.launch({ executablePath: found.path, args: FLAGS, timeout: 60_000 });
+  const browser = await launch(found.path);
   onTestFinished(() => browser.close());
   return browser;
 }

@@ -17,6 +17,8 @@ redis.call('RPUSH', KEYS[1], ARGV[1])
 redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])`;
 
+const round = (ms: number | undefined) => (ms === undefined ? null : Math.round(ms * 10) / 10);
+
 /** Times of one minute, of which the median and the 95th percentile are asked. */
 export function createTimes(random: () => number) {
   let times: number[] = [];
@@ -33,7 +35,6 @@ export function createTimes(random: () => number) {
       times = [];
       seen = 0;
       const at = (part: number) => sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)];
-      const round = (ms: number | undefined) => (ms === undefined ? null : Math.round(ms * 10) / 10);
       return { p50: round(at(0.5)), p95: round(at(0.95)) };
     },
   };

@@ -15,6 +15,9 @@ redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - ARGV[2]))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])`;
 
+const within = (write: Promise<unknown>) =>
+  withDeadline(write, WRITE_MS, "announcing the worker").catch(() => undefined);
+
 /** Says that this worker is there, whether it leads or stands by, until the signal aborts; then it takes that back. */
 export async function announcePresence(
   redis: Redis,
@@ -23,8 +26,6 @@ export async function announcePresence(
   signal: AbortSignal,
 ): Promise<void> {
   const announce = script(redis, "workerPresence", ANNOUNCE, [keys.workers]);
-  const within = (write: Promise<unknown>) =>
-    withDeadline(write, WRITE_MS, "announcing the worker").catch(() => undefined);
   for (; !signal.aborted; await sleep(EVERY_MS, signal)) await within(announce(instance, WORKER_KEPT_MS));
   await within(redis.zrem(keys.workers, instance));
 }

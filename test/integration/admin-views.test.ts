@@ -1,0 +1,89 @@
+import { expect, test } from "vitest";
+import { found, PROBLEMS, type ProblemCode } from "../../shared/health/problems.ts";
+import { openAdmin } from "../support/admin-page.ts";
+import { startBridge } from "../support/bridge.ts";
+
+const TEST_MS = 90_000;
+
+test("names every code that a worker may report, with its sentence and its hint", { timeout: TEST_MS }, async (t) => {
+  const bridge = await startBridge();
+  const { page, names } = await openAdmin(bridge, "dispatcher", t.skip);
+  await page.waitForSelector(".state.healthy");
+  const codes = Object.keys(PROBLEMS) as ProblemCode[];
+  const health = (await bridge.get("/health")).body;
+  // One answer of the API with all of them: what is shown of each is the page's affair alone.
+  const all = codes.map((code) => ({ ...found(code, {}), since: "2026-01-31T22:05:12.000Z" }));
+  await page.route("**/health", (route) => route.fulfill({ json: { ...health, status: "unhealthy", problems: all } }));
+  for (const code of codes) await names(code);
+  expect(await page.locator(".problems li").count()).toBe(codes.length - 1);
+});
+
+test(
+  "dead letters are looked at, revealed, redriven and discarded by the keyboard alone",
+  { timeout: TEST_MS },
+  async (t) => {
+    const bridge = await startBridge({ cad: { character: "modern", switches: { reject: { next: 3 } } } });
+    for (const unit of ["M1", "M2", "M3"])
+      await bridge.deliver("/units/status", { unit_id: `<b>${unit}`, status: "enroute" });
+    bridge.cad.switches.reject = 0;
+    const { page, complaints } = await openAdmin(bridge, "admin", t.skip);
+    const press = async (label: RegExp) => {
+      // What has the focus is asked for after each Tab: a control that cannot be reached fails the test.
+      for (let i = 0; i < 60; i += 1) {
+        const name = await page.evaluate<string>(
+          "(document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent ?? '')",
+        );
+        if (label.test(name)) return await page.keyboard.press("Enter");
+        await page.keyboard.press("Tab");
+      }
+      throw new Error(`no control ${String(label)} was reached by Tab`);
+    };
+    await press(/^Dead letters$/);
+    await page.waitForSelector("tbody tr:nth-child(3)");
+    expect(await page.locator("table b").count()).toBe(0);
+
+    await press(/^Reveal/);
+    await page.waitForSelector("dialog[open]");
+    await page.keyboard.type("why");
+    await page.keyboard.press("Enter");
+    expect(await page.locator("dialog[open]").count()).toBe(1);
+    await page.keyboard.type(" they were refused");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("pre:has-text('unit_id')");
+    expect(await page.locator("pre b").count()).toBe(0);
+
+    await press(/^Discard /);
+    await press(/^Cancel$/);
+    expect(await page.locator("tbody tr").count()).toBe(3);
+    await press(/^Discard /);
+    await press(/^Discard$/);
+    await page.waitForSelector("text=Discarded.");
+    await press(/^Dry run$/);
+    await page.waitForSelector("text=2 dead letters would be sent again");
+    await press(/^Redrive all/);
+    await press(/^Redrive 2$/);
+    await page.waitForSelector("text=2 dead letters sent again");
+    await page.waitForSelector("text=No dead letter matches");
+    expect(complaints).toEqual([]);
+  },
+);
+
+test(
+  "commands are searched, and the queue of a unit says why its head does not move",
+  { timeout: TEST_MS },
+  async (t) => {
+    const bridge = await startBridge({ worker: false });
+    for (const n of [1, 2])
+      await bridge.post("/units/status", { unit_id: "<i>M1", incident_id: `I${n}`, status: "enroute" });
+    const { page, complaints, open } = await openAdmin(bridge, "dispatcher", t.skip);
+    await open("Commands");
+    await page.fill("input[name=incident]", "I2");
+    await page.selectOption("select[name=state]", "queued");
+    await page.click("button:text-is('Search')");
+    await page.waitForSelector("tbody tr");
+    expect(await page.locator("tbody tr").count()).toBe(1);
+    await page.click("td >> text=unit <i>M1");
+    await page.waitForSelector("text=2 commands waiting. No worker is running.");
+    expect(complaints).toEqual([]);
+  },
+);
