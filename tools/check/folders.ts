@@ -57,6 +57,7 @@ export const LAYERS: readonly string[] = [
   "tools/bench",
   "tools/chaos",
   "tools/test",
+  "tools/token",
 ];
 
 /** Which packages each package may import from. */
