@@ -56,6 +56,8 @@ export const LAYERS: readonly string[] = [
   "tools/up",
   "tools/bench",
   "tools/chaos",
+  "tools/simulate",
+  "tools/simulate/ports",
   "tools/test",
   "tools/token",
 ];

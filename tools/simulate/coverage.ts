@@ -1,0 +1,15 @@
+import { faultsAt } from "./faults.ts";
+
+/** Which fault struck at which step, over all runs. */
+export interface Coverage {
+  reached: string[];
+  missed: string[];
+}
+
+export function coverageOf(steps: Iterable<string>, struck: ReadonlyMap<string, number>): Coverage {
+  const pairs = [...steps].toSorted().flatMap((step) => faultsAt(step).map((fault) => `${step} × ${fault}`));
+  return {
+    reached: pairs.filter((pair) => struck.has(pair)),
+    missed: pairs.filter((pair) => !struck.has(pair)),
+  };
+}

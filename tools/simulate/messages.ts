@@ -1,0 +1,29 @@
+import type { Schedule } from "./schedule.ts";
+
+export type ToShard =
+  | { what: "seeds"; from: number; count: number; stopAtFailure: boolean; shrink: boolean }
+  | { what: "schedule"; schedule: Schedule; lines: boolean };
+
+/** A schedule under which something goes wrong. */
+export interface Failure {
+  seed: number;
+  violations: string[];
+  /** The smallest that was found to fail as well. */
+  schedule: Schedule;
+}
+
+export type FromShard =
+  | { what: "ready" }
+  | { what: "failure"; failure: Failure }
+  | { what: "line"; line: string }
+  | {
+      what: "done";
+      schedules: number;
+      failures: number;
+      violations: string[];
+      digests: string[];
+      simulatedMs: number;
+      steps: string[];
+      struck: [pair: string, times: number][];
+    }
+  | { what: "broken"; reason: string };

@@ -1,0 +1,96 @@
+import { noLog } from "../../shared/util/log.ts";
+import { outboxKeys } from "../../shared/redis/keys.ts";
+import { startWorker } from "../../worker/runtime/lifecycle.ts";
+import { CadHost } from "./cad-host.ts";
+import { Clients } from "./client.ts";
+import { strikesOf } from "./faults.ts";
+import { JobBoard } from "./job-board.ts";
+import { judge, type Owner } from "./judge.ts";
+import { RedisNetwork } from "./redis-network.ts";
+import type { RedisServer } from "./redis-server.ts";
+import type { Schedule } from "./schedule.ts";
+import { configOf, PREFIX } from "./settings.ts";
+import { World } from "./world.ts";
+
+/** After so long nothing strikes any more; after so much longer all must have come to rest, ms. */
+const FAULTS_MS = 40_000;
+const REST_MS = 200_000;
+const LOOK_MS = 200;
+/** A killed worker is started again after so long, from, to, ms. */
+const RESTART_MS = [100, 5000] as const;
+
+export interface Ran {
+  /** What is wrong, each in a line; empty if nothing is. */
+  violations: string[];
+  /** Of everything that happened, in its order. */
+  digest: string;
+  lines: number;
+  /** How long it took in the simulation, ms. */
+  simulatedMs: number;
+  steps: ReadonlyMap<string, number>;
+  struck: ReadonlyMap<string, number>;
+}
+
+/** @param onLine gets each line of what happens */
+export async function runSchedule(
+  schedule: Schedule,
+  server: RedisServer,
+  onLine?: (line: string) => void,
+): Promise<Ran> {
+  await server.clear();
+  const world = new World({ seed: schedule.seed, strikeAt: strikesOf(schedule.faults), onLine });
+  const network = world.add(new RedisNetwork(world, server));
+  const board = world.add(new JobBoard(world));
+  const cad = world.add(new CadHost(world, schedule.cad));
+  const broken: string[] = [];
+  const onUnhandled = (error: unknown) => {
+    broken.push(
+      `a process ends by an error that nobody handles: ${error instanceof Error ? error.stack : String(error)}`,
+    );
+  };
+  process.on("unhandledRejection", onUnhandled);
+  const owners: Owner[] = [];
+  network.watchers.push((owner, { name }, reply) => {
+    if (name === "leaseAcquire" && Array.isArray(reply) && reply[0] === "owner")
+      owners.push({ worker: owner.name, after: world.epochMs(), seen: world.epochMs() });
+  });
+
+  for (let i = 1; i <= schedule.workers; i += 1) startOne(world, `worker-${i}`, broken);
+  const clients = new Clients(world, schedule.commands);
+  world.after(FAULTS_MS, "no more faults", undefined, () => world.calmDown());
+
+  const keys = outboxKeys(PREFIX);
+  let atRest = false;
+  const look = async () => {
+    if (clients.isDone()) {
+      const [open, runnable] = [await server.command("ZCARD", keys.open), await server.command("ZCARD", keys.runnable)];
+      const jobs = board.counts(`${keys.queue.prefix} ${keys.queue.name}`);
+      atRest = open === 0 && runnable === 0 && jobs.waiting + jobs.active + jobs.delayed === 0;
+    }
+    world.after(LOOK_MS, "", undefined, look);
+  };
+  world.after(LOOK_MS, "", undefined, look);
+  try {
+    await world.run(() => atRest || broken.length > 0, REST_MS);
+    const violations = [...broken, ...(await judge({ world, server, board, cad, clients, owners, keys, atRest }))];
+    const { now, steps, struck, lines } = world;
+    return { violations, digest: world.digest(), lines, simulatedMs: now, steps, struck };
+  } finally {
+    for (const each of world.processes) if (each.life !== "dead") each.life = "dead";
+    process.removeListener("unhandledRejection", onUnhandled);
+  }
+}
+
+/** A worker as a supervisor keeps it: started again whenever it ends. */
+function startOne(world: World, name: string, broken: string[]): void {
+  const process = world.start(name, () => {
+    const random = () => world.roll(`random of ${name}`);
+    startWorker({ config: configOf(name), random, log: noLog }).then(
+      (worker) => worker.failed.catch(() => world.after(0, "", undefined, () => world.kill(process))),
+      (error: unknown) => broken.push(`${name} does not start: ${String(error)}`),
+    );
+  });
+  process.onDeath.push(() => {
+    world.after(world.between("restart", ...RESTART_MS), "", undefined, () => startOne(world, name, broken));
+  });
+}

@@ -1,0 +1,30 @@
+import { CHARACTERS, type CharacterName } from "../simulator/characters.ts";
+import { type PlannedFault, planFaults } from "./faults.ts";
+import { mixed } from "./roll.ts";
+import { type PlannedCommand, planCommands } from "./workload.ts";
+
+/** All that a run depends on, beside the code: the same schedule gives the same run, byte for byte. */
+export interface Schedule {
+  /** Decides on every delay, and on whatever else is left to chance. */
+  seed: number;
+  cad: CharacterName;
+  workers: 1 | 2;
+  commands: readonly PlannedCommand[];
+  faults: readonly PlannedFault[];
+}
+
+const MOST_FAULTS = 4;
+
+/** @param steps what a run without faults takes, and how often */
+export function planSchedule(seed: number, steps: ReadonlyMap<string, number>): Schedule {
+  return { ...calmSchedule(seed), faults: planFaults(seed, steps, MOST_FAULTS) };
+}
+
+/** The same without faults. */
+export const calmSchedule = (seed: number): Schedule => ({
+  seed,
+  cad: CHARACTERS[mixed(seed, "cad", 0) < 0.5 ? 0 : 1] ?? "legacy",
+  workers: mixed(seed, "workers", 0) < 0.3 ? 1 : 2,
+  commands: planCommands(seed),
+  faults: [],
+});

@@ -1,0 +1,116 @@
+import { commandNamed } from "../../shared/commands/table.ts";
+import type { NewMessage } from "../../shared/outbox/outbox.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
+import type { Role } from "../../shared/vocabulary/roles.ts";
+import { mixed } from "./roll.ts";
+
+/** A command that a client posts. */
+export interface PlannedCommand {
+  /** Its place in the order of posting, and its Idempotency-Key. */
+  number: number;
+  /** When it is posted at the earliest, ms. */
+  at: number;
+  kind: string;
+  body: Record<string, unknown>;
+  user: string;
+  role: Role;
+  ttlSeconds?: number;
+}
+
+const UNITS = ["M1", "M2", "M3"];
+const INCIDENTS = ["INC-1", "INC-2"];
+const STATUSES = ["available", "enroute", "onscene", "transport", "hospital", "dispatched", "assigned", "closed"];
+const FIELDS = ["onscene_at", "transport_at", "available_at"];
+/** Over how long they are posted, ms. */
+const SPAN_MS = 6000;
+
+type Pick = <T>(what: string, from: readonly T[]) => T;
+
+/** What it says; each value differs from those around it, so that no echo fits two commands. */
+function bodyOf(kind: string, n: number, pick: Pick): Record<string, unknown> {
+  const unit = pick("unit", UNITS);
+  const incident = pick("incident", INCIDENTS);
+  switch (kind) {
+    case "units/status":
+      return {
+        unit_id: unit,
+        status: STATUSES[n % STATUSES.length],
+        ...(pick("two keys", [true, false]) && { incident_id: incident }),
+      };
+    case "units/location":
+      return { unit_id: unit, latitude: 37 + n / 1000, longitude: -122 };
+    case "incidents/status":
+      return {
+        incident_id: incident,
+        status: pick("status", ["pending", "enroute", "onscene", "transport"]),
+        user_id: `user-${n}`,
+      };
+    case "incidents/timestamp":
+      return {
+        ...{ incident_id: incident, field: pick("field", FIELDS), source: "auto" },
+        timestamp: `2026-01-30T12:${String(n % 60).padStart(2, "0")}:00Z`,
+      };
+    case "transport/completed":
+      return { incident_id: incident, epcr_id: `EPCR-${n}` };
+    case "assignments/send":
+      return {
+        ...{ unit_id: unit, incident_id: incident, incident_type: `Type ${n}`, address: "1 Main St", priority: 1 },
+        location: { lat: 37, lng: -122 },
+      };
+    default:
+      return { metrics: { n } };
+  }
+}
+
+const KINDS = [
+  ...["units/status", "units/status", "units/status", "units/location", "units/location", "units/location"],
+  ...["incidents/status", "incidents/timestamp", "transport/completed", "assignments/send", "metrics/broadcast"],
+];
+
+export function planCommands(seed: number): PlannedCommand[] {
+  const count = 4 + Math.floor(mixed(seed, "commands", 0) * 11);
+  const planned = Array.from({ length: count }, (_, i): PlannedCommand => {
+    const roll = (what: string) => mixed(seed, `command ${what}`, i);
+    const pick: Pick = (what, from) => from[Math.floor(roll(what) * from.length)] as (typeof from)[number];
+    const kind = pick("kind", KINDS);
+    const ttl = roll("ttl");
+    return {
+      number: 0,
+      at: 300 + Math.round(roll("at") * SPAN_MS),
+      kind,
+      body: bodyOf(kind, i, pick),
+      ...pick("caller", [
+        { user: "crew-1", role: "crew" },
+        { user: "crew-2", role: "crew" },
+        { user: "dispatcher", role: "dispatcher" },
+      ] as const),
+      ...(ttl < 0.1 && { ttlSeconds: 1 + Math.round(ttl * 100) }),
+    };
+  });
+  return planned.toSorted((a, b) => a.at - b.at).map((command, number) => ({ ...command, number }));
+}
+
+const sealer = createSealer([]);
+
+/** As the functions' route makes it of a request. */
+export function messageOf({ number, kind, body, user, role, ttlSeconds }: PlannedCommand, id: string): NewMessage {
+  const command = commandNamed(kind);
+  if (!command) throw new Error(`there is no command ${kind}`);
+  const parsed = command.body.parse(body);
+  const text = JSON.stringify(parsed);
+  const ttl = ttlSeconds ?? command.ttlSeconds;
+  const keys = command.keys(parsed);
+  return {
+    id,
+    kind,
+    keys,
+    body: text,
+    user,
+    role,
+    fingerprints: sealer.fingerprints(JSON.stringify([kind, ttl ?? null, text])),
+    latestWins: command.latestWins ?? false,
+    ttlSeconds: ttl,
+    idempotencyKey: `command-${number}`,
+    note: { user, role, action: `POST /${kind}`, about: keys, requestId: `request-${number}`, address: "" },
+  };
+}
