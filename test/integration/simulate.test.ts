@@ -10,7 +10,7 @@ async function digests(seed: number): Promise<string[] | null> {
 }
 
 test("every schedule of a fixed set holds", { timeout: LONG_MS }, async () => {
-  const { code, output } = await simulate("--schedules", "200", "--seed", "1");
+  const { code, output } = await simulate("--schedules", "150", "--seed", "1");
   expect(output).toContain("every schedule holds");
   expect(code).toBe(0);
 });

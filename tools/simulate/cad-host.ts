@@ -1,5 +1,6 @@
 import { type Character, characters, type CharacterName } from "../simulator/characters.ts";
-import { AUTHENTICATE, REPLAY, ROOM_EVENTS } from "../simulator/events.ts";
+import { REPLAY_EVENT } from "../../shared/events/replay.ts";
+import { AUTHENTICATE, ROOM_EVENTS } from "../simulator/events.ts";
 import { Ledger } from "../simulator/ledger.ts";
 import { createDatabase, createReceiver, type Database, type Receive } from "../simulator/receive.ts";
 import { createSwitches, type Switches } from "../simulator/switches.ts";
@@ -51,7 +52,13 @@ export interface Emitted {
 }
 
 const kindOf = (event: string): string =>
-  event === AUTHENTICATE ? "authenticate" : event === REPLAY ? "replay" : ROOM_EVENTS.has(event) ? "join" : "emit";
+  event === AUTHENTICATE
+    ? "authenticate"
+    : event === REPLAY_EVENT
+      ? "replay"
+      : ROOM_EVENTS.has(event)
+        ? "join"
+        : "emit";
 
 /** The CAD of a world: the simulator's own receiver, ledger and database, behind a simulated network instead of sockets. */
 export class CadHost {

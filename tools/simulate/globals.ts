@@ -1,5 +1,8 @@
 import nodeCrypto from "node:crypto";
+import { EventEmitter } from "node:events";
+import nodeHttp from "node:http";
 import { syncBuiltinESMExports } from "node:module";
+import nodePerf from "node:perf_hooks";
 import nodeTimers from "node:timers/promises";
 import { currentProcess, type Process, type Scheduled } from "./world.ts";
 
@@ -11,6 +14,8 @@ export function simulateGlobals(): void {
   simulateTimers();
   simulateClock();
   simulateChance();
+  simulateServers();
+  simulateMeasures();
   syncBuiltinESMExports();
 }
 
@@ -104,6 +109,29 @@ function simulateChance(): void {
   const uuid = ((options) => (currentProcess() ? simulatedUuid(random) : real(options))) as typeof real;
   Object.assign(nodeCrypto, { randomUUID: uuid });
   Object.defineProperty(globalThis.crypto, "randomUUID", { value: uuid, configurable: true });
+}
+
+/** A server that nobody can reach: nobody asks a simulated process how it is. */
+class DeafServer extends EventEmitter {
+  listen = (...args: unknown[]) => void args.forEach((arg) => typeof arg === "function" && (arg as () => void)());
+  address = () => ({ port: 0 });
+  close = (done?: () => void) => done?.();
+  closeAllConnections = () => undefined;
+}
+
+function simulateServers(): void {
+  const { createServer } = nodeHttp;
+  const replaced = (...args: never[]) => (currentProcess() ? new DeafServer() : createServer(...args));
+  Object.assign(nodeHttp, { createServer: replaced });
+}
+
+/** The event loop is this process's own: its delays say nothing of a simulated one. */
+function simulateMeasures(): void {
+  const { monitorEventLoopDelay } = nodePerf;
+  const nothing = { enable: () => true, disable: () => true, percentile: () => 0, reset: () => undefined, max: 0 };
+  const replaced = (...args: Parameters<typeof monitorEventLoopDelay>) =>
+    currentProcess() ? nothing : monitorEventLoopDelay(...args);
+  Object.assign(nodePerf, { monitorEventLoopDelay: replaced });
 }
 
 function simulatedUuid(random: () => number): `${string}-${string}-${string}-${string}-${string}` {

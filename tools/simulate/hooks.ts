@@ -12,7 +12,6 @@ const PACKAGES: Readonly<Record<string, string>> = {
 };
 const FILES: Readonly<Record<string, string>> = {
   "worker/cad/transport.ts": port("transport"),
-  "worker/runtime/health-server.ts": port("health-server"),
 };
 
 /** Changes the text of a file of the project; undefined leaves it as it is. */

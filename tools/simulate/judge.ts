@@ -94,15 +94,18 @@ async function checkOutcomes({ clients, server, keys, atRest }: Judged): Promise
     if (id !== undefined && said[i]?.startsWith(`${keys.base}:`))
       settled.set(id, [...(settled.get(id) ?? []), said[i + 1] ?? ""]);
   }
-  const counts = list(await server.command("HVALS", keys.counts)).reduce((sum, n) => sum + Number(n), 0);
+  const counts = list(await server.command("HGETALL", keys.counts));
+  const counted = { accepted: 0, final: 0 };
+  for (let i = 0; i < counts.length; i += 2)
+    counted[counts[i] === "accepted" ? "accepted" : "final"] += Number(counts[i + 1]);
   const repeated = [...settled].filter(([, states]) => states.length !== 1);
   const missing = clients.accepted.filter(({ id }) => !settled.has(id));
   return [
     ...repeated.map(([id, states]) => `conservation: ${id} was settled as ${states.join(", then ")}`),
     ...missing.map(({ id }) => `conservation: ${id} was accepted and never settled`),
-    ...(counts === settled.size
+    ...(counted.final === settled.size && counted.accepted === settled.size
       ? []
-      : [`conservation: ${counts} are counted as final, and ${settled.size} were settled`]),
+      : [`conservation: ${JSON.stringify(counted)} are counted, and ${settled.size} were settled`]),
   ];
 }
 
