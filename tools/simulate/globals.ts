@@ -113,7 +113,9 @@ function simulateChance(): void {
 
 /** A server that nobody can reach: nobody asks a simulated process how it is. */
 class DeafServer extends EventEmitter {
-  listen = (...args: unknown[]) => void args.forEach((arg) => typeof arg === "function" && (arg as () => void)());
+  listen(...args: unknown[]): void {
+    for (const arg of args) if (typeof arg === "function") (arg as () => void)();
+  }
   address = () => ({ port: 0 });
   close = (done?: () => void) => done?.();
   closeAllConnections = () => undefined;
