@@ -27,29 +27,37 @@ export async function readMark(redis: Redis, key: string): Promise<SealedMark | 
 }
 
 /**
- * Adds links, if the head is still where the caller saw it: so there is one chain, however many would write it. ARGV: the
- * id and hash of the head as seen, the new head's id, hash, by, count, sealed_by and seal, then id, hash, by and number of each link.
+ * Adds links, if the head is still where the caller saw it: so there is one chain, however many would write it. ARGV: JSON with
+ * `seen` (id and hash of the head as the caller saw it), `head` (its new fields) and `links` (id, hash, by and n of each).
  */
 const LINK = `#!lua flags=allow-oom
 local base = KEYS[1]
 local head = base .. ':audit:head'
 local was = redis.call('HMGET', head, 'id', 'hash')
-if (was[1] or '0-0') ~= ARGV[1] or (was[2] or '') ~= ARGV[2] then return 0 end
-for i = 9, #ARGV, 4 do
-  redis.call('XADD', base .. ':audit:links', ARGV[i], 'hash', ARGV[i + 1], 'by', ARGV[i + 2], 'n', ARGV[i + 3])
+local args = cjson.decode(ARGV[1])
+if (was[1] or '0-0') ~= args.seen.id or (was[2] or '') ~= args.seen.hash then return 0 end
+for _, link in ipairs(args.links) do
+  redis.call('XADD', base .. ':audit:links', link.id, 'hash', link.hash, 'by', link.by, 'n', link.n)
 end
-redis.call('HSET', head, 'id', ARGV[3], 'hash', ARGV[4], 'by', ARGV[5], 'count', ARGV[6], 'sealed_by', ARGV[7], 'seal', ARGV[8])
+for name, value in pairs(args.head) do redis.call('HSET', head, name, value) end
 return 1`;
 
 /**
- * Takes off all up to a link, which becomes the anchor: the chain begins after it. ARGV: the first id to be kept, the
- * anchor's id, hash, by, count, sealed_by and seal.
+ * Takes off all up to a link, which becomes the anchor: the chain begins after it. ARGV: JSON with `keep_from` (the first id to
+ * be kept) and `anchor` (its fields).
  */
 const TRIM = `#!lua flags=allow-oom
 local base = KEYS[1]
-redis.call('HSET', base .. ':audit:anchor', 'id', ARGV[2], 'hash', ARGV[3], 'by', ARGV[4], 'count', ARGV[5], 'sealed_by', ARGV[6], 'seal', ARGV[7])
-redis.call('XTRIM', base .. ':audit:links', 'MINID', '=', ARGV[1])
-return redis.call('XTRIM', base .. ':audit', 'MINID', '=', ARGV[1])`;
+local args = cjson.decode(ARGV[1])
+for name, value in pairs(args.anchor) do redis.call('HSET', base .. ':audit:anchor', name, value) end
+redis.call('XTRIM', base .. ':audit:links', 'MINID', '=', args.keep_from)
+return redis.call('XTRIM', base .. ':audit', 'MINID', '=', args.keep_from)`;
+
+/** A mark as it is stored; the count as text, since Lua would write a large number with an exponent. */
+const toFields = ({ id, hash, by, count }: Mark, sealedBy: string, seal: string) => ({
+  ...{ id, hash, by, count: String(count) },
+  ...{ sealed_by: sealedBy, seal },
+});
 
 /** Writes the chain of hashes beside the entries. */
 export interface AuditChain {
@@ -101,13 +109,14 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
       const entries: StoredEntry[] = await redis.xrange(keys.entries, `(${before.id}`, "+", "COUNT", most);
       if (entries.length === 0) return 0;
       let mark = before;
-      const links = entries.flatMap((entry) => {
+      const links = entries.map((entry) => {
         const hash = must(hashOf(entry, mark.hash, by, secrets));
         mark = { id: entry[0], hash, by, count: mark.count + 1 };
-        return [entry[0], hash, by, mark.count];
+        return { id: entry[0], hash, by, n: String(mark.count) };
       });
-      const newHead = [mark.id, mark.hash, by, mark.count, by, must(sealOf("head", mark, by, secrets))];
-      if ((await link(before.id, before.hash, ...newHead, ...links)) === 1) seen = mark;
+      const newHead = toFields(mark, by, must(sealOf("head", mark, by, secrets)));
+      const args = { seen: { id: before.id, hash: before.hash }, head: newHead, links };
+      if ((await link(JSON.stringify(args))) === 1) seen = mark;
       return entries.length;
     },
 
@@ -118,13 +127,13 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
       const [last, previous] = await redis.xrevrange(keys.links, `(${cutoff}-0`, "-", "COUNT", 2);
       if (!last) return 0;
       const mark = parseLink(last);
-      const { id, hash, count } = mark;
+      const { id, hash } = mark;
       const [entry] = await redis.xrange(keys.entries, id, id);
       const before = previous ? parseLink(previous) : ((await readMark(redis, keys.anchor)) ?? GENESIS);
       if (!entry || !same(hashOf(entry, before.hash, mark.by, secrets), hash))
         throw new Error(`the link ${id} does not fit its entry, or AUDIT_KEY lacks ${mark.by}: nothing was taken off`);
-      const seal = must(sealOf("anchor", mark, by, secrets));
-      return Number(await trimScript(idAfter(id), id, hash, mark.by, count, by, seal));
+      const anchor = toFields(mark, by, must(sealOf("anchor", mark, by, secrets)));
+      return Number(await trimScript(JSON.stringify({ keep_from: idAfter(id), anchor })));
     },
   };
 }

@@ -19,21 +19,23 @@ const COMMAND_MS = 1000;
 
 /**
  * A free lease, or one that an earlier process of the same instance holds, becomes ours under the next epoch, if the store is
- * still the one that was read. ARGV: instance, lease_ms, the store's id as read ('' if there is none), the id, cad and url
- * that it gets, '1' if Redis lost the store that was there. Answers {'owner', token}, {'held'} or {'changed'}.
+ * still the one that was read. ARGV: JSON with `instance`, `lease_ms` and `store`, see StoreClaim. Answers {'owner', token},
+ * {'held'} or {'changed'}.
  */
 const ACQUIRE = `#!lua flags=allow-oom
 local lease, owner, epoch, store = KEYS[1] .. ':lease', KEYS[1] .. ':owner', KEYS[1] .. ':epoch', KEYS[1] .. ':store'
+local args = cjson.decode(ARGV[1])
+local claim = args.store
 local held = redis.call('GET', lease)
-if held and string.match(held, '^%d+:(.*)$') ~= ARGV[1] then return {'held'} end
-if (redis.call('HGET', store, 'id') or '') ~= ARGV[3] then return {'changed'} end
-redis.call('HSET', store, 'id', ARGV[4], 'cad', ARGV[5], 'url', ARGV[6])
+if held and string.match(held, '^%d+:(.*)$') ~= args.instance then return {'held'} end
+if (redis.call('HGET', store, 'id') or '') ~= claim.seen then return {'changed'} end
+redis.call('HSET', store, 'id', claim.id, 'cad', claim.cad, 'url', claim.url)
 local clock = redis.call('TIME')
 local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
-if ARGV[3] == '' then redis.call('HSET', store, 'created_at', now) end
-if ARGV[7] == '1' then redis.call('HSET', store, 'lost_at', now) end
-local token = redis.call('INCR', epoch) .. ':' .. ARGV[1]
-redis.call('SET', lease, token, 'PX', ARGV[2])
+if claim.seen == '' then redis.call('HSET', store, 'created_at', now) end
+if claim.lost then redis.call('HSET', store, 'lost_at', now) end
+local token = redis.call('INCR', epoch) .. ':' .. args.instance
+redis.call('SET', lease, token, 'PX', args.lease_ms)
 redis.call('SET', owner, token)
 return {'owner', token}`;
 
@@ -93,7 +95,8 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease | undef
   const acquire = script(redis, "leaseAcquire", ACQUIRE, [keys.base]);
   const tryOnce = async (): Promise<ScriptReply> => {
     const claim = store.claim(await readStore(redis, keys));
-    return claim ? await acquire(instance, LEASE_MS, ...claim) : ["refused"];
+    if (!claim) return ["refused"];
+    return await acquire(JSON.stringify({ instance, lease_ms: LEASE_MS, store: claim }));
   };
   for (let asked = 0; !signal.aborted; asked += 1) {
     const sent = performance.now();

@@ -5,12 +5,21 @@ import type { Log } from "../../shared/util/log.ts";
 /** For how long it is a problem that Redis lost everything, ms: somebody is to see it, and it cannot be undone. */
 const LOST_SHOWN_MS = 24 * 3_600_000;
 
+/** What the lease's script writes of the store, in one step with the lease. */
+export interface StoreClaim {
+  /** The store's id as it was read; empty if there is none. */
+  seen: string;
+  id: string;
+  cad: string;
+  url: string;
+  /** Redis lost the store that was there. */
+  lost: boolean;
+}
+
 /** Sees to it that a worker takes no store but that of its own CAD, and notices when Redis lost the store. */
 export interface StoreGuard {
   /** What ACQUIRE is to write of the store that was read; undefined if it belongs to another CAD. Says so once. */
-  claim(
-    seen: StoreIdentity | undefined,
-  ): [seen: string, id: string, cad: string, url: string, lost: string] | undefined;
+  claim(seen: StoreIdentity | undefined): StoreClaim | undefined;
   /** ACQUIRE wrote it. */
   taken(): void;
   /** Which CAD the store belongs to, if that is not this worker's. */
@@ -53,7 +62,7 @@ export function createStoreGuard(claim: CadClaim, newId: () => string, now: () =
       if (seen) known = seen.id;
       // A worker without an id leaves the CAD the one that it has.
       const cad = claim.cad || (whose === "same" ? (seen?.cad ?? "") : "");
-      return [seen?.id ?? "", next.id, cad, claim.url, next.lost ? "1" : ""];
+      return { seen: seen?.id ?? "", id: next.id, cad, url: claim.url, lost: next.lost };
     },
     taken() {
       if (next.lost) {
