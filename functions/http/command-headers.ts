@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { Problem } from "./problem.ts";
 
 /** The longest that an answer waits for the final state, s. */
@@ -5,18 +6,24 @@ export const MAX_WAIT_S = 30;
 /** The longest time to live that a client may ask for, s: a week. */
 const MAX_TTL_S = 7 * 24 * 3600;
 
-/** Idempotency-Key: 1 to 255 printable ASCII characters. */
+/** 1 to 255 printable ASCII characters. */
+export const idempotencyKeySchema = z
+  .string()
+  .min(1)
+  .max(255)
+  .regex(/^[\x20-\x7e]*$/);
+/** Whole seconds. */
+export const ttlSchema = z.int().min(1).max(MAX_TTL_S);
+
 export function idempotencyKey(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  if (/^[\x20-\x7e]{1,255}$/.test(value)) return value;
+  if (value === undefined || idempotencyKeySchema.safeParse(value).success) return value;
   throw new Problem("invalid-header", "Idempotency-Key must be 1 to 255 printable ASCII characters.");
 }
 
-/** Command-TTL: whole seconds. */
 export function commandTtl(value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
-  const seconds = /^\d{1,7}$/.test(value) ? Number(value) : 0;
-  if (seconds >= 1 && seconds <= MAX_TTL_S) return seconds;
+  const { data } = ttlSchema.safeParse(/^\d+$/.test(value) ? Number(value) : undefined);
+  if (data !== undefined) return data;
   throw new Problem("invalid-header", `Command-TTL must be whole seconds from 1 to ${MAX_TTL_S}.`);
 }
 

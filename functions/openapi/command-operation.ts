@@ -1,4 +1,5 @@
 import type { Command } from "../../shared/commands/command.ts";
+import { idempotencyKeySchema, MAX_WAIT_S, ttlSchema } from "../http/command-headers.ts";
 import { GATED, header, json, type Json, problems, REDIS, ref, schemaOf } from "./parts.ts";
 
 /** The headers that every command takes. */
@@ -8,12 +9,12 @@ export const parameters = {
     in: "header",
     description:
       "1 to 255 printable ASCII characters. Repeating the same key and body returns the same command_id, and nothing is sent twice, for 24 h. The same key with another body is refused.",
-    schema: { type: "string", minLength: 1, maxLength: 255 },
+    schema: schemaOf(idempotencyKeySchema, "input"),
   },
   Prefer: {
     name: "Prefer",
     in: "header",
-    description: "`wait=N`: respond once the command is settled, after at most N seconds (30 at most; RFC 7240).",
+    description: `\`wait=N\`: respond once the command is settled, after at most N seconds (${MAX_WAIT_S} at most; RFC 7240).`,
     schema: { type: "string" },
     example: "wait=10",
   },
@@ -21,7 +22,7 @@ export const parameters = {
     name: "Command-TTL",
     in: "header",
     description: "Time to live in seconds: not sent after that. Overrides the command's default.",
-    schema: { type: "integer", minimum: 1, maximum: 604_800 },
+    schema: schemaOf(ttlSchema, "input"),
   },
 };
 

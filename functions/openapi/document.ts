@@ -1,57 +1,35 @@
+import { z } from "zod";
 import { commands } from "../../shared/commands/table.ts";
-import { STATES } from "../../shared/outbox/states.ts";
-import { toldEntry } from "../../shared/journal/to-response.ts";
-import { PROBLEMS } from "../http/problem.ts";
+import { type ProblemCode, PROBLEMS } from "../http/problem.ts";
 import { receipt } from "../../shared/commands/receipt.ts";
-import { incidentState, unitState } from "../../shared/state/to-response.ts";
-import { health } from "../routes/health.ts";
 import { commandOperation, parameters } from "./command-operation.ts";
 import { exampleOf } from "./example.ts";
-import { INFO, type Json, ref, schemaOf } from "./parts.ts";
+import { componentSchemas, INFO, type Json, ref, schemaOf } from "./parts.ts";
 import { routePaths } from "./routes.ts";
 
-const accepted = {
-  type: "object",
-  required: ["success", "message", "command_id", "status"],
-  properties: {
-    success: { type: "boolean", description: "False if the CAD did not confirm it." },
-    message: { type: "string" },
-    command_id: { type: "string" },
-    status: { enum: STATES, example: "queued" },
-  },
-  additionalProperties: { description: "The ids in the body." },
-};
-const problem = {
-  type: "object",
-  description: "RFC 9457. `code` never changes its meaning.",
-  required: ["type", "title", "status", "code", "detail", "hint"],
-  properties: {
-    type: { type: "string", format: "uri" },
-    title: { type: "string" },
-    status: { type: "integer" },
-    code: { enum: Object.keys(PROBLEMS) },
-    detail: { type: "string" },
-    hint: { type: "string", description: "What to do next." },
-    errors: {
-      type: "array",
-      description: "Every wrong field, by JSON pointer (RFC 6901).",
-      items: {
-        type: "object",
-        required: ["pointer", "detail"],
-        properties: { pointer: { type: "string" }, detail: { type: "string" } },
-      },
-    },
-    command_id: { type: "string" },
-    idempotency_key: {
-      type: "string",
+/** The body of a refusal; further members depend on its code. */
+const problem = z
+  .looseObject({
+    type: z.string().meta({ format: "uri" }),
+    title: z.string(),
+    status: z.int(),
+    code: z.enum(Object.keys(PROBLEMS) as ProblemCode[]),
+    detail: z.string(),
+    hint: z.string().meta({ description: "What to do next." }),
+    errors: z
+      .array(z.object({ pointer: z.string(), detail: z.string() }))
+      .optional()
+      .meta({ description: "Every wrong field, by JSON pointer (RFC 6901)." }),
+    command_id: z.string().optional(),
+    idempotency_key: z.string().optional().meta({
       description: "Send this as the Idempotency-Key to repeat a request with an unknown outcome safely.",
-    },
-    receipt: { ...ref("Receipt"), description: "Receipt of a command that was not delivered." },
-    oldest: { type: ["string", "null"], description: "The oldest entry in the journal." },
-    required_role: { type: "string" },
-    units: { type: "array", items: { type: "string" }, description: "The units that the token may not act for." },
-  },
-};
+    }),
+    receipt: receipt.optional().meta({ description: "Receipt of a command that was not delivered." }),
+    oldest: z.string().nullish().meta({ description: "The oldest entry in the journal." }),
+    required_role: z.string().optional(),
+    units: z.array(z.string()).optional().meta({ description: "The units that the token may not act for." }),
+  })
+  .meta({ description: "RFC 9457. `code` never changes its meaning." });
 
 /** The API as an OpenAPI 3.1 document, made from the command table. */
 export function openApi(basePath: string): Json {
@@ -79,24 +57,10 @@ export function openApi(basePath: string): Json {
         },
       },
       schemas: {
-        Accepted: accepted,
+        ...componentSchemas(),
         Settled: { allOf: [ref("Accepted"), ref("Receipt")] },
-        Receipt: schemaOf(receipt),
-        Health: schemaOf(health),
-        Event: schemaOf(toldEntry),
-        Unit: schemaOf(unitState),
-        Incident: schemaOf(incidentState),
         Status: { allOf: [ref("Health"), { type: "object" }] },
-        Reconnected: {
-          type: "object",
-          required: ["success", "message", "connection_attempts"],
-          properties: {
-            success: { const: true },
-            message: { type: "string" },
-            connection_attempts: { type: "integer" },
-          },
-        },
-        Problem: problem,
+        Problem: schemaOf(problem),
       },
     },
   });

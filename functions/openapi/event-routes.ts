@@ -1,40 +1,10 @@
+import type { z } from "zod";
 import { sseEvent, ssePosition } from "../http/sse.ts";
-import { deliveryOutcome } from "../../shared/destinations/outcome.ts";
-import { historyQuery, streamQuery } from "../routes/events.ts";
-import { stateQuery } from "../routes/state.ts";
+import { eventDetails, eventPage, historyQuery, streamQuery } from "../routes/events.ts";
+import { incidentPage, stateAnswer, stateQuery, unitPage } from "../routes/state.ts";
 import { answer, type Json, REDIS, ref, type Route, schemaOf } from "./parts.ts";
 
-const next = { type: ["string", "null"], description: "The cursor of the next page." };
-const timestamp = { type: "string", description: "When the answer was made." };
-const page = (name: string, of: string, more: Json = {}): Json => ({
-  type: "object",
-  required: [name, "next", ...Object.keys(more)],
-  properties: { ...more, [name]: { type: "array", items: ref(of) }, next },
-});
-const handled = {
-  type: "array",
-  description: "What each handler made of it; not in it: those that did not want it, or did not come to it yet.",
-  items: {
-    type: "object",
-    required: ["handler", "outcome", "duration_ms", "tries", "error"],
-    properties: {
-      handler: { type: "string" },
-      outcome: { enum: ["done", "failed"] },
-      duration_ms: { type: "number", description: "How long its last try took." },
-      tries: { type: "integer" },
-      error: { type: ["string", "null"] },
-    },
-  },
-};
-const destinations = {
-  type: "array",
-  description:
-    "What became of it at each destination. Details of a delivery are kept for 25 h, of a dead letter as long as that.",
-  items: schemaOf(deliveryOutcome),
-};
-const withMore = (schema: string, properties: Json): Json => ({
-  allOf: [ref(schema), { type: "object", required: Object.keys(properties), properties }],
-});
+const withMore = (schema: string, more: z.ZodObject): Json => ({ allOf: [ref(schema), schemaOf(more)] });
 
 const STREAM_EXAMPLE = `retry: 1000
 ${ssePosition("1769897112000-0")}${sseEvent("1769897112345-0", "unit:status:updated", '{"id":"1769897112345-0","event":"unit:status:updated"}')}`;
@@ -74,7 +44,7 @@ export const EVENT_ROUTES: readonly Route[] = [
     description:
       "The journal in pages. A page may hold fewer entries than `limit` although there are more: `next` tells.",
     query: schemaOf(historyQuery, "input"),
-    answers: { "200": answer("A page.", page("events", "Event")) },
+    answers: { "200": answer("A page.", schemaOf(eventPage)) },
     problems: ["gone", "too-many-reads", "invalid-query", ...REDIS],
   },
   {
@@ -85,7 +55,7 @@ export const EVENT_ROUTES: readonly Route[] = [
     answers: {
       "200": answer(
         "The entry, what each handler made of it, and what became of it at each destination.",
-        withMore("Event", { handled, destinations }),
+        withMore("Event", eventDetails),
       ),
     },
     problems: ["not-found", ...REDIS],
@@ -101,7 +71,7 @@ export const EVENT_ROUTES: readonly Route[] = [
         summary: `What is known of each ${word}`,
         description: "From the CAD's events, by id. Every value says when it came about, and how old it is.",
         query: schemaOf(stateQuery, "input"),
-        answers: { "200": answer("A page.", page(path.slice(1), kind, { timestamp })) },
+        answers: { "200": answer("A page.", schemaOf(kind === "Unit" ? unitPage : incidentPage)) },
         problems: ["invalid-query", ...REDIS],
       },
       {
@@ -110,7 +80,7 @@ export const EVENT_ROUTES: readonly Route[] = [
         tag: "state",
         summary: `What is known of one ${word}`,
         description: "Kept for 30 days after the last word of it.",
-        answers: { "200": answer("The newest of everything.", withMore(kind, { timestamp })) },
+        answers: { "200": answer("The newest of everything.", withMore(kind, stateAnswer)) },
         problems: ["not-found", ...REDIS],
       },
     ];

@@ -1,6 +1,12 @@
 import { z } from "zod";
 import { takesNull } from "../../shared/vocabulary/request-object.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
+import { receipt } from "../../shared/commands/receipt.ts";
+import { toldEntry } from "../../shared/journal/to-response.ts";
+import { incidentState, unitState } from "../../shared/state/to-response.ts";
+import { acceptedAnswer } from "../routes/commands.ts";
+import { health } from "../routes/health.ts";
+import { reconnectAnswer } from "../routes/reconnect.ts";
 import { PROBLEMS, type ProblemCode } from "../http/problem.ts";
 import type { Endpoint } from "../../shared/vocabulary/roles.ts";
 
@@ -9,15 +15,33 @@ export type Json = Record<string, unknown>;
 /** What both documents say of the bridge. */
 export const INFO = { title: "Socket Bridge", version: "0.1.0" } as const;
 
-/**
- * A schema as JSON Schema 2020-12, which is what OpenAPI 3.1 takes. The bounds that JavaScript gives integers are left out: what
- * the bridge answers with are counts.
- */
+/** The schemas that the document names: wherever another one contains them, it refers to them. */
+const COMPONENTS = {
+  Accepted: acceptedAnswer,
+  Receipt: receipt,
+  Health: health,
+  Event: toldEntry,
+  Unit: unitState,
+  Incident: incidentState,
+  Reconnected: reconnectAnswer,
+} as const satisfies Record<string, z.ZodType>;
+const componentNames = new Map<unknown, string>(Object.entries(COMPONENTS).map(([name, schema]) => [schema, name]));
+
+export const componentSchemas = (): Json =>
+  Object.fromEntries(Object.entries(COMPONENTS).map(([name, schema]) => [name, schemaOf(schema)]));
+
+/** A schema as JSON Schema 2020-12, which is what OpenAPI 3.1 takes. Integers are without the bounds of JavaScript's. */
 export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): Json => {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, {
     io,
     unrepresentable: "any",
-    override: ({ zodSchema, jsonSchema }) => {
+    override: ({ zodSchema, jsonSchema, path }) => {
+      const component = componentNames.get(zodSchema);
+      if (component !== undefined && path.length > 0) {
+        for (const key of Object.keys(jsonSchema)) delete jsonSchema[key];
+        jsonSchema.$ref = `#/components/schemas/${component}`;
+        return;
+      }
       if (io === "input" && takesNull(zodSchema)) allowNull(jsonSchema);
       // An answer may have more, here by allOf, and in later versions.
       if (io === "output" && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;

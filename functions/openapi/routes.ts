@@ -1,76 +1,12 @@
 import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
-import { OUTCOMES } from "../../shared/audit/entry.ts";
-import { auditQuery } from "../routes/audit.ts";
-import { listQuery, redriveBody, outboxQuery } from "../routes/dead-letters.ts";
-import { destinationAnswer } from "../routes/destinations.ts";
+import { auditPage, auditQuery } from "../routes/audit.ts";
+import { deadLetterPage, listQuery, outboxQuery, redriveAnswer, redriveBody } from "../routes/dead-letters.ts";
+import { destinationsAnswer, enableAnswer } from "../routes/destinations.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { SEARCH_ROUTES } from "./search-routes.ts";
 import { answer, GATED, json, type Json, problems, REDIS, ref, type Route, schemaOf } from "./parts.ts";
 
 const html = { description: "A page.", content: { "text/html": { schema: { type: "string" } } } };
-const id = { command_id: { type: "string" } };
-const letters = {
-  type: "object",
-  required: ["dead_letters", "next"],
-  properties: {
-    dead_letters: { type: "array", items: ref("Receipt") },
-    next: { type: ["string", "null"], description: "The cursor of the next page." },
-  },
-};
-const redriven = {
-  type: "object",
-  required: ["dry_run", "count", "more", "redriven", "unreadable"],
-  properties: {
-    dry_run: { type: "boolean" },
-    count: { type: "integer" },
-    more: { type: "boolean", description: "More may match the filter: repeat the request." },
-    redriven: {
-      type: "array",
-      items: {
-        type: "object",
-        properties: { ...id, redriven_as: { type: ["string", "null"] }, accepted_at: { type: "string" } },
-      },
-    },
-    unreadable: {
-      type: "array",
-      description: "Those that were not redriven because their payload cannot be opened, with the reason.",
-      items: { type: "object", properties: { ...id, reason: { type: "string" } } },
-    },
-  },
-};
-
-const nullable = (description: string): Json => ({ type: ["string", "null"], description });
-const audit = {
-  type: "object",
-  required: ["entries", "next"],
-  properties: {
-    entries: {
-      type: "array",
-      items: {
-        type: "object",
-        properties: {
-          id: { type: "string" },
-          at: { type: "string", description: "Time by Redis's clock." },
-          who: nullable("The subject of the token; null where none was valid."),
-          role: nullable("The highest of the token's roles."),
-          action: { type: "string", description: "Method and path." },
-          about: { type: "array", items: { type: "string" }, description: "The unit and incident concerned." },
-          outcome: { enum: OUTCOMES },
-          command_id: nullable("The command or dead letter concerned."),
-          request_id: nullable("The X-Request-Id."),
-          address: { type: "string", description: "Address of the client." },
-          nth: {
-            type: "integer",
-            description:
-              "Running number among entries with this action and outcome, counting those that were not written.",
-          },
-        },
-      },
-    },
-    next: { type: ["string", "null"], description: "The cursor of the next page." },
-  },
-};
-
 const ROUTES: readonly Route[] = [
   ...EVENT_ROUTES,
   ...SEARCH_ROUTES,
@@ -92,7 +28,7 @@ const ROUTES: readonly Route[] = [
     description:
       "Rejected, failed and expired commands that were not redriven or discarded, newest first; with `destination`, the events that it did not accept.",
     query: schemaOf(listQuery, "input"),
-    answers: { "200": answer("A page.", letters) },
+    answers: { "200": answer("A page.", schemaOf(deadLetterPage)) },
     problems: ["invalid-query", "not-found", "too-many-reads", ...REDIS],
   },
   {
@@ -123,8 +59,8 @@ const ROUTES: readonly Route[] = [
     description: "Those that match the filter, in the order in which they were accepted.",
     body: schemaOf(redriveBody, "input"),
     answers: {
-      "200": answer("`dry_run`: those that would be redriven.", redriven),
-      "202": answer("Accepted as new commands.", redriven),
+      "200": answer("`dry_run`: those that would be redriven.", schemaOf(redriveAnswer)),
+      "202": answer("Accepted as new commands.", schemaOf(redriveAnswer)),
     },
     problems: ["not-json", "unsafe-json", "not-json-type", "invalid-body", "not-found", "redis-full", ...REDIS],
   },
@@ -145,11 +81,7 @@ const ROUTES: readonly Route[] = [
     summary: "List destinations",
     description: "The services that receive the CAD's events: state, backlog and last answer of each. Never a secret.",
     answers: {
-      "200": answer("All of them.", {
-        type: "object",
-        required: ["destinations"],
-        properties: { destinations: { type: "array", items: schemaOf(destinationAnswer) } },
-      }),
+      "200": answer("All of them.", schemaOf(destinationsAnswer)),
     },
     problems: REDIS,
   },
@@ -160,11 +92,7 @@ const ROUTES: readonly Route[] = [
     summary: "Resume a paused or disabled destination",
     description: "All that waits for it, including messages waiting for a retry, is tried at once.",
     answers: {
-      "202": answer("The worker resumes within seconds.", {
-        type: "object",
-        required: ["success", "message", "id"],
-        properties: { success: { const: true }, message: { type: "string" }, id: { type: "string" } },
-      }),
+      "202": answer("The worker resumes within seconds.", schemaOf(enableAnswer)),
     },
     problems: ["not-found", ...REDIS],
   },
@@ -176,7 +104,7 @@ const ROUTES: readonly Route[] = [
     description:
       "Everything that was accepted, refused (401, 403, 429) or done by an administrator, newest first. Positions and metrics get one entry an hour for each user and unit, a user's refusals, and what a user asked for that is not there, one an hour for each action: `nth` counts them all. Reading the trail is recorded in it.",
     query: schemaOf(auditQuery, "input"),
-    answers: { "200": answer("A page.", audit) },
+    answers: { "200": answer("A page.", schemaOf(auditPage)) },
     problems: ["invalid-query", "too-many-reads", ...REDIS],
   },
   {

@@ -12,6 +12,7 @@ import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
 import { limitedAddress } from "../http/client-address.ts";
+import { pageOf } from "../http/page.ts";
 import { parseQuery } from "../http/query.ts";
 import { mayTouch } from "../middleware/scope.ts";
 import { whyFailed } from "../../shared/redis/fault.ts";
@@ -162,12 +163,32 @@ export const auditQuery = z.strictObject({
     .meta({ description: "`next` of the page before." }),
 });
 
-const toAnswer = ({ id, user, command, request, nth, ...rest }: AuditEntry) => ({
+const auditEntry = z.object({
+  id: z.string(),
+  at: z.string().meta({ description: "Time by Redis's clock." }),
+  who: z.string().nullable().meta({ description: "The subject of the token; null where none was valid." }),
+  role: z.string().nullable().meta({ description: "The highest of the token's roles." }),
+  action: z.string().meta({ description: "Method and path." }),
+  about: z.array(z.string()).meta({ description: "The unit and incident concerned." }),
+  outcome: z.string().meta({ enum: [...OUTCOMES] }),
+  command_id: z.string().nullable().meta({ description: "The command or dead letter concerned." }),
+  request_id: z.string().nullable().meta({ description: "The X-Request-Id." }),
+  address: z.string().meta({ description: "Address of the client." }),
+  nth: z.int().meta({
+    description: "Running number among entries with this action and outcome, counting those that were not written.",
+  }),
+});
+export const auditPage = pageOf("entries", auditEntry);
+
+const toAnswer = ({ id, user, command, request, nth, ...rest }: AuditEntry): z.input<typeof auditEntry> => ({
   id,
   at: toIso(timeOfId(id)),
   who: user || null,
-  ...rest,
   role: rest.role || null,
+  action: rest.action,
+  about: [...rest.about],
+  outcome: rest.outcome,
+  address: rest.address,
   command_id: command || null,
   request_id: request || null,
   nth,

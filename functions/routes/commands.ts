@@ -1,8 +1,9 @@
 import type { Context } from "hono";
+import { z } from "zod";
 import type { Command } from "../../shared/commands/command.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { Appended, MessageRecord } from "../../shared/outbox/outbox.ts";
-import { isDead, isFinal, type State } from "../../shared/outbox/states.ts";
+import { isDead, isFinal, type State, STATES } from "../../shared/outbox/states.ts";
 import { Problem, type WrongField } from "../http/problem.ts";
 import type { Measure } from "../../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../../shared/vocabulary/fields.ts";
@@ -160,8 +161,22 @@ const MESSAGES = {
   expired: "Its time to live passed before it could be delivered.",
 } as const satisfies Record<State, string>;
 
+export const acceptedAnswer = z
+  .looseObject({
+    success: z.boolean().meta({ description: "False if the CAD did not confirm it." }),
+    message: z.string(),
+    command_id: z.string(),
+    status: z.enum(STATES),
+  })
+  .meta({ description: "With the ids in the body." });
+
 /** `success` never claims more than is known: false once it is clear that the CAD did not confirm. */
-const answer = (id: string, state: State, ids: Record<string, unknown>, proof: Proof | null = null) => ({
+const answer = (
+  id: string,
+  state: State,
+  ids: Record<string, unknown>,
+  proof: Proof | null = null,
+): z.input<typeof acceptedAnswer> => ({
   success: state !== "unconfirmed" && !isDead(state),
   message: state === "confirmed" && proof === "relayed" ? RELAYED : MESSAGES[state],
   command_id: id,

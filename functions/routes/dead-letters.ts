@@ -9,7 +9,7 @@ import type { DeadFilter } from "../../shared/outbox/dead-letters.ts";
 import { isRedrivable, REDRIVABLE_STATES } from "../../shared/outbox/states.ts";
 import { noSuch, Problem, type WrongField } from "../http/problem.ts";
 import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
-import { toReceipt } from "../../shared/commands/receipt.ts";
+import { receipt, toReceipt } from "../../shared/commands/receipt.ts";
 import { oneLine } from "../../shared/util/one-line.ts";
 import { toIso } from "../../shared/util/time.ts";
 import { noteOf } from "./audit.ts";
@@ -18,6 +18,7 @@ import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
 import { requireKnown } from "./destinations.ts";
 import { jsonBody, noBody } from "../http/json-body.ts";
+import { pageOf } from "../http/page.ts";
 import { parseQuery } from "../http/query.ts";
 import { mayTouch } from "../middleware/scope.ts";
 
@@ -79,13 +80,27 @@ const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
   since: since === undefined ? undefined : Date.parse(since) * 1000,
 });
 
-interface Redriven {
-  command_id: string;
-  redriven_as: string | null;
-  accepted_at: string;
-  /** A later command that sets the same value: sending this one again would set the older value. */
-  overtaken_by: string | null;
-}
+export const deadLetterPage = pageOf("dead_letters", receipt);
+
+const redrivenLetter = z.object({
+  command_id: z.string(),
+  redriven_as: z.string().nullable().meta({ description: "The new command; null in a dry run." }),
+  accepted_at: z.string(),
+  overtaken_by: z
+    .string()
+    .nullable()
+    .meta({ description: "A later command that sets the same value: a redrive would set the older value." }),
+});
+const unreadableLetter = z.object({ command_id: z.string(), reason: z.string() });
+export const redriveAnswer = z.object({
+  dry_run: z.boolean(),
+  count: z.int(),
+  more: z.boolean().meta({ description: "More may match the filter: repeat the request." }),
+  redriven: z.array(redrivenLetter),
+  unreadable: z
+    .array(unreadableLetter)
+    .meta({ description: "Those that were not redriven because their payload cannot be opened, with the reason." }),
+});
 
 /** Of an incident's timestamps, later ones may be other times: nothing is known of them. */
 function overtakenBy({ kind, overtakenBy: later }: MessageRecord): string | null {
@@ -164,8 +179,8 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
         destination,
       );
       const note = noteOf(c, basePath);
-      const redriven: Redriven[] = [];
-      const unreadable: { command_id: string; reason: string }[] = [];
+      const redriven: z.input<typeof redrivenLetter>[] = [];
+      const unreadable: z.input<typeof unreadableLetter>[] = [];
       for (const letter of letters) {
         const { id, acceptedAt, keys } = letter;
         if (!mayTouch(c.get("caller"), keys)) continue;

@@ -16,6 +16,9 @@ export const destinationAnswer = destinationReport.extend({
   settled: z.record(z.string(), z.int()).meta({ description: "How many reached each final state, since ever." }),
 });
 
+export const destinationsAnswer = z.object({ destinations: z.array(destinationAnswer) });
+export const enableAnswer = z.object({ success: z.literal(true), message: z.string(), id: z.string() });
+
 /** A report of the worker that is older says nothing of how a destination is now, s. */
 const REPORT_KEPT_S = 60;
 

@@ -4,13 +4,15 @@ import { instant } from "../../shared/vocabulary/fields.ts";
 import { ENTRY_KINDS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { type EntryFilter, entryMatches } from "../../shared/journal/filter.ts";
 import { isEntryId } from "../../shared/redis/stream-id.ts";
-import { toEntryResponse } from "../../shared/journal/to-response.ts";
+import { deliveryOutcome } from "../../shared/destinations/outcome.ts";
+import { toEntryResponse, toldEntry } from "../../shared/journal/to-response.ts";
 import type { Handled } from "../../shared/journal/checkpoints.ts";
 import { noSuch, Problem } from "../http/problem.ts";
 import { requireAccess } from "../middleware/auth.ts";
 import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
 import { createEventStreams, gone, type StreamDeps } from "./event-stream.ts";
+import { pageOf } from "../http/page.ts";
 import { parseQuery, several } from "../http/query.ts";
 import { mayTouch } from "../middleware/scope.ts";
 
@@ -45,6 +47,27 @@ export const historyQuery = z.strictObject({
   order: z.enum(["newest", "oldest"]).default("newest").meta({ description: "Which come first." }),
   limit: z.coerce.number().int().min(1).max(500).default(50),
   cursor: entryId.optional().meta({ description: "`next` of the page before." }),
+});
+
+export const eventPage = pageOf("events", toldEntry);
+
+const handledAnswer = z.object({
+  handler: z.string(),
+  outcome: z.enum(["done", "failed"]),
+  duration_ms: z.number().meta({ description: "How long its last try took." }),
+  tries: z.int(),
+  error: z.string().nullable(),
+});
+/** What GET /events/{id} adds to the entry. */
+export const eventDetails = z.object({
+  handled: z.array(handledAnswer).meta({
+    description:
+      "What each handler made of it. Handlers that did not want it, or have not reached it yet, are not listed.",
+  }),
+  destinations: z.array(deliveryOutcome).meta({
+    description:
+      "Its outcome at each destination. Details of a delivery are kept for 25 h, of a dead letter as long as the dead letter.",
+  }),
 });
 
 interface Given {

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";
 import { Problem } from "../http/problem.ts";
 import { sleep } from "../../shared/util/sleep.ts";
@@ -7,13 +8,17 @@ import type { Backend } from "../backend/backend.ts";
 const READY_WITHIN_MS = 10_000;
 const ASK_MS = 100;
 
+export const reconnectAnswer = z.object({
+  success: z.literal(true),
+  message: z.string(),
+  connection_attempts: z.int(),
+});
+
 /**
  * Has the worker make a new connection, and waits until that one is ready. Throws a Problem: 503 if there is no worker to
  * ask, 504 if it is not ready in time. Success is only said of a new connection.
  */
-export async function reconnect(
-  backend: Backend,
-): Promise<{ success: true; message: string; connection_attempts: number }> {
+export async function reconnect(backend: Backend): Promise<z.output<typeof reconnectAnswer>> {
   const started = performance.now();
   const before = await backend.lastHeartbeat();
   if (!before || before.health.stopped || before.ageSeconds > HEARTBEAT_LIMIT_S) {

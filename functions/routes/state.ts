@@ -3,11 +3,12 @@ import { z } from "zod";
 import { noSuch } from "../http/problem.ts";
 import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
 import { isOf, type StateKind, type StateRecord } from "../../shared/state/read.ts";
-import { toIncidentResponse, toUnitResponse } from "../../shared/state/to-response.ts";
+import { incidentState, toIncidentResponse, toUnitResponse, unitState } from "../../shared/state/to-response.ts";
 import { type Micros, toIso } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
+import { pageOf } from "../http/page.ts";
 import { parseQuery } from "../http/query.ts";
 
 const toCursor = (id: string): string => Buffer.from(id).toString("base64url");
@@ -22,6 +23,11 @@ export const stateQuery = z.strictObject({
     .optional()
     .meta({ description: "`next` of the page before." }),
 });
+
+/** What every answer about state has, beside the state. */
+export const stateAnswer = z.object({ timestamp: z.string().meta({ description: "When the answer was made." }) });
+export const unitPage = pageOf("units", unitState).extend(stateAnswer.shape);
+export const incidentPage = pageOf("incidents", incidentState).extend(stateAnswer.shape);
 
 export interface StateDeps {
   backend: Pick<Backend, "readState" | "listState">;

@@ -16,7 +16,13 @@ export interface AppRoute {
 }
 
 /** Of an app that is only looked at, and never asked: what it would need for that is not there. */
-const NEVER_ASKED = { corsOrigins: [], streams: {}, quotas: {}, log: keptLog().log } as unknown as AppDeps;
+const NEVER_ASKED = {
+  corsOrigins: [],
+  streams: {},
+  quotas: {},
+  now: () => new Date(),
+  log: keptLog().log,
+} as unknown as AppDeps;
 
 /** Every route of the app, read from the app itself: one that is added is here by that. */
 export function appRoutes(): AppRoute[] {

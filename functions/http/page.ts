@@ -1,0 +1,8 @@
+import { z } from "zod";
+
+/** The cursor of the next page, as every list answers it. */
+export const nextCursor = z.string().nullable().meta({ description: "The cursor of the next page." });
+
+/** One page of a list. */
+export const pageOf = <const Name extends string, Item extends z.ZodType>(name: Name, item: Item) =>
+  z.object({ [name]: z.array(item), next: nextCursor } as Record<Name, z.ZodArray<Item>> & { next: typeof nextCursor });
