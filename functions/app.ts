@@ -13,7 +13,7 @@ import { acceptCommand, parseBody } from "./routes/commands.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, requireAccess, requireRole } from "./middleware/auth.ts";
 import type { CallerEnv } from "./http/caller.ts";
-import type { Backend } from "./backend/backend.ts";
+import { type Backend, believedBeat } from "./backend/backend.ts";
 import { serveDeadLetters } from "./routes/dead-letters.ts";
 import { serveDestinations } from "./routes/destinations.ts";
 import { type AdminAssets, serveAdmin } from "./routes/admin.ts";
@@ -119,7 +119,14 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
       backend.lastHeartbeat(),
     ]);
     const { accepted, counts: settled, unaccounted } = backlog;
-    return c.json({ ...health, accepted, settled, unaccounted, queue: queued, worker_report: beat?.health ?? null });
+    return c.json({
+      ...health,
+      accepted,
+      settled,
+      unaccounted,
+      queue: queued,
+      worker_report: believedBeat(beat)?.health ?? null,
+    });
   });
 
   app.post("/reconnect", requireAccess(authenticate, "POST /reconnect"), noBody, noteAction, async (c) =>

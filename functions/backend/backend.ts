@@ -1,7 +1,8 @@
 import type { Redis } from "ioredis";
 import type { AuditNote, AuditOutcome } from "../../shared/audit/entry.ts";
 import { type AuditPage, type AuditQuery, openAuditTrail } from "../../shared/audit/trail.ts";
-import { HEARTBEAT_KEPT_MS, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
+import { type DoubtedHeartbeat, heartbeatAge, parseHeartbeat } from "../../shared/health/heartbeat.ts";
+import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import { type DestinationState, openDestinationStore } from "../../shared/destinations/store.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
@@ -24,6 +25,8 @@ import { createWaiter } from "./channel-subscriber.ts";
 
 /** How often the log says that Redis lets nobody listen, ms. */
 const DEAF_SAY_MS = 60_000;
+/** How often a forgery that stays where it is is noted in the audit trail, ms. */
+const FORGED_MS = 3_600_000;
 
 /** The worker's last word, and how long ago it was. */
 export interface LastHeartbeat {
@@ -32,6 +35,12 @@ export interface LastHeartbeat {
   /** Whether a worker holds the lease now. */
   owned: boolean;
 }
+
+/** What is in Redis in the place of the worker's last word; undefined: nothing. */
+export type Heard = LastHeartbeat | DoubtedHeartbeat | undefined;
+
+export const believedBeat = (heard: Heard): LastHeartbeat | undefined =>
+  heard && "doubt" in heard ? undefined : heard;
 
 /** What became of a dead letter that was to be sent again; `unreadable`: its payload cannot be opened, and why. */
 export type Redriven = Appended | { outcome: "unreadable"; reason: string };
@@ -58,7 +67,7 @@ export interface Backend extends EventCalls, CommandCalls {
   readSettled(id: string, ms: number): Promise<MessageRecord | undefined>;
   backlog(): Promise<CommandBacklog>;
   queued(): Promise<Record<string, number>>;
-  lastHeartbeat(): Promise<LastHeartbeat | undefined>;
+  lastHeartbeat(): Promise<Heard>;
   /** Tells the worker to reconnect; answers how many workers heard it. */
   askReconnect(): Promise<number>;
   listDead(query: DeadQuery, destination?: string): Promise<DeadPage>;
@@ -103,7 +112,7 @@ export function createBackend(
   const theirBounds = atMost(bounds.backlog);
   const outbox = openOutbox(redis, keys, sealer, bounds);
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
-  const book = openDestinationStore(redis, prefix);
+  const book = openDestinationStore(redis, prefix, sealer);
   const trail = openAuditTrail(redis, keys);
   let deafSaid = -Infinity;
   const waiter = createWaiter(subscriber, (error) => {
@@ -116,6 +125,14 @@ export function createBackend(
   });
   const isFull = askWhetherFull(redis, keys.base);
   let queue: JobQueue | undefined;
+
+  /** Something that no worker wrote was read: noted once an hour, however often it is read. */
+  function noteForged(what: string): void {
+    const note = { user: "", role: "functions", action: `FORGED ${what}`, about: [], requestId: "", address: "" };
+    trail
+      .note({ ...note, once: { key: `forged ${what}`, ms: FORGED_MS } }, "forged", "")
+      .catch((error: Error) => log.warn({ what, reason: error.name }, "a forgery was not noted"));
+  }
 
   /** A BullMQ queue that is built while Redis is away stays broken for ever: so it is built at first need, if Redis is there. */
   function jobs(): JobQueue {
@@ -198,14 +215,20 @@ export function createBackend(
     queued: () => useQueue((jobQueue) => jobQueue.counts()),
 
     async lastHeartbeat() {
-      const [text, left, lease] = await Promise.all([
+      const [text, left, lease, [seconds, micros]] = await Promise.all([
         redis.get(keys.health),
         redis.pttl(keys.health),
         redis.exists(keys.lease),
+        redis.time(),
       ]);
-      const parsed = workerHealth.safeParse(text === null ? undefined : JSON.parse(text));
-      if (!parsed.success || left < 0) return undefined;
-      return { health: parsed.data, ageSeconds: Math.max(0, HEARTBEAT_KEPT_MS - left) / 1000, owned: lease === 1 };
+      const health = parseHeartbeat(text, sealer, keys);
+      if (health && "doubt" in health) {
+        if (health.doubt === "forged") noteForged("heartbeat");
+        return health;
+      }
+      if (!health || left < 0) return undefined;
+      const now = Number(seconds) * 1_000_000 + Number(micros);
+      return { health, ageSeconds: heartbeatAge(health, left, now), owned: lease === 1 };
     },
 
     askReconnect: () => publish(redis, keys.controlChannel, "reconnect"),

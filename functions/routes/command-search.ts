@@ -6,7 +6,7 @@ import { STATES } from "../../shared/outbox/states.ts";
 import { secondsBetween, toIso } from "../../shared/util/time.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import { incidentKey, type OrderingKey, unitKey } from "../../shared/vocabulary/ordering-key.ts";
-import type { Backend } from "../backend/backend.ts";
+import { type Backend, believedBeat } from "../backend/backend.ts";
 import type { FoundCommand } from "../backend/command-calls.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import { Problem } from "../http/problem.ts";
@@ -126,8 +126,13 @@ export function serveCommandSearch(app: Hono<CallerEnv>, deps: CommandSearchDeps
   app.get("/queues/:id", requireAccess(authenticate, "GET /queues/{id}"), noted, async (c) => {
     const key = toKey(c.req.param("id"));
     if (!mayTouch(c.get("caller"), [key])) throw new Problem("not-found", "There is no such queue.");
-    const [queue, beat] = await Promise.all([backend.readQueue(key, SHOWN), backend.lastHeartbeat()]);
+    const [queue, heard] = await Promise.all([backend.readQueue(key, SHOWN), backend.lastHeartbeat()]);
     const seen = queue.commands.filter(({ keys }) => mayTouch(c.get("caller"), keys));
-    return c.json({ key, waiting: queue.waiting, why: whyHeadWaits(queue, beat), commands: seen.map(toReceipt) });
+    return c.json({
+      key,
+      waiting: queue.waiting,
+      why: whyHeadWaits(queue, believedBeat(heard)),
+      commands: seen.map(toReceipt),
+    });
   });
 }

@@ -5,7 +5,7 @@ import { noSuch } from "../http/problem.ts";
 import { secondsBetween } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { CallerEnv } from "../http/caller.ts";
-import type { Backend, DestinationBacklog, LastHeartbeat } from "../backend/backend.ts";
+import { type Backend, believedBeat, type DestinationBacklog, type LastHeartbeat } from "../backend/backend.ts";
 import { noBody } from "../http/json-body.ts";
 
 /** A destination as GET /destinations tells it: what the worker says of it, and what its outbox holds. */
@@ -62,7 +62,8 @@ export interface DestinationsDeps {
 /** How the services are that the CAD's events go to. All of it takes the role admin. */
 export function serveDestinations(app: Hono<CallerEnv>, { backend, authenticate, noteAction }: DestinationsDeps): void {
   app.get("/destinations", requireAccess(authenticate, "GET /destinations"), async (c) => {
-    const [all, beat] = await Promise.all([backend.destinations(), backend.lastHeartbeat()]);
+    const [all, heard] = await Promise.all([backend.destinations(), backend.lastHeartbeat()]);
+    const beat = believedBeat(heard);
     const recent = beat && beat.ageSeconds < REPORT_KEPT_S ? beat : undefined;
     return c.json({ destinations: all.map((one) => toAnswer(one, recent)) });
   });

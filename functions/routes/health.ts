@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { type Found, found, type Problem, problem, statusOf } from "../../shared/health/problems.ts";
+import { doubtProblem } from "../../shared/health/heartbeat.ts";
 import { redisProblem } from "../../shared/health/check-redis.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
 import { type Micros, secondsBetween } from "../../shared/util/time.ts";
-import type { Backend, CommandBacklog, LastHeartbeat } from "../backend/backend.ts";
+import { type Backend, believedBeat, type CommandBacklog, type Heard, type LastHeartbeat } from "../backend/backend.ts";
 
 /**
  * A runnable command that nobody touched for so long, and for as long as a confirmation may take, while the CAD was ready,
@@ -136,7 +137,8 @@ export const healthWithoutRedis = (error: unknown, timestamp: string, follow: Fo
 const before = (now: Micros, age: number): Date => new Date(Math.round(now / 1000 - age * 1000));
 
 /** Why nobody delivers; nothing if a worker does. */
-function ofWorker(beat: LastHeartbeat | undefined, now: Micros): Found[] {
+function ofWorker(beat: Heard, now: Micros): Found[] {
+  if (beat && "doubt" in beat) return [doubtProblem(beat)];
   if (!beat) return [found("worker-missing", {})];
   const { ageSeconds: age, owned } = beat;
   const since = before(now, age);
@@ -164,16 +166,12 @@ const FULL = {
 const lost = (count: number) => found("commands-unaccounted", { count }, { count });
 
 /** What Redis holds, in words. `follow` alone remembers something: when a problem was first seen. */
-export function assessHealth(
-  beat: LastHeartbeat | undefined,
-  backlog: CommandBacklog,
-  timestamp: string,
-  follow: Follow,
-): Health {
+export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: string, follow: Follow): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
   const neglected = age(backlog.oldestRunnable);
+  const nobody = ofWorker(heard, backlog.now);
+  const beat = believedBeat(heard);
   const worker = beat?.health;
-  const nobody = ofWorker(beat, backlog.now);
   const alive = nobody.length === 0 ? beat : undefined;
 
   const problems = follow([

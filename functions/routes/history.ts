@@ -2,7 +2,7 @@ import type { Hono } from "hono";
 import { z } from "zod";
 import { WORKER_SILENT_S } from "../../shared/health/history.ts";
 import { toIso } from "../../shared/util/time.ts";
-import type { Backend } from "../backend/backend.ts";
+import { type Backend, believedBeat } from "../backend/backend.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 
@@ -45,7 +45,8 @@ export function serveHistory(
   { backend, authenticate }: { backend: Pick<Backend, "history" | "lastHeartbeat">; authenticate: Authenticate },
 ): void {
   app.get("/history", requireAccess(authenticate, "GET /history"), async (c) => {
-    const [{ minutes, hours, workers }, beat] = await Promise.all([backend.history(), backend.lastHeartbeat()]);
+    const [{ minutes, hours, workers }, heard] = await Promise.all([backend.history(), backend.lastHeartbeat()]);
+    const beat = believedBeat(heard);
     const leader = beat && beat.owned && !beat.health.stopped ? beat.health.instance : undefined;
     return c.json({
       minutes: minutes.map(({ at, unsettled, p50, p95, ...rest }) => ({

@@ -3,7 +3,7 @@ import type { Hono, MiddlewareHandler } from "hono";
 import { EXPOSITION_TYPE, renderSamples } from "../../shared/metrics/exposition.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
 import type { Bounds } from "../../shared/outbox/bounds.ts";
-import type { Backend } from "../backend/backend.ts";
+import { type Backend, believedBeat } from "../backend/backend.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import { bridgeSamples, type BridgeState } from "./bridge-samples.ts";
@@ -25,14 +25,14 @@ export function createScrape({ backend, bounds, now, ownText }: ScrapeDeps): Scr
   async function look(): Promise<BridgeState> {
     const timestamp = now().toISOString();
     try {
-      const [beat, backlog, figures, destinations] = await Promise.all([
+      const [heard, backlog, figures, destinations] = await Promise.all([
         backend.lastHeartbeat(),
         backend.backlog(),
         backend.figures(),
         backend.destinations(),
       ]);
-      const redis = { beat, backlog, figures, destinations };
-      return { bounds, health: assessHealth(beat, backlog, timestamp, follow), redis };
+      const redis = { beat: believedBeat(heard), backlog, figures, destinations };
+      return { bounds, health: assessHealth(heard, backlog, timestamp, follow), redis };
     } catch (error) {
       return { bounds, health: healthWithoutRedis(error, timestamp, follow) };
     }

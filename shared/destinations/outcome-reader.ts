@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import type { JournalEntry } from "../journal/entry.ts";
-import { type Handled } from "../journal/checkpoints.ts";
+import { type Handled, readCursor } from "../journal/checkpoints.ts";
 import { journalKeys } from "../journal/keys.ts";
 import { createAuthenticator } from "../outbox/authentic.ts";
 import { parseRecord, RECORD_FIELDS } from "../outbox/outbox.ts";
@@ -17,8 +17,8 @@ export const handlerOf = (destination: string): string => `to:${destination}`;
 
 /** Tells what became of an entry at every destination; throws SealError for a forged record. @param prefix REDIS_PREFIX */
 export function openOutcomeReader(redis: Redis, prefix: string, sealer: Sealer) {
-  const store = openDestinationStore(redis, prefix);
-  const { cursors } = journalKeys(prefix);
+  const store = openDestinationStore(redis, prefix, sealer);
+  const journal = journalKeys(prefix);
 
   async function messageOf(keys: OutboxKeys, entry: string): Promise<DeliveryFacts["message"]> {
     const authentic = createAuthenticator(sealer, keys.base);
@@ -36,7 +36,7 @@ export function openOutcomeReader(redis: Redis, prefix: string, sealer: Sealer) 
 
   async function factsOf(id: string, entry: JournalEntry, handled: readonly Handled[]): Promise<DeliveryFacts> {
     // The cursor first: what it had not passed then may have a message by now, and not the other way round.
-    const cursor = (await redis.hget(cursors, handlerOf(id))) ?? undefined;
+    const cursor = await readCursor(redis, journal, sealer, handlerOf(id));
     const [message, rules, state] = await Promise.all([
       messageOf(destinationKeys(prefix, id), entry.id),
       store.rules(id),

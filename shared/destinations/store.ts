@@ -1,6 +1,9 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import { destinationKeys } from "../redis/keys.ts";
+import { openClear, storeClear } from "../sealing/clear.ts";
+import { SealError, type Sealer } from "../sealing/seal.ts";
+import { parseJson } from "../util/json.ts";
 import { destinationLoad } from "./load.ts";
 import { ruleSummary, type RuleSummary } from "./rules.ts";
 
@@ -66,6 +69,10 @@ const knownRules = z.object({ rules: z.array(ruleSummary), since: z.string() });
 /** The rules of a destination, and the last entry that was not chosen by them. */
 export type KnownRules = z.infer<typeof knownRules>;
 
+/** Names the state that it ends: put back later, it ends no other. */
+const enabling = z.object({ since: z.number() });
+type StoredKind = "destination" | "rules" | "enable";
+
 /** What Redis holds of the destinations beside their outboxes. */
 export interface DestinationStore {
   /** Every destination that there ever was and of which something is left. */
@@ -74,51 +81,67 @@ export interface DestinationStore {
   add(ids: readonly string[]): Promise<void>;
   remove(id: string): Promise<void>;
   load(id: string): Promise<DestinationState | undefined>;
-  /** Answers how often somebody enabled it. */
-  save(id: string, state: DestinationState): Promise<number>;
-  enabled(id: string): Promise<number>;
+  save(id: string, state: DestinationState): Promise<void>;
+  /** Whether what was saved last is still there. */
+  holds(id: string, state: DestinationState): Promise<boolean>;
+  /** The last state that somebody ended by enabling it: its `since`. */
+  enabled(id: string): Promise<number | undefined>;
   /** Notes by which rules its events are chosen; if they changed, `since` is the last entry before that. */
   saveRules(id: string, rules: readonly RuleSummary[], since: string): Promise<void>;
   rules(id: string): Promise<KnownRules | undefined>;
-  /** Has the worker send to it again at once; it hears of it within a second. */
+  /** Ends its present state: has the worker send to it again at once. It hears of it within a second. */
   enable(id: string): Promise<void>;
 }
 
-/** @param prefix REDIS_PREFIX */
-export function openDestinationStore(redis: Redis, prefix: string): DestinationStore {
+/**
+ * @param prefix REDIS_PREFIX
+ * @param onForged called with a destination of which something was changed in Redis: it is as if it was not there
+ */
+export function openDestinationStore(
+  redis: Redis,
+  prefix: string,
+  sealer: Sealer,
+  onForged: (id: string) => void = () => undefined,
+): DestinationStore {
   const all = `{${prefix}}:cad:destinations`;
   const keyOf = (id: string) => `${destinationKeys(prefix, id).base}:state`;
-  async function rulesOf(id: string): Promise<KnownRules | undefined> {
-    const text = await redis.hget(keyOf(id), "rules");
-    return knownRules.safeParse(text === null ? undefined : JSON.parse(text)).data;
+  const stored = (kind: StoredKind, id: string, value: unknown) =>
+    storeClear(sealer, kind, keyOf(id), JSON.stringify(value));
+
+  async function read<T>(field: string, kind: StoredKind, id: string, schema: z.ZodType<T>): Promise<T | undefined> {
+    const text = await redis.hget(keyOf(id), field);
+    if (text === null) return undefined;
+    try {
+      return schema.safeParse(parseJson(openClear(sealer, kind, keyOf(id), text))).data;
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+      if (error.code === "tampered") onForged(id);
+      return undefined;
+    }
   }
+  const rules = (id: string) => read("rules", "rules", id, knownRules);
+  const load = (id: string) => read("state", "destination", id, destinationState);
+
   return {
     ids: () => redis.smembers(all),
     has: async (id) => (await redis.sismember(all, id)) === 1,
     add: async (ids) => void (ids.length > 0 && (await redis.sadd(all, ...ids))),
     remove: async (id) => void (await redis.multi().srem(all, id).del(keyOf(id)).exec()),
-    async load(id) {
-      const text = await redis.hget(keyOf(id), "state");
-      const parsed = destinationState.safeParse(text === null ? undefined : JSON.parse(text));
-      return parsed.data;
+    load,
+    save: async (id, state) => void (await redis.hset(keyOf(id), "state", stored("destination", id, state))),
+    holds: async (id, state) => JSON.stringify(await load(id)) === JSON.stringify(state),
+    async saveRules(id, now, since) {
+      const known = await rules(id);
+      if (JSON.stringify(known?.rules) === JSON.stringify(now)) return;
+      await redis.hset(keyOf(id), "rules", stored("rules", id, { rules: now, since }));
     },
-    async save(id, state) {
-      const answers = await redis
-        .multi()
-        .hset(keyOf(id), "state", JSON.stringify(state))
-        .hget(keyOf(id), "enables")
-        .exec();
-      const [error, enables] = answers?.[1] ?? [];
-      if (error) throw error;
-      return Number(enables ?? 0);
+    rules,
+    enabled: async (id) => (await read("enable", "enable", id, enabling))?.since,
+    async enable(id) {
+      const state = await load(id);
+      if (!state || state.state === "ok") return;
+      const ends = stored("enable", id, { since: state.since });
+      await redis.multi().hset(keyOf(id), "enable", ends).hdel(keyOf(id), "state").exec();
     },
-    async saveRules(id, rules, since) {
-      const known = await rulesOf(id);
-      if (JSON.stringify(known?.rules) === JSON.stringify(rules)) return;
-      await redis.hset(keyOf(id), "rules", JSON.stringify({ rules, since }));
-    },
-    rules: rulesOf,
-    enabled: async (id) => Number((await redis.hget(keyOf(id), "enables")) ?? 0),
-    enable: async (id) => void (await redis.multi().hincrby(keyOf(id), "enables", 1).hdel(keyOf(id), "state").exec()),
   };
 }

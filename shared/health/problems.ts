@@ -109,6 +109,13 @@ export const PROBLEMS = {
     hint: "Start a worker with the same REDIS_URL and REDIS_PREFIX.",
     lost: WAIT,
   }),
+  "worker-unverified": kind<{ reason: string }>({
+    severity: "warning",
+    title: "The worker's reports cannot be verified",
+    message: ({ reason }) => `It is not known how the worker is: ${reason}.`,
+    hint: "Give the functions and the worker the same PAYLOAD_KEYS; see docs/security.md, Rotating PAYLOAD_KEYS, for the order.",
+    lost: "Nothing: only the health is unknown.",
+  }),
   "worker-stopped": kind({
     severity: "critical",
     title: "The worker was stopped",

@@ -16,6 +16,8 @@ export const HEARTBEAT_KEPT_MS = 7 * 24 * 3_600_000;
 /** What the worker that owns the CAD writes to Redis for the functions to read. */
 export const workerHealth = z.object({
   instance: z.string(),
+  /** When it was written, by Redis's clock, us: an old one that is put back shows its age. Null in what is not from Redis. */
+  written_at: z.number().nullable().default(null),
   epoch: z.number(),
   /** It said goodbye. */
   stopped: z.boolean(),

@@ -1,6 +1,8 @@
 import type { Redis } from "ioredis";
 import { NotOwner } from "../outbox/owned.ts";
 import { script } from "../redis/redis.ts";
+import { openClear, storeClear } from "../sealing/clear.ts";
+import type { Sealer } from "../sealing/seal.ts";
 import type { JournalKeys } from "./keys.ts";
 
 /** What a handler made of an entry. */
@@ -19,7 +21,7 @@ export interface Handled {
 
 /** The consumer record of the journal: how far each handler has come, and what it made of each entry that it wanted. */
 export interface Checkpoints {
-  /** The last entry before which nothing is left to do for the handler; undefined if it never ran. */
+  /** The last entry before which nothing is left to do for the handler; undefined if it never ran. Throws SealError. */
   cursor(handler: string): Promise<string | undefined>;
   /** Notes outcomes, and then the cursor. Throws NotOwner: a worker that was frozen must not set back its successor. */
   note(handler: string, outcomes: readonly (Handled & { entry: string })[], cursor: string): Promise<void>;
@@ -55,21 +57,36 @@ return 1`;
 export function openCheckpoints(
   redis: Redis,
   keys: JournalKeys,
+  sealer: Sealer,
   token: string,
   keptMs: number,
   maxEntries: number,
 ): Checkpoints {
   const write = script(redis, "consumerNote", NOTE, [keys.cad]);
   return {
-    cursor: async (handler) => (await redis.hget(keys.cursors, handler)) ?? undefined,
+    cursor: (handler) => readCursor(redis, keys, sealer, handler),
     async note(handler, outcomes, cursor) {
       const noted = outcomes.flatMap(({ entry, outcome, durationMs, tries, error, reason }) => [
         entry,
         JSON.stringify({ outcome, durationMs, tries, error, reason }),
       ]);
-      if ((await write(token, keptMs, maxEntries, handler, cursor, ...noted)) !== 1) throw new NotOwner();
+      const stored = storeClear(sealer, "cursor", cursorId(keys, handler), cursor);
+      if ((await write(token, keptMs, maxEntries, handler, stored, ...noted)) !== 1) throw new NotOwner();
     },
   };
+}
+
+const cursorId = (keys: JournalKeys, handler: string): string => JSON.stringify([keys.cursors, handler]);
+
+/** See Checkpoints.cursor: one that was moved on in Redis would hide events. Throws SealError. */
+export async function readCursor(
+  redis: Redis,
+  keys: JournalKeys,
+  sealer: Sealer,
+  handler: string,
+): Promise<string | undefined> {
+  const stored = await redis.hget(keys.cursors, handler);
+  return stored === null ? undefined : openClear(sealer, "cursor", cursorId(keys, handler), stored);
 }
 
 /** What the handlers made of an entry; not in it: those that did not want it, or did not come to it yet. */

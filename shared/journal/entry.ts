@@ -49,7 +49,10 @@ export interface JournalEntry extends Omit<NewEntry, "ageMs"> {
   id: string;
   /** The scheme and host of the CAD. */
   cad: string;
+  /** Strictly increasing, by Redis's clock. */
   receivedAt: Micros;
+  /** It was changed, moved or copied in Redis: nothing of it is to be believed. */
+  forged?: true;
   /** Characters of its payload as it is stored: what is kept of entries in memory is bounded by it. */
   size: number;
 }

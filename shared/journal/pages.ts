@@ -6,7 +6,17 @@ import type { Micros } from "../util/time.ts";
 import type { JournalEntry } from "./entry.ts";
 import { type EntryFilter, entryMatches } from "./filter.ts";
 import type { JournalKeys } from "./keys.ts";
-import { LIST, openEntry, PAGE_BYTES, parseRow, READ, type Row, type SealedEntry, withoutPayload } from "./read.ts";
+import {
+  inOrder,
+  LIST,
+  openEntry,
+  PAGE_BYTES,
+  parseRow,
+  READ,
+  type Row,
+  type SealedEntry,
+  withoutPayload,
+} from "./read.ts";
 import { compareIds, START } from "../redis/stream-id.ts";
 
 /** What follows an entry. */
@@ -95,6 +105,12 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
       throw error;
     });
 
+  async function openAll(found: readonly SealedEntry[], first: EntryQuery["first"]): Promise<JournalEntry[]> {
+    const opened = await Promise.all(found.map(openOrTell));
+    if (first === "oldest") return inOrder(sealer, undefined, opened);
+    return inOrder(sealer, undefined, opened.toReversed()).toReversed();
+  }
+
   async function readRows({ first, since, until }: EntryQuery, after: string | undefined) {
     // Redis refuses a range that ends before the first possible id.
     if (first === "newest" && after !== undefined && compareIds(after, START) === 0) return { rows: [], more: false };
@@ -108,15 +124,17 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
 
   return {
     async get(id) {
-      const [row] = await redis.xrange(keys.journal, id, id);
-      return row && (await openOrTell(parseRow(row, keys.journal)));
+      const rows = await redis.xrevrange(keys.journal, id, "-", "COUNT", 2);
+      const opened = await Promise.all(rows.map((row) => openOrTell(parseRow(row, keys.journal))));
+      return inOrder(sealer, undefined, opened.toReversed()).find((entry) => entry.id === id);
     },
 
     async follow(after, limit) {
       const reply = (await follow(after ?? "", limit, PAGE_BYTES)) as ScriptReply[];
       if (reply[0] === "gone") return { outcome: "gone", oldest: String(reply[1]) || null };
       try {
-        const entries = await Promise.all(toRows(keys.journal, reply[3]).map((row) => openEntry(sealer, row)));
+        const opened = await Promise.all(toRows(keys.journal, reply[3]).map((row) => openEntry(sealer, row)));
+        const entries = inOrder(sealer, undefined, opened);
         return { outcome: "page", entries, position: String(reply[1]), more: reply[2] === 1 };
       } catch (error) {
         if (!(error instanceof SealError)) throw error;
@@ -141,7 +159,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
         maxSize: PAGE_BYTES,
         sizeOf: (row) => row.stored.length,
       });
-      return { outcome: "page", entries: await Promise.all(found.map(openOrTell)), next };
+      return { outcome: "page", entries: await openAll(found, first), next };
     },
   };
 }

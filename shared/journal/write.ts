@@ -9,7 +9,8 @@ import { sleep } from "../util/sleep.ts";
 import type { Micros } from "../util/time.ts";
 import type { JournalEntry, NewEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
-import { journalSealId } from "./read.ts";
+import { journalSealId, openEntry, parseRow } from "./read.ts";
+import { createRedisClock } from "../redis/clock.ts";
 import { trimJournal } from "./trim.ts";
 
 /** How long a CAD's event id is remembered, ms: longer than any replay reaches back. */
@@ -28,51 +29,44 @@ local function set_back(has, token, batch)
 end`;
 
 /**
- * KEYS[1] the base name, ARGV: owner token, batch (1, 2, 3...), seen_ms, kept_ms, most entries, cad, then for each entry: event
- * id, kind, event, ref, keys, payload, occurred ('' or us), age (us), own (the id of what may be a command), recovered ('', '1',
- * '0'), wrong, fact ('' or what it tells, whoever tells it: told once). Answers {'not-owner'} or {'written', received, id, own, received, id, own...}; the id of one that was seen before
- * is '', and own is '' unless it is a command of this bridge. A batch that is asked for again, since its answer was lost, is
- * written once; also one that Redis gets to see only after the next one.
+ * KEYS[1] the base name, ARGV: owner token, batch (1, 2, 3...), '1' if it was sent before, seen_ms, kept_ms, most entries, cad, then
+ * for each entry: event id, kind, event, ref, keys, payload, occurred ('' or us), received (us), own, recovered ('', '1', '0'), wrong,
+ * fact ('' or what it tells, whoever tells it: told once). Answers {'not-owner'} or {'written', id, id...}; the id of one that was
+ * seen before is ''. A batch that is asked for again, since its answer was lost, is written once; also one that Redis gets to see
+ * only after the next one. One that is asked for the first time cannot be there: {'ahead', batch} tells that somebody wrote to Redis.
  */
 const WRITE = `#!lua
 ${SET_BACK}
 if redis.call('GET', base .. ':owner') ~= ARGV[1] then return {'not-owner'} end
 local prior = redis.call('HMGET', base .. ':written', 'token', 'batch', 'answer')
-if prior[1] == ARGV[1] and tonumber(prior[2]) >= tonumber(ARGV[2]) then return cjson.decode(prior[3]) end
+if prior[1] == ARGV[1] and tonumber(prior[2]) >= tonumber(ARGV[2]) then
+  if ARGV[3] ~= '1' then return {'ahead', prior[2]} end
+  return cjson.decode(prior[3])
+end
 if set_back(prior, ARGV[1], ARGV[2] - 1) then return {'not-owner'} end
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
--- An age that was taken before Redis went away is too small by now; what follows must not seem to have come before.
-local floor = tonumber(redis.call('HGET', base .. ':written', 'received') or '0')
 local answer = {'written'}
 local last
 local function first(name)
-  return name == '' or redis.call('SET', base .. ':seen:' .. name, 1, 'NX', 'PX', ARGV[3])
+  return name == '' or redis.call('SET', base .. ':seen:' .. name, 1, 'NX', 'PX', ARGV[4])
 end
-for i = 7, #ARGV, 12 do
-  local event_id, age = ARGV[i], tonumber(ARGV[i + 7])
-  floor = math.max(floor, now - age)
-  local received = string.format('%.0f', floor)
-  local id, own = '', ARGV[i + 8]
-  if own ~= '' and redis.call('EXISTS', base .. ':record:' .. own) == 0 then own = '' end
+for i = 8, #ARGV, 12 do
+  local event_id, id = ARGV[i], ''
   if first(event_id) and first(ARGV[i + 11]) then
     id = redis.call('XADD', base .. ':journal', '*', 'kind', ARGV[i + 1], 'event', ARGV[i + 2], 'ref', ARGV[i + 3],
-      'keys', ARGV[i + 4], 'payload', ARGV[i + 5], 'occurred', ARGV[i + 6], 'received', received, 'own', own,
-      'recovered', ARGV[i + 9], 'wrong', ARGV[i + 10], 'event_id', event_id, 'cad', ARGV[6])
+      'keys', ARGV[i + 4], 'payload', ARGV[i + 5], 'occurred', ARGV[i + 6], 'received', ARGV[i + 7], 'own', ARGV[i + 8],
+      'recovered', ARGV[i + 9], 'wrong', ARGV[i + 10], 'event_id', event_id, 'cad', ARGV[7])
     last = id
   end
-  answer[#answer + 1] = received
   answer[#answer + 1] = id
-  answer[#answer + 1] = own
 end
 if last then
-  redis.call('XTRIM', base .. ':journal', 'MINID', '~', string.format('%.0f', now / 1000 - tonumber(ARGV[4])))
-  redis.call('XTRIM', base .. ':journal', 'MAXLEN', '~', ARGV[5])
+  local clock = redis.call('TIME')
+  redis.call('XTRIM', base .. ':journal', 'MINID', '~', string.format('%.0f', clock[1] * 1000 - tonumber(ARGV[5])))
+  redis.call('XTRIM', base .. ':journal', 'MAXLEN', '~', ARGV[6])
   -- Without the right to publish, readers look by themselves: what was written stands.
   redis.pcall('PUBLISH', base .. ':journalled', last)
 end
-redis.call('HSET', base .. ':written', 'received', string.format('%.0f', floor), 'token', ARGV[1], 'batch', ARGV[2], 'answer',
-  cjson.encode(answer))
+redis.call('HSET', base .. ':written', 'token', ARGV[1], 'batch', ARGV[2], 'answer', cjson.encode(answer))
 return answer`;
 
 /** Notes until when everything that the CAD sent is known to be in the journal. ARGV: owner token, last batch, that time (us). */
@@ -127,11 +121,22 @@ const TRIM_MS = 30_000;
 /** The same while Redis is full: what it frees is needed now. */
 const TRIM_FULL_MS = 1000;
 
+/** An entry as it is to be stored, beside what it says. */
+interface Prepared {
+  args: string[];
+  ref: string;
+  entry: Omit<JournalEntry, "id" | "cad" | "size">;
+  size: number;
+}
+
 export function openJournalWriter(options: JournalOptions): JournalWriter {
   const { redis, keys, sealer, token, cad, keptMs, maxEntries, maxBytes, signal, log } = options;
   const write = script(redis, "journalWrite", WRITE, [keys.cad]);
   const noteHeard = script(redis, "journalHeard", HEARD, [keys.cad]);
-  const clock = script(redis, "journalClock", CLOCK, [keys.cad]);
+  const lastHeard = script(redis, "journalClock", CLOCK, [keys.cad]);
+  const clock = createRedisClock(redis);
+  /** When the newest entry was received, us. */
+  let received: Micros | undefined;
   let batches = 0;
   let answered = 0;
   let trimmedAt = -Infinity;
@@ -146,31 +151,87 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     );
   }
 
-  async function fields(entry: NewEntry): Promise<{ args: string[]; size: number }> {
+  /** When the newest entry was received: the next one was later, also by a clock of Redis that was set back. */
+  async function newestReceived(): Promise<Micros> {
+    const [row] = await redis.xrevrange(keys.journal, "+", "-", "COUNT", 1);
+    const opened = row && (await openEntry(sealer, parseRow(row, keys.journal)).catch(() => undefined));
+    return opened && !opened.forged ? opened.receivedAt : 0;
+  }
+
+  /** Of those that an entry is said to be the echo of: the ids of commands of this bridge. */
+  async function ownCommands(entries: readonly NewEntry[]): Promise<ReadonlySet<string>> {
+    const ids = [...new Set(entries.flatMap(({ own }) => own ?? []))];
+    if (ids.length === 0) return new Set();
+    const records = await Promise.all(ids.map((id) => redis.exists(`${keys.cad}:record:${id}`)));
+    return new Set(ids.filter((_, i) => records[i] === 1));
+  }
+
+  async function prepare(entries: readonly NewEntry[], calledAt: number): Promise<Prepared[]> {
+    const [now, own] = await Promise.all([clock(), ownCommands(entries)]);
+    received ??= await newestReceived();
+    const waited = performance.now() - calledAt;
+    const dated = entries.map((entry) => {
+      received = Math.max((received ?? 0) + 1, now - Math.round((entry.ageMs + waited) * 1000));
+      const { own: about, ageMs: _age, ...rest } = entry;
+      return { ...rest, own: about !== undefined && own.has(about) ? about : undefined, receivedAt: received };
+    });
+    return await Promise.all(dated.map(toPrepared));
+  }
+
+  async function toPrepared(entry: Prepared["entry"]): Promise<Prepared> {
     const ref = randomUUID();
     const keysText = JSON.stringify(entry.keys);
     const recovered = entry.recovered === undefined ? "" : entry.recovered ? "1" : "0";
     const [occurred, wrong] = [String(entry.occurredAt ?? ""), JSON.stringify(entry.wrong)];
+    const at = String(entry.receivedAt);
     const sealId = journalSealId(keys.journal, {
       ...{ ref, kind: entry.kind, event: entry.event, keys: keysText, occurred, recovered, wrong },
-      ...{ eventId: entry.eventId ?? "", cad },
+      ...{ eventId: entry.eventId ?? "", cad, received: at, own: entry.own ?? "" },
     });
     const payload = await sealer.seal("journal", sealId, JSON.stringify(entry.payload ?? null));
     const args = [
       ...[entry.eventId ?? "", entry.kind, entry.event, ref, keysText, payload],
-      ...[occurred, String(Math.round(entry.ageMs * 1000)), entry.own ?? "", recovered],
-      ...[wrong, entry.fact ?? ""],
+      ...[occurred, at, entry.own ?? "", recovered, wrong, entry.fact ?? ""],
     ];
-    return { args, size: payload.length };
+    return { args, ref, entry, size: payload.length };
   }
 
-  async function writeOnce(batch: number, args: readonly string[]): Promise<ScriptReply[]> {
-    for (let attempt = 1; ; attempt += 1) {
+  /** Whether Redis has them under the ids that it says it gave them. */
+  async function areThere(ids: readonly string[], prepared: readonly Prepared[]): Promise<boolean> {
+    const there = await Promise.all(
+      ids.map(async (id, i) => {
+        if (id === "") return true;
+        const [row] = await redis.xrange(keys.journal, id, id);
+        return row?.[1][row[1].indexOf("ref") + 1] === prepared[i]?.ref;
+      }),
+    );
+    return ids.length === prepared.length && there.every(Boolean);
+  }
+
+  async function writeOnce(entries: readonly NewEntry[]): Promise<{ ids: string[]; all: Prepared[] }> {
+    const calledAt = performance.now();
+    batches += 1;
+    let prepared: Prepared[] | undefined;
+    for (let attempt = 1, sent = false; ; attempt += 1) {
       try {
-        const answer = asList(await write(token, batch, SEEN_MS, keptMs, maxEntries, cad, ...args));
+        prepared ??= await prepare(entries, calledAt);
+        const again = sent ? "1" : "0";
+        sent = true;
+        const args = prepared.flatMap((one) => one.args);
+        const [outcome, ...ids] = asList(
+          await write(token, batches, again, SEEN_MS, keptMs, maxEntries, cad, ...args),
+        ).map(String);
+        if (outcome === "ahead" && Number.isSafeInteger(Number(ids[0]))) {
+          batches = Number(ids[0]) + 1;
+          sent = false;
+          continue;
+        }
+        const believed = outcome === "written" && (again === "0" || (await areThere(ids, prepared)));
+        if (!believed) throw new NotOwner();
         standing = undefined;
-        return answer;
+        return { ids, all: prepared };
       } catch (error) {
+        if (error instanceof NotOwner) throw error;
         standing = { since: standing?.since ?? new Date(), reason: whyFailed(error) };
         if (redisFault(error) === "full") await trim(TRIM_FULL_MS);
         if (attempt === 1)
@@ -183,19 +244,12 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
 
   return {
     async append(entries) {
-      const stored = await Promise.all(entries.map(fields));
-      const batch = (batches += 1);
-      const [outcome, ...rest] = await writeOnce(
-        batch,
-        stored.flatMap(({ args }) => args),
-      );
-      if (outcome === "not-owner") throw new NotOwner();
-      answered = batch;
+      const { ids, all } = await writeOnce(entries);
+      answered = batches;
       await trim(TRIM_MS);
-      return entries.map((entry, i) => {
-        const [receivedAt, id, own] = [Number(rest[3 * i]), String(rest[3 * i + 1]), String(rest[3 * i + 2])];
-        const size = stored[i]?.size ?? 0;
-        return id === "" ? undefined : { ...entry, id, cad, receivedAt, own: own || undefined, size };
+      return all.map(({ entry, size }, i) => {
+        const id = ids[i] ?? "";
+        return id === "" ? undefined : { ...entry, id, cad, size };
       });
     },
     standstill: () => standing,
@@ -203,7 +257,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
       await noteHeard(token, answered, until);
     },
     async lastHeard() {
-      const [now, heard] = asList(await clock());
+      const [now, heard] = asList(await lastHeard());
       return { now: Number(now), heard: heard === "" ? undefined : Number(heard) };
     },
   };

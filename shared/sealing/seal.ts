@@ -28,6 +28,8 @@ export interface Sealer {
   mac(values: MacValues): string;
   /** Whether there are keys: without them nothing is authenticated. */
   readonly keyed: boolean;
+  /** Whether what versions before wrote, or was written before there were keys, is taken as it is. */
+  readonly lenient: boolean;
   /** Throws SealError unless this MAC was made of these values. Without keys anything goes. */
   verify(values: MacValues, mac: string | null | undefined): void;
 }
@@ -117,6 +119,7 @@ export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refus
     },
 
     keyed: first !== undefined,
+    lenient: clear === "open",
 
     mac: (values) => (first ? macUnder(first, values) : ""),
 

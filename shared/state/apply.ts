@@ -4,6 +4,7 @@ import type { Change } from "../events/event.ts";
 import type { JournalKeys } from "../journal/keys.ts";
 import { parseRoom } from "../vocabulary/ordering-key.ts";
 import { script } from "../redis/redis.ts";
+import { storeClear } from "../sealing/clear.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import type { Micros } from "../util/time.ts";
 
@@ -44,19 +45,6 @@ export const CLEAR_ASPECTS: ReadonlySet<string> = new Set(["status"]);
 export const stateSealId = (keys: JournalKeys, about: string, aspect: string, at: Micros): string =>
   JSON.stringify([keys.cad, about, aspect, at]);
 
-/** A value that stands in the clear, behind its MAC; alone without keys. */
-export function authenticClear(sealer: Sealer, sealId: string, json: string): string {
-  const mac = sealer.mac(["state", sealId, json]);
-  return mac === "" ? json : `${mac} ${json}`;
-}
-
-/** The value again, as JSON. Throws SealError. */
-export function checkClear(sealer: Sealer, sealId: string, stored: string): string {
-  const [, mac, json = stored] = /^(mac:\S+) (.*)$/s.exec(stored) ?? [];
-  sealer.verify(["state", sealId, json], mac);
-  return json;
-}
-
 /** Notes what an event says of a unit or an incident; answers false if something newer is known already. */
 export type ApplyChange = (change: Change, at: Micros) => Promise<boolean>;
 
@@ -71,7 +59,7 @@ export function openStateWriter(redis: Redis, keys: JournalKeys, sealer: Sealer)
     const clear = JSON.stringify(value ?? null);
     const sealId = stateSealId(keys, about, aspect, at);
     const text = CLEAR_ASPECTS.has(aspect)
-      ? authenticClear(sealer, sealId, clear)
+      ? storeClear(sealer, "state", sealId, clear)
       : await sealer.seal("state", sealId, clear);
     return (await applyBatch([kind, id, aspect, String(at), text])) === 1;
   };

@@ -2,10 +2,11 @@ import type { Redis } from "ioredis";
 import { UNREADABLE } from "../util/json.ts";
 import type { JournalKeys } from "../journal/keys.ts";
 import type { Room } from "../vocabulary/ordering-key.ts";
+import { openClear } from "../sealing/clear.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
 import { scanPage } from "../util/scan-page.ts";
 import type { Micros } from "../util/time.ts";
-import { checkClear, CLEAR_ASPECTS, stateSealId } from "./apply.ts";
+import { CLEAR_ASPECTS, stateSealId } from "./apply.ts";
 
 /** The newest that is known of one aspect. */
 export interface Aspect {
@@ -66,7 +67,7 @@ export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer)
     try {
       const sealId = stateSealId(keys, about, aspect, at);
       const text = CLEAR_ASPECTS.has(aspect)
-        ? checkClear(sealer, sealId, stored)
+        ? openClear(sealer, "state", sealId, stored)
         : await sealer.open("state", sealId, stored);
       return { value: JSON.parse(text) as unknown, at };
     } catch (error) {

@@ -50,7 +50,7 @@ async function runDoctor(env: Record<string, string>) {
 test("tells a healthy bridge from one without a worker", async () => {
   const cad = await startCadProcess();
   const bridge = await startBridge({ worker: false });
-  await bridge.startWorker({ CAD_BACKEND_URL: cad });
+  await bridge.startWorker({ CAD_BACKEND_URL: cad, PAYLOAD_KEYS });
   await bridge.healthy();
   const redis = { REDIS_URL: inject("redisUrl"), CAD_BACKEND_URL: cad };
   const healthy = await runDoctor({ ...redis, REDIS_PREFIX: bridge.prefix });

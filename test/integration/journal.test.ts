@@ -211,7 +211,9 @@ describe("the handlers", () => {
 
 test("a worker that is not the owner any more cannot set a handler back, nor note what it did", async () => {
   const { redis, keys } = viewJournal(freshPrefix());
-  const [old, now] = ["1:old", "2:now"].map((token) => openCheckpoints(redis, keys, token, 60_000, 1000));
+  const [old, now] = ["1:old", "2:now"].map((token) =>
+    openCheckpoints(redis, keys, createSealer([]), token, 60_000, 1000),
+  );
   await redis.set(`${keys.cad}:owner`, "2:now");
   await now?.note("state", [], "9-0");
   const outcome = { entry: "3-0", handler: "state", outcome: "done", durationMs: 1, tries: 1 } as const;
@@ -223,7 +225,7 @@ test("what the handlers did is forgotten about when the journal drops the entry,
   const { redis, keys } = viewJournal(freshPrefix());
   await redis.set(`${keys.cad}:owner`, "me");
   const keptMs = 7 * 24 * 3_600_000;
-  const record = openCheckpoints(redis, keys, "me", keptMs, 2);
+  const record = openCheckpoints(redis, keys, createSealer([]), "me", keptMs, 2);
   const noteOne = async (entry: string) => {
     await record.note("state", [{ entry, handler: "state", outcome: "done", durationMs: 1, tries: 1 }], entry);
     return await redis.pttl(keys.handled(entry));

@@ -98,7 +98,7 @@ test("keys rotate while commands flow: what the worker cannot open yet waits in 
   await before.worker()?.stop();
   await before.startWorker({ PAYLOAD_KEYS: `${B},${A}` });
   for (const id of ids) expect(await after.settled(id)).toMatchObject({ status: "confirmed", sends: 1 });
-  await before.healthy();
+  await after.healthy();
   const { commands: delivered, duplicates, violations } = before.cad.ledger.summary();
   expect({ delivered, duplicates, violations }).toEqual({ delivered: ids.length + 2, duplicates: 0, violations: 0 });
 });

@@ -80,6 +80,7 @@ function start(
     checkpoints,
     handleMs,
     onSkipped: async (from, to) => void told.push({ handler: "test", from, to }),
+    onForged: () => undefined,
     waitMs: () => 1,
     signal: over.signal,
     log,

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { openDestinationStore } from "../../shared/destinations/store.ts";
 import { createDestinationBreaker, type Signal } from "../../worker/destinations/circuit-breaker.ts";
 import { createStateSync } from "../../worker/destinations/store.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
 import { freshPrefix, testRedis } from "../support/redis.ts";
 import { until } from "../../tools/support/until.ts";
 
@@ -11,7 +12,7 @@ const DOWN: Signal = { what: "unreachable", reason: "it cannot be reached" };
 
 /** A breaker whose state is kept in Redis, as a worker keeps it. */
 async function kept(pauseMs: number) {
-  const book = openDestinationStore(testRedis(), freshPrefix());
+  const book = openDestinationStore(testRedis(), freshPrefix(), createSealer([]));
   const stopping = new AbortController();
   const { signal } = stopping;
   const breaker = createDestinationBreaker({

@@ -12,6 +12,7 @@ import { startHealthServer } from "../../worker/runtime/health-server.ts";
 
 const WORKER: WorkerHealth = {
   instance: "w",
+  written_at: null,
   epoch: 1,
   stopped: false,
   ready: true,

@@ -116,7 +116,7 @@ const keys = journalKeys(PREFIX);
 /** What has not come to a service yet: behind in the journal, or waiting in an outbox. */
 async function leftIn(redis: Redis): Promise<string[]> {
   const { newest } = await openJournalReader(redis, keys, createSealer([])).bounds();
-  const record = openCheckpoints(redis, keys, "a reader", 0, 0);
+  const record = openCheckpoints(redis, keys, createSealer([]), "a reader", 0, 0);
   const left: string[] = [];
   for (const name of NAMES) {
     const cursor = (await record.cursor(`to:${name}`)) ?? START;

@@ -3,7 +3,9 @@ import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/conf
 import { openDestinationStore } from "../../shared/destinations/store.ts";
 import { redisAddress } from "../../shared/config/redis-url.ts";
 import { type Found, problemId } from "../../shared/health/problems.ts";
-import { workerHealth, withoutCredentials } from "../../shared/health/worker-health.ts";
+import { doubtProblem, parseHeartbeat } from "../../shared/health/heartbeat.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
+import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
 import { noLog } from "../../shared/util/log.ts";
 import { readLoad } from "../../shared/destinations/load.ts";
@@ -53,15 +55,19 @@ async function lookAtBridge(redis: Redis, config: WorkerConfig): Promise<Finding
     redis.zcard(keys.open),
     redis.zcard(keys.dead),
   ]);
-  const beat = workerHealth.safeParse(text === null ? null : JSON.parse(text));
+  const beat = parseHeartbeat(text, sealerOf(config), keys);
   return [
     ...ofStore(store, config),
     owner === null ? wrong("worker-missing", {}) : fine(`the CAD's owner is ${owner}`),
-    ...(beat.success ? beat.data.problems.map((problem): Finding => ({ ok: false, problem })) : []),
+    ...(beat && "doubt" in beat ? [doubtProblem(beat)] : (beat?.problems ?? [])).map(asFinding),
     fine(`${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms`),
     dead === 0 ? fine("0 dead letters") : wrong("dead-letters", { count: dead }, { count: dead }),
   ];
 }
+
+const asFinding = (problem: Found): Finding => ({ ok: false, problem });
+const sealerOf = ({ PAYLOAD_KEYS, ALLOW_UNSEALED_PAYLOADS }: WorkerConfig) =>
+  createSealer(PAYLOAD_KEYS, ALLOW_UNSEALED_PAYLOADS === true ? "open" : "refuse");
 
 /** Whether the store is this CAD's. */
 function ofStore(store: StoreIdentity | undefined, config: WorkerConfig): Finding[] {
@@ -98,7 +104,7 @@ function lookAtDestinations(config: WorkerConfig, all: readonly Destination[]): 
 
 /** What Redis has of each destination, and of those that were removed. */
 async function lookAtOutboxes(redis: Redis, config: WorkerConfig, all: readonly Destination[]): Promise<Finding[]> {
-  const book = openDestinationStore(redis, config.REDIS_PREFIX);
+  const book = openDestinationStore(redis, config.REDIS_PREFIX, sealerOf(config));
   const states = all.map(async ({ id }): Promise<Finding[]> => {
     const saved = await book.load(id);
     if (!saved || saved.state === "ok") return [];

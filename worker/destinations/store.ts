@@ -1,4 +1,4 @@
-import type { DestinationStore } from "../../shared/destinations/store.ts";
+import type { DestinationState, DestinationStore } from "../../shared/destinations/store.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import type { DestinationBreaker } from "./circuit-breaker.ts";
 
@@ -8,18 +8,16 @@ const ASK_MS = 1000;
 /** Keeps a breaker's state in Redis, for the next owner, and asks there whether somebody enabled the destination. */
 export function createStateSync(book: DestinationStore, id: string, breaker: DestinationBreaker, signal: AbortSignal) {
   let unsaved = false;
-  /** Whether the destination is paused or disabled, and how often it was enabled, as Redis knew last. */
-  let shut = false;
-  let enables = 0;
+  /** The state that was saved last, if the destination is paused or disabled by it. */
+  let shut: DestinationState | undefined;
   let wake = new AbortController();
 
-  async function save(): Promise<number> {
+  async function save(): Promise<void> {
     unsaved = false;
     try {
       const state = breaker.state();
-      const now = await book.save(id, state);
-      shut = state.state !== "ok";
-      return now;
+      await book.save(id, state);
+      shut = state.state === "ok" ? undefined : state;
     } catch (error) {
       unsaved = true;
       throw error;
@@ -28,11 +26,13 @@ export function createStateSync(book: DestinationStore, id: string, breaker: Des
 
   /** An enable is for what was shut before it: one of a destination that was well does nothing. */
   async function look(): Promise<void> {
-    if (!unsaved && !shut) return;
-    const wasShut = shut;
-    const now = await (unsaved ? save() : book.enabled(id));
-    if (wasShut && now > enables) breaker.enable();
-    enables = now;
+    if (shut && (await book.enabled(id)) === shut.since) {
+      shut = undefined;
+      breaker.enable();
+    }
+    // What somebody changed or deleted meanwhile is written again.
+    if (shut && !unsaved) unsaved = !(await book.holds(id, shut));
+    if (unsaved) await save();
   }
 
   return {
@@ -43,9 +43,8 @@ export function createStateSync(book: DestinationStore, id: string, breaker: Des
     async load() {
       while (!signal.aborted) {
         try {
-          enables = await book.enabled(id);
           const saved = await book.load(id);
-          shut = saved !== undefined && saved.state !== "ok";
+          shut = saved?.state === "ok" ? undefined : saved;
           return breaker.begin(saved);
         } catch {
           await sleep(ASK_MS, signal);

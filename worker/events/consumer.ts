@@ -4,6 +4,7 @@ import type { Checkpoints, Handled } from "../../shared/journal/checkpoints.ts";
 import { compareIds, idBefore, START } from "../../shared/redis/stream-id.ts";
 import type { JournalReader } from "../../shared/journal/read.ts";
 import type { Log } from "../../shared/util/log.ts";
+import { SealError } from "../../shared/sealing/seal.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { createAttempts, outcomeOf, reasonOf } from "./attempts.ts";
 import { type ConsumerEvent, type ConsumerState, INITIAL, nextState } from "./consumer-state.ts";
@@ -33,6 +34,8 @@ export interface ConsumerOptions {
   handleMs: number;
   /** The journal was trimmed before the handler came to what lay between these entries. Throws if it cannot be told. */
   onSkipped(from: string, to: string): Promise<void>;
+  /** Something of the journal was changed in Redis. */
+  onForged(what: string): void;
   /** How long to wait before that try, ms. */
   waitMs(tries: number): number;
   signal: AbortSignal;
@@ -93,7 +96,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   const steps: Record<Exclude<ConsumerState["name"], "stopped">, () => Promise<ConsumerEvent>> = {
     /** A handler that is new begins with what comes from now on. */
     async placing() {
-      const known = await checkpoints.cursor(handler.name);
+      const known = await cursorOf();
       position = cursor = known ?? (await journal.bounds()).newest;
       if (known === undefined) await checkpoints.note(handler.name, [], position);
       placed.resolve();
@@ -121,6 +124,18 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     },
   };
 
+  /** Instead of one that was changed in Redis the handler takes the oldest entry: what is done again is no harm, what is skipped is. */
+  async function cursorOf(): Promise<string | undefined> {
+    try {
+      return await checkpoints.cursor(handler.name);
+    } catch (error) {
+      if (!(error instanceof SealError) || error.code !== "tampered") throw error;
+      options.onForged(`cursor of ${handler.name}`);
+      const { oldest, newest } = await journal.bounds();
+      return oldest === undefined ? newest : idBefore(oldest);
+    }
+  }
+
   async function take(entries: readonly JournalEntry[]): Promise<void> {
     for (const entry of entries) {
       if (compareIds(entry.id, position) <= 0) continue;
@@ -134,6 +149,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
 
   function begin(entry: JournalEntry): void {
     position = entry.id;
+    if (entry.forged) return options.onForged(entry.id);
     const planned = plan(entry);
     if (typeof planned === "function") window.run(entry, () => workOn(entry.id, planned));
     else if (planned)

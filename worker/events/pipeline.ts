@@ -16,6 +16,7 @@ import type { Sealer } from "../../shared/sealing/seal.ts";
 import { openStateWriter } from "../../shared/state/apply.ts";
 import { nowMicros } from "../../shared/util/time.ts";
 import type { WorkerConfig } from "../config.ts";
+import type { Forgeries } from "../delivery/forgeries.ts";
 import { type Consumer, type ConsumerStatus, createConsumer } from "./consumer.ts";
 import { highPriority } from "./handlers/high-priority.ts";
 import { type Handler, HandlerError, type HandlerTools } from "./handlers/handler.ts";
@@ -35,6 +36,7 @@ export interface CadEventsOptions {
   redis: Redis;
   keys: JournalKeys;
   sealer: Sealer;
+  forgeries: Pick<Forgeries, "note">;
   /** The owner's token. */
   token: string;
   /** Handlers beside the built-in ones. */
@@ -80,7 +82,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     log,
   });
   const journal = openJournalReader(redis, keys, sealer);
-  const checkpoints = openCheckpoints(redis, keys, token, keptMs, config.JOURNAL_MAX);
+  const checkpoints = openCheckpoints(redis, keys, sealer, token, keptMs, config.JOURNAL_MAX);
 
   const tools: HandlerTools = {
     async say(event, about, payload, once) {
@@ -100,6 +102,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
         if (!(await inbound.say(BRIDGE_EVENTS.skipped, ["other"], payload)))
           throw new HandlerError("that entries were gone could not be told");
       },
+      onForged: (what) => options.forgeries.note("event", what),
       waitMs: (tries) => backoffMs(tries, RETRY_FROM_MS, RETRY_TO_MS, random),
       signal,
       log,

@@ -4,7 +4,6 @@ import {
   HEARTBEAT_MS,
   type WorkerHealth,
   withoutCredentials,
-  workerHealth,
 } from "../../shared/health/worker-health.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { script } from "../../shared/redis/redis.ts";
@@ -19,7 +18,9 @@ import type { Jobs } from "../delivery/job-watchdog.ts";
 import { events as cadEventTypes } from "../../shared/events/table.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
 import type { Found } from "../../shared/health/problems.ts";
-import { parseJson } from "../../shared/util/json.ts";
+import { parseHeartbeat } from "../../shared/health/heartbeat.ts";
+import { storeClear } from "../../shared/sealing/clear.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
 import { detectProblems } from "./detect-problems.ts";
 import type { Lease } from "./lease.ts";
 import { createUptime, KEPT_HOURS, readUptime, type Uptime } from "./uptime.ts";
@@ -62,6 +63,7 @@ export function createHealth(sources: HealthSources): Health {
     readySince = ready ? (readySince ?? now) : undefined;
     const own = {
       instance: sources.instance,
+      written_at: null,
       epoch: sources.lease.epoch,
       stopped: false,
       ready,
@@ -138,7 +140,13 @@ const toArgument = ({ hour, ms, from }: ReturnType<Uptime["note"]>): string =>
     keptSeconds: (KEPT_HOURS + 1) * 3600,
   });
 
-export function createHeartbeat(redis: Redis, keys: OutboxKeys, health: Health, signal: AbortSignal): Reporter {
+export function createHeartbeat(
+  redis: Redis,
+  keys: OutboxKeys,
+  sealer: Sealer,
+  health: Health,
+  signal: AbortSignal,
+): Reporter {
   const beat = script(redis, "workerBeat", BEAT, [keys.health, keys.uptime]);
   let uptime: Uptime | undefined;
   let wake = new AbortController();
@@ -158,16 +166,21 @@ export function createHeartbeat(redis: Redis, keys: OutboxKeys, health: Health, 
       uptime_percent_24h: uptime?.percent(24, now) ?? null,
       uptime_percent_30d: uptime?.percent(KEPT_HOURS, now) ?? null,
     };
-    const text = JSON.stringify({ ...report, ...percents });
-    const written = beat(HEARTBEAT_KEPT_MS, text, counted ? toArgument(counted) : "");
-    await withDeadline(written, WRITE_MS, "writing the worker's health").catch(() => undefined);
+    async function store(): Promise<void> {
+      const [seconds, micros] = await redis.time();
+      const writtenAt = Number(seconds) * 1_000_000 + Number(micros);
+      const text = JSON.stringify({ ...report, ...percents, written_at: writtenAt });
+      const stored = storeClear(sealer, "heartbeat", keys.health, text);
+      await beat(HEARTBEAT_KEPT_MS, stored, counted ? toArgument(counted) : "");
+    }
+    await withDeadline(store(), WRITE_MS, "writing the worker's health").catch(() => undefined);
   }
 
   /** What the worker before reported last. One that cannot be read is as if there was none. */
   async function inherit(): Promise<void> {
     const text = await withDeadline(redis.get(keys.health), WRITE_MS, "reading the last heartbeat").catch(() => null);
-    const before = workerHealth.safeParse(parseJson(text ?? ""));
-    if (before.success) health.inherit(before.data);
+    const before = parseHeartbeat(text, sealer, keys);
+    if (before && !("doubt" in before)) health.inherit(before);
   }
 
   return {

@@ -44,10 +44,10 @@ export interface PartsOptions extends LeaderOptions {
 
 /** The path of the CAD's events: journal, handlers, destinations. */
 export function createEventPath(options: PartsOptions): { destinations: Destinations; cadEvents: CadEvents } {
-  const { config, redis, lease, changes } = options;
+  const { config, redis, lease, changes, sealer, forgeries } = options;
   const destinations = startDestinations({
     ...options,
-    book: openDestinationStore(redis, config.REDIS_PREFIX),
+    book: openDestinationStore(redis, config.REDIS_PREFIX, sealer, (id) => forgeries.note("destination", id)),
     token: lease.token,
     deadKeptMs: config.DEAD_LETTER_DAYS * DAY_MS,
     mayEmit: lease.held,

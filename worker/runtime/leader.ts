@@ -84,7 +84,7 @@ export function startLeader(options: LeaderOptions): Leader {
   const problems = [...options.problems, forgeries.problems, cadEvents.problems];
   const parts = { connection, admission, jobs, payloads, audit, cadEvents, destinations };
   const health = createHealth({ ...options, ...parts, problems });
-  const heartbeat = createHeartbeat(redis, keys, health, signal);
+  const heartbeat = createHeartbeat(redis, keys, sealer, health, signal);
   cadChanges.listen(admission.changed);
   cadChanges.listen(changes.notify);
   changes.listen(heartbeat.changed);
