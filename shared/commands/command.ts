@@ -49,13 +49,13 @@ export interface FieldError {
  * The whole story of one command: who may send it, what it takes, what the CAD gets, what it must not overtake,
  * and how its delivery shows. Routes, OpenAPI, tests and the README's table are derived from it.
  */
-export interface Command<Body = unknown> {
+export interface Command<Body = unknown, Given = unknown> {
   /** The path below the API's base path, without the slash. Stored with every command: never rename one. */
   name: string;
   role: Role;
   summary: string;
   description: string;
-  body: z.ZodType<Body>;
+  body: z.ZodType<Body, Given>;
   check?(body: Body, when: { now: Date; naiveTimes: NaiveTimes }): FieldError[];
   /** Every unit and incident it is about: no command overtakes another that shares one. */
   keys(body: Body): [OrderingKey, ...OrderingKey[]];
@@ -89,14 +89,14 @@ export interface Example {
 }
 
 /** What `wire` gives must be what `payload` says. */
-interface Declared<Body, Payload extends Emit["payload"]> extends Command<Body> {
+interface Declared<Body, Given, Payload extends Emit["payload"]> extends Command<Body, Given> {
   payload: z.ZodType<Payload>;
   wire(body: Body, context: Context): { event: string; payload: NoInfer<Payload> };
 }
 
 /** Declares a command; the types of body and payload follow from their schemas. */
-export function defineCommand<const Name extends string, Body, Payload extends Emit["payload"]>(
-  command: Declared<Body, Payload> & { name: Name },
+export function defineCommand<const Name extends string, Body, Given, Payload extends Emit["payload"]>(
+  command: Declared<Body, Given, Payload> & { name: Name },
 ) {
   return command;
 }

@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { assignmentsSend } from "./assignments-send.ts";
 import type { Command } from "./command.ts";
 import { incidentsCreate } from "./incidents-create.ts";
@@ -10,7 +11,7 @@ import { unitsLocation } from "./units-location.ts";
 import { unitsStatus } from "./units-status.ts";
 
 /** Every command. To add one: its file, and a line here. */
-export const commands: readonly Command[] = [
+const declared = [
   assignmentsSend,
   unitsLocation,
   unitsStatus,
@@ -21,7 +22,11 @@ export const commands: readonly Command[] = [
   metricsBroadcast,
   roomsJoin,
   roomsLeave,
-];
+] as const;
+export const commands: readonly Command[] = declared;
+
+/** The request body of each command by the command's name, as a client may write it. */
+export type CommandBodies = { [C in (typeof declared)[number] as C["name"]]: z.input<C["body"]> };
 
 const byName = new Map(commands.map((command) => [command.name, command]));
 

@@ -7,6 +7,7 @@ import { dirname, join, normalize, resolve } from "node:path";
  * list, never from one after it. A single file stands where it is listed, else with its folder.
  */
 export const LAYERS: readonly string[] = [
+  "client",
   "shared/util",
   "shared/vocabulary",
   "shared/config",
@@ -64,6 +65,7 @@ export const LAYERS: readonly string[] = [
 
 /** Which packages each package may import from. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  client: ["client", "shared"],
   shared: ["shared"],
   functions: ["functions", "shared"],
   worker: ["worker", "shared"],

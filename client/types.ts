@@ -1,0 +1,79 @@
+import type { z } from "zod";
+import type { CommandBodies } from "../shared/commands/table.ts";
+import type { Receipt } from "../shared/commands/receipt.ts";
+import type { EventName, PayloadOf } from "../shared/events/table.ts";
+import type { Problem } from "../shared/health/problems.ts";
+import type { gap } from "../shared/journal/gaps.ts";
+import type { ToldEntry } from "../shared/journal/to-response.ts";
+
+export type { CommandBodies, Receipt, ToldEntry };
+export type CommandName = keyof CommandBodies;
+
+type CadPayloads = { [Name in EventName]: PayloadOf<Name> };
+
+/** The payload of each event of the stream, by its name. */
+export interface StreamPayloads extends CadPayloads {
+  "bridge:gap": z.output<typeof gap>;
+  "bridge:high-priority": { entry: string; priority: number };
+  "bridge:handler-skipped": { handler: string; from: string; to: string };
+}
+export type StreamEvent = keyof StreamPayloads;
+
+/** An entry of the journal whose payload was parsed. */
+export type Entry<Payload> = Omit<ToldEntry, "payload"> & { payload: Payload };
+
+export interface SendOptions {
+  /** By default a new one for each call. All attempts of a call have the same. */
+  idempotencyKey?: string;
+  /** Wait up to so many seconds for the final state. */
+  wait?: number;
+  /** After so many seconds the command is not worth sending any more. */
+  ttlSeconds?: number;
+  /** How long all attempts may take together, without `wait`, ms. */
+  deadlineMs?: number;
+  signal?: AbortSignal;
+}
+
+/** What became of a command so far. */
+export interface CommandResult {
+  /** False once it is known that the CAD did not confirm it. */
+  success: boolean;
+  message: string;
+  command_id: string;
+  status: Receipt["status"];
+  /** Only with `wait`, once the state is final. */
+  receipt: Receipt | undefined;
+  /** To send exactly this command again without a duplicate. */
+  idempotencyKey: string;
+  /** True if an earlier attempt had been accepted. */
+  replayed: boolean;
+}
+
+/** GET /health; null is unknown. */
+export interface HealthStatus {
+  status: "healthy" | "degraded" | "unhealthy";
+  problems: Problem[];
+  bridge: {
+    connected: boolean | null;
+    ready: boolean | null;
+    authenticated: boolean | null;
+    cad_url: string | null;
+    last_connection: string | null;
+    connection_attempts: number | null;
+    disconnected_since: string | null;
+    transport: string | null;
+    last_error: string | null;
+    event_handlers_registered: number | null;
+    uptime_seconds: number | null;
+    uptime_percent_24h: number | null;
+    uptime_percent_30d: number | null;
+  };
+  backlog: {
+    unsettled: number;
+    oldest_unsettled_age_seconds: number | null;
+    oldest_neglected_age_seconds: number | null;
+    dead_letters: number;
+  } | null;
+  worker: { heartbeat_age_seconds: number | null; instance: string | null; epoch: number | null };
+  timestamp: string;
+}
