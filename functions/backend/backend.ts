@@ -12,6 +12,7 @@ import { atMost, type Bounds, withoutReserve } from "../../shared/outbox/bounds.
 import { type Appended, type MessageRecord, type NewMessage, openOutbox } from "../../shared/outbox/outbox.ts";
 import { type JobQueue, openJobQueue } from "../../shared/outbox/queue.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
+import { batched } from "../../shared/util/batch.ts";
 import { publish } from "../../shared/redis/cluster.ts";
 import { faultReason, RedisFault } from "../../shared/redis/fault.ts";
 import { askWhetherFull } from "../../shared/redis/redis.ts";
@@ -23,6 +24,8 @@ import { openPoints, type TakePoints } from "./redis-rate-limiter.ts";
 import { type Quotas, UNLIMITED } from "../config/quotas.ts";
 import { createWaiter } from "./channel-subscriber.ts";
 
+/** How many emit jobs are on their way to the queue at once, or wait for that. */
+const MAX_WAKING = 1000;
 /** How often the log says that Redis lets nobody listen, ms. */
 const DEAF_SAY_MS = 60_000;
 /** How often a forgery that stays where it is is noted in the audit trail, ms. */
@@ -59,7 +62,7 @@ export type CommandBacklog = Backlog & { full?: "redis" | "backlog" | "crews" };
 
 /** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
 export interface Backend extends EventCalls, CommandCalls {
-  /** Stores a message and, if it is runnable, queues it. */
+  /** Stores a message, and wakes the worker if it sleeps. */
   accept(message: NewMessage): Promise<Appended>;
   /** @param destination whose outbox it is in; the commands' if undefined. Here and below. */
   read(id: string, destination?: string): Promise<MessageRecord | undefined>;
@@ -125,6 +128,7 @@ export function createBackend(
   });
   const isFull = askWhetherFull(redis, keys.base);
   let queue: JobQueue | undefined;
+  const waking = new Set<Promise<unknown>>();
 
   /** Something that no worker wrote was read: noted once an hour, however often it is read. */
   function noteForged(what: string): void {
@@ -152,13 +156,20 @@ export function createBackend(
     }
   }
 
-  /** It is in the outbox: if it cannot be queued as well, the worker's sweep finds it. */
-  async function enqueue(id: string): Promise<void> {
+  /** It is in the outbox: if no emit job can be added, the worker's sweep finds it. Those that come meanwhile go together. */
+  const addJob = batched(async (ids: string[]) => {
     try {
-      await useQueue((jobQueue) => jobQueue.add([id]));
+      await useQueue((jobQueue) => jobQueue.add(ids));
     } catch {
-      log.warn({ command_id: id }, "accepted, but not queued: left to the sweep");
+      log.warn({ command_id: ids[0], commands: ids.length }, "accepted, but no emit job was added: left to the sweep");
     }
+    return ids;
+  });
+  function wakeWorker(id: string): void {
+    // So many jobs that wait to be added will wake it as well as one more.
+    if (waking.size >= MAX_WAKING) return;
+    const adding = addJob(id).finally(() => waking.delete(adding));
+    waking.add(adding);
   }
 
   /** What Redis says was accepted before is believed only if its record is what the functions stored. Throws SealError. */
@@ -172,7 +183,8 @@ export function createBackend(
   async function accept(message: NewMessage): Promise<Appended> {
     const appended = await outbox.append(message);
     if (appended.outcome === "replayed") return await believed(appended, message);
-    if (appended.outcome === "accepted" && appended.runnable) await enqueue(appended.id);
+    // Not waited for: it is accepted, and a broken queue delays no answer.
+    if (appended.outcome === "accepted" && appended.due) wakeWorker(appended.id);
     return appended;
   }
 
@@ -276,6 +288,9 @@ export function createBackend(
     takePoints: openPoints(redis, keys, quotas),
 
     endWaits: waiter.stop,
-    close: async () => queue?.close(),
+    async close() {
+      await Promise.all(waking);
+      await queue?.close();
+    },
   };
 }

@@ -7,7 +7,7 @@ import { STORING_PRELUDE, SUPERSEDED } from "./lua.ts";
  * superseded one, the id of the dead letter that this one sends again ('' if none), the note for the audit trail ('' for
  * none), what may be there once only (JSON: its hashes, of which the first is stored) and for how long (ms), when it was handed
  * over (us), the MAC of all that never changes.
- * Answers {'accepted', accepted_at, runnable 0|1}, {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id},
+ * Answers {'accepted', accepted_at, runnable 0|1, due 0|1} (due: the worker sleeps, and a job is to wake it), {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id},
  * {'full'} or {'over', 'subject' or 'key'}.
  */
 export const APPEND = `${STORING_PRELUDE}${AUDIT}
@@ -96,13 +96,22 @@ if redrive_of ~= '' then redis.call('HSET', record(id), 'redrive_of', redrive_of
 if replaced then
   for _, key in ipairs(keys) do redis.call('LSET', line(key), -1, id) end
   finish(replaced, {}, 'superseded', kept_ms, '${SUPERSEDED}', id)
-  return {'accepted', whole(at), 0}
+  return {'accepted', whole(at), 0, 0}
 end
 
 local runnable = 1
 for _, key in ipairs(keys) do
   if redis.call('RPUSH', line(key), id) > 1 then runnable = 0 end
 end
-if runnable == 1 then redis.call('ZADD', RUNNABLE, now, id) end
-return {'accepted', whole(at), runnable}
+if runnable == 0 then return {'accepted', whole(at), 0, 0} end
+redis.call('ZADD', RUNNABLE, now, id)
+-- Of a destination's outbox only the worker itself takes anything, and needs nobody to wake it.
+if base ~= KEYS[2] then return {'accepted', whole(at), 1, 0} end
+redis.call('ZADD', READY, now, id)
+-- A worker that is awake looks before it falls asleep, in the same step: this only saves it the wait until then. One that lost
+-- its lease, or is gone, is not awake.
+local who = redis.call('MGET', AWAKE, LEASE)
+if not who[1] or who[1] ~= who[2] then return {'accepted', whole(at), 1, 1} end
+if redis.call('ZCARD', READY) == 1 then redis.pcall('PUBLISH', READY, '') end
+return {'accepted', whole(at), 1, 0}
 `;

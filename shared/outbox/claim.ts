@@ -8,16 +8,10 @@ import { type Authenticator, believedTime, doubtOf, EXPIRY_SLACK_US, unlessRemov
 import { EXPIRED_SENT, EXPIRED_UNSENT, PRELUDE, SUPERSEDED } from "./lua.ts";
 
 /**
- * Asked right before every send: may this message go out now, and what is it?
- * ARGV: lease token, kept_ms, kept_ms of a dead letter, then ids. For each id one of {'not-owner'}, {'gone'},
- * {'waiting'} (not first in its lines), {'resting', us} (it was postponed for so long still), {'settled', heads...} or
- * {'send', kind, keys, body, user, role, accepted_at, sends, now, expires_at, fingerprint, latest, ttl, redrive_of, issued_at, head}.
+ * For scripts with the locals `owner`, `kept_ms` and `dead_ms`: begin(id, unsent) answers what BEGIN does for one id. With
+ * `unsent`, {'ask'} for one that may be on its way: whoever has it in hand knows.
  */
-export const BEGIN = `${PRELUDE}
-local token, kept_ms, dead_ms = ARGV[1], ARGV[2], ARGV[3]
-local owner = redis.call('GET', LEASE) == token
-
-local function next_in_all(id, keys)
+export const BEGIN_ONE = `local function next_in_all(id, keys)
   local following = redis.call('LINDEX', line(keys[1]), 1)
   for i = 2, #keys do
     if redis.call('LINDEX', line(keys[i]), 1) ~= following then return false end
@@ -25,12 +19,13 @@ local function next_in_all(id, keys)
   return following
 end
 
-local function begin(id)
+local function begin(id, unsent)
   if not owner then return {'not-owner'} end
   local r = redis.call('HMGET', record(id), 'kind', 'keys', 'body', 'user', 'role', 'accepted_at', 'expires_at',
     'latest', 'state', 'sends', 'early', 'fingerprint', 'ttl', 'redrive_of', 'issued_at', 'head')
   local kind, keys_json, state, sends = r[1], r[2], r[9], tonumber(r[10])
   if not kind then return {'gone'} end
+  if unsent and state ~= 'queued' then return {'ask'} end
   local keys = cjson.decode(keys_json)
   if is_final(state) then return {'settled', unpack(runnable_heads(keys))} end
   if not first_everywhere(id, keys) then return {'waiting'} end
@@ -54,7 +49,18 @@ local function begin(id)
   redis.call('ZADD', RUNNABLE, 'XX', now, id)
   return {'send', kind, keys_json, r[3], r[4], r[5], r[6], sends + 1, whole(now), r[7], r[12], r[8], r[13], r[14], r[15], r[16]}
 end
+`;
 
+/**
+ * Asked right before every send: may this message go out now, and what is it?
+ * ARGV: lease token, kept_ms, kept_ms of a dead letter, then ids. For each id one of {'not-owner'}, {'gone'},
+ * {'waiting'} (not first in its lines), {'resting', us} (it was postponed for so long still), {'settled', heads...} or
+ * {'send', kind, keys, body, user, role, accepted_at, sends, now, expires_at, fingerprint, latest, ttl, redrive_of, issued_at, head}.
+ */
+export const BEGIN = `${PRELUDE}
+local token, kept_ms, dead_ms = ARGV[1], ARGV[2], ARGV[3]
+local owner = redis.call('GET', LEASE) == token
+${BEGIN_ONE}
 local answers = {}
 for i = 4, #ARGV do answers[#answers + 1] = begin(ARGV[i]) end
 return answers

@@ -15,6 +15,7 @@ export const EXPIRED_SENT = "it was sent, but its time to live passed before the
 export const PRELUDE = `#!lua flags=allow-oom
 local base = KEYS[1]
 local RUNNABLE, OPEN, EXPIRING = base .. ':runnable', base .. ':open', base .. ':expiring'
+local READY, AWAKE = base .. ':ready', base .. ':awake'
 local CHARGES, WAITING = base .. ':charges', base .. ':waiting'
 local DEAD, COUNTS, LEASE, OWNER = base .. ':dead', base .. ':counts', KEYS[2] .. ':lease', KEYS[2] .. ':owner'
 local function record(id) return base .. ':record:' .. id end

@@ -57,7 +57,8 @@ export interface NewMessage {
 }
 
 export type Appended =
-  | { outcome: "accepted"; id: string; state: "queued"; acceptedAt: Micros; runnable: boolean }
+  /** `due`: it is runnable, and the worker sleeps: an emit job is to wake it. */
+  | { outcome: "accepted"; id: string; state: "queued"; acceptedAt: Micros; runnable: boolean; due: boolean }
   | { outcome: "replayed"; id: string; state: State; acceptedAt: Micros }
   /** The idempotency key stands for another request. */
   | { outcome: "conflict"; id: string }
@@ -249,7 +250,7 @@ function parseAppended(id: string, reply: ScriptReply): Appended {
   const [outcome, first, second, third] = Array.isArray(reply) ? reply : [];
   switch (outcome) {
     case "accepted":
-      return { outcome, id, state: "queued", acceptedAt: Number(first), runnable: second === 1 };
+      return { outcome, id, state: "queued", acceptedAt: Number(first), runnable: second === 1, due: third === 1 };
     case "replayed":
       return { outcome, id: String(first), state: asState(second), acceptedAt: Number(third) };
     case "conflict":

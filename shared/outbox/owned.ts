@@ -6,6 +6,14 @@ import type { Sealer } from "../sealing/seal.ts";
 import { createAuthenticator } from "./authentic.ts";
 import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK, type ToSend } from "./claim.ts";
 import { DROP_ORPHANS } from "./drop-orphans.ts";
+import {
+  EXCHANGE,
+  type ExchangeAsk,
+  type Exchanged,
+  MAKE_READY,
+  parseExchanged,
+  type StoredSettlement,
+} from "./exchange.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { PRELUDE } from "./lua.ts";
 import { KEPT_MS } from "./outbox.ts";
@@ -65,8 +73,16 @@ export interface OwnedOutbox {
    * @param begun what was begun: with it the outcome is authenticated, without it nobody believes it where there are keys
    */
   settle(settlement: Settlement, begun?: ToSend): Promise<string[]>;
+  /** A settlement as `exchange` takes it; see `settle`. */
+  toStored(settlement: Settlement, begun?: ToSend): StoredSettlement;
+  /** Settles, and takes what may be sent now, in one step. Of the commands alone. */
+  exchange(ask: ExchangeAsk): Promise<Exchanged>;
+  /** Has the next exchange take these, if they are runnable; answers how many it would not have taken. Of the commands alone. */
+  makeReady(ids: readonly string[]): Promise<number>;
   /** Settles what outlived its time while it waited; answers with those that have become runnable. */
   expire(): Promise<string[]>;
+  /** All runnable ids, in pages: each that is runnable all the while, at least once. */
+  allRunnable(): AsyncGenerator<string[]>;
   /** Runnable ids in pages, the longest neglected first; `idleMs`: only those neglected for so long. */
   runnable(idleMs: number): AsyncGenerator<string[]>;
 }
@@ -99,13 +115,18 @@ export function openOwnedOutbox(
   const scheduleRetryScript = script(redis, "outboxScheduleRetry", SCHEDULE_RETRY, [keys.base, keys.cad]);
   const retryNowScript = script(redis, "outboxRetryNow", RETRY_NOW, [keys.base, keys.cad]);
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
+  const exchangeScript = script(redis, "outboxExchange", EXCHANGE, [keys.base, keys.cad]);
+  const makeReadyScript = script(redis, "outboxMakeReady", MAKE_READY, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
   const refusedScript = script(redis, "outboxRefused", REFUSED, [keys.base, keys.cad]);
   const waitingScript = script(redis, "outboxWaiting", WAITING, [keys.base, keys.cad]);
   const dropOrphansScript = script(redis, "outboxDropOrphans", DROP_ORPHANS, [keys.base, keys.cad]);
 
   const authentic = createAuthenticator(sealer, keys.base);
-  function outcomeOf({ id, state, reason, by }: Settlement, begun: ToSend | undefined): string[] {
+  function outcomeOf(settlement: Settlement, begun?: ToSend): string[] {
+    const { id, state, by } = settlement;
+    // The JSON of scripts refuses half of a surrogate pair; so does the MAC.
+    const reason = settlement.reason.toWellFormed();
     if (!begun) return [id, state, reason, by, "", ""];
     const [acceptedAt, sentAt, sends, at] = [begun.storedAcceptedAt, begun.begunAt, begun.sends, settledAt(begun)];
     const final = { id, state, reason, by, acceptedAt, sentAt: String(sentAt), sends: String(sends), settledAt: at };
@@ -164,6 +185,15 @@ export function openOwnedOutbox(
       return runnable.map(String);
     },
 
+    toStored: outcomeOf,
+
+    async exchange(ask) {
+      const asked = { ...ask, token, kept: String(keptMs), deadKept: String(deadKeptMs) };
+      return parseExchanged(await exchangeScript(JSON.stringify(asked)), authentic.checkHead);
+    },
+
+    makeReady: async (ids) => (ids.length === 0 ? 0 : Number(await makeReadyScript(...ids))),
+
     async expire() {
       const runnable: string[] = [];
       for (;;) {
@@ -171,6 +201,15 @@ export function openOwnedOutbox(
         const [seen, ...heads] = Array.isArray(reply) ? reply : [0];
         runnable.push(...heads.map(String));
         if (Number(seen) < PAGE) return runnable;
+      }
+    },
+
+    async *allRunnable() {
+      for (let cursor = "", next = "0"; cursor !== "0"; cursor = next) {
+        const [following, pairs] = await redis.zscan(keys.runnable, next, "COUNT", PAGE);
+        next = following;
+        const ids = pairs.filter((_, i) => i % 2 === 0);
+        if (ids.length > 0) yield ids;
       }
     },
 

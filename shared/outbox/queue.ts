@@ -6,14 +6,12 @@ import type { OutboxKeys } from "../redis/keys.ts";
 import { whyFailed } from "../redis/fault.ts";
 
 /**
- * The BullMQ queue. A job is the id of a runnable message and nothing else, so all jobs are independent of each
- * other: whatever order BullMQ runs, retries or recovers them in is fine. This file is the only one that knows BullMQ.
+ * The BullMQ queue. A job means "send what is runnable", and bears the id of the command that it was added for: whatever order
+ * BullMQ runs, retries or recovers jobs in is fine. This file is the only one of the bridge that knows BullMQ.
  */
 export interface JobQueue {
   /** Adds a job for each id that has none. */
   add(ids: readonly string[]): Promise<void>;
-  /** Adds a job for an id unless a live one stands there already; a leftover of an earlier one gives way. */
-  ensure(id: string): Promise<"live" | "added">;
   /** Adds a job that is no message, ahead of all others: it shows that jobs come out. */
   beat(): Promise<void>;
   counts(): Promise<Record<string, number>>;
@@ -23,10 +21,17 @@ export interface JobQueue {
 const JOB_NAME = "emit";
 /** The id of the job that is no message. */
 export const CANARY_ID = "beat";
-/** BullMQ ignores an id that exists in any state, so nothing finished may stay: the history is in the record. */
-const JOB_OPTIONS = { removeOnComplete: true, removeOnFail: true, attempts: 1 };
+/**
+ * BullMQ ignores an id that exists in any state, so nothing finished may stay: the history is in the record. A job that a worker
+ * takes which has just lost the CAD comes back for the next one.
+ */
+const JOB_OPTIONS = {
+  removeOnComplete: true,
+  removeOnFail: true,
+  attempts: 3,
+  backoff: { type: "fixed", delay: 500 },
+} as const;
 const FORCED_CLOSE_MS = 1000;
-const LIVE_STATES: ReadonlySet<string> = new Set(["waiting", "active", "delayed", "prioritized"]);
 
 export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue {
   const queue = new Queue(keys.queue.name, {
@@ -47,12 +52,6 @@ export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue
 
   return {
     add,
-    async ensure(id) {
-      if (LIVE_STATES.has(await queue.getJobState(id))) return "live";
-      await queue.remove(id);
-      await add([id]);
-      return "added";
-    },
     beat: async () => void (await queue.add(JOB_NAME, {}, { jobId: CANARY_ID, lifo: true })),
     counts: () => queue.getJobCounts("waiting", "active", "delayed"),
     close: () => withDeadline(queue.close(), FORCED_CLOSE_MS, "closing the queue").catch(() => undefined),
@@ -66,7 +65,7 @@ export interface JobConsumer {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Runs `handle` for each job, up to `concurrency` at once. A handler that throws leaves its id to the sweep. */
+/** Runs `handle` for each job, up to `concurrency` at once. A job whose handler throws is tried again, and then left to the sweep. */
 export function startJobConsumer(
   redis: Redis,
   keys: OutboxKeys,
@@ -87,7 +86,10 @@ export function startJobConsumer(
   });
   worker.on("error", (error) => log.warn({ reason: whyFailed(error) }, "the queue's consumer reports an error"));
   worker.on("failed", (job, error) =>
-    log.debug({ command_id: job?.id, reason: whyFailed(error) }, "a job ended early; the sweep sees to its command"),
+    log.debug(
+      { command_id: job?.id, reason: whyFailed(error) },
+      "a job failed; after three times the sweep sees to its command",
+    ),
   );
 
   let stopping: Promise<void> | undefined;

@@ -1,5 +1,19 @@
 import { EXPIRED_UNSENT, PRELUDE } from "./lua.ts";
 
+/** For scripts with the locals `was_last` (the token is the last owner's), `kept_ms` and `dead_ms`: what SETTLE does for one. */
+export const SETTLE_ONE = `
+local function settle(id, state, reason, by, at, mac)
+  if not was_last then return {'not-owner'} end
+  local was = redis.call('HMGET', record(id), 'keys', 'state')
+  if not was[1] then return {'gone'} end
+  local keys = cjson.decode(was[1])
+  if not is_final(was[2]) then
+    finish(id, keys, state, dead[state] and dead_ms or kept_ms, reason, by, at ~= '' and at or nil, mac)
+  end
+  return {'settled', unpack(runnable_heads(keys))}
+end
+`;
+
 /**
  * Records final states. Safe to repeat: a message keeps its first final state.
  * ARGV: lease token, kept_ms, kept_ms of a dead letter, then id, state, reason, by, when (us; '' for now), MAC, ... For each id {'not-owner'},
@@ -10,21 +24,10 @@ import { EXPIRED_UNSENT, PRELUDE } from "./lua.ts";
  */
 export const SETTLE = `${PRELUDE}
 local token, kept_ms, dead_ms = ARGV[1], ARGV[2], ARGV[3]
-local owner = redis.call('GET', OWNER) == token
+local was_last = redis.call('GET', OWNER) == token
+${SETTLE_ONE}
 local answers = {}
-for i = 4, #ARGV, 6 do
-  local id, state, reason, by, at, mac = unpack(ARGV, i, i + 5)
-  local was = redis.call('HMGET', record(id), 'keys', 'state')
-  if not owner then answers[#answers + 1] = {'not-owner'}
-  elseif not was[1] then answers[#answers + 1] = {'gone'}
-  else
-    local keys = cjson.decode(was[1])
-    if not is_final(was[2]) then
-      finish(id, keys, state, dead[state] and dead_ms or kept_ms, reason, by, at ~= '' and at or nil, mac)
-    end
-    answers[#answers + 1] = {'settled', unpack(runnable_heads(keys))}
-  end
-end
+for i = 4, #ARGV, 6 do answers[#answers + 1] = settle(unpack(ARGV, i, i + 5)) end
 return answers
 `;
 

@@ -8,6 +8,11 @@ export interface OutboxKeys {
   settledChannel(id: string): string;
   controlChannel: string;
   runnable: string;
+  /** Of the commands alone: the runnable ones that no worker has taken yet, and the token of the worker that will take them unasked. */
+  ready: string;
+  awake: string;
+  /** Where the worker that is awake hears that `ready` is no longer empty. */
+  readyChannel: string;
   open: string;
   dead: string;
   waiting: string;
@@ -46,6 +51,9 @@ function keysOf(prefix: string, outbox: string): OutboxKeys {
     settledChannel: (id) => `${base}:settled:${id}`,
     controlChannel: `${cad}:control`,
     runnable: `${base}:runnable`,
+    ready: `${base}:ready`,
+    awake: `${base}:awake`,
+    readyChannel: `${base}:ready`,
     open: `${base}:open`,
     dead: `${base}:dead`,
     waiting: `${base}:waiting`,

@@ -187,7 +187,7 @@ test("the filter of a destination is asked once about each entry, however often 
       async append({ id }) {
         appends += 1;
         if (appends < 3) throw new TypeError("not now");
-        return { outcome: "accepted", id, state: "queued", acceptedAt: 0, runnable: false };
+        return { outcome: "accepted", id, state: "queued", acceptedAt: 0, runnable: false, due: false };
       },
     },
     sealer: createSealer([]),

@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
-import type { JobQueue } from "../../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
 import { createDestinationBreaker } from "../../worker/destinations/circuit-breaker.ts";
-import { createDispatcher, type Delivered } from "../../worker/delivery/dispatcher.ts";
+import { createDispatcher, type Delivered, type Waiting } from "../../worker/delivery/dispatcher.ts";
 import { keptLog } from "../support/log.ts";
 import { until } from "../../tools/support/until.ts";
 
@@ -13,10 +12,10 @@ function fresh() {
   const delivered: string[] = [];
   const queued: string[] = [];
   const outbox: Pick<OwnedOutbox, "runnable"> = { runnable: async function* () {} };
-  const queue: Pick<JobQueue, "add"> = { add: async (ids) => void queued.push(...ids) };
+  const queue: Waiting = { add: async (ids) => void queued.push(...ids), ensure: async () => 0 };
   const drain = createDispatcher({
     outbox: outbox as OwnedOutbox,
-    queue: queue as JobQueue,
+    queue,
     deliver: (id) => new Promise((resolve) => onTheirWay.set(id, resolve)),
     isOpen: () => true,
     signal: stopping.signal,
@@ -81,16 +80,16 @@ test("a destination whose places are all taken still gets what was neglected: it
     expire: async () => [],
     isFull: async () => false,
   };
-  const queue: Pick<JobQueue, "add" | "ensure"> = {
+  const queue: Waiting = {
     add: async () => undefined,
-    async ensure(id) {
-      ensured.push(id);
-      return "added";
+    async ensure(ids) {
+      ensured.push(...ids);
+      return ids.length;
     },
   };
   const drain = createDispatcher({
     outbox: outbox as OwnedOutbox,
-    queue: queue as JobQueue,
+    queue,
     deliver: () => Promise.resolve({ runnable: [] }),
     isOpen: gate.isOpen,
     signal,

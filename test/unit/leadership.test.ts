@@ -59,6 +59,7 @@ function startLeadership(settles: Promise<void> = Promise.resolve()) {
     lead: (): Leader => ({
       health: () => expect.unreachable(),
       reconnect: () => undefined,
+      wake: () => undefined,
       settle: async (lost) => {
         calls.push("settle");
         await Promise.race([settles, untilAborted(lost)]);

@@ -20,6 +20,11 @@ export const MUTANTS = {
   "epoch-not-raised": "a new owner takes the epoch of the last one",
   "relay-as-write": "the echo of a relay is reported as the proof of a write",
   "barrier-as-write": "the proof of receipt is reported as the proof of a write",
+  "sleep-without-look": "the worker falls asleep in a step of its own, without looking whether something is ready",
+  "awake-without-lease": "an append takes a worker for awake that lost its lease",
+  "take-after-settle":
+    "an exchange begins what its own settlements made runnable, which a Redis that restarts may have lost",
+  "take-of-sent": "an exchange begins what may be on its way already, and the worker emits it beside the first",
   "slot-without-sentinel": "a script runs on a node that has none of the keys, as if nothing were stored",
   "give-up-on-disconnect": "a command in flight at a disconnect is settled as received",
 } as const;

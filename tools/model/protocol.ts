@@ -4,9 +4,10 @@ import { createScripts } from "./redis.ts";
 import { cloneOf, type CommandModel, type Faults, initialState, isFinal, type State, type Task } from "./state.ts";
 
 /**
- * The protocol of the ordered outbox, as steps that may be taken in any order. A client appends; the functions add an emit job; a
- * worker acquires the lease, takes what is due, claims it, emits it, hears what the CAD answers, and settles it. A sweep picks up
- * what nobody works on. Faults strike between any two steps, as often as the scenario allows.
+ * The protocol of the ordered outbox, as steps that may be taken in any order. A client appends; the functions add an emit job if
+ * the worker sleeps; a worker acquires the lease, exchanges what it has to settle for what is ready, emits it, hears what the CAD
+ * answers, and falls asleep. A sweep picks up what nobody works on. Faults strike between any two steps, as often as the scenario
+ * allows.
  *
  * Left out: payloads, time to live, the number of BullMQ's own states (a job is there or not), and the window in which a process
  * freezes between its last check and the write to its socket, which only a CAD that recognises ids can close.
@@ -89,6 +90,13 @@ function* worldSteps(s: State): Iterable<Step<State>> {
   else yield* fault(s, "migration", "the slot begins to move", (n) => void (n.slot = "migrating"));
 }
 
+/** A command is ready, and nobody is going to look before the sweep does. */
+function sleepsThrough(s: State, id: number): boolean {
+  const leader = s.workers.find(({ life, epoch }) => life === "up" && epoch > 0 && epoch === s.epoch);
+  if (!leader || s.lease !== "held" || s.awake === s.epoch || s.jobs.some(Boolean)) return false;
+  return s.ready[id] === true && s.records[id] === "queued" && leader.tasks[id] === "idle";
+}
+
 export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Model<State> {
   const scripts = createScripts(commands, mutant);
   const is = (m: Mutant) => mutant === m;
@@ -101,7 +109,7 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     if (id < commands.length) {
       yield step(s, `client: appends ${nameOf(id)}, 202`, (n) => {
         if (scripts.append(n, id) === "accepted") n.appended += 1;
-        n.jobs[id] = n.runnable[id] === true;
+        n.jobs[id] = n.runnable[id] === true && scripts.isDue(n);
       });
       yield* fault(s, "lostWakeUp", `${nameOf(id)} is appended, and its emit job is never added`, (n) => {
         if (scripts.append(n, id) === "accepted") n.appended += 1;
@@ -178,21 +186,38 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
       yield step(s, `${who}: settles ${nameOf(id)} as ${task}`, (n) => {
         const wrong = untrue(n, id, task);
         const wasFinal = isFinal(n.records[id] ?? "absent") ? n.records[id] : undefined;
+        // What is ready is taken first: what this settlement makes ready comes with the next exchange.
+        if (!is("take-after-settle")) exchange(n, w);
         scripts.settle(n, w, id, task);
         setTask(n, w, id, "idle");
-        takeRunnable(n, w);
+        if (is("take-after-settle")) exchange(n, w);
         return wrong ?? (wasFinal !== undefined && n.records[id] !== wasFinal ? changed(id) : undefined);
       });
       yield* fault(s, "lostReply", `the reply to the settlement of ${nameOf(id)} is lost, it is repeated`, (n) => {
+        scripts.exchange(n, w);
         scripts.settle(n, w, id, task);
       });
       yield* fault(s, "lostWrite", `Redis restarts and has lost the settlement of ${nameOf(id)}`, (n) => {
         const lost = cloneOf(n);
+        if (!is("take-after-settle")) exchange(lost, w);
         scripts.settle(lost, w, id, task);
+        if (is("take-after-settle")) exchange(lost, w);
+        // The worker believes the reply.
+        n.workers = lost.workers;
         setTask(n, w, id, "idle");
-        // The reply named what had become runnable, and the worker believes it.
-        for (const other of ids) if (lost.runnable[other] && !n.runnable[other]) setTask(n, w, other, "due");
       });
+      yield* fault(
+        s,
+        "lostWrite",
+        `Redis has lost the settlement of ${nameOf(id)}, and an exchange of ids after it`,
+        (n) => {
+          const lost = cloneOf(n);
+          scripts.settle(lost, w, id, task);
+          setTask(lost, w, id, "idle");
+          exchange(lost, w, false);
+          n.workers = lost.workers;
+        },
+      );
     }
   }
 
@@ -207,7 +232,13 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     return undefined;
   }
 
-  /** What became runnable with a settlement follows in process, without a job. */
+  /** What an exchange brings: begun, or to be begun. What the worker has in hand already it does not take again. */
+  function exchange(n: State, w: number, begins = true): void {
+    for (const { id, begun } of scripts.exchange(n, w, begins))
+      if (n.workers[w]?.tasks[id] === "idle" || is("take-of-sent")) setTask(n, w, id, begun ? "claimed" : "due");
+  }
+
+  /** A new owner begins with all that is runnable. */
   function takeRunnable(n: State, w: number): void {
     for (const id of ids) if (n.runnable[id] && n.workers[w]?.tasks[id] === "idle") setTask(n, w, id, "due");
   }
@@ -218,8 +249,12 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     for (const id of ids) {
       if (s.jobs[id])
         yield step(s, `${who}: takes the emit job of ${nameOf(id)}`, (n) => {
+          // Of a worker that lost the lease it comes back.
+          if (n.slot !== "here" || n.lease !== "held" || n.epoch !== n.workers[w]?.epoch) return;
           n.jobs[id] = false;
-          if (tasks[id] === "idle") setTask(n, w, id, "due");
+          // One of an older version's functions is in no other place.
+          if (n.runnable[id] && tasks[id] === "idle") n.ready[id] = true;
+          exchange(n, w);
         });
       if (s.runnable[id] && tasks[id] === "idle" && s.slot === "here" && !is("wake-up-only"))
         yield step(s, `${who}: the sweep finds ${nameOf(id)}`, (n) => setTask(n, w, id, "due"));
@@ -228,6 +263,11 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
           setTask(n, w, id, "due"),
         );
       yield* taskSteps(s, w, id, tasks[id] ?? "idle");
+    }
+    if (s.slot === "here" && s.awake === s.epoch) {
+      if (s.ready.some(Boolean)) yield step(s, `${who}: looks, and takes what is ready`, (n) => exchange(n, w));
+      if (tasks.every((task) => task === "idle"))
+        yield step(s, `${who}: has nothing in flight, and falls asleep`, (n) => scripts.sleep(n));
     }
     if (is("runnable-in-second-step"))
       for (const id of ids) {
@@ -282,6 +322,8 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     yield* fault(s, "freeze", `${who} freezes`, (n) => void ((n.workers[w] as typeof worker).life = "frozen"));
   }
 
+  /** Faults after which only the sweep finds a command. */
+  const loses = (["lostWakeUp", "lostReply", "lostWrite", "migration"] as const).some((kind) => faults[kind]);
   return {
     initial: initialState(commands, { ...NO_FAULTS, ...faults }),
     *steps(s) {
@@ -301,6 +343,8 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
         if (places.some((count) => count !== (waits ? 1 : 0)))
           return `invariant 3: ${nameOf(id)} is ${state} and stands ${places.join(" and ")} times in its queues`;
         const isHead = waits && (commands[id]?.keys ?? []).every((key) => s.queues[key][0] === id);
+        if (!loses && sleepsThrough(s, id))
+          return `wake-up: ${nameOf(id)} is ready, the worker sleeps, and no emit job wakes it`;
         if (isHead !== s.runnable[id])
           return `invariant 4: ${nameOf(id)} is ${isHead ? "" : "not "}first in its queues, and runnable is ${s.runnable[id]}`;
       }

@@ -4,6 +4,12 @@ import type { Mutant } from "./mutants.ts";
 /** The scripts, each of which Redis runs as one step. They change the state that they are given. */
 export interface Scripts {
   append(s: State, id: number): "accepted" | "failed";
+  /** Whether an append that makes something runnable has to add an emit job. */
+  isDue(s: State): boolean;
+  /** Takes all that is ready: begun, or by its id (what may be on its way; all, where the circuit breaker judges each). The worker is awake from then on. */
+  exchange(s: State, worker: number, begins?: boolean): { id: number; begun: boolean }[];
+  /** The worker sleeps, if nothing is ready. */
+  sleep(s: State): void;
   /** True if the worker may emit it now. */
   claim(s: State, worker: number, id: number): boolean;
   /** True if it was taken, or was settled before; false if this worker may not settle any more. */
@@ -18,7 +24,9 @@ export function createScripts(commands: readonly CommandModel[], mutant: Mutant 
   const isHead = (s: State, id: number) => keysOf(id).every((key) => s.queues[key][0] === id);
 
   function markRunnable(s: State, id: number): void {
-    if (isHead(s, id) && !isFinal(s.records[id] ?? "absent")) s.runnable[id] = true;
+    if (!isHead(s, id) || isFinal(s.records[id] ?? "absent")) return;
+    s.runnable[id] = true;
+    if (s.records[id] === "queued") s.ready[id] = true;
   }
 
   /** Of all its queues the last; undefined where they differ. */
@@ -41,6 +49,7 @@ export function createScripts(commands: readonly CommandModel[], mutant: Mutant 
     }
     s.records[tail] = "superseded";
     s.runnable[tail] = false;
+    s.ready[tail] = false;
     return true;
   }
 
@@ -60,6 +69,25 @@ export function createScripts(commands: readonly CommandModel[], mutant: Mutant 
       return "accepted";
     },
 
+    isDue: (s) => s.awake === 0 || (!is("awake-without-lease") && (s.lease !== "held" || s.awake !== s.epoch)),
+
+    exchange(s, worker, begins = true) {
+      const epoch = s.workers[worker]?.epoch ?? 0;
+      if (s.lease !== "held" || s.epoch !== epoch) return [];
+      s.awake = epoch;
+      return s.ready.flatMap((isReady, id) => {
+        if (!isReady) return [];
+        s.ready[id] = false;
+        if (!s.runnable[id]) return [];
+        const unsent = s.records[id] === "queued" || is("take-of-sent");
+        return [{ id, begun: begins && unsent && this.claim(s, worker, id) }];
+      });
+    },
+
+    sleep(s) {
+      if (!s.ready.some(Boolean) || is("sleep-without-look")) s.awake = 0;
+    },
+
     claim(s, worker, id) {
       const epoch = s.workers[worker]?.epoch;
       const owns = s.lease === "held" && s.epoch === epoch;
@@ -77,6 +105,7 @@ export function createScripts(commands: readonly CommandModel[], mutant: Mutant 
       const first = !isFinal(s.records[id] ?? "absent");
       if (first) s.records[id] = to;
       s.runnable[id] = false;
+      s.ready[id] = false;
       // What no longer makes a difference is forgotten: fewer states to visit.
       s.jobs[id] = false;
       s.sends[id] = 0;

@@ -79,6 +79,10 @@ export interface State {
   /** How often each was emitted, up to MAX_SENDS. */
   sends: number[];
   runnable: boolean[];
+  /** The runnable ones that no worker has taken. */
+  ready: boolean[];
+  /** The epoch of the worker that said that it is awake; 0: it sleeps, and whoever appends adds an emit job. */
+  awake: number;
   /** Emit jobs that wait in BullMQ. */
   jobs: boolean[];
   lease: "free" | "held";
@@ -100,6 +104,7 @@ export const cloneOf = (s: State): State => ({
   records: [...s.records],
   sends: [...s.sends],
   runnable: [...s.runnable],
+  ready: [...s.ready],
   jobs: [...s.jobs],
   workers: [cloneWorker(s.workers[0]), cloneWorker(s.workers[1])],
   delivered: [...s.delivered],
@@ -119,6 +124,8 @@ export function initialState(commands: readonly CommandModel[], faults: Faults):
     records: each<RecordState>("absent"),
     sends: each(0),
     runnable: each(false),
+    ready: each(false),
+    awake: 0,
     jobs: each(false),
     lease: "free",
     epoch: 0,

@@ -71,6 +71,8 @@ export interface Unechoed {
 export interface Admission {
   /** A pass, or a promise that resolves when it is worth asking again; undefined if too many wait. */
   enter(id: string): Pass | Promise<void> | undefined;
+  /** Every command may be sent now: `enter` answers a pass for each. */
+  isWide(): boolean;
   /** As many wait as may: `enter` answers nothing, and those beyond are left in Redis. */
   isFull(): boolean;
   /** Why no command is sent at present, in words for people; undefined if some are. */
@@ -377,6 +379,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const found = unanswered();
       return found && `the CAD takes commands but confirms none: ${describeUnanswered(found)}`;
     },
+    isWide: () => notReady() === undefined && isAllClosed(state) && state.suspects.size === 0 && waiting.size === 0,
     isFull: () => waiting.size >= MAX_WAITING,
     breaksConnection: () => state.connection.phase === "open",
     unanswered,

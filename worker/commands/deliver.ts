@@ -9,7 +9,7 @@ import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
 import { toIso } from "../../shared/util/time.ts";
 import type { Delivery, Outcome } from "../cad/confirm.ts";
-import { claimDelivery, type ClaimOptions } from "../delivery/claim.ts";
+import { claimDelivery, type ClaimOptions, type Taken } from "../delivery/claim.ts";
 import type { Delivered } from "../delivery/dispatcher.ts";
 import type { Admission, Pass } from "./admission.ts";
 import { settleSurely } from "../delivery/settle.ts";
@@ -41,7 +41,7 @@ export interface DeliverOptions extends ClaimOptions {
 }
 
 /** Delivers one command: asks whether it may go, sends it, and does what follows from what became of it. */
-export function createDeliver(options: DeliverOptions): (id: string) => Promise<Delivered> {
+export function createDeliver(options: DeliverOptions): (id: string, taken?: Taken) => Promise<Delivered> {
   const { outbox, admission, log, confirmMs } = options;
   /** The values, by event and keys, of which the last one went unanswered for good: the next is not resent. */
   const hopeless = new BoundedMap<string, boolean>(MAX_HOPELESS);
@@ -59,8 +59,8 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
   }
 
   /** One try with leave to send; `again`: it is to be asked anew whether it may go. */
-  async function tryOnce(id: string, pass: Pass): Promise<Delivered | "again"> {
-    const begun = await claimDelivery("command", id, options);
+  async function tryOnce(id: string, pass: Pass, taken: Taken | undefined): Promise<Delivered | "again"> {
+    const begun = await claimDelivery("command", id, options, taken);
     if (begun.may === "not") return begun.follows;
     const { message } = begun;
     const prepared = begun.may === "send" ? prepare(id, message, begun.text) : begun;
@@ -137,13 +137,15 @@ export function createDeliver(options: DeliverOptions): (id: string) => Promise<
     return settle({ id, state: "failed", reason, by: "" }, message);
   }
 
-  return async function deliver(id) {
-    for (;;) {
+  return async function deliver(id, taken) {
+    for (let first = taken; ; first = undefined) {
       const pass = admission.enter(id);
+      // It was begun when nothing spoke against it.
+      if (first && (pass === undefined || pass instanceof Promise)) await outbox.putBack(id);
       if (pass === undefined) return { runnable: [] };
       if (pass instanceof Promise) return { waits: pass };
       try {
-        const next = await tryOnce(id, pass);
+        const next = await tryOnce(id, pass, first);
         if (next !== "again") return next;
       } finally {
         pass.leave();

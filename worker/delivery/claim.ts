@@ -26,11 +26,22 @@ export interface ClaimOptions {
   log: Log;
 }
 
-/** Asks, right before each send, whether a message may go, and opens its payload. Throws NotOwner. */
-export async function claimDelivery(kind: SealedKind, id: string, options: ClaimOptions): Promise<MayBegin> {
+/** One that an exchange has begun already, and when that was asked for, by `performance.now()`. */
+export interface Taken {
+  begun: Begun;
+  asked: number;
+}
+
+/** Asks, right before each send, whether a message may go (unless an exchange has), and opens its payload. Throws NotOwner. */
+export async function claimDelivery(
+  kind: SealedKind,
+  id: string,
+  options: ClaimOptions,
+  taken?: Taken,
+): Promise<MayBegin> {
   const { outbox, payloads } = options;
-  const asked = performance.now();
-  const begun = await outbox.begin(id);
+  const asked = taken?.asked ?? performance.now();
+  const begun = taken?.begun ?? (await outbox.begin(id));
   if (begun.answer === "not-owner") throw new NotOwner();
   if (begun.answer !== "send") {
     payloads.forget(id);

@@ -1,8 +1,8 @@
 import type { Log } from "../../shared/util/log.ts";
-import type { JobQueue } from "../../shared/outbox/queue.ts";
 import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
 import { sleep, untilAborted } from "../../shared/util/sleep.ts";
 import { whyFailed } from "../../shared/redis/fault.ts";
+import type { Taken } from "./claim.ts";
 
 /**
  * How many commands are worked on at once, and how many jobs BullMQ hands out at once: a place for every unit of a
@@ -23,10 +23,20 @@ export type Delivered =
   /** It may not be sent yet: it is to be asked about again when this resolves, and holds no place meanwhile. */
   | { waits: Promise<void> };
 
+/** Where messages wait until there is a place for them. */
+export interface Waiting {
+  add(ids: readonly string[]): Promise<void>;
+  /** Adds those that do not wait there yet; answers how many. */
+  ensure(ids: readonly string[]): Promise<number>;
+}
+
 export interface DispatcherOptions {
   outbox: OwnedOutbox;
-  queue: JobQueue;
-  deliver(id: string): Promise<Delivered>;
+  queue: Waiting;
+  /** Whether all that is runnable at the start goes through the queue; else it is run at once, a page after the other. */
+  queuesAll?: boolean;
+  /** @param taken it was begun already */
+  deliver(id: string, taken?: Taken): Promise<Delivered>;
   /** True while the CAD takes commands. While it does not, nobody neglects anything. */
   isOpen(): boolean;
   signal: AbortSignal;
@@ -37,6 +47,11 @@ export interface DispatcherOptions {
 export interface Dispatcher {
   /** Runs a job. What it makes runnable goes on outside of it, so that it holds no place in the queue. */
   onJob(id: string): Promise<void>;
+  /** Works on one that an exchange brought. */
+  take(id: string, taken?: Taken): void;
+  /** How many are worked on, and how many more may be. */
+  inHand(): number;
+  room(): number;
   /** Runs what is runnable at once, then sweeps until the signal aborts; resolves when nothing runs any more. */
   run(): Promise<void>;
   /** Ends every rest at once. */
@@ -50,19 +65,19 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const resting = new Map<string, AbortController>();
 
   /** A second run of the same id joins the first: BullMQ may hand out again what this process still works on. */
-  function deliverOnce(id: string): Promise<Delivered> {
+  function deliverOnce(id: string, taken?: Taken): Promise<Delivered> {
     const present = running.get(id);
     if (present) return present;
-    const mine = options.deliver(id).finally(() => running.delete(id));
+    const mine = options.deliver(id, taken).finally(() => running.delete(id));
     running.set(id, mine);
     return mine;
   }
 
   /** Works on one command. What it made runnable follows at once, without a way through the queue and without a wait here. */
-  async function workOn(id: string, depth = 0): Promise<void> {
+  async function workOn(id: string, depth = 0, taken?: Taken): Promise<void> {
     if (signal.aborted) return;
     if (depth > MAX_CHAIN || (depth > 0 && running.size >= MAX_RUNNING)) return queue.add([id]);
-    const delivered = await deliverOnce(id);
+    const delivered = await deliverOnce(id, taken);
     if ("retryInMs" in delivered) rest(id, (woken) => sleep(delivered.retryInMs, woken));
     else if ("waits" in delivered) rest(id, (woken) => Promise.race([delivered.waits, untilAborted(woken)]));
     else for (const next of delivered.runnable) void workOn(next, depth + 1).catch(leaveToSweep);
@@ -88,6 +103,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function runAllRunnable(): Promise<void> {
+    if (options.queuesAll) {
+      for await (const page of outbox.allRunnable()) await queue.ensure(page);
+      return;
+    }
     for await (const page of outbox.runnable(0)) {
       const mine = page.slice(0, MAX_RUNNING);
       await Promise.all(mine.map((id) => workOn(id).catch(leaveToSweep)));
@@ -104,13 +123,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     let added = 0;
     for await (const page of outbox.runnable(NEGLECTED_MS)) {
       const waiting: string[] = [];
+      const neglected: string[] = [];
       for (const id of page) {
         if (signal.aborted || (full && running.size >= MAX_RUNNING)) return;
         if (resting.has(id)) waiting.push(id);
         if (running.has(id) || resting.has(id)) continue;
         if (full) void workOn(id).catch(leaveToSweep);
-        else if ((await queue.ensure(id)) === "added") added += 1;
+        else neglected.push(id);
       }
+      if (neglected.length > 0) added += await queue.ensure(neglected);
       if (waiting.length > 0) await outbox.noteWaiting(waiting);
     }
     if (added > 0) log.warn({ added }, "the sweep queued neglected commands again");
@@ -118,6 +139,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   return {
     onJob: (id) => workOn(id),
+    take(id, taken) {
+      // Known here already, such as one that an old job brought: it is begun again when its time comes.
+      if (!running.has(id) && !resting.has(id)) void workOn(id, 0, taken).catch(leaveToSweep);
+    },
+    inHand: () => running.size,
+    room: () => MAX_RUNNING - running.size,
     wake() {
       for (const woken of resting.values()) woken.abort();
     },

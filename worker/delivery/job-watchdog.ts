@@ -40,8 +40,6 @@ export interface Jobs {
   start(handle: (id: string) => Promise<void>): void;
   /** True if jobs, or beats, come out of the queue. */
   consuming(): boolean;
-  /** A command was worked off: that is consumption too, however long its job goes on with those behind it. */
-  consumed(): void;
   /** Hands out no more jobs: those that wait are left to the next owner. */
   pause(): void;
   stop(): Promise<void>;
@@ -85,7 +83,6 @@ export function openJobs(options: JobsOptions): Jobs {
 
   const jobQueue: JobQueue = {
     add: (ids) => inTime(line.queue.add(ids)),
-    ensure: (id) => inTime(line.queue.ensure(id)),
     beat: () => inTime(line.queue.beat()),
     counts: () => inTime(line.queue.counts()),
     close: () => line.queue.close(),
@@ -118,7 +115,6 @@ export function openJobs(options: JobsOptions): Jobs {
       consume(handle);
       watching = watch(handle);
     },
-    consumed: () => void (lastConsumed = performance.now()),
     consuming: () => silence() < silentMs,
     pause: () => line.consumer?.pause(),
     async stop() {

@@ -1,4 +1,4 @@
-import type { JobQueue } from "../../shared/outbox/queue.ts";
+import type { Waiting } from "../delivery/dispatcher.ts";
 
 /** How many messages of a destination are in memory at most: their ids, waiting for a place. */
 const MAX_WAITING = 2000;
@@ -7,7 +7,7 @@ const MAX_WAITING = 2000;
  * The queue of a destination's outbox. Only the worker puts anything in, so it needs no way through Redis. What does not fit
  * stays runnable there, and comes with the next sweep.
  */
-export function createLocalQueue(run: (id: string) => Promise<void>): JobQueue {
+export function createLocalQueue(run: (id: string) => Promise<void>): Waiting {
   const waiting = new Set<string>();
 
   function take(id: string): boolean {
@@ -21,9 +21,6 @@ export function createLocalQueue(run: (id: string) => Promise<void>): JobQueue {
   }
   return {
     add: async (ids) => ids.forEach(take),
-    ensure: async (id) => (take(id) ? "added" : "live"),
-    beat: async () => undefined,
-    counts: async () => ({ waiting: waiting.size }),
-    close: async () => undefined,
+    ensure: async (ids) => ids.filter(take).length,
   };
 }

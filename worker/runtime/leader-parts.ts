@@ -13,6 +13,7 @@ import { type Admission, createAdmission } from "../commands/admission.ts";
 import { createDeliver } from "../commands/deliver.ts";
 import { createUnannounced } from "../commands/unannounced.ts";
 import { CONCURRENCY, createDispatcher, type Dispatcher } from "../delivery/dispatcher.ts";
+import { createExchange, type Exchange } from "../delivery/exchange.ts";
 import type { Forgeries } from "../delivery/forgeries.ts";
 import { type Jobs, openJobs } from "../delivery/job-watchdog.ts";
 import { createPayloads, type Payloads } from "../delivery/payloads.ts";
@@ -108,11 +109,27 @@ export function createCommandPath(
   options: PartsOptions,
   { connection, admission }: { connection: CadConnection; admission: Admission },
   { inbound }: CadEvents,
-): { jobs: Jobs; dispatcher: Dispatcher; payloads: Payloads } {
-  const { config, sealer, lease, forgeries, signal, log } = options;
+): { jobs: Jobs; dispatcher: Dispatcher; exchange: Exchange; payloads: Payloads } {
+  const { config, sealer, lease, forgeries, signal, outbox, log } = options;
   const payloads = createPayloads(sealer, log, (id) => forgeries.note("command", id));
+  // Not the circuit breaker: while it lets single commands through as probes, they have to be brought to it.
+  const isOpen = () => connection.status().ready && !admission.isFull();
+  const exchange: Exchange = createExchange({
+    outbox,
+    room: () => ({ take: isOpen() ? dispatcher.room() : 0, begins: admission.isWide() }),
+    inHand: () => dispatcher.inHand(),
+    onTaken: ({ id, begun }, asked) => dispatcher.take(id, begun && { begun, asked }),
+    signal,
+    log,
+  });
+  async function ensure(ids: readonly string[]): Promise<number> {
+    const added = await outbox.makeReady(ids);
+    await exchange.wake();
+    return added;
+  }
   const deliver = createDeliver({
     ...options,
+    outbox: { ...outbox, settle: exchange.settle },
     admission,
     confirmMs: config.CAD_CONFIRM_TIMEOUT_MS,
     payloads,
@@ -129,16 +146,12 @@ export function createCommandPath(
     // Every place may be held by a command that waits for its confirmation: that is no silence.
     silentMs: QUEUE_SILENT_MS + config.CAD_CONFIRM_TIMEOUT_MS,
   });
-  const dispatcher = createDispatcher({
+  const dispatcher: Dispatcher = createDispatcher({
     ...options,
-    queue: jobs.queue,
-    async deliver(id) {
-      const delivered = await deliver(id);
-      jobs.consumed();
-      return delivered;
-    },
-    // Not the circuit breaker: while it lets single commands through as probes, they have to be brought to it.
-    isOpen: () => connection.status().ready && !admission.isFull(),
+    queue: { add: async (ids) => void (await ensure(ids)), ensure },
+    queuesAll: true,
+    deliver,
+    isOpen,
   });
-  return { jobs, dispatcher, payloads };
+  return { jobs, dispatcher, exchange, payloads };
 }

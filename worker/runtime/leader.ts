@@ -52,6 +52,8 @@ export interface LeaderOptions {
 export interface Leader {
   health(): WorkerHealth;
   reconnect(): void;
+  /** Commands are ready to be sent. */
+  wake(): void;
   /** Sends nothing more, and waits for what is in flight: at most 5 s, or until the signal aborts. */
   settle(lost: AbortSignal): Promise<void>;
   /** Disconnects from the CAD and ends every loop. */
@@ -75,7 +77,7 @@ export function startLeader(options: LeaderOptions): Leader {
   const { connection, admission } = createCadAccess(shared, cadEvents, cadChanges);
   const history = createHistory({ ...shared, ready: () => admission.shut() === undefined });
   const commandPath = { ...shared, onSettled: history.settled };
-  const { jobs, dispatcher, payloads } = createCommandPath(commandPath, { connection, admission }, cadEvents);
+  const { jobs, dispatcher, exchange, payloads } = createCommandPath(commandPath, { connection, admission }, cadEvents);
   const audit = createAuditChainer({
     ...shared,
     secrets: chainKeys(config.AUDIT_KEY),
@@ -89,12 +91,18 @@ export function startLeader(options: LeaderOptions): Leader {
   cadChanges.listen(changes.notify);
   changes.listen(heartbeat.changed);
 
-  jobs.start(dispatcher.onJob);
+  cadChanges.listen(wake);
+
+  jobs.start(exchange.wake);
   const sent = Promise.all([dispatcher.run(), destinations.run()]);
   const received = cadEvents.run().catch((error: unknown) => {
     if (!(error instanceof NotOwner)) throw error;
   });
   const others = Promise.all([heartbeat.run(), history.run(), audit.run()]);
+
+  function wake(): void {
+    exchange.wake().catch(() => undefined);
+  }
 
   function stopSending(): void {
     if (signal.aborted) return;
@@ -105,6 +113,7 @@ export function startLeader(options: LeaderOptions): Leader {
   return {
     health: health.report,
     reconnect: connection.reconnect,
+    wake,
     async settle(lost) {
       stopSending();
       await Promise.race([sent, sleep(IN_FLIGHT_GRACE_MS, lost)]);

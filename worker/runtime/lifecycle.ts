@@ -87,7 +87,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     log.error({ code: "redis-refused", reason }, "requests to reconnect are not heard: Redis refuses the channels");
   };
   // At every connection anew, so that an outage of Redis costs no subscription.
-  control.on("ready", () => void control.subscribe(keys.controlChannel).catch(cannotHear));
+  control.on("ready", () => void control.subscribe(keys.controlChannel, keys.readyChannel).catch(cannotHear));
   // A subscription waits without asking anything: a ping now and then shows whether its connection is alive.
   const pinging = setInterval(() => void control.ping().catch(() => undefined), PING_MS);
 
@@ -123,8 +123,9 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     signal: stopping.signal,
     log,
   });
-  control.on("message", (_channel, message) => {
-    if (message === "reconnect") leadership.leader()?.reconnect();
+  control.on("message", (channel, message) => {
+    if (channel === keys.readyChannel) leadership.leader()?.wake();
+    else if (message === "reconnect") leadership.leader()?.reconnect();
   });
 
   const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, ownState, metrics.text);
