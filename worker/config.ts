@@ -134,6 +134,32 @@ export const workerEnv = z.object({
     .min(1)
     .default(100_000)
     .describe("Maximum number of events waiting in one destination's outbox; beyond, they wait in the journal."),
+  ALERT_URL: env.note(
+    z
+      .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
+      .refine((text) => withoutUser(URL.parse(text)), "must not contain user or password: they would not be sent")
+      .optional()
+      .describe(
+        "URL that each problem is posted to when it opens and when it is resolved: an Alertmanager (`…/api/v2/alerts`), or any webhook that takes JSON.",
+      ),
+    { secret: true },
+  ),
+  ALERT_AFTER_S: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(3600)
+    .default(10)
+    .describe("How long a problem has to be there before it is reported, and to be gone before it is resolved, s."),
+  HEARTBEAT_URL: env.note(
+    z
+      .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
+      .refine((text) => withoutUser(URL.parse(text)), "must not contain user or password: they would not be sent")
+      .optional()
+      .describe("URL that is requested (GET) regularly while all is well, so that somebody notices when it is not."),
+    { secret: true },
+  ),
+  HEARTBEAT_EVERY_S: z.coerce.number().int().min(1).max(3600).default(60).describe("How often, s."),
   WORKER_PORT: env.port.default(9464).describe("Port of the worker's own /health."),
   WORKER_HOST: z.string().min(1).default("127.0.0.1").describe("Address that the worker's own /health listens on."),
   WORKER_INSTANCE: z

@@ -10,6 +10,27 @@ export interface BridgeEvent {
   examples: readonly [Record<string, unknown>, ...Record<string, unknown>[]];
 }
 
+/** A problem of shared/health/problems.ts, which the journal knows nothing of. */
+const told = z.looseObject({
+  code: z.string().describe("One of the codes of docs/operations.md."),
+  severity: z.enum(["critical", "warning", "notice"]),
+  about: z.string().optional().describe("Which one, where there are several: a destination or a handler."),
+  message: z.string(),
+  since: z.string().nullable(),
+  hint: z.string(),
+  lost: z.string(),
+  runbook: z.string(),
+});
+const AWAY = {
+  code: "cad-disconnected",
+  severity: "warning",
+  message: "Commands wait: the CAD is not connected, or not ready yet.",
+  since: "2026-01-31T22:00:12.000Z",
+  hint: "Look at the CAD, the network to it, CAD_BACKEND_URL and CAD_BACKEND_AUTH_TOKEN.",
+  lost: "No command: they wait in Redis in their order.",
+  runbook: "docs/operations.md#cad-disconnected",
+};
+
 export const bridgeEvents: Readonly<Record<keyof typeof BRIDGE_EVENTS, BridgeEvent>> = {
   gap: {
     name: BRIDGE_EVENTS.gap,
@@ -42,5 +63,17 @@ export const bridgeEvents: Readonly<Record<keyof typeof BRIDGE_EVENTS, BridgeEve
       priority: z.number(),
     }),
     examples: [{ entry: "1769896812000-0", priority: 1 }],
+  },
+  problemOpened: {
+    name: BRIDGE_EVENTS.problemOpened,
+    summary: "Something is wrong with the bridge, as `problems` of GET /health says it",
+    payload: told,
+    examples: [AWAY],
+  },
+  problemResolved: {
+    name: BRIDGE_EVENTS.problemResolved,
+    summary: "It is not any more",
+    payload: told.extend({ resolved: z.string().describe("When.") }),
+    examples: [{ ...AWAY, resolved: "2026-01-31T22:05:40.000Z" }],
   },
 };

@@ -19,6 +19,9 @@ export const BRIDGE_EVENTS = {
   skipped: "bridge:handler-skipped",
   /** An incident of the highest priority was created: `{ entry, priority }`, the id of its `incident:new` and 1. */
   highPriority: "bridge:high-priority",
+  /** Something is wrong with the bridge, or is not any more: a problem as GET /health has it. */
+  problemOpened: "bridge:problem:opened",
+  problemResolved: "bridge:problem:resolved",
 } as const;
 
 /** What is written. */

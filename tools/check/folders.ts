@@ -40,6 +40,7 @@ export const LAYERS: readonly string[] = [
   "worker/config.ts",
   "worker/events",
   "worker/commands",
+  "worker/paging",
   "worker/runtime",
   "worker/main.ts",
   "tools/setup",

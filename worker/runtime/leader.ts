@@ -14,6 +14,7 @@ import type { WorkerConfig } from "../config.ts";
 import { createForgeries } from "../delivery/forgeries.ts";
 import type { Destination } from "../destinations/routes.ts";
 import type { Handler } from "../events/handlers/handler.ts";
+import { createPager } from "../paging/pager.ts";
 import { createAuditChainer } from "./audit-chain.ts";
 import { createHealth, createHeartbeat } from "./heartbeat.ts";
 import { createHistory } from "./history.ts";
@@ -98,7 +99,14 @@ export function startLeader(options: LeaderOptions): Leader {
   const received = cadEvents.run().catch((error: unknown) => {
     if (!(error instanceof NotOwner)) throw error;
   });
-  const others = Promise.all([heartbeat.run(), history.run(), audit.run()]);
+  const pager = createPager({
+    ...options,
+    token: lease.token,
+    problems: () => health.report().problems,
+    inbound: cadEvents.inbound,
+    signal,
+  });
+  const others = Promise.all([heartbeat.run(), history.run(), audit.run(), pager.run()]);
 
   function wake(): void {
     exchange.wake().catch(() => undefined);
