@@ -44,6 +44,9 @@ function scratch(): string {
   return dir;
 }
 
+/** Copied with the package that has it. */
+const nested = (path: string) => path.indexOf("/node_modules/", "node_modules/".length) > 0;
+
 /** The COPY steps of the image's last stage. What `npm ci --omit=dev` would install is copied from what is installed here. */
 function makeImage(): string {
   const app = scratch();
@@ -52,7 +55,7 @@ function makeImage(): string {
       .split(/^FROM /m)
       .at(-1) ?? "";
   for (const [, all = ""] of last.matchAll(/^COPY (?!--from)(.+)$/gm)) {
-    const [to = "", ...from] = all.split(" ").reverse();
+    const [to = "", ...from] = all.split(" ").toReversed();
     for (const source of from) {
       const target = to.endsWith("/") || to === "./" ? join(app, to, basename(source)) : join(app, to);
       mkdirSync(dirname(target), { recursive: true });
@@ -62,7 +65,6 @@ function makeImage(): string {
   const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
     packages: Record<string, { dev?: boolean; devOptional?: boolean }>;
   };
-  const nested = (path: string) => path.indexOf("/node_modules/", "node_modules/".length) > 0;
   const shipped = Object.entries(packages).flatMap(([path, { dev, devOptional }]) =>
     path !== "" && !nested(path) && dev !== true && devOptional !== true && existsSync(join(ROOT, path)) ? [path] : [],
   );
