@@ -230,7 +230,7 @@ function createFaultLog(log: Log, now: () => number): (problem: Problem) => void
     if (code !== "redis-refused" && code !== "redis-unsuitable") return;
     if (now() - (said.get(message) ?? -Infinity) < SAY_EVERY_MS) return;
     said.set(message, now());
-    log.error({ code, reason: message }, "redis does not do what it is asked");
+    log.error({ code, reason: message }, "Redis refused or failed an operation");
   };
 }
 
@@ -244,14 +244,14 @@ function redisProblem(error: unknown): Problem | undefined {
 /** What went wrong, as far as the caller may know. What was not foreseen is logged and told as nothing more than that. */
 /** What Redis holds cannot be believed, or not be checked with the keys that there are. */
 const ofSeal = ({ code, message }: SealError): Problem =>
-  new Problem(code === "tampered" ? "forged-record" : "unreadable-payload", `It is not answered: ${message}.`);
+  new Problem(code === "tampered" ? "forged-record" : "unreadable-payload", `It is not returned: ${message}.`);
 
 function toProblem(error: Error, log: Log): Problem {
   if (error instanceof Problem) return error;
-  if (isCutOff(error)) return new Problem("not-json", "The connection broke before the body had come.");
+  if (isCutOff(error)) return new Problem("not-json", "The connection was closed before the whole body was received.");
   const fault = redisProblem(error);
   if (fault) return fault;
   if (error instanceof SealError) return ofSeal(error);
-  log.error({ error: error.name, stack: error.stack }, "a request failed in a way that was not foreseen");
-  return new Problem("internal", "Something failed that should not.");
+  log.error({ error: error.name, stack: error.stack }, "unexpected error in a request");
+  return new Problem("internal", "An unexpected error occurred.");
 }

@@ -102,13 +102,13 @@ export const workerEnv = z.object({
     .min(1)
     .max(3650)
     .default(7)
-    .describe("Retention of the CAD's events, days: how far back a service can catch up."),
+    .describe("Retention of CAD events, days: how far back a service can catch up."),
   JOURNAL_MAX: z.coerce
     .number()
     .int()
     .min(1000)
     .default(1_000_000)
-    .describe("Maximum number of the CAD's events in the journal."),
+    .describe("Maximum number of CAD events in the journal."),
   JOURNAL_MAX_BYTES: z.coerce
     .number()
     .int()
@@ -119,7 +119,7 @@ export const workerEnv = z.object({
     .string()
     .min(1)
     .optional()
-    .describe("YAML or JSON file of destinations and rules: which service gets which of the CAD's events."),
+    .describe("YAML or JSON file of destinations and rules: which service receives which CAD events."),
   BILLING_API_URL: serviceUrl("billing", "BILLING_WEBHOOK_SECRET"),
   BILLING_WEBHOOK_SECRET: webhookSecret("billing", "BILLING_API_URL"),
   EPCR_API_URL: serviceUrl("ePCR", "EPCR_WEBHOOK_SECRET"),

@@ -29,7 +29,7 @@ const cloudEvent = z.looseObject({
   time: z.string(),
   datacontenttype: z.literal("application/json"),
   data: z.unknown().describe("The event's payload, or the fields of it that the rule names."),
-  owncommand: z.string().optional().describe("The bridge's command that it is the echo of."),
+  owncommand: z.string().optional().describe("The bridge's command of which this is the echo."),
   recovered: z.boolean().optional(),
 });
 

@@ -161,7 +161,10 @@ export function createBackend(
     try {
       await useQueue((jobQueue) => jobQueue.add(ids));
     } catch {
-      log.warn({ command_id: ids[0], commands: ids.length }, "accepted, but no emit job was added: left to the sweep");
+      log.warn(
+        { command_id: ids[0], commands: ids.length },
+        "accepted, but no emit job was added: the sweep will send it",
+      );
     }
     return ids;
   });

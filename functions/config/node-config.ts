@@ -58,12 +58,12 @@ const metricsEnv = {
       .string()
       .regex(/^[\w.~+/-]{32,}=*$/, "must be at least 32 letters, digits or -._~+/")
       .optional()
-      .describe("Bearer token that is good for `GET /metrics` alone, for Prometheus."),
+      .describe("Bearer token that grants access to `GET /metrics` only, for Prometheus."),
     { secret: true },
   ),
   METRICS_PORT: env.port
     .optional()
-    .describe("Port of a second listener that has `GET /metrics` alone, without a token. None if not set."),
+    .describe("Port of a second listener that serves only `GET /metrics`, without a token. None if not set."),
   METRICS_HOST: z.string().min(1).default("127.0.0.1").describe("Address that it listens on."),
 };
 

@@ -94,18 +94,18 @@ export const PROBLEMS = {
   },
   "redis-moving": {
     status: 503,
-    title: "The backlog is being moved",
-    hint: "Send it again after Retry-After, with the same Idempotency-Key.",
+    title: "Redis is moving the backlog to another node",
+    hint: "Repeat the request after Retry-After, with the same Idempotency-Key.",
   },
   "redis-refused": {
     status: 503,
-    title: "The backlog refuses the bridge",
-    hint: "Send it again later. Whoever runs the bridge: correct user, password and ACL of REDIS_URL.",
+    title: "Redis refuses the bridge",
+    hint: "Repeat the request later. Operators: correct user, password and ACL of REDIS_URL.",
   },
   "redis-unsuitable": {
     status: 503,
-    title: "What answers is no backlog",
-    hint: "Send it again later. Whoever runs the bridge: correct REDIS_URL.",
+    title: "The server at REDIS_URL cannot be used",
+    hint: "Repeat the request later. Operators: correct REDIS_URL.",
   },
   "keys-unavailable": {
     status: 503,
@@ -125,13 +125,13 @@ export const PROBLEMS = {
   },
   "forged-record": {
     status: 500,
-    title: "What is stored was not written by the bridge",
-    hint: "Somebody changed it in Redis: whoever runs the bridge should look into the audit trail, and who can write there.",
+    title: "A stored record was not written by the bridge",
+    hint: "It was changed in Redis. Operators: check the audit trail and who can write to Redis.",
   },
   internal: {
     status: 500,
     title: "Internal error",
-    hint: "See the log. Repeating with the same Idempotency-Key is harmless.",
+    hint: "See the log. It is safe to repeat the request with the same Idempotency-Key.",
   },
 } as const;
 export type ProblemCode = keyof typeof PROBLEMS;
@@ -172,7 +172,7 @@ export class Problem extends Error {
     headers: Record<string, string>;
   } {
     const { status, title, hint: always } = PROBLEMS[this.code];
-    const hint = reading ? always.replace(/, with the same Idempotency-Key|(?<=log\.) Repeating .*$/, "") : always;
+    const hint = reading ? always.replace(/, with the same Idempotency-Key|(?<=log\.) It is safe .*$/, "") : always;
     const type = `urn:problem-type:socket-bridge:${this.code}`;
     const retry = status === 503 ? { "Retry-After": String(RETRY_AFTER_S) } : {};
     return {

@@ -135,7 +135,7 @@ async function readBounded(response: Response): Promise<string> {
 }
 
 const unavailable = () =>
-  new Problem("keys-unavailable", "The token's key is unknown, and the identity provider did not answer.");
+  new Problem("keys-unavailable", "The key of the token is unknown, and the identity provider did not respond.");
 
 /** In words that hold nothing of the URL. */
 function why(error: unknown): string {

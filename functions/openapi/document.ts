@@ -41,7 +41,7 @@ export function openApi(basePath: string): Json {
     info: {
       ...INFO,
       description:
-        "Carries commands from services to the CAD, and the CAD's events back. What is accepted (202) is delivered, in order within each unit and incident; a command's receipt says what became of it and what proves that. The messages between bridge and CAD are in asyncapi.json.",
+        "Carries commands from services to the CAD, and CAD events back. Accepted commands (202) are delivered in order within each unit and incident; the receipt of a command shows its state and what proves it. The messages between bridge and CAD are described in asyncapi.json.",
     },
     servers: [{ url: basePath }],
     paths: together(paths, routePaths()),

@@ -15,14 +15,16 @@ export const EVENT_ROUTES: readonly Route[] = [
     endpoint: "GET /events",
     id: "streamEvents",
     tag: "events",
-    summary: "The CAD's events as they come",
+    summary: "Stream CAD events",
     description:
-      "Server-Sent Events: `id` is the entry's id in the journal, `event` its name, `data` the entry as JSON. Without an id it begins with what comes from now on; with the id of the last entry that a client got, with what followed it: nothing is left out and nothing is sent twice. The stream begins with an event `bridge:position`, and sends another after each `STREAM_HEARTBEAT_MS` without an entry: its `id` is how far the stream has come, and it is no entry. A client that does not read what was sent is cut off, and the stream ends with its token.",
+      "Server-Sent Events: `id` is the id of the journal entry, `event` its name, `data` the entry as JSON. Without an id, the stream starts with new events; with the id of the last entry received, it resumes after that entry, with no gap and no repeat. The stream starts with an event `bridge:position` and repeats it after every `STREAM_HEARTBEAT_MS` without an entry: its `id` is the current position; it is not a journal entry. A client that does not read in time is disconnected, and the stream ends when the token expires.",
     query: schemaOf(streamQuery, "input"),
-    headers: { "Last-Event-ID": "The last entry that the client got. Goes before `last_event_id`." },
+    headers: {
+      "Last-Event-ID": "Id of the last entry that the client received. Takes precedence over `last_event_id`.",
+    },
     answers: {
       "200": {
-        description: "A stream of entries. It goes on until the client leaves.",
+        description: "A stream of entries, until the client disconnects.",
         content: {
           "text/event-stream": {
             schema: {
@@ -40,9 +42,9 @@ export const EVENT_ROUTES: readonly Route[] = [
     endpoint: "GET /events/history",
     id: "listEvents",
     tag: "events",
-    summary: "The CAD's events as they came",
+    summary: "List past CAD events",
     description:
-      "The journal in pages. A page may hold fewer entries than `limit` although there are more: `next` tells.",
+      "The journal in pages. A page may contain fewer entries than `limit` although more follow: see `next`.",
     query: schemaOf(historyQuery, "input"),
     answers: { "200": answer("A page.", schemaOf(eventPage)) },
     problems: ["gone", "too-many-reads", "invalid-query", ...REDIS],
@@ -51,10 +53,10 @@ export const EVENT_ROUTES: readonly Route[] = [
     endpoint: "GET /events/{id}",
     id: "getEvent",
     tag: "events",
-    summary: "One event, and what became of it",
+    summary: "Get one event and its deliveries",
     answers: {
       "200": answer(
-        "The entry, what each handler made of it, and what became of it at each destination.",
+        "The entry, the result of each handler, and the delivery to each destination.",
         withMore("Event", eventDetails),
       ),
     },
@@ -68,8 +70,8 @@ export const EVENT_ROUTES: readonly Route[] = [
         endpoint: `GET ${path}`,
         id: `list${kind}s`,
         tag: "state",
-        summary: `What is known of each ${word}`,
-        description: "From the CAD's events, by id. Every value says when it came about, and how old it is.",
+        summary: `List ${word}s`,
+        description: "The latest state from CAD events, sorted by id. Every value has its time and age.",
         query: schemaOf(stateQuery, "input"),
         answers: { "200": answer("A page.", schemaOf(kind === "Unit" ? unitPage : incidentPage)) },
         problems: ["invalid-query", ...REDIS],
@@ -78,9 +80,9 @@ export const EVENT_ROUTES: readonly Route[] = [
         endpoint: `GET ${path}/{id}`,
         id: `get${kind}`,
         tag: "state",
-        summary: `What is known of one ${word}`,
-        description: "Kept for 30 days after the last word of it.",
-        answers: { "200": answer("The newest of everything.", withMore(kind, stateAnswer)) },
+        summary: `Get one ${word}`,
+        description: "Deleted 30 days after the last event about it.",
+        answers: { "200": answer("The latest values.", withMore(kind, stateAnswer)) },
         problems: ["not-found", ...REDIS],
       },
     ];

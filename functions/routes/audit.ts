@@ -88,9 +88,12 @@ async function noteInVain(
   const known = note.user !== "";
   const key = JSON.stringify([known ? note.user : limitedAddress(note.address), note.action]);
   const noted = backend.note({ ...note, once: { key, ms: known ? IN_VAIN_MS : REFUSED_MS } }, outcome, id);
-  await withDeadline(noted, NOTE_MS, "noting a refusal").catch((error: unknown) => {
+  await withDeadline(noted, NOTE_MS, "recording a refusal").catch((error: unknown) => {
     const reason = whyFailed(error);
-    log.warn({ outcome, action: note.action, address: note.address, reason }, "a refusal was not noted");
+    log.warn(
+      { outcome, action: note.action, address: note.address, reason },
+      "a refusal was not recorded in the audit trail",
+    );
   });
 }
 
@@ -105,7 +108,9 @@ export function administrative(deps: { backend: Backend; basePath: string; log: 
     const outcome = c.error || c.res.status >= 400 ? "failed" : "done";
     await backend
       .note(note, outcome, id)
-      .catch(() => log.warn({ action: note.action, outcome }, "an end was not noted"));
+      .catch(() =>
+        log.warn({ action: note.action, outcome }, "the end of an action was not recorded in the audit trail"),
+      );
   };
 }
 
@@ -160,7 +165,7 @@ export const auditQuery = z.strictObject({
     .string()
     .regex(/^[1-9]\d{0,15}-\d{1,10}$/, "is not a cursor of this list")
     .optional()
-    .meta({ description: "`next` of the page before." }),
+    .meta({ description: "`next` of the previous page." }),
 });
 
 const auditEntry = z.object({

@@ -37,7 +37,7 @@ export const commandQuery = z.strictObject({
     .string()
     .regex(/^\d{1,16}(-\d{1,16})?$/, "is not a cursor of this list")
     .optional()
-    .meta({ description: "`next` of the page before." }),
+    .meta({ description: "`next` of the previous page." }),
 });
 
 export const foundCommand = z.object({

@@ -38,7 +38,7 @@ type AcceptContext = Context<CallerEnv, string, { out: { json: unknown } }>;
 export const parseBody = (command: Command) => jsonBody(command.body, invalidBody);
 
 const invalidBody = (errors: WrongField[]) =>
-  new Problem("invalid-body", `${errors.length === 1 ? "One field is" : `${errors.length} fields are`} wrong.`, {
+  new Problem("invalid-body", `${errors.length === 1 ? "One field is" : `${errors.length} fields are`} invalid.`, {
     errors,
   });
 
@@ -108,7 +108,7 @@ function refuseUnlessAccepted(appended: Appended, role: Role): Accepted {
     case "full":
       throw new Problem(
         "redis-full",
-        `As many commands are waiting as may wait (${role === "crew" ? "MAX_BACKLOG less what is kept for dispatchers" : "MAX_BACKLOG"}). Nothing was accepted.`,
+        `The limit of waiting commands (${role === "crew" ? "MAX_BACKLOG less the reserve for dispatchers" : "MAX_BACKLOG"}) is reached. Nothing was accepted.`,
       );
     case "over":
       throw new Problem(
@@ -123,8 +123,8 @@ function refuseUnlessAccepted(appended: Appended, role: Role): Accepted {
 /** When a command that waits too long behind others is worth another try, s: at some 30 ms for each, 60 more are settled by then. */
 const WAITING_RETRY_S = 2;
 const WAITS = {
-  subject: "As many or as large commands of the token's subject are waiting as may wait.",
-  key: "As many commands of this unit, incident or room are waiting as may wait.",
+  subject: "The limit of waiting commands of the token's subject is reached.",
+  key: "The limit of waiting commands of this unit, incident or room is reached.",
 } as const;
 
 /** A command whose answer from Redis was lost may have been accepted: its id makes repeating it harmless. */
@@ -132,7 +132,7 @@ function maybeAccepted(error: unknown, id: string | undefined): unknown {
   if (redisFault(error) !== "unavailable" || id === undefined) return error;
   return new Problem(
     "redis-unavailable",
-    "Redis did not answer. To repeat this without the risk of sending it twice, send it again with idempotency_key as its Idempotency-Key.",
+    "Redis did not respond. To repeat the request without sending the command twice, use idempotency_key as the Idempotency-Key.",
     { idempotency_key: id },
   );
 }

@@ -34,15 +34,15 @@ const filterFields = {
     .string()
     .regex(/^[a-z0-9-]{1,40}$/, "is not the id of a destination")
     .optional()
-    .meta({ description: "Whose dead letters: events that could not be delivered to it. Commands if absent." }),
+    .meta({ description: "List events that could not be delivered to this destination. Without it: commands." }),
   event: z.string().min(1).optional().meta({ description: "The event's name; with `destination`." }),
   unit: z.string().min(1).optional(),
   incident: z.string().min(1).optional(),
   state: z.enum(REDRIVABLE_STATES).optional().meta({
     description:
-      "Without it, all but `unconfirmed`: the CAD has those, and may have handled them. Sending a relay or a transport again may show it twice.",
+      "Without it, all but `unconfirmed`: the CAD received those and may have handled them. Redriving a relay or a transport may show it twice.",
   }),
-  reason: z.string().min(1).optional().meta({ description: 'A part of "state: reason", such as "expired".' }),
+  reason: z.string().min(1).optional().meta({ description: 'Substring of "state: reason", such as "expired".' }),
   since: instant.optional().meta({ description: "Accepted at this time or later." }),
 };
 
@@ -54,13 +54,13 @@ export const listQuery = z.strictObject({
     .regex(/^\d{1,16}$/, "is not a cursor of this list")
     .transform(Number)
     .optional()
-    .meta({ description: "`next` of the page before." }),
+    .meta({ description: "`next` of the previous page." }),
 });
 
 export const redriveBody = requestObject({
   ...filterFields,
   limit: z.int().min(1).max(MAX_REDRIVE).default(MAX_REDRIVE),
-  dry_run: z.boolean().default(false).meta({ description: "Only says which would be sent again." }),
+  dry_run: z.boolean().default(false).meta({ description: "Report what would be redriven without doing it." }),
 });
 
 export const revealBody = requestObject({
@@ -150,7 +150,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     const appended = await backend.redrive(id, newId(), note, destination);
     if (!appended) throw noSuchLetter(id);
     if (appended.outcome === "unreadable") return { reason: appended.reason };
-    if (!("id" in appended)) throw new Problem("redis-full", "As many commands are waiting as may wait.");
+    if (!("id" in appended)) throw new Problem("redis-full", "The limit of waiting commands (MAX_BACKLOG) is reached.");
     return { as: appended.id };
   }
 
@@ -207,9 +207,9 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
   app.post("/dead-letters/:id/redrive", redriveOne, outboxFor, noBody, noteAction, async (c) => {
     const { destination } = c.req.valid("query");
     const again = await redrive(c.get("caller"), c.req.param("id"), noteOf(c, basePath), destination);
-    if ("reason" in again) throw new Problem("unreadable-payload", `It was not sent again: ${again.reason}.`);
+    if ("reason" in again) throw new Problem("unreadable-payload", `It was not redriven: ${again.reason}.`);
     const id = again.as;
-    const message = "Accepted as new, at the end of its unit's and incident's lines.";
+    const message = "Accepted as a new command, at the end of its per-key queues.";
     const answer = { success: true, message, command_id: id, status: "queued" };
     return c.json(answer, 202, destination === undefined ? { Location: `${basePath}/commands/${id}` } : {});
   });

@@ -10,10 +10,10 @@ import { noBody } from "../http/json-body.ts";
 
 /** A destination as GET /destinations tells it: what the worker says of it, and what its outbox holds. */
 export const destinationAnswer = destinationReport.extend({
-  waiting: z.int().meta({ description: "Events that are not delivered yet." }),
-  oldest_age_seconds: z.number().nullable().meta({ description: "How long the oldest of them waits." }),
+  waiting: z.int().meta({ description: "Number of undelivered events." }),
+  oldest_age_seconds: z.number().nullable().meta({ description: "Age of the oldest of them, s." }),
   dead_letters: z.int(),
-  settled: z.record(z.string(), z.int()).meta({ description: "How many reached each final state, since ever." }),
+  settled: z.record(z.string(), z.int()).meta({ description: "Total number in each final state." }),
 });
 
 export const destinationsAnswer = z.object({ destinations: z.array(destinationAnswer) });

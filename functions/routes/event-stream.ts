@@ -60,12 +60,13 @@ class StreamEnd extends Error {
 /** The page of a stream's beginning. Throws a Problem if what followed cannot be told, or told whole. */
 function beginning(read: Followed): Page {
   if (read.outcome === "gone") throw gone(read.oldest);
-  if (read.outcome === "unreadable") throw new Problem("unreadable-payload", `The journal stops here: ${read.reason}.`);
+  if (read.outcome === "unreadable")
+    throw new Problem("unreadable-payload", `The stream cannot continue: ${read.reason}.`);
   return read;
 }
 
 export const gone = (oldest: string | null): Problem =>
-  new Problem("gone", "Entries that followed this one may have been removed, or the journal never had it.", { oldest });
+  new Problem("gone", "Entries after this one may have been removed, or the journal never contained it.", { oldest });
 
 /** Sends entries as they come for as long as the client reads them. */
 export function createEventStreams(deps: StreamDeps) {
@@ -150,7 +151,7 @@ export function createEventStreams(deps: StreamDeps) {
         slot.release();
         const fields = { open: slots.taken(), seconds: Math.round((performance.now() - began) / 1000) };
         if (why instanceof StreamEnd) log.info({ ending: why.ending, ...fields }, "a stream ended");
-        else log.error({ reason: whyFailed(why), ...fields }, "a stream ended in a way that was not foreseen");
+        else log.error({ reason: whyFailed(why), ...fields }, "unexpected error in a stream");
       });
     });
   }

@@ -22,9 +22,9 @@ const about = z.string().min(1).max(200);
 const filterFields = {
   event: several(z.string().min(1).max(200))
     .optional()
-    .meta({ description: "Names of events; `*` stands for any characters. May stand several times." }),
-  unit: several(about).optional().meta({ description: "May stand several times." }),
-  incident: several(about).optional().meta({ description: "May stand several times." }),
+    .meta({ description: "Names of events; `*` matches any characters. May be repeated." }),
+  unit: several(about).optional().meta({ description: "May be repeated." }),
+  incident: several(about).optional().meta({ description: "May be repeated." }),
 };
 
 export const streamQuery = z.strictObject({
@@ -36,17 +36,17 @@ const inOneOf = <const Values extends readonly string[]>(values: Values) => seve
 
 export const historyQuery = z.strictObject({
   ...filterFields,
-  kind: inOneOf(ENTRY_KINDS).optional().meta({ description: "May stand several times." }),
+  kind: inOneOf(ENTRY_KINDS).optional().meta({ description: "May be repeated." }),
   own: z
     .enum(["true", "false"])
     .transform((text) => text === "true")
     .optional()
-    .meta({ description: "Only echoes of the bridge's own commands, or only what is none." }),
-  since: instant.optional().meta({ description: "The journal had it at this time or later." }),
-  until: instant.optional().meta({ description: "The journal had it at this time or earlier." }),
-  order: z.enum(["newest", "oldest"]).default("newest").meta({ description: "Which come first." }),
+    .meta({ description: "`true`: only echoes of the bridge's own commands. `false`: only other entries." }),
+  since: instant.optional().meta({ description: "Written to the journal at this time or later." }),
+  until: instant.optional().meta({ description: "Written to the journal at this time or earlier." }),
+  order: z.enum(["newest", "oldest"]).default("newest").meta({ description: "Sort order." }),
   limit: z.coerce.number().int().min(1).max(500).default(50),
-  cursor: entryId.optional().meta({ description: "`next` of the page before." }),
+  cursor: entryId.optional().meta({ description: "`next` of the previous page." }),
 });
 
 export const eventPage = pageOf("events", toldEntry);
@@ -54,7 +54,7 @@ export const eventPage = pageOf("events", toldEntry);
 const handledAnswer = z.object({
   handler: z.string(),
   outcome: z.enum(["done", "failed"]),
-  duration_ms: z.number().meta({ description: "How long its last try took." }),
+  duration_ms: z.number().meta({ description: "Duration of the last attempt, ms." }),
   tries: z.int(),
   error: z.string().nullable(),
 });
@@ -62,11 +62,11 @@ const handledAnswer = z.object({
 export const eventDetails = z.object({
   handled: z.array(handledAnswer).meta({
     description:
-      "What each handler made of it. Handlers that did not want it, or have not reached it yet, are not listed.",
+      "The result of each handler. Handlers that do not handle it, or have not reached it yet, are not listed.",
   }),
   destinations: z.array(deliveryOutcome).meta({
     description:
-      "Its outcome at each destination. Details of a delivery are kept for 25 h, of a dead letter as long as the dead letter.",
+      "The delivery to each destination. Details of a delivery are kept for 25 h, of a dead letter as long as the dead letter.",
   }),
 });
 

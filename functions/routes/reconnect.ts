@@ -22,9 +22,9 @@ export async function reconnect(backend: Backend): Promise<z.output<typeof recon
   const started = performance.now();
   const before = believedBeat(await backend.lastHeartbeat());
   if (!before || before.health.stopped || before.ageSeconds > HEARTBEAT_LIMIT_S) {
-    throw new Problem("no-worker", "No worker was heard of that could reconnect.");
+    throw new Problem("no-worker", "No worker is running that could reconnect.");
   }
-  if ((await backend.askReconnect()) === 0) throw new Problem("no-worker", "No worker listens to the request.");
+  if ((await backend.askReconnect()) === 0) throw new Problem("no-worker", "No worker received the request.");
   let health = before.health;
   while (performance.now() - started < READY_WITHIN_MS) {
     await sleep(ASK_MS);

@@ -14,14 +14,14 @@ import { parseQuery } from "../http/query.ts";
 const toCursor = (id: string): string => Buffer.from(id).toString("base64url");
 
 export const stateQuery = z.strictObject({
-  status: z.string().min(1).max(200).optional().meta({ description: "Only those with this status, in either case." }),
+  status: z.string().min(1).max(200).optional().meta({ description: "Only those with this status, case-insensitive." }),
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z
     .string()
     .regex(/^[\w-]{1,1200}$/, "is not a cursor of this list")
     .transform((text) => Buffer.from(text, "base64url").toString())
     .optional()
-    .meta({ description: "`next` of the page before." }),
+    .meta({ description: "`next` of the previous page." }),
 });
 
 /** What every answer about state has, beside the state. */

@@ -13,7 +13,7 @@ export const receipt = z.object({
       "`queued`, `sent`, then one of: `confirmed` (acked, echoed or relayed by the CAD: see `proof`), `received` (its process has it; no ack or echo is to be expected), `unconfirmed` (its process has it; the ack or echo that was to be expected did not come), `rejected`, `failed`, `expired` (not delivered as far as is known: see `reason`), `superseded` (a newer value took its place).",
   }),
   final: z.boolean(),
-  ordering_keys: z.array(z.string()).meta({ description: "The unit and incident whose order it keeps." }),
+  ordering_keys: z.array(z.string()).meta({ description: "The unit and incident within which order is kept." }),
   accepted_at: z.string(),
   sent_at: z.string().nullable().meta({ description: "When it was last sent." }),
   settled_at: z.string().nullable(),
@@ -25,12 +25,12 @@ export const receipt = z.object({
   }),
   confirmed_by: z.enum(CONFIRMED_BY).nullable().meta({
     description:
-      "What showed it: the CAD's `ack`, its `echo`, or a `barrier`: an answer that its process gives after everything sent before.",
+      "How it was confirmed: the CAD's `ack`, its `echo`, or a `barrier` (a reply that the CAD sends after everything it received before).",
   }),
   superseded_by: z.string().nullable(),
   reason: z.string().nullable(),
-  redrive_of: z.string().nullable().meta({ description: "The dead letter that it sends again." }),
-  redriven_as: z.string().nullable().meta({ description: "The command that sends this dead letter again." }),
+  redrive_of: z.string().nullable().meta({ description: "The dead letter that this command redrives." }),
+  redriven_as: z.string().nullable().meta({ description: "The command that redrives this dead letter." }),
 });
 export type Receipt = z.infer<typeof receipt>;
 

@@ -4,22 +4,22 @@ import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
 
 /** An entry of the journal as the API tells it. */
 export const toldEntry = z.object({
-  id: z.string().meta({ description: "Strictly increasing: MILLISECONDS-NUMBER, when the journal had it." }),
-  cad: z.string().meta({ description: "The CAD that it came from." }),
+  id: z.string().meta({ description: "Strictly increasing: MILLISECONDS-NUMBER, the time of writing." }),
+  cad: z.string().meta({ description: "The CAD that sent it." }),
   event: z.string(),
   kind: z.enum(ENTRY_KINDS).meta({
     description:
-      "`event`: one that the bridge knows. `malformed`: one whose payload does not parse, see `wrong`. `unknown`: an event that is in no table. `bridge`: what the bridge itself has to say.",
+      "`event`: a known event. `malformed`: a known event whose payload does not match its schema, see `wrong`. `unknown`: an event that is not in the event table. `bridge`: written by the bridge itself.",
   }),
-  occurred_at: z.string().nullable().meta({ description: "When it happened, where the CAD says so." }),
-  received_at: z.string().meta({ description: "When the bridge got it." }),
-  own_command: z.string().nullable().meta({ description: "The command of the bridge's own that it is the echo of." }),
+  occurred_at: z.string().nullable().meta({ description: "Time of the event, if the CAD sends one." }),
+  received_at: z.string().meta({ description: "When the bridge received it." }),
+  own_command: z.string().nullable().meta({ description: "The bridge's command of which this is the echo." }),
   recovered: z.boolean().nullable().meta({
-    description: "`true`: it was missed at first. `false`: something was missed, and could not be recovered.",
+    description: "`true`: missed at first, then recovered. `false`: events were missed and could not be recovered.",
   }),
   about: z.object({ units: z.array(z.string()), incidents: z.array(z.string()) }),
   payload: z.unknown().meta({ description: "As the CAD sent it." }),
-  wrong: z.array(z.string()).meta({ description: "What does not parse." }),
+  wrong: z.array(z.string()).meta({ description: "Validation errors; never a value." }),
 });
 export type ToldEntry = z.infer<typeof toldEntry>;
 

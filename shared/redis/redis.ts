@@ -109,12 +109,12 @@ export function connectRedis(config: RedisConfig, profile: keyof typeof PROFILES
   else sendTogether(redis);
   let reachable: boolean | undefined;
   redis.on("ready", () => {
-    if (reachable === false) log.info({ profile }, "redis is back");
+    if (reachable === false) log.info({ profile }, "Redis is reachable again");
     reachable = true;
     faults.delete(redis);
   });
   redis.on("error", (error: Error & { code?: string }) => {
-    if (reachable !== false) log.error({ profile, reason: error.code ?? whyFailed(error) }, "redis is not reachable");
+    if (reachable !== false) log.error({ profile, reason: error.code ?? whyFailed(error) }, "Redis is not reachable");
     reachable = false;
     const kind = redisFault(error);
     if (kind === "refused" || kind === "unsuitable") faults.set(redis, new RedisFault(kind, faultReason(error)));

@@ -35,6 +35,6 @@ export function openSealer(config: SealingConfig, log: Log): Sealer {
     ]);
   }
   const hint = "set PAYLOAD_KEYS; `openssl rand -base64 32` makes a key";
-  log.warn({ hint }, "payloads with patient data are stored in Redis in clear");
+  log.warn({ hint }, "payloads with patient data are stored in Redis unencrypted");
   return createSealer([]);
 }

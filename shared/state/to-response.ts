@@ -5,9 +5,9 @@ import { type Micros, secondsBetween, toIso } from "../util/time.ts";
 import { type Aspect, type StateRecord, unitsOf } from "./read.ts";
 
 const dated = {
-  as_of: z.string().meta({ description: "When it came about." }),
-  age_seconds: z.number().meta({ description: "How long ago that was when this answer was made." }),
-  unreadable: z.string().optional().meta({ description: "Why the value cannot be told; it is null then." }),
+  as_of: z.string().meta({ description: "Time of the value." }),
+  age_seconds: z.number().meta({ description: "Age of the value at the time of the response, s." }),
+  unreadable: z.string().optional().meta({ description: "Why the value cannot be read; it is null then." }),
 };
 
 /** The newest that is known of something, and how old that is; null if nothing is. */
@@ -20,8 +20,8 @@ export const unitState = z.object({
   location: known(z.unknown(), "As the CAD sends it: a GeoJSON Point from the terminals and from the bridge."),
   heading: known(z.number(), "Degrees clockwise from north."),
   speed: known(z.number(), "m/s, as the CAD sends it."),
-  incident: known(z.string(), "The incident that came with its last status that named one."),
-  assignment: known(z.string(), "The incident that it was last assigned to."),
+  incident: known(z.string(), "The incident named in the latest status that had one."),
+  assignment: known(z.string(), "The incident of the latest assignment."),
 });
 
 const warning = z.object({
@@ -41,15 +41,15 @@ export const incidentState = z.object({
   assignments: z.array(z.object({ unit_id: z.string(), ...dated })),
   timestamps: z.array(
     z.object({
-      column: z.string().meta({ description: "The CAD's." }),
-      etimes: z.string().nullable().meta({ description: "What it is in NEMSIS 3.5.1." }),
+      column: z.string().meta({ description: "The CAD's column." }),
+      etimes: z.string().nullable().meta({ description: "The NEMSIS 3.5.1 element." }),
       etimes_name: z.string().nullable(),
       timestamp: z.unknown(),
       location: z.unknown(),
       ...dated,
     }),
   ),
-  warnings: z.array(warning).meta({ description: "What cannot be right among the timestamps." }),
+  warnings: z.array(warning).meta({ description: "Implausible timestamps." }),
   completion: known(z.object({ epcr_id: z.unknown(), transport_type: z.unknown(), destination: z.unknown() })),
 });
 type UnitState = z.infer<typeof unitState>;

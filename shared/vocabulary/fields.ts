@@ -46,14 +46,18 @@ export const incidentId = id("The incident, as the CAD names it.");
 export const epcrId = id("The patient care report.");
 export const userId = id("Who changes it.");
 
-export const incidentType = z.string().min(1).max(200).meta({ description: "What happened, in the CAD's words." });
-export const wireAddress = z.string().min(1).max(1000).meta({ description: "Where it happened." });
+export const incidentType = z
+  .string()
+  .min(1)
+  .max(200)
+  .meta({ description: "Type of the incident, in the CAD's terms." });
+export const wireAddress = z.string().min(1).max(1000).meta({ description: "Address of the incident." });
 /** A blank address says as little as none. */
 export const address = z
   .string()
   .max(1000)
   .transform((text) => (text.trim() === "" ? undefined : text))
-  .meta({ description: "Where it happened. A blank one counts as absent." });
+  .meta({ description: "Address of the incident. A blank one counts as absent." });
 
 const PRIORITY_WORDS = Object.keys(PRIORITIES);
 const error = orMissing(`must be a number from 1 to 5, or one of ${PRIORITY_WORDS.join(", ")}`);
@@ -66,7 +70,7 @@ export const priority = z
 
 export const details = z
   .union([z.string().max(20_000), z.record(z.string(), z.unknown())])
-  .meta({ description: "Whatever else the crew should know: a text or an object. Goes along as it is." });
+  .meta({ description: "Further information for the crew: a text or an object, passed on unchanged." });
 
 export const unitStatus = translated(UNIT_STATUS_WORDS).meta({
   description: "The unit's new status, in any case; sent to the CAD in lower case.",
@@ -75,7 +79,7 @@ export const incidentStatus = translated(INCIDENT_STATUS_WORDS).meta({
   description: "The incident's new status, in any case; sent to the CAD in lower case and in the CAD's own word.",
 });
 export const timestampField = z.enum(TIMESTAMP_FIELD_NAMES).meta({
-  description: "Which time: one of the API's names, translated to the CAD's column, or the CAD's column itself.",
+  description: "One of the API's names, translated to the CAD's column, or the CAD's column itself.",
 });
 
 export const latitude = z.number().min(-90).max(90).meta({ description: "Degrees north, WGS 84." });

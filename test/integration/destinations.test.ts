@@ -491,7 +491,7 @@ describe("what Redis holds", () => {
     await bridge.startWorker({});
     const left = await becomes(bridge, "a", (d) => d.state === "removed");
     expect(left).toMatchObject({ waiting: 2, reason: expect.stringMatching(/2 messages for it wait/) });
-    expect(bridge.logs.some((l) => l.message.startsWith("a destination was removed"))).toBe(true);
+    expect(bridge.logs.some((l) => l.message.startsWith("a removed destination"))).toBe(true);
     expect((await problems(bridge)).status).toBe("degraded");
     await bridge.worker()?.stop();
     receivers.a.answer(204);

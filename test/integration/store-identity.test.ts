@@ -123,5 +123,5 @@ test("Redis loses everything while all runs: the bridge goes on, and says so in 
   expect(after).not.toBe(before.command_id);
   expect(await bridge.settled(after)).toMatchObject({ status: "confirmed" });
   await until("health says so", async () => (await problemsOf(bridge)).includes("redis-emptied"));
-  expect(bridge.logs.filter((line) => line.message.includes("lost everything"))).toHaveLength(1);
+  expect(bridge.logs.filter((line) => line.message.includes("lost its data"))).toHaveLength(1);
 });

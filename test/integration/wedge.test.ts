@@ -43,7 +43,7 @@ test("a queue with nothing to do is alive: beats go through it, and no command s
   const events = `${keys.queue.prefix}:${keys.queue.name}:events`;
   await until("many beats went by", async () => (await admin.xlen(events)) > 100);
   expect(jobs.consuming()).toBe(true);
-  expect(lines.filter((l) => l.message.includes("made anew"))).toEqual([]);
+  expect(lines.filter((l) => l.message.includes("opening a new connection"))).toEqual([]);
   expect(wedged.told).toBe(false);
   expect(seen).toEqual(["a"]);
 });
@@ -54,7 +54,7 @@ test("a queue that hands out nothing is built anew, and then given up", async ()
   // What BullMQ's own pause leaves behind: no worker gets a job from then on.
   await admin.hset(`${keys.queue.prefix}:${keys.queue.name}:meta`, "paused", "1");
   await until("it says so", () => !jobs.consuming());
-  await until("it is built anew", () => lines.some((l) => l.message.includes("made anew")));
+  await until("it is built anew", () => lines.some((l) => l.message.includes("opening a new connection")));
   await until("it is given up", () => wedged.told);
 });
 
@@ -63,7 +63,7 @@ test("a queue that comes to itself again is not given up", async () => {
   await jobs.queue.counts();
   const meta = `${keys.queue.prefix}:${keys.queue.name}:meta`;
   await admin.hset(meta, "paused", "1");
-  await until("it is built anew", () => lines.some((l) => l.message.includes("made anew")));
+  await until("it is built anew", () => lines.some((l) => l.message.includes("opening a new connection")));
   await admin.hdel(meta, "paused");
   await jobs.queue.add(["a"]);
   const events = `${keys.queue.prefix}:${keys.queue.name}:events`;

@@ -107,7 +107,7 @@ async function timeStart(rig: Rig, cadUrl: string): Promise<Started & { worker: 
     const lines = readFileSync(worker.output, "utf8").slice(logFrom);
     return Number(new RegExp(`"time":(\\d+).*"msg":"${message}"`).exec(lines)?.[1]);
   };
-  const connectingMs = () => at("the CAD is ready") - at("this worker owns the CAD");
+  const connectingMs = () => at("the CAD is ready") - at("this worker is the leader");
   // The log is written a moment after what it tells.
   await until("the worker's log tells it too", async () => !Number.isNaN(connectingMs()), LOGGED_WITHIN_MS);
   const connecting = connectingMs();

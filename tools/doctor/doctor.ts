@@ -80,7 +80,7 @@ function ofStore(store: StoreIdentity | undefined, config: WorkerConfig): Findin
 /** Whether what is in Redis can be read by whoever gets at it. */
 function lookAtSealing({ PAYLOAD_KEYS: [key], ALLOW_UNSEALED_PAYLOADS }: WorkerConfig): Finding {
   if (key) return fine(`payloads are sealed with the key "${key.id}"`);
-  return ALLOW_UNSEALED_PAYLOADS === true ? fine("payloads are stored in clear") : wrong("payloads-unsealed", {});
+  return ALLOW_UNSEALED_PAYLOADS === true ? fine("payloads are stored unencrypted") : wrong("payloads-unsealed", {});
 }
 
 /** Whether each destination can be reached. Sends it no event. */

@@ -87,7 +87,7 @@ export const endpointEnv = {
     .transform((text) => text.split(",").map((name) => name.trim()))
     .pipe(z.array(z.enum(TRANSPORTS)).min(1))
     .default(["websocket", "polling"])
-    .describe("What may carry the connection, in the order in which it is tried: websocket, polling or both."),
+    .describe("Transports in the order in which they are tried: websocket, polling or both."),
   CAD_TLS_CA: env.note(
     pem("CERTIFICATE").describe(
       "PEM certificates of the authorities that the CAD's certificate is checked against, instead of Node's own.",

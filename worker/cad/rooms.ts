@@ -19,7 +19,7 @@ export interface RoomStore {
 
 export function openRoomStore(redis: Redis, keys: OutboxKeys, log: Log): RoomStore {
   const failed = (error: Error) =>
-    log.warn({ reason: whyFailed(error) }, "a room could not be noted for the next connection");
+    log.warn({ reason: whyFailed(error) }, "a room could not be saved for the next connection");
   return {
     async all() {
       return (await redis.zrange(keys.rooms, "0", "-1")) as Room[];

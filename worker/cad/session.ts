@@ -92,7 +92,7 @@ export function createSession(options: SessionOptions): Session {
     const waited = sleep(times.authWaitMs, over.signal).then(() => silent);
     const answer = await unlessEnded(Promise.race([authAnswer.promise, waited]));
     if (answer === silent) {
-      log.warn({ waited_ms: times.authWaitMs }, "the CAD does not answer fastapi:authenticate; going on without");
+      log.warn({ waited_ms: times.authWaitMs }, "the CAD does not answer fastapi:authenticate: continuing without it");
       return;
     }
     const { success, error } = (answer ?? {}) as { success?: unknown; error?: unknown };

@@ -373,7 +373,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     shut() {
       const reason = notReady();
       if (reason !== undefined) return reason;
-      if (state.connection.phase === "open") return "the CAD breaks the connection over whatever it is sent";
+      if (state.connection.phase === "open") return "the CAD closes the connection on every command it receives";
       const { sets, adds } = state.everybody;
       if (sets.phase === "closed" && adds.phase === "closed") return undefined;
       const found = unanswered();

@@ -117,7 +117,7 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
       const waits = hopeless.get(value) ? [] : RESEND_AFTER.map((part) => part * confirmMs);
       const next = await outbox.scheduleRetry(id, waits, 0, "unanswered");
       if (next.answer === "again") {
-        log.info({ command_id: id, command: message.kind, sends: message.sends }, "unanswered, to be resent");
+        log.info({ command_id: id, command: message.kind, sends: message.sends }, "not confirmed: resending");
         return next.inMs > 0 ? { retryInMs: next.inMs } : "again";
       }
       hopeless.set(value, true);

@@ -68,6 +68,9 @@ async function instead(
   if (begun.answer === "settled") return { runnable: begun.runnable };
   if (begun.answer === "resting") return { retryInMs: begun.inMs };
   if (begun.answer !== "gone") return { runnable: [] };
-  log.error({ [`${kind}_id`]: id }, `a ${kind}'s record is gone from Redis: it cannot be sent, and gives way`);
+  log.error(
+    { [`${kind}_id`]: id },
+    `a ${kind}'s record is gone from Redis: it cannot be sent and is removed from its queues`,
+  );
   return { runnable: await outbox.dropOrphans(id) };
 }

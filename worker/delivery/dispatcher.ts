@@ -99,7 +99,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   /** What fails here (Redis is away, the lease is lost) stays runnable: the next sweep or the next owner sees to it. */
   function leaveToSweep(error: unknown): void {
-    if (!signal.aborted) log.warn({ reason: whyFailed(error) }, "left to the sweep");
+    if (!signal.aborted) log.warn({ reason: whyFailed(error) }, "failed: the sweep will retry");
   }
 
   async function runAllRunnable(): Promise<void> {

@@ -29,11 +29,13 @@ export function createForgeries(trail: Pick<AuditTrail, "note">, log: Log): Forg
       known.add(name);
       count += 1;
       last = name;
-      log.error({ kind, id }, "a record in Redis was not written by the bridge: it is not believed");
+      log.error({ kind, id }, "a record in Redis was not written by the bridge: it is ignored");
       const note = { user: "", role: "worker", action: `FORGED ${kind}`, about: [], requestId: "", address: "" };
       trail
         .note(note, "forged", id)
-        .catch((error: unknown) => log.warn({ kind, id, reason: whyFailed(error) }, "a forgery was not noted"));
+        .catch((error: unknown) =>
+          log.warn({ kind, id, reason: whyFailed(error) }, "a forgery was not recorded in the audit trail"),
+        );
     },
     problems: () => (count === 0 ? [] : [found("forged-record", { count, last })]),
   };

@@ -99,7 +99,7 @@ export function openJobs(options: JobsOptions): Jobs {
       else await jobQueue.beat().catch(() => undefined);
       if (silence() < silentMs) continue;
       if (rebuilt) return options.onWedged();
-      log.error({ silent_ms: Math.round(silence()) }, "no job comes out of the queue: its connection is made anew");
+      log.error({ silent_ms: Math.round(silence()) }, "no jobs received from the queue: opening a new connection");
       const old = line;
       line = open();
       consume(handle);

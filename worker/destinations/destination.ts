@@ -91,8 +91,8 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     pauseToMs: PAUSE_TO_MS,
     onChange(state) {
       const fields = { destination: id, reason: state.reason || undefined };
-      if (state.state === "ok") log.info(fields, "a destination gets its events again");
-      else log.warn({ ...fields, state: state.state }, "a destination gets no events for now");
+      if (state.state === "ok") log.info(fields, "delivery to a destination resumed");
+      else log.warn({ ...fields, state: state.state }, "delivery to a destination suspended");
       if (state.state === "ok") recovered();
       keeper.changed();
       options.onChange();
@@ -159,7 +159,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
         onFilterError(error) {
           const name = kindOf(error);
           if (counts.filterFailed() === 1)
-            log.warn({ destination: id, reason: name }, "a filter cannot tell, which counts as no; told once");
+            log.warn({ destination: id, reason: name }, "a filter failed, which counts as no match (logged once)");
         },
       }),
     },

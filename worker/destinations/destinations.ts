@@ -35,7 +35,7 @@ export function startDestinations(options: DestinationsOptions): Destinations {
     for (const id of await book.ids()) if (!kept.has(id)) await book.remove(id);
     removed = left;
     for (const { id, reason } of left)
-      log.warn({ destination: id, reason }, "a destination was removed, and something is left of it");
+      log.warn({ destination: id, reason }, "a removed destination has undelivered messages");
     if (left.length > 0) options.onChange();
   }
 

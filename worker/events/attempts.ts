@@ -94,7 +94,7 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
         continue;
       }
       if (tries >= MAX_TRIES) return ended({ ...took, outcome: "failed", error: reason });
-      log.warn({ handler, entry, tries, reason }, "a handler failed: it is tried again");
+      log.warn({ handler, entry, tries, reason }, "a handler failed: retrying");
       tries += 1;
       await sleep(waitMs(tries), signal);
     }

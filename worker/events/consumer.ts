@@ -179,7 +179,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     outcomes.push({ entry, handler: handler.name, ...outcome });
     if (outcome.outcome !== "declined") counts[outcome.outcome] += 1;
     if (outcome.outcome === "failed") {
-      log.error({ handler: handler.name, entry, reason: outcome.error }, "a handler failed for good at an entry");
+      log.error({ handler: handler.name, entry, reason: outcome.error }, "a handler gave up on an entry");
     }
     return true;
   }
@@ -202,7 +202,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   /** Logged once: a key may be missing for long. */
   function cannotRead(reason: string): void {
     if (readingProblem !== reason)
-      log.warn({ handler: handler.name, reason }, "a handler cannot read the journal: it is tried again");
+      log.warn({ handler: handler.name, reason }, "a handler cannot read the journal: retrying");
     readingProblem = reason;
     lastError = reason;
   }

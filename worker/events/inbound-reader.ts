@@ -83,20 +83,20 @@ export function createReader(events: readonly CadEvent[], now: () => Micros, log
     if (size === undefined || size > MAX_PAYLOAD) {
       count(name, true);
       const wrong = [size === undefined ? "it cannot be written as JSON" : `it is ${size} bytes of JSON: not kept`];
-      log.warn({ event: entry.event, wrong }, "an event whose payload cannot be kept");
+      log.warn({ event: entry.event, wrong }, "the payload of an event cannot be stored");
       return { ...entry, kind: "malformed", wrong };
     }
     const { eventId, occurredAt } = marksOf(payload);
     if (!event) {
       count(name, false);
-      log.info({ event: entry.event }, "an event that the bridge does not know");
+      log.info({ event: entry.event }, "unknown event");
       return { ...entry, kind: "unknown", eventId, occurredAt: believed(occurredAt, now()) };
     }
     const parsed = event.payload.safeParse(payload);
     count(name, !parsed.success);
     if (!parsed.success) {
       const wrong = parsed.error.issues.map((issue) => issue.path.join(".") || "(the payload)");
-      log.warn({ event: name, wrong }, "an event whose payload does not parse");
+      log.warn({ event: name, wrong }, "malformed event payload");
       return { ...entry, kind: "malformed", eventId, wrong };
     }
     const keys = event.keys(parsed.data);

@@ -85,7 +85,7 @@ export function createInbound(options: InboundOptions): Inbound {
   function lose(): void {
     lost += 1;
     if (lost > 1) return;
-    log.error({ pending: queue.length }, "more events wait for the journal than may wait: they are to be recovered");
+    log.error({ pending: queue.length }, "the journal buffer is full: further events will be recovered from the CAD");
     options.onOverflow();
   }
 

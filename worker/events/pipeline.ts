@@ -100,7 +100,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
       async onSkipped(from, to) {
         const payload = { handler: handler.name, from, to };
         if (!(await inbound.say(BRIDGE_EVENTS.skipped, ["other"], payload)))
-          throw new HandlerError("that entries were gone could not be told");
+          throw new HandlerError("skipped entries could not be reported");
       },
       onForged: (what) => options.forgeries.note("event", what),
       waitMs: (tries) => backoffMs(tries, RETRY_FROM_MS, RETRY_TO_MS, random),

@@ -58,7 +58,7 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
         await sleep(NOTE_MS, AbortSignal.any([over, woken.signal]));
       } catch (error) {
         if (over.aborted) return;
-        log.warn({ reason: (error as Error).name }, "missed events cannot be recovered yet: it is tried again");
+        log.warn({ reason: (error as Error).name }, "missed events cannot be recovered yet: retrying");
         await sleep(AGAIN_MS, over);
       }
     }

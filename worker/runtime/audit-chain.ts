@@ -51,7 +51,7 @@ export function createAuditChainer({ redis, keys, secrets, keptMs, signal, log }
     const linked = await chain.extend(LINKS_AT_ONCE);
     if (performance.now() >= trimAt) {
       const trimmed = await chain.trim(keptMs);
-      if (trimmed > 0) log.info({ trimmed }, "old entries of the audit trail were taken off");
+      if (trimmed > 0) log.info({ trimmed }, "old audit entries were deleted");
       trimAt = performance.now() + TRIM_EVERY_MS;
     }
     return linked;
@@ -64,7 +64,7 @@ export function createAuditChainer({ redis, keys, secrets, keptMs, signal, log }
     const note = { user: "", role: "worker", action: "AUDIT_KEY", about: [], requestId: "", address: "" };
     const once = { key: JSON.stringify([by, secrets.by]), ms: NOTED_MS };
     await openAuditTrail(redis, keys).note({ ...note, once }, "done", "");
-    log.info({ before: by, now: secrets.by }, "the audit trail is chained with another key from here on");
+    log.info({ before: by, now: secrets.by }, "the audit chain continues with another key");
   }
 
   async function run(): Promise<void> {
@@ -79,7 +79,7 @@ export function createAuditChainer({ redis, keys, secrets, keptMs, signal, log }
         began = false;
         const reason = error instanceof Error ? error.message : "unknown";
         if (!redisFault(error) && !(error instanceof DeadlineExceeded)) problem = reason;
-        log.error({ reason }, "the audit trail could not be chained; npm run audit -- verify says whether it is whole");
+        log.error({ reason }, "the audit chain could not be extended; check it with npm run audit -- verify");
         await sleep(AGAIN_MS, signal);
       }
     }

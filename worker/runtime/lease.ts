@@ -107,7 +107,7 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease | undef
       return keepLease(options, token, sent);
     }
     if (asked === 0 && answer !== "refused")
-      log.info({ instance }, "another worker owns the CAD, or Redis is away: standing by");
+      log.info({ instance }, "another worker is the leader, or Redis is unavailable: standing by");
     await sleep(ASK_MS, signal);
   }
   return undefined;
@@ -129,7 +129,7 @@ function keepLease(options: LeaseOptions, token: string, acquired: number): Leas
       const reply = await ask(options, renew(token, LEASE_MS), "renewing the lease");
       if (reply === 1) trustedUntil = sent + TRUSTED_MS;
       if (reply === 0 || performance.now() >= trustedUntil) {
-        log.error({ token, taken: reply === 0 }, "the lease is lost: this worker stops sending and stands by");
+        log.error({ token, taken: reply === 0 }, "lease lost: this worker stops sending and stands by");
         lost.abort();
         return;
       }

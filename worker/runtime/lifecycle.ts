@@ -84,7 +84,10 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const cannotHear = (error: unknown) => {
     if (redisFault(error) !== "refused") return;
     const reason = faultReason(error);
-    log.error({ code: "redis-refused", reason }, "requests to reconnect are not heard: Redis refuses the channels");
+    log.error(
+      { code: "redis-refused", reason },
+      "reconnect requests cannot be received: Redis refuses the subscription",
+    );
   };
   // At every connection anew, so that an outage of Redis costs no subscription.
   control.on("ready", () => void control.subscribe(keys.controlChannel, keys.readyChannel).catch(cannotHear));
@@ -114,7 +117,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
         sealer,
         lease,
         handlers,
-        onWedged: () => failed.reject(new Error("no job comes out of the queue, and a new connection did not help")),
+        onWedged: () => failed.reject(new Error("no jobs received from the queue, even on a new connection")),
         problems: [emptied],
         measure: metrics,
         random,
@@ -158,7 +161,7 @@ async function warnOfRedis(redis: Redis, signal: AbortSignal, log: Log): Promise
     for (const finding of findings ?? [])
       if (!finding.ok) {
         const { code, message, hint } = finding.problem;
-        log.warn({ code, what: message, hint }, "redis is not safe as it is");
+        log.warn({ code, what: message, hint }, "Redis is not configured safely");
       }
     if (findings) return;
     await sleep(CHECK_AGAIN_MS, signal);

@@ -67,9 +67,10 @@ export function createStoreGuard(claim: CadClaim, newId: () => string, now: () =
     taken() {
       if (next.lost) {
         lost = new Date(now());
-        log.error({ store: next.id, before: known }, "Redis lost everything: what it held is lost; a new store begins");
-      } else if (known === undefined) log.info({ store: next.id }, "a new store begins");
-      if (next.moved) log.warn({ from: next.moved }, "the store of another CAD was taken over, as CAD_MOVED_FROM says");
+        log.error({ store: next.id, before: known }, "Redis lost its data: creating a new store");
+      } else if (known === undefined) log.info({ store: next.id }, "creating a new store");
+      if (next.moved)
+        log.warn({ from: next.moved }, "the store of another CAD was taken over because of CAD_MOVED_FROM");
       known = next.id;
     },
     otherCad: () => (other === undefined ? undefined : { store: other, own: ownName }),

@@ -40,7 +40,7 @@ export class CadBackend extends DurableObject<Bindings> {
       const fault = redisFault(error);
       if (fault) return { ok: false, fault, reason: faultReason(error) };
       const stack = error instanceof Error ? error.stack : String(error);
-      this.#log.error({ call: name, stack }, "a call failed in a way that was not foreseen");
+      this.#log.error({ call: name, stack }, "unexpected error in a call");
       return { ok: false, fault: "unforeseen" };
     }
   }

@@ -40,7 +40,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
       throw new RedisFault("unavailable");
     }
     if (outcome.ok) return outcome.value;
-    if (outcome.fault === "unforeseen") throw new Error("a call failed in the durable object, whose log says more");
+    if (outcome.fault === "unforeseen") throw new Error("a call failed in the durable object: see its log");
     throw new RedisFault(outcome.fault, outcome.reason);
   }
 
