@@ -79,7 +79,7 @@ test("who read of units, incidents and events is there once in a while, with wha
   ]);
 });
 
-describe("who did what", () => {
+describe("the audit trail", () => {
   test("every command that was accepted is there once, with who, what, unit or incident, request and address", async () => {
     const bridge = await functionsOnly();
     const ids: unknown[] = [];

@@ -16,7 +16,7 @@ const degraded = (bridge: Bridge, problem = "") =>
     return body["status"] === "degraded" && JSON.stringify(body["problems"]).includes(problem) && body;
   });
 
-describe("what the CAD says", () => {
+describe("responses of the CAD", () => {
   test("a command that it refuses for now is sent again, and the next one waits for it", async () => {
     const bridge = await startBridge({ cad: { character: "modern", switches: { refuse: { next: 2 } } } });
     const first = await post(bridge, "/units/status", status("1"));
@@ -160,7 +160,7 @@ describe("time to live and latest wins", () => {
   });
 });
 
-describe("the connection", () => {
+describe("the connection to the CAD", () => {
   test("commands that were accepted before the CAD ever answered are delivered in order once it does", async () => {
     const bridge = await startBridge({ cad: { character: "legacy", switches: { refuseToken: true } }, worker: false });
     const ids: unknown[] = [];
@@ -323,7 +323,7 @@ describe("the connection", () => {
   });
 });
 
-describe("/reconnect", () => {
+describe("POST /reconnect", () => {
   test("is 200 once the bridge is ready on a new connection", async () => {
     const bridge = await startBridge({ cad: { character: "modern" } });
     const id = await post(bridge, "/units/status", status("1"));
@@ -380,7 +380,7 @@ describe("/reconnect", () => {
   });
 });
 
-describe("one owner", () => {
+describe("a worker and its standby", () => {
   test("a standby takes over when the owner stops, and delivers what was left", async () => {
     const bridge = await startBridge({ cad: { character: "modern" } });
     const owner = bridge.worker();

@@ -21,7 +21,7 @@ test("410 disables it until it is enabled; what waited then goes out in order", 
   expect((await bridge.post("/destinations/nobody/enable", {})).status).toBe(404);
 });
 
-describe("dead letters", () => {
+describe("dead letters of a destination", () => {
   test("what used up its attempts is listed with its reason, lets the next one go, and is sent again in order", async () => {
     const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [0.01, 0.01] });
     receivers.a.answer((r) => (statusOf(r) === "s1" ? 400 : 204));

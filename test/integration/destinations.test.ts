@@ -36,7 +36,7 @@ function redisOf(bridge: Bridge) {
   return { redis: testRedis(), keys: destinationKeys(bridge.prefix, "a") };
 }
 
-describe("what is sent", () => {
+describe("a webhook request", () => {
   test("an event reaches the destination as a signed CloudEvent in structured mode", async () => {
     const { bridge, receivers } = await withDestinations(["a"], ALL, { headers: { "X-Api-Key": "k" } });
     bridge.cad.broadcast("unit:status:updated", { unitId: "M12", status: "enroute", incidentId: "I1" });
@@ -182,7 +182,7 @@ describe("what is sent", () => {
   );
 });
 
-describe("order", () => {
+describe("order of webhooks", () => {
   test("each unit's events arrive in their order, whatever fails; the same message has the same id each time", async () => {
     const { bridge, receivers } = await withDestinations(["a"], ALL);
     let asked = 0;
@@ -357,7 +357,7 @@ describe("a restart of the worker", () => {
   });
 });
 
-describe("what a destination says", () => {
+describe("responses of a destination", () => {
   test("what rests for long since it failed is tried at once when it is well again", async () => {
     const { bridge, receivers } = await withDestinations(["a"], ALL, { retry_s: [0.2, 1000] });
     receivers.a.answer(500);
@@ -428,7 +428,7 @@ describe("what a destination says", () => {
   });
 });
 
-describe("what Redis holds", () => {
+describe("webhooks stored in Redis", () => {
   test("what is sealed for one does not open for another, which is to get less of it", async () => {
     const PAYLOAD_KEYS = `k:${Buffer.alloc(32, 7).toString("base64")}`;
     const rules = [

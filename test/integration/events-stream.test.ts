@@ -202,7 +202,7 @@ describe("GET /events", () => {
   });
 });
 
-describe("what a CAD may send", () => {
+describe("names and payloads that a CAD may send", () => {
   test("a name with line breaks makes no field or event of its own in the stream", async () => {
     const { bridge, journal } = await withJournal();
     const client = await stream(bridge, "?last_event_id=0-0");
@@ -262,7 +262,7 @@ describe("the filters of GET /events", () => {
   });
 });
 
-describe("where a stream begins", () => {
+describe("the start of a stream", () => {
   test("the header goes before the query, and each goes on after the entry that it names", async () => {
     const { bridge, journal } = await withJournal();
     const [first, second] = await journal.write(...upTo(3).map((n) => ({ payload: { n } })));
@@ -333,7 +333,7 @@ describe("where a stream begins", () => {
   });
 });
 
-describe("who may read a stream, and how long", () => {
+describe("authorization of a stream", () => {
   test("a crew may read neither the stream nor the journal", async () => {
     const { bridge } = await withJournal();
     for (const path of ["/events", "/events/history", "/events/1-1"]) {

@@ -40,7 +40,7 @@ const METHODS = [
   ["DELETE", "/events/1-1", "GET, HEAD"],
 ] as const;
 
-describe("who may", () => {
+describe("authentication and authorization", () => {
   test("roles may come as a list, and one that the bridge does not know opens nothing", async () => {
     const bridge = await functionsOnly();
     expect((await bridge.post("/units/status", STATUS, await sign({ sub: "u", roles: ["x", "crew"] }))).status).toBe(
@@ -55,7 +55,7 @@ describe("who may", () => {
   });
 });
 
-describe("what is refused", () => {
+describe("invalid requests", () => {
   test("bad requests get a clear problem each, and change nothing", async () => {
     const bridge = await functionsOnly();
     const post = (body: unknown, headers: Record<string, string> = {}) => bridge.post("/units/status", body, headers);
@@ -265,7 +265,7 @@ describe("Prefer: wait", () => {
   });
 });
 
-describe("docs", () => {
+describe("the API documents", () => {
   test("the OpenAPI document is valid, and says all that the command table says", async () => {
     const bridge = await functionsOnly();
     const { body } = await bridge.get("/openapi.json", { Authorization: "" });

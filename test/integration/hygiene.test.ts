@@ -61,7 +61,7 @@ async function post(bridge: Bridge, path: string, body: string | Buffer): Promis
   return { status: response.status, headers: response.headers, body: answer };
 }
 
-describe("bodies", () => {
+describe("request bodies", () => {
   test("what readers of JSON take differently is refused with the place where it is, on every POST, and changes nothing", async () => {
     const bridge = await functionsOnly();
     for (const path of POSTS) {
@@ -127,7 +127,7 @@ const ask = (bridge: Bridge, path: string, init: RequestInit) =>
     },
   });
 
-describe("headers of the answers", () => {
+describe("response headers", () => {
   const ANSWERS: [what: string, status: number, path: string, init: RequestInit][] = [
     ["a command", 202, "/units/status", { method: "POST", body: '{"unit_id":"M1","status":"enroute"}' }],
     ["a refusal of the body", 400, "/units/status", { method: "POST", body: "{" }],

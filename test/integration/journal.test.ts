@@ -115,7 +115,7 @@ test("an entry was received no earlier than the one before it, however long that
   expect(next?.receivedAt).toBeGreaterThanOrEqual(late?.receivedAt ?? Infinity);
 });
 
-describe("a command of which the CAD tells nobody", () => {
+describe("a command that the CAD does not broadcast", () => {
   const TRANSPORT = { incident_id: "I1", epcr_id: "E1", transport_type: "ALS" };
 
   test("is told by the bridge itself, once the CAD's process has it: in the journal, with the command's id", async () => {
@@ -169,7 +169,7 @@ describe("a command of which the CAD tells nobody", () => {
   });
 });
 
-describe("the handlers", () => {
+describe("event handlers", () => {
   test("each note what they made of an entry, and how long it took", async () => {
     const bridge = await startBridge();
     const { has, handled } = journalOf(bridge);

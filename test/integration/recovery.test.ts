@@ -265,7 +265,7 @@ describe("a CAD that answers events:replay", () => {
 const toMs = (entry: JournalEntry | undefined) =>
   (entry?.payload as { occurredAt: string } | undefined)?.occurredAt ?? "";
 
-describe("a CAD that can say nothing of what was missed", () => {
+describe("a CAD that cannot replay events", () => {
   test("leaves a gap after a broken line, from when all was last known to when the line was there again", async () => {
     const it = await scene({ cad: { character: "legacy" } });
     it.broadcast(1);

@@ -4,7 +4,7 @@ import { type ProbeOptions } from "../../tools/simulator/probe.ts";
 import { TOKEN, INCIDENT, AT_ONCE, start, open, connect, status, heardStatuses } from "../support/simulated-cad.ts";
 import { until } from "../../tools/support/until.ts";
 
-describe.each(["websocket", "polling"] as const)("hang, over %s", (transport) => {
+describe.each(["websocket", "polling"] as const)("a simulated hang, over %s", (transport) => {
   const options: ProbeOptions = { token: TOKEN, transports: [transport] };
 
   it("answers nothing until it goes on, and then handles what came meanwhile, in order", async () => {
@@ -113,7 +113,7 @@ describe.each(["websocket", "polling"] as const)("hang, over %s", (transport) =>
   });
 });
 
-describe("hang", () => {
+describe("a simulated hang", () => {
   it("still handles what a client sent that has gone meanwhile", async () => {
     const cad = await start({ switches: { delayMs: AT_ONCE } });
     const probe = await connect(cad, { token: TOKEN, reconnection: false });

@@ -15,7 +15,7 @@ import {
 } from "../support/simulated-cad.ts";
 import { until } from "../../tools/support/until.ts";
 
-describe("its life", () => {
+describe("starting, stopping and restarting the simulator", () => {
   it("restarts on the same port without connections and rooms, and keeps its ledger", async () => {
     const cad = await start({ switches: { delayMs: AT_ONCE } });
     const probe = await connect(cad);
@@ -147,7 +147,7 @@ describe("the control surface", () => {
   });
 });
 
-describe("the process", () => {
+describe("the simulator as a process", () => {
   const main = fileURLToPath(new URL("../../tools/simulator/main.ts", import.meta.url));
 
   function run(env: Record<string, string>, args: string[] = []) {

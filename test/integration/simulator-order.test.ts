@@ -12,7 +12,7 @@ async function orderOfEight(cad: Cad): Promise<string> {
   return heardStatuses(probe).join();
 }
 
-describe("order", () => {
+describe("order in the simulator", () => {
   it("is lost on a legacy CAD by a client that does not wait", async () => {
     const cad = await start();
     const probe = await connect(cad);

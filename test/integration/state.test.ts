@@ -125,7 +125,7 @@ const MAKES_KNOWN: Record<string, [path: string, known: object][]> = {
   "metrics:updated": [],
 };
 
-describe("what is known of units and incidents", () => {
+describe("the state of units and incidents", () => {
   test.each(events.map((event) => [event.name, event] as const))("%s makes known what it says", async (name, event) => {
     const known = MAKES_KNOWN[name];
     if (!known) throw new Error(`this test does not know what ${name} makes known`);
@@ -256,7 +256,7 @@ describe("what is known of units and incidents", () => {
   });
 });
 
-describe("the lists", () => {
+describe("GET /units and GET /incidents", () => {
   test("are paged by id, and skip and repeat nothing while units come, change and go", async () => {
     const { bridge, redis, keys, unit } = await withState();
     const ids = Array.from({ length: 25 }, (_, i) => `M${String(i).padStart(2, "0")}`);
@@ -312,7 +312,7 @@ describe("the lists", () => {
   });
 });
 
-describe("who may see what", () => {
+describe("authorization of the state", () => {
   test("a crew may see one unit or incident, and no list", async () => {
     const { bridge, unit, write } = await withState();
     await unit("M1", "enroute");

@@ -21,7 +21,7 @@ function startLine() {
     concurrency: 4,
     isOpen: () => true,
     canaryMs: 50,
-    silentMs: 500,
+    silentMs: 1500,
     onWedged: () => void (wedged.told = true),
     signal: stopping.signal,
     log,

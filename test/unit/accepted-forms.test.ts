@@ -57,7 +57,7 @@ const optionalFields = commands.flatMap(({ name }) => {
     .map((field) => [name, field] as const);
 });
 
-describe("null", () => {
+describe("null in a request", () => {
   test("there are optional fields to try", () => expect(optionalFields.length).toBeGreaterThan(10));
 
   test.each(optionalFields)("%s takes null for %s as absent, and OpenAPI says so", (name, field) => {
@@ -116,7 +116,7 @@ describe("null", () => {
   );
 });
 
-describe("ids", () => {
+describe("ids in a request", () => {
   const ids = commands.flatMap(({ name, examples }) =>
     Object.keys(examples[0].body).flatMap((field) => (field.endsWith("_id") ? [[name, field] as const] : [])),
   );
@@ -147,7 +147,7 @@ describe("ids", () => {
 
 const incident = (priority: unknown) => ({ ...bodyOf("incidents"), priority });
 
-describe("priorities", () => {
+describe("priorities in a request", () => {
   test.each<[unknown, number]>([
     [1, 1],
     [5, 5],
@@ -181,7 +181,7 @@ const UNIT_WORDS = `available enroute onscene transport hospital unavailable dis
   en_route_to_origin at_origin transporting at_destination
   assigned en_route at_scene at_facility out_of_service acknowledged`.split(/\s+/);
 
-describe("statuses", () => {
+describe("statuses in a request", () => {
   test.each(UNIT_WORDS)("a unit's status %s is sent as it is, in lower case", (status) =>
     expect(onTheWire("units/status", { unit_id: "M1", status })["status"]).toBe(status.toLowerCase()),
   );
@@ -233,7 +233,7 @@ describe("statuses", () => {
   });
 });
 
-describe("what may be left out", () => {
+describe("optional fields", () => {
   test("transport_type", () => {
     const body = withoutField(bodyOf("transport/completed"), "transport_type");
     expect(onTheWire("transport/completed", body)).not.toHaveProperty("transportType");

@@ -24,7 +24,7 @@ function sign(claims: Record<string, unknown> = CLAIMS, seconds: { exp?: number;
   return token.sign(new TextEncoder().encode(secret));
 }
 
-describe("a token that is remembered", () => {
+describe("a cached token", () => {
   test("is refused once it has expired, however often it was seen before", async () => {
     let now = Date.now();
     const authenticate = authenticator({}, () => now);
@@ -61,7 +61,7 @@ describe("a token that is remembered", () => {
   });
 });
 
-describe("what a token has to be", () => {
+describe("validation of a token", () => {
   test("one comes as a bearer token, in whatever case and with whatever spaces, and as nothing else", async () => {
     const authenticate = createAuthenticate({ JWT_SECRET: SECRET, JWT_CLOCK_TOLERANCE_S: 0 }, { log: keptLog().log });
     const token = await sign();

@@ -122,7 +122,7 @@ const VIOLATED: readonly [what: string, kind: ViolationKind, evidence: Partial<E
   ],
 ];
 
-describe("is a violation:", () => {
+describe("the chaos checker reports", () => {
   test.each(VIOLATED)("%s", (_what, kind, evidence) => {
     expect(kinds(evidence)).toEqual([kind]);
   });
@@ -199,7 +199,7 @@ const FINE: readonly [what: string, evidence: Partial<Evidence>, counts: object]
   ],
 ];
 
-describe("is none:", () => {
+describe("the chaos checker accepts", () => {
   test.each(FINE)("%s", (_what, evidence, counts) => {
     expect(check({ ...clean, ...evidence })).toMatchObject({ violations: [], ...counts });
   });

@@ -127,7 +127,7 @@ test("help and the README's table say what may come from a file, and what to cho
   expect(helpText("It.", schema, false)).not.toContain("_FILE");
 });
 
-describe("how the functions know a good token", () => {
+describe("configuration of token verification", () => {
   const REDIS_URL = "redis://localhost";
   const JWT_SECRET = "x".repeat(32);
   const JWKS_URL = "https://identity.example/keys";

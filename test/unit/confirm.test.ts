@@ -43,7 +43,7 @@ const LATE = new Error("operation has timed out");
 
 const ackedBefore = () => fresh("auto", new Map([["units:other", "acks"]]));
 
-describe("auto", () => {
+describe("confirmation mode auto", () => {
   test("the echo confirms", async () => {
     const { confirmations, send } = fresh("auto");
     const { done } = send();
@@ -189,7 +189,7 @@ test("when the connection ends, everything in flight is disconnected", async () 
   expect(await Promise.all(all.map((s) => s.done))).toEqual([{ result: "disconnected" }, { result: "disconnected" }]);
 });
 
-describe("what an ack says", () => {
+describe("the content of an ack", () => {
   test.each([
     undefined,
     null,
@@ -233,7 +233,7 @@ describe("what an ack says", () => {
   });
 });
 
-describe("what is an echo", () => {
+describe("recognition of an echo", () => {
   const sent = {
     incidentId: "7",
     field: "time_completed",

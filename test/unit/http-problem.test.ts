@@ -13,7 +13,7 @@ async function answered(method: string, problem: Problem) {
   return { status: response.status, text: await response.text() };
 }
 
-describe("what a request that changes nothing is answered", () => {
+describe("problems of read requests", () => {
   // No GET can have this one.
   const ofReading = codes.filter((code) => code !== "idempotency-conflict");
   test.each(ofReading)("%s does not mention the Idempotency-Key", async (code) => {

@@ -36,7 +36,7 @@ async function fresh(maxBacklog = 1000, bounds: Partial<Bounds> = {}) {
 const confirm = (owned: OwnedOutbox, id: string) => owned.settle({ id, state: "confirmed", reason: "", by: "echo" });
 const location = { kind: "units/location", latestWins: true } as const;
 
-describe("order", () => {
+describe("order in the outbox", () => {
   test("only the first of an ordering key is runnable, and settling it makes the next one so", async () => {
     const { append, owned } = await fresh();
     expect(await append("a", ["unit:1"])).toMatchObject({ outcome: "accepted", runnable: true });
@@ -258,7 +258,7 @@ describe("time to live", () => {
   });
 });
 
-describe("a begin that is taken back", () => {
+describe("a claim that is released", () => {
   test("leaves the message in its place, as one that was never sent", async () => {
     const { append, owned, outbox, redis, keys } = await fresh();
     await append("a", ["unit:1"]);
@@ -337,7 +337,7 @@ describe("when Redis's clock is set back", () => {
   });
 });
 
-describe("ownership", () => {
+describe("the fencing token", () => {
   test("nobody but the owner may begin", async () => {
     const { append, owned, redis, keys, stateOf } = await fresh();
     await append("a", ["unit:1"]);
@@ -407,7 +407,7 @@ const over = (bound: "subject" | "key") => ({ outcome: "over", bound });
 const unit = (n: number): OrderingKey[] => [`unit:${n}`];
 const of = (user: string) => ({ user });
 
-describe("what may wait", () => {
+describe("limits of the backlog", () => {
   const accepted = { outcome: "accepted" };
 
   test("of one subject is bounded in number, and another subject's is not", async () => {
@@ -491,7 +491,7 @@ describe("what may wait", () => {
   });
 });
 
-describe("a message that was sent in vain", () => {
+describe("a message whose delivery is retried", () => {
   const WAITS = [60_000, 120_000];
 
   test("rests in its place for as long as its attempts say, whoever asks, and is given up after the last", async () => {
@@ -566,7 +566,7 @@ test("one that may be there once and found no room may come again", async () => 
   expect(await append("b", ["unit:1"], { once: ["x"] })).toMatchObject({ outcome: "accepted" });
 });
 
-describe("conservation", () => {
+describe("the counts of the outbox", () => {
   test("what was accepted is settled or waits; what somebody deleted is missed by number", async () => {
     const { append, owned, outbox, redis, keys } = await fresh();
     for (const id of ["a", "b", "c", "d"]) await append(id, [`unit:${id}`]);

@@ -5,7 +5,7 @@ import { readSpeed } from "../../tools/replay/pace.ts";
 
 const options = { once: { type: "boolean" }, help: { type: "boolean" } } as const;
 
-describe("arguments", () => {
+describe("arguments of npm run replay", () => {
   it("are read", () => {
     expect(readArgs({ options, args: ["--once"] }, "up", {}).values.once).toBe(true);
   });

@@ -35,7 +35,7 @@ const judge = (r: ReplayResult, cad?: CadReport | Error, change: Partial<Replaye
     ...change,
   });
 
-describe("a replay", () => {
+describe("the summary of a replay", () => {
   it("is good if all is confirmed or received, in the order of the 202s", () => {
     const { good, text } = judge(result(["confirmed", "received"]), report(["id-0", "id-1"]));
     expect(good).toBe(true);

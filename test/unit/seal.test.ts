@@ -60,7 +60,7 @@ describe("a sealed text", () => {
   });
 });
 
-describe("keys", () => {
+describe("payload keys", () => {
   test("rotate: the first seals, all open, and one that is gone is named", async () => {
     const old = await createSealer([a]).seal("command", "1", "{}");
     const rotated = createSealer([b, a]);

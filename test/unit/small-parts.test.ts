@@ -17,7 +17,7 @@ import {
   toMetresPerSecond,
 } from "../../shared/vocabulary/cad-vocabulary.ts";
 
-describe("headers", () => {
+describe("request headers of commands", () => {
   test.each([
     ["wait=5", 5],
     ["respond-async, wait=5", 5],
@@ -101,7 +101,7 @@ describe("vocabulary", () => {
   test("km/h become m/s", () => expect([0, 36, 54.1].map(toMetresPerSecond)).toEqual([0, 10, 15.03]));
 });
 
-describe("locations", () => {
+describe("parsing of locations", () => {
   const at = { type: "Point", coordinates: [-122.4, 37.7] };
   test.each([{ lat: 37.7, lng: -122.4 }, { latitude: 37.7, longitude: -122.4 }, at])("%j is one place", (given) =>
     expect(location.parse(given)).toEqual(at),
@@ -118,7 +118,7 @@ describe("locations", () => {
   });
 });
 
-describe("what may stand once or several times", () => {
+describe("repeated query parameters", () => {
   test.each([
     [{ kind: "foo" }, "/kind", /"event"/],
     [{ kind: ["event", "foo"] }, "/kind/1", /"event"/],
@@ -135,7 +135,7 @@ test("a pointer escapes what JSON pointers must escape", () => {
   expect(wrongFields(parsed.error?.issues ?? []).map((f) => f.pointer)).toEqual(["/a~1b", "/c~0d"]);
 });
 
-describe("times", () => {
+describe("parsing of times", () => {
   test("keep their microseconds, and sort as text", () => {
     expect(toIso(1_795_376_343_561_606)).toBe("2026-11-22T19:39:03.561606Z");
     expect(toIso(1_795_376_343_000_007)).toBe("2026-11-22T19:39:03.000007Z");
