@@ -83,7 +83,9 @@ test("says what is unsafe about a Redis, and how to fix it; the worker warns of 
 
   const bridge = await startBridge({ redisUrl: unsafe.url, worker: false });
   await bridge.startWorker();
-  await expect.poll(() => bridge.logs.filter((l) => l.message.startsWith("Redis is not configured safely")).length).toBe(3);
+  await expect
+    .poll(() => bridge.logs.filter((l) => l.message.startsWith("Redis is not configured safely")).length)
+    .toBe(3);
 });
 
 test("says what does not answer, and which token is refused, without telling either secret", async () => {
