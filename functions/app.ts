@@ -1,4 +1,4 @@
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { commands } from "../shared/commands/table.ts";
 import type { Log } from "../shared/util/log.ts";
 import { noSuch, Problem, type ProblemCode } from "./http/problem.ts";
@@ -57,6 +57,8 @@ export interface AppDeps {
   /** Closes the connection of a request at once, whatever still waits to be sent on it. */
   cutOff: (c: Context) => void;
   quotas: Quotas;
+  /** Compresses answers; none where the platform does it. */
+  compress?: MiddlewareHandler;
   measure: Measure;
   /** For GET /metrics. */
   scrape: Scrape;
@@ -77,6 +79,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     c.set("maxBodyBytes", deps.maxBodyBytes);
     await next();
   });
+  if (deps.compress) everything.get("*", deps.compress);
   limitRequests(everything, {
     quotas: deps.quotas,
     take: (...args) => backend.takePoints(...args),

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { HttpBindings } from "@hono/node-server";
 import { getConnInfo } from "@hono/node-server/conninfo";
+import { compress } from "hono/compress";
 import type { Log } from "../../shared/util/log.ts";
 import { runProgram } from "../../shared/config/program.ts";
 import { openSealer } from "../../shared/sealing/open-sealer.ts";
@@ -45,6 +46,9 @@ function fromPackage(): DocsAssets {
   };
 }
 
+/** Not streams of events: each is to go out at once. */
+const COMPRESSED = /^(?:application\/(?:problem\+)?json|text\/(?:html|css|javascript|csv|plain))\b/;
+
 const now = (): Date => new Date();
 
 /** The functions on Node: the app behind an HTTP server. `stop` lets what is being answered be answered. */
@@ -74,6 +78,7 @@ export async function startFunctions(
     stopping: stopping.signal,
     cutOff: (c) => void (c.env as HttpBindings).outgoing.destroy(),
     quotas: toQuotas(config),
+    compress: compress({ contentTypeFilter: COMPRESSED }),
     measure: metrics,
     scrape,
     metricsToken: config.METRICS_TOKEN,

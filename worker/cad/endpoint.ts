@@ -17,6 +17,8 @@ export interface CadEndpoint {
   /** Tried in this order. */
   transports?: readonly TransportName[] | undefined;
   tls?: ClientTls | undefined;
+  /** Messages of so many bytes and more are compressed, if the CAD offers permessage-deflate; 0: never. */
+  compressFrom?: number | undefined;
 }
 
 /** The most that may come before the connection is open, bytes: what a CAD recovers of a session is among it. */
@@ -88,6 +90,14 @@ export const endpointEnv = {
     .pipe(z.array(z.enum(TRANSPORTS)).min(1))
     .default(["websocket", "polling"])
     .describe("Transports in the order in which they are tried: websocket, polling or both."),
+  CAD_COMPRESS_FROM: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(1024)
+    .describe(
+      "Messages to the CAD of this size and more, bytes, are compressed if the CAD offers it (permessage-deflate, over WebSocket). 0: never, and the CAD's are not either.",
+    ),
   CAD_TLS_CA: env.note(
     pem("CERTIFICATE").describe(
       "PEM certificates of the authorities that the CAD's certificate is checked against, instead of Node's own.",
@@ -110,6 +120,7 @@ export interface EndpointConfig {
   CAD_HEADERS?: Record<string, string> | undefined;
   CAD_QUERY?: Record<string, string> | undefined;
   CAD_TRANSPORTS: readonly TransportName[];
+  CAD_COMPRESS_FROM: number;
   CAD_TLS_CA?: string | undefined;
   CAD_TLS_CERT?: string | undefined;
   CAD_TLS_KEY?: string | undefined;
@@ -132,5 +143,6 @@ export function endpointOf(config: EndpointConfig): CadEndpoint {
     query: config.CAD_QUERY,
     transports: config.CAD_TRANSPORTS,
     tls,
+    compressFrom: config.CAD_COMPRESS_FROM,
   };
 }

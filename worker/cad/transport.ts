@@ -66,7 +66,7 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
   // What a CAD recovers comes before it says that the line is open: socket.io-client hands it over right before `connect`.
   let open = false;
 
-  const { tls = {}, headers = {}, transports = ["websocket", "polling"] } = endpoint;
+  const { tls = {}, headers = {}, transports = ["websocket", "polling"], compressFrom = 1024 } = endpoint;
   const engines = createEngineTransports(
     {
       handshake: (said) => void (handshake = said),
@@ -90,7 +90,10 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
     ...(endpoint.query && { query: endpoint.query }),
     ...(Object.keys(headers).length > 0 && { extraHeaders: headers }),
     ...tls,
+    // Counts what a compressed frame becomes, too.
     ...{ maxPayload: MAX_FRAME_BYTES },
+    // `false` is missing in the types alone: it is handed on to the WebSocket.
+    ...({ perMessageDeflate: compressFrom > 0 && { threshold: compressFrom } } as object),
   });
   const shown = { token: "" };
   const socket: Socket = manager.socket(pathname, { auth: (send) => send(shown) });
