@@ -1,34 +1,16 @@
-import { inject, expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { createSocketBridge, type SocketBridge, type SocketBridgeOptions } from "../../client/client.ts";
 import type { CommandName } from "../../client/types.ts";
-import { functionsEnv } from "../../functions/config/node-config.ts";
-import { startFunctions } from "../../functions/hosts/node.ts";
 import { commands } from "../../shared/commands/table.ts";
-import { parseConfig } from "../../shared/config/config.ts";
-import { freePort } from "../../tools/setup/free-port.ts";
 import { until } from "../../tools/support/until.ts";
-import { JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";
+import { startBridge, tokens } from "../support/bridge.ts";
 import { status, tell } from "../support/destinations.ts";
-import { keptLog } from "../support/log.ts";
+import { startHost } from "../support/functions-host.ts";
 
 function clientOf(url: string, more: Partial<SocketBridgeOptions> = {}): SocketBridge {
   const client = createSocketBridge({ url, token: tokens.admin, onError: () => undefined, ...more });
   onTestFinished(() => client.close());
   return client;
-}
-
-/** A process of the functions that can be started again on its port. */
-async function startHost(prefix: string) {
-  const port = await freePort();
-  const env = { REDIS_URL: inject("redisUrl"), REDIS_PREFIX: prefix, JWT_SECRET, PORT: String(port) };
-  const start = () => startFunctions(parseConfig(functionsEnv, env), keptLog().log);
-  let host = await start();
-  onTestFinished(() => host.stop());
-  return {
-    url: `http://127.0.0.1:${port}/api/socket-bridge`,
-    stop: () => host.stop(),
-    start: async () => void (host = await start()),
-  };
 }
 
 test("sends every command of the table, and returns the receipt of its final state", async () => {

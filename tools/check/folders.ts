@@ -8,6 +8,7 @@ import { dirname, join, normalize, resolve } from "node:path";
  */
 export const LAYERS: readonly string[] = [
   "client",
+  "client/examples",
   "shared/util",
   "shared/vocabulary",
   "shared/config",
