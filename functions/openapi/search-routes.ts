@@ -10,7 +10,7 @@ export const SEARCH_ROUTES: readonly Route[] = [
     id: "listCommands",
     tag: "receipts",
     summary: "Search commands",
-    description: "Newest first. A page may hold fewer than `limit` although there are more: `next` tells.",
+    description: "Newest first. A page may contain fewer than `limit` although more follow: see `next`.",
     query: schemaOf(commandQuery, "input"),
     answers: {
       "200": answer("A page.", {

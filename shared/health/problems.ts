@@ -24,7 +24,7 @@ const kind = <Params = Record<string, never>>(row: ProblemKind<Params>): Problem
 
 const inSeconds = (age: number): string => `${Math.round(age)} s`;
 const WAIT = "Nothing: commands are accepted, and wait in Redis in their order.";
-const REFUSED = "Nothing that was accepted. Services are told to repeat what is refused meanwhile.";
+const REFUSED = "No accepted command. Refused requests are answered with a problem that asks to repeat them.";
 const KEPT = "Nothing: events are kept in the journal for JOURNAL_DAYS, and messages in the destination's outbox.";
 const NONE = "Nothing.";
 

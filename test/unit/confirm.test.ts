@@ -7,7 +7,7 @@ import {
   createConfirmations,
   type Delivery,
   FIRST_ACK_GRACE_MS,
-  type Outcome,
+  type SendResult,
 } from "../../worker/cad/confirm.ts";
 import type { ConfirmMode } from "../../worker/cad/confirm-modes.ts";
 import { isEchoOf } from "../../worker/cad/echo.ts";
@@ -29,7 +29,7 @@ function fresh(mode: ConfirmMode, habits: AckHabits = new Map(), holdMs = 0) {
     transport: { emit: (_event, _payload, ack) => void (ack && acks.push(ack.answered)) },
   });
   const send = (delivery: Partial<Delivery> = {}) => {
-    const state: { outcome?: Outcome } = {};
+    const state: { outcome?: SendResult } = {};
     const done = confirmations.send({ ...STATUS, ...delivery }).then((outcome) => (state.outcome = outcome));
     return { state, done };
   };

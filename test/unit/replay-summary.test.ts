@@ -25,7 +25,7 @@ const report = (firstDeliveries: string[], change: Partial<CadReport> = {}): Cad
   firstDeliveries,
   ...change,
 });
-const judge = (r: ReplayResult, cad?: CadReport | Error, change: Partial<Replayed> = {}) =>
+const summarise = (r: ReplayResult, cad?: CadReport | Error, change: Partial<Replayed> = {}) =>
   summarize({
     rows: 1,
     bad: [],
@@ -37,7 +37,7 @@ const judge = (r: ReplayResult, cad?: CadReport | Error, change: Partial<Replaye
 
 describe("the summary of a replay", () => {
   it("is good if all is confirmed or received, in the order of the 202s", () => {
-    const { good, text } = judge(result(["confirmed", "received"]), report(["id-0", "id-1"]));
+    const { good, text } = summarise(result(["confirmed", "received"]), report(["id-0", "id-1"]));
     expect(good).toBe(true);
     expect(text).toMatch(/commands accepted +2 of 2/);
     expect(text).toMatch(/accepted after +p50 3\.0 ms, p99 3\.0 ms/);
@@ -47,7 +47,7 @@ describe("the summary of a replay", () => {
   });
 
   it("without a CAD to ask says that the order was not checked, and does not claim it", () => {
-    const { good, text } = judge(result(["confirmed"]));
+    const { good, text } = summarise(result(["confirmed"]));
     expect(good).toBe(true);
     expect(text).toMatch(/not checked: no CAD was named/);
     expect(text).not.toContain("in order");
@@ -55,50 +55,54 @@ describe("the summary of a replay", () => {
 
   it("is not good if the bridge knows something otherwise than the file says, or cannot be asked", () => {
     const differ = [{ about: "unit X1", wrong: ['status.value is "a", not "b"'] }];
-    const known = judge(result(["confirmed"]), undefined, { state: { equal: 3, differ } });
+    const known = summarise(result(["confirmed"]), undefined, { state: { equal: 3, differ } });
     expect(known.good).toBe(false);
     expect(known.text).toMatch(/state compared +4 units and incidents\n +equal +3\n +differ +1\n/);
     expect(known.text).toMatch(/unit X1: status\.value is "a", not "b"/);
-    const silent = judge(result(["confirmed"]), undefined, { state: new Error("503") });
+    const silent = summarise(result(["confirmed"]), undefined, { state: new Error("503") });
     expect([silent.good, silent.text]).toEqual([false, expect.stringMatching(/not compared: 503/)]);
-    expect(judge(result(["confirmed"]), undefined, { state: { equal: 4, differ: [] } }).good).toBe(true);
+    expect(summarise(result(["confirmed"]), undefined, { state: { equal: 4, differ: [] } }).good).toBe(true);
   });
 
   it("with bad rows tells each of them", () => {
     const bad = [{ line: 9, problems: ["unit_id is blank", "address is blank"] }];
-    const { good, text } = judge(result(["confirmed"]), undefined, { rows: 2, bad });
+    const { good, text } = summarise(result(["confirmed"]), undefined, { rows: 2, bad });
     expect(good).toBe(true);
     expect(text).toMatch(/rows +2, 1 of them bad and not sent/);
     expect(text).toContain("line 9: unit_id is blank; address is blank");
   });
 
-  it.each<[string, ReturnType<typeof judge>, RegExp]>([
-    ["a command is unconfirmed", judge(result(["unconfirmed"])), /line 2, units\/status: unconfirmed why/],
-    ["a command is not final", judge(result([undefined])), /not final/],
+  it.each<[string, ReturnType<typeof summarise>, RegExp]>([
+    ["a command is unconfirmed", summarise(result(["unconfirmed"])), /line 2, units\/status: unconfirmed why/],
+    ["a command is not final", summarise(result([undefined])), /not final/],
     [
       "the CAD saw a violation",
-      judge(result(["confirmed"]), report(["id-0"], { violations: 1 })),
+      summarise(result(["confirmed"]), report(["id-0"], { violations: 1 })),
       /order was not kept/,
     ],
     [
       "handlers finished in another order",
-      judge(result(["confirmed"]), report(["id-0"], { appliedViolations: 1 })),
+      summarise(result(["confirmed"]), report(["id-0"], { appliedViolations: 1 })),
       /order was not kept/,
     ],
     [
       "the CAD got them in another order than the 202s",
-      judge(result(["confirmed", "confirmed"]), report(["id-1", "id-0"])),
+      summarise(result(["confirmed", "confirmed"]), report(["id-1", "id-0"])),
       /1 among 1 units/,
     ],
-    ["a receipt tells of what never reached the CAD", judge(result(["confirmed"]), report([])), /never at the CAD +1/],
-    ["the CAD cannot be asked any more", judge(result(["confirmed"]), new Error("gone")), /not checked: gone/],
+    [
+      "a receipt tells of what never reached the CAD",
+      summarise(result(["confirmed"]), report([])),
+      /never at the CAD +1/,
+    ],
+    ["the CAD cannot be asked any more", summarise(result(["confirmed"]), new Error("gone")), /not checked: gone/],
     [
       "a call was refused",
-      judge(result(["confirmed"], { refused: [{ call, problem: "422 no" }] })),
+      summarise(result(["confirmed"], { refused: [{ call, problem: "422 no" }] })),
       /line 2, units\/status: 422 no/,
     ],
-    ["it stopped", judge(result(["confirmed"], { stopped: "no answer" })), /Stopped before the end: no answer/],
-    ["there was nothing to send", judge(result([])), /Nothing was sent/],
+    ["it stopped", summarise(result(["confirmed"], { stopped: "no answer" })), /Stopped before the end: no answer/],
+    ["there was nothing to send", summarise(result([])), /Nothing was sent/],
   ])("is not good if %s", (_, { good, text }, tells) => {
     expect(good).toBe(false);
     expect(text).toMatch(tells);

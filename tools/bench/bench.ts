@@ -73,15 +73,15 @@ const NAMES = MEASUREMENTS.map(({ name }) => name);
 const USAGE = `npm run bench [-- OPTIONS]
 
 Measures the bridge on this machine with real processes (a Redis of its own with AOF, a CAD simulator, the functions, the
-worker) and holds what it finds against the targets. A missed target is shown and fails nothing; lost commands do.
+worker) and compares the results with the targets. A missed target is shown and does not fail the run; lost commands do.
 
-  --only NAME   one of these alone:
+  --only NAME   run only one of these:
 ${MEASUREMENTS.map(({ name, what }) => `                  ${name.padEnd(8)} ${what}`).join("\n")}
-  --quick       fewer rounds: some four minutes
-  --seconds N   how long a round at one rate takes, 1 to 60: a short look while others use the machine
+  --quick       fewer rounds: about four minutes
+  --seconds N   duration of a round at one rate, 1 to 60
   --help
 
-All numbers go to .run/bench.json as well.
+All results are also written to .run/bench.json.
 `;
 
 async function main(): Promise<number> {

@@ -1,12 +1,12 @@
 import { closeSync, existsSync, openSync, readSync } from "node:fs";
-import type { Outcome } from "../simulator/ledger.ts";
+import type { EmitOutcome } from "../simulator/ledger.ts";
 import type { Arrival } from "./checker.ts";
 
 /** A line of the file that preload-ledger.ts writes in the CAD's process. Times are ms since 1970. */
 export type LedgerLine =
   | { what: "connection"; connection: number; port: number; time: number }
   | { what: "emit"; emitted: number; connection: number; id: string; time: number }
-  | { what: "outcome"; emitted: number; outcome: Outcome }
+  | { what: "outcome"; emitted: number; outcome: EmitOutcome }
   | { what: "broadcast"; eventId: string };
 
 /** What the CAD received so far, read from the file that outlives its process. */

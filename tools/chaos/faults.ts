@@ -39,7 +39,7 @@ const networkBack = { withinMs: NETWORK_BACK_MS, on: "any connection", since: "t
 
 const redisAway = (seconds: number, more: Partial<Fault> = {}): Fault => ({
   name: `Redis away for ${seconds} s`,
-  what: `kill -9, started again after ${seconds} s`,
+  what: `kill -9, restarted after ${seconds} s`,
   cad: "modern",
   workers: 1,
   seconds: 12 + seconds,
@@ -56,7 +56,7 @@ const HALF_OPEN = {
 
 const halfOpen = (line: keyof typeof HALF_OPEN, directions: readonly Direction[], which: string): Fault => ({
   name: `half-open ${line}, ${which}`,
-  what: `the network between ${HALF_OPEN[line]} swallows ${which} for 12 s, and for good on the connections that there were`,
+  what: `the network between ${HALF_OPEN[line]} drops ${which} for 12 s, and permanently on the connections that were open`,
   cad: "modern",
   workers: 1,
   seconds: 32,
@@ -67,7 +67,7 @@ const halfOpen = (line: keyof typeof HALF_OPEN, directions: readonly Direction[]
 /** Some are the lease's, some the queue's: a worker may own the CAD and not hear of any work. */
 const silentHalf = (which: "odd" | "even"): Fault => ({
   name: `half of the worker's connections to Redis silent, ${which}`,
-  what: `every other connection that the worker has to Redis (the ${which} ones) turns silent for good`,
+  what: `every other connection of the worker to Redis (the ${which} ones) stops responding permanently`,
   cad: "modern",
   workers: 1,
   seconds: 25,
@@ -104,7 +104,7 @@ const service = (name: string, what: string, strike: Fault["strike"], more: Part
 export const FAULTS: readonly Fault[] = [
   {
     name: "worker kill -9, another stands by",
-    what: "the owner is killed; a standby takes over",
+    what: "the leader is killed; a standby takes over",
     cad: "modern",
     workers: 2,
     seconds: 15,
@@ -114,7 +114,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "worker SIGTERM, another stands by",
-    what: "the owner is asked to stop; a standby takes over",
+    what: "the leader is stopped; a standby takes over",
     cad: "modern",
     workers: 2,
     seconds: 12,
@@ -123,7 +123,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "worker kill -9, started again",
-    what: "killed, and started again at once under its own name",
+    what: "killed and restarted at once with the same instance name",
     cad: "modern",
     workers: 1,
     seconds: 12,
@@ -132,7 +132,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "worker SIGTERM, started again",
-    what: "stopped, and started again at once under its own name",
+    what: "stopped and restarted at once with the same instance name",
     cad: "legacy",
     workers: 1,
     seconds: 12,
@@ -141,7 +141,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "two kills within seconds",
-    what: "the worker is killed and started again, and killed again 1.5 s later",
+    what: "the worker is killed and restarted, and killed again 1.5 s later",
     cad: "legacy",
     workers: 1,
     seconds: 14,
@@ -150,7 +150,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "two workers at once",
-    what: "both run; every connection to Redis is cut five times, and the CAD's once",
+    what: "with two workers; every connection to Redis is cut five times, the connection to the CAD once",
     cad: "modern",
     workers: 2,
     switches: TROUBLED,
@@ -160,7 +160,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "worker frozen for 30 s",
-    what: "SIGSTOP while another stands by; it wakes when that one owns the CAD",
+    what: "SIGSTOP with a standby; it continues when the standby is the leader",
     cad: "modern",
     workers: 2,
     seconds: 44,
@@ -169,7 +169,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "functions kill -9",
-    what: "one of two is killed and started again, then the other",
+    what: "one of two is killed and restarted, then the other",
     cad: "modern",
     workers: 1,
     seconds: 14,
@@ -177,7 +177,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "Redis SIGTERM",
-    what: "stopped and started again at once",
+    what: "stopped and restarted at once",
     cad: "modern",
     workers: 1,
     seconds: 12,
@@ -186,7 +186,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "Redis kill -9",
-    what: "killed and started again at once",
+    what: "killed and restarted at once",
     cad: "legacy",
     workers: 1,
     seconds: 12,
@@ -200,7 +200,7 @@ export const FAULTS: readonly Fault[] = [
   redisAway(120, { fromMinutes: 15 }),
   {
     name: "Redis SIGSTOP for 5 s",
-    what: "it hangs with its connections open",
+    what: "it stops responding with its connections open",
     cad: "modern",
     workers: 1,
     seconds: 17,
@@ -209,7 +209,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "Redis out of memory",
-    what: "maxmemory is below what it holds for 4 s",
+    what: "maxmemory is below the used memory for 4 s",
     cad: "modern",
     workers: 1,
     switches: { refuse: 0.03 },
@@ -218,7 +218,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "CAD kill -9",
-    what: "killed and started again after 1 s; it has forgotten which ids it knew",
+    what: "killed and restarted after 1 s; it has lost the command ids that it knew",
     cad: "legacy",
     workers: 1,
     seconds: 18,
@@ -228,7 +228,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "CAD SIGSTOP for 10 s",
-    what: "it hangs, and goes on with what its connections hold",
+    what: "it stops responding, then continues with what its connections hold",
     cad: "legacy",
     workers: 1,
     seconds: 28,
@@ -275,7 +275,7 @@ export const FAULTS: readonly Fault[] = [
   halfOpen("functions to Redis", ["to-server", "to-client"], "both ways"),
   {
     name: "half-open worker to Redis, another stands by",
-    what: "the network between the owner and Redis swallows everything for 12 s; a standby takes over",
+    what: "the network between the leader and Redis drops everything for 12 s; a standby takes over",
     cad: "modern",
     workers: 2,
     seconds: 27,
@@ -284,7 +284,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "a clock that jumps",
-    what: "those of the worker and the functions: an hour ahead, an hour back, and right again; 20 % nacks",
+    what: "the clocks of the worker and the functions: an hour ahead, an hour back, then correct; 20 % nacks",
     cad: "modern",
     workers: 1,
     switches: { ...TROUBLED, refuse: 0.2 },
@@ -307,7 +307,7 @@ export const FAULTS: readonly Fault[] = [
   ),
   {
     name: "mixed",
-    what: "kills, freezes, cuts and a full Redis at random, one upon the other, for 40 s; with nacks and dropped acks",
+    what: "random kills, freezes, cuts and a full Redis, overlapping, for 40 s; with nacks and dropped acks",
     cad: "modern",
     workers: 2,
     switches: TROUBLED,

@@ -13,9 +13,9 @@ import { runProbes } from "./run-probes.ts";
 /** Codes of sysexits.h, and 128 + SIGINT. */
 const EXIT = { graded: 0, usage: 64, unavailable: 69, refused: 77, interrupted: 130 } as const;
 
-const WHAT = `npm run conform -- URL [options]    grades how a CAD confirms, keeps order, and recovers
+const WHAT = `npm run conform -- URL [options]    tests how a CAD confirms, keeps order and recovers
 
-  --write           allow what changes the CAD's data: without it nothing is changed, and events are not graded
+  --write           allow changes to the CAD's data; without it nothing is changed, and events are not tested
   --unit ID         a unit that the CAD knows, set aside for tests: its status and position change
   --incident ID     an incident that the CAD knows, set aside for tests
   --json            print the report as JSON

@@ -4,8 +4,8 @@ import { type Mutant, MUTANTS } from "./mutants.ts";
 import { protocolOf } from "./protocol.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
-const HELP = `npm run model               explores every state of every scenario, and checks the invariants in each
-npm run model -- --mutants  seeds one bug after the other, and shows the shortest run that reveals it
+const HELP = `npm run model               explores every state of every scenario and checks the invariants in each
+npm run model -- --mutants  seeds one bug at a time and shows the shortest run that reveals it
 
 The model is of the ordered outbox: append, emit job, claim, emit, settle, sweep, lease. It is in tools/model/protocol.ts.
 Exit code 1 if a rule is broken, or a seeded bug is not found.

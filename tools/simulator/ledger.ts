@@ -6,7 +6,7 @@ import { keysOf, markOf } from "./payload.ts";
  * recognised and not applied again, `unhandled` has no handler, `failed` is an error on the CAD's console, `unechoed` one that came
  * after the write, `unchanged` an update of a row that is not there.
  */
-export type Outcome =
+export type EmitOutcome =
   | "pending"
   | "applied"
   | "unechoed"
@@ -33,7 +33,7 @@ export interface LedgerEntry {
   /** How often this command has come by now; 0 for an emit that carries no command id. */
   delivery: number;
   first: boolean;
-  outcome: Outcome;
+  outcome: EmitOutcome;
 }
 
 export interface LedgerSummary {
@@ -71,7 +71,7 @@ export class Ledger {
    * Enters an emit; the CAD calls what is returned once it is through with it. That call is for the book it was
    * entered in, so a handler that finishes after `clear` changes nothing.
    */
-  record(emit: { connection: number; event: string; payload: unknown }): (outcome: Outcome) => void {
+  record(emit: { connection: number; event: string; payload: unknown }): (outcome: EmitOutcome) => void {
     const book = this.#book;
     const mark = markOf(emit.payload);
     const keys = keysOf(emit.event, emit.payload);

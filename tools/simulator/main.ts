@@ -1,8 +1,8 @@
 import { type Cad, startCad } from "./cad.ts";
 import { describeEnvironment, readEnvironment } from "./environment.ts";
 
-const HELP = `A CAD for the bridge to talk to: a real Socket.io server that behaves as the real CAD does.
-It records what it receives, judges its order, and fails on request. Its control surface is HTTP, on the same port:
+const HELP = `A CAD simulator for the bridge: a Socket.io server that behaves like the real CAD.
+It records what it receives, checks the order, and fails on request. It is controlled by HTTP on the same port:
 
   GET    /simulator/health
   GET    /simulator/ledger                   what was received, and whether its order was kept

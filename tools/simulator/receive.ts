@@ -4,7 +4,7 @@ import type { Character } from "./characters.ts";
 import { REPLAY_EVENT } from "../../shared/events/replay.ts";
 import { AUTHENTICATE, COMMAND_EVENTS, type CommandRow, databaseError, echoOf, ROOM_EVENTS } from "./events.ts";
 import { History, type ReplayAnswer } from "./history.ts";
-import type { Ledger, Outcome } from "./ledger.ts";
+import type { Ledger, EmitOutcome } from "./ledger.ts";
 import { incidentIdOf, isRecord, markOf } from "./payload.ts";
 import { Store } from "./store.ts";
 import type { Random } from "./random.ts";
@@ -177,9 +177,9 @@ const KEPT_INSTEAD: Readonly<Record<string, string>> = {
   [REPLAY_EVENT]: "(a question)",
 };
 
-type Finish = (outcome: Outcome) => void;
+type Finish = (outcome: EmitOutcome) => void;
 type Reply = ((answer: Answer | ReplayAnswer | { events: string }) => unknown) | undefined;
-type Handled = [outcome: Outcome, answer: Answer];
+type Handled = [outcome: EmitOutcome, answer: Answer];
 
 /** Socket.io hands over the ack, where one was asked for, as the last argument. */
 function parse(args: unknown[]): { payload: unknown; ack: Reply } {

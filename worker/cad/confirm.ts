@@ -17,7 +17,7 @@ export interface Delivery {
 }
 
 /** What became of one send. */
-export type Outcome =
+export type SendResult =
   /** `through`: resolves once former sends of it are not to be expected any more. */
   | { result: "confirmed"; by: "ack" | "echo"; through?: Promise<void> }
   | { result: "received"; by: "barrier" }
@@ -47,12 +47,12 @@ interface Pending extends Delivery {
   /** No ack came within its time: none is waited for any more. */
   silent: boolean;
   forgetEcho?: () => void;
-  settle(outcome: Outcome): void;
+  settle(outcome: SendResult): void;
 }
 
 /** Sends on one connection, and finds out for each send what became of it. */
 export interface Confirmations {
-  send(delivery: Delivery): Promise<Outcome>;
+  send(delivery: Delivery): Promise<SendResult>;
   /** An event came in: the id of the command that it is the echo of, if it is one. Confirms that command. */
   heard(event: string, payload: unknown): string | undefined;
   inFlight(): number;
@@ -153,7 +153,7 @@ export function createConfirmations(options: {
 
   return {
     send(delivery) {
-      return new Promise<Outcome>((resolve) => {
+      return new Promise<SendResult>((resolve) => {
         let settled = false;
         let timer: NodeJS.Timeout | undefined;
         const ms = delivery.confirmMs ?? timeoutMs;

@@ -2,7 +2,7 @@ import { backoffMs } from "../../shared/util/backoff.ts";
 import type { Room } from "../../shared/vocabulary/ordering-key.ts";
 import { oneLine } from "../../shared/util/one-line.ts";
 import { sleep } from "../../shared/util/sleep.ts";
-import type { Delivery, Outcome } from "./confirm.ts";
+import type { Delivery, SendResult } from "./confirm.ts";
 import { createSession, type Session, type SessionOptions } from "./session.ts";
 import type { CadEndpoint } from "./endpoint.ts";
 import type { FaultCode } from "./line-fault.ts";
@@ -47,7 +47,7 @@ export interface ConnectionStatus {
 export interface CadConnection {
   status(): ConnectionStatus;
   /** Sends on the present connection. `disconnected` if there is none, or if it ends before an answer came. */
-  send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
+  send(delivery: Delivery, needsRoom: Room | undefined): Promise<SendResult>;
   /** Lets what is in flight be confirmed, then makes a new connection at once. */
   reconnect(): void;
   stop(): Promise<void>;

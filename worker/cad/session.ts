@@ -2,7 +2,7 @@ import type { Log } from "../../shared/util/log.ts";
 import type { Room } from "../../shared/vocabulary/ordering-key.ts";
 import { oneLine } from "../../shared/util/one-line.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
-import { type AckHabits, type Confirmations, createConfirmations, type Delivery, type Outcome } from "./confirm.ts";
+import { type AckHabits, type Confirmations, createConfirmations, type Delivery, type SendResult } from "./confirm.ts";
 import { type Barriers, startBarriers } from "./barriers.ts";
 import type { ConfirmModes } from "./confirm-modes.ts";
 import type { Line } from "./line.ts";
@@ -47,7 +47,7 @@ export interface Session {
   /** `leave`: for good, so that the CAD need not keep anything for the next connection. */
   end(reason: string, leave?: "leave"): void;
   state(): { ready: boolean; connected: boolean; authenticated: boolean; inFlight: number; rooms: number };
-  send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
+  send(delivery: Delivery, needsRoom: Room | undefined): Promise<SendResult>;
 }
 
 export function createSession(options: SessionOptions): Session {

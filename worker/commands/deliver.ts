@@ -8,7 +8,7 @@ import type { OrderingKey, Room } from "../../shared/vocabulary/ordering-key.ts"
 import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
 import { toIso } from "../../shared/util/time.ts";
-import type { Delivery, Outcome } from "../cad/confirm.ts";
+import type { Delivery, SendResult } from "../cad/confirm.ts";
 import { claimDelivery, type ClaimOptions, type Taken } from "../delivery/claim.ts";
 import type { Delivered } from "../delivery/dispatcher.ts";
 import type { Admission, Pass } from "./admission.ts";
@@ -27,7 +27,7 @@ const MAX_HOPELESS = 10_000;
 
 export interface DeliverOptions extends ClaimOptions {
   admission: Admission;
-  send(delivery: Delivery, needsRoom: Room | undefined): Promise<Outcome>;
+  send(delivery: Delivery, needsRoom: Room | undefined): Promise<SendResult>;
   /** The CAD received it, and tells nobody of it. Resolves once that is noted. */
   unannounced(delivery: Delivery, keys: readonly OrderingKey[]): Promise<void>;
   measure: Measure;

@@ -6,7 +6,7 @@ import type { Delivered } from "../delivery/dispatcher.ts";
 import { settleSurely } from "../delivery/settle.ts";
 import type { DestinationBreaker, Signal } from "./circuit-breaker.ts";
 import type { Pace } from "./pace.ts";
-import type { Said } from "./send.ts";
+import type { DeliveryResult } from "./send.ts";
 
 /** How often a destination may put one message off by 429 or Retry-After before that counts as an attempt. */
 const MAX_SPARED = 100;
@@ -19,8 +19,8 @@ export interface DeliverToOptions extends ClaimOptions {
   breaker: DestinationBreaker;
   pace: Pace;
   retryMs: readonly number[];
-  send(body: string): Promise<Said>;
-  onSaid(said: Said): void;
+  send(body: string): Promise<DeliveryResult>;
+  onResult(said: DeliveryResult): void;
   measure: Measure;
   signal: AbortSignal;
   random: () => number;
@@ -62,7 +62,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
   }
 
   /** What follows from what the destination said. */
-  function follow(id: string, message: ToSend, said: Said): Promise<Delivered | "again"> {
+  function follow(id: string, message: ToSend, said: DeliveryResult): Promise<Delivered | "again"> {
     switch (said.result) {
       case "ok":
         measureTime(id, message);
@@ -87,7 +87,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     const said = await options.send(begun.text);
     // The end of the worker cuts its connections: that is no answer.
     if (signal.aborted && said.result === "failed" && said.unreachable) return { runnable: [] };
-    options.onSaid(said);
+    options.onResult(said);
     hear(heardOf(said, message.keys.join()));
     return follow(id, message, said);
   }
@@ -107,7 +107,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
   };
 }
 
-function heardOf(said: Said, keys: string): Signal {
+function heardOf(said: DeliveryResult, keys: string): Signal {
   switch (said.result) {
     case "ok":
       return { what: "answered" };

@@ -29,7 +29,7 @@ import { createStateSync } from "./store.ts";
 import { createPace } from "./pace.ts";
 import { createLocalQueue } from "./queue.ts";
 import type { Destination } from "./routes.ts";
-import { createSender, type Said } from "./send.ts";
+import { createSender, type DeliveryResult } from "./send.ts";
 
 /** How many requests go to one destination at once; none of them share a unit or an incident. */
 const PLACES = 64;
@@ -115,7 +115,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     payloads,
     retryMs: destination.retryMs,
     send: sender.send,
-    onSaid: counts.said,
+    onResult: counts.count,
     mayEmit: options.mayEmit,
     measure: options.measure,
     signal,
@@ -189,18 +189,18 @@ const shown = ({ state, reason, since, until }: DestinationState) => ({
   until: state === "paused" ? iso(until) : null,
 });
 
-/** What a destination said so far. */
+/** Counts the results of deliveries to a destination. */
 function createCounts() {
   const counted: Pick<DestinationReport, keyof typeof NOTHING_SENT> = { ...NOTHING_SENT };
   return {
-    said(said: Said): void {
-      if (said.result === "ok") {
+    count(result: DeliveryResult): void {
+      if (result.result === "ok") {
         counted.delivered += 1;
         counted.last_success = iso(Date.now());
         return;
       }
       counted.failed_attempts += 1;
-      counted.last_error = said.reason;
+      counted.last_error = result.reason;
       counted.last_error_at = iso(Date.now());
     },
     filterFailed: () => (counted.filter_errors += 1),

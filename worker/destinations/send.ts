@@ -11,7 +11,7 @@ const MAX_ANSWER = 16_384;
 const BUSY_MS = 10_000;
 
 /** What a destination said to one message. Reasons are words for people, without anything of the payload. */
-export type Said =
+export type DeliveryResult =
   | { result: "ok"; status: number }
   | { result: "gone"; reason: string }
   | { result: "busy"; inMs: number; reason: string }
@@ -23,7 +23,7 @@ export interface Sender {
    * Throws NotOwner: then it was not sent, and the destination is not to blame.
    * @param body a CloudEvent in structured mode, as JSON
    */
-  send(body: string): Promise<Said>;
+  send(body: string): Promise<DeliveryResult>;
   /** Whether it answers at all, without telling it anything. */
   reach(): Promise<{ status: number } | { reason: string }>;
   close(): Promise<void>;
@@ -135,7 +135,7 @@ export function webhookId(body: string): string {
 }
 
 /** By Standard Webhooks: 2xx is success, 410 the end, 429 a request for less; all else is a failure, and tried again. */
-export function classifyResponse(status: number, retryAfter: string | string[] | undefined, now: Date): Said {
+export function classifyResponse(status: number, retryAfter: string | string[] | undefined, now: Date): DeliveryResult {
   if (status >= 200 && status < 300) return { result: "ok", status };
   if (status === 410) return { result: "gone", reason: "it answered 410: it wants no more events" };
   const asked = waitOf(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter, now);

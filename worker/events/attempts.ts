@@ -25,10 +25,10 @@ export interface AttemptsOptions {
 }
 
 /** What became of one entry. */
-export type Outcome = Omit<Handled, "handler">;
+export type TaskOutcome = Omit<Handled, "handler">;
 
 /** Does what a handler has to do with an entry until it is done, or has failed for good; undefined if the signal aborts first. */
-export type Attempt = (entry: string, task: Task) => Promise<Outcome | undefined>;
+export type Attempt = (entry: string, task: Task) => Promise<TaskOutcome | undefined>;
 
 export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, log }: AttemptsOptions): Attempt {
   let waitsFor: string | undefined;
@@ -68,7 +68,7 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
     waitsFor = reason;
   }
 
-  function ended(outcome: Outcome): Outcome {
+  function ended(outcome: TaskOutcome): TaskOutcome {
     waitsFor = undefined;
     return outcome;
   }
@@ -102,7 +102,7 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
   };
 }
 
-export const outcomeOf = (result: Declined | void): Pick<Outcome, "outcome" | "reason"> =>
+export const outcomeOf = (result: Declined | void): Pick<TaskOutcome, "outcome" | "reason"> =>
   result ? { outcome: "declined", reason: result.declined } : { outcome: "done" };
 
 /** Words that may be shown: an error of our own says what is wrong; of any other only what kind it is. */

@@ -31,7 +31,7 @@ export interface Taken {
 }
 
 /** What else there is to know of something that the bridge says. */
-export interface Said {
+export interface EntryOptions {
   /** The command that it is about: the CAD has it, and tells nobody. */
   own?: string;
   /** false: something was missed, and could not be recovered. */
@@ -117,7 +117,7 @@ export function sayEntry(
   event: string,
   keys: readonly OrderingKey[],
   payload: unknown,
-  { recovered, once, own }: Said = {},
+  { recovered, once, own }: EntryOptions = {},
 ): Read {
   const about = { event, keys, payload, own, fact: factOf(event, own) };
   const entry = { ...NOTHING, ...about, kind: "bridge" as const, recovered, eventId: once };

@@ -6,7 +6,7 @@ import type { Measure } from "../../shared/metrics/measure.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import type { Micros } from "../../shared/util/time.ts";
-import { createReader, type Read, type Said, sayEntry, type Taken } from "./inbound-reader.ts";
+import { createReader, type Read, type EntryOptions, sayEntry, type Taken } from "./inbound-reader.ts";
 
 /** How many events wait for the journal at most: some seconds of a burst, while Redis does not answer. */
 const MAX_PENDING = 20_000;
@@ -21,7 +21,7 @@ export interface Inbound {
   /** Answers true once it is in the journal, false if it never will be. Whatever the CAD sent, it never throws. */
   take(event: Taken): Promise<boolean>;
   /** Something that the bridge itself has to say; false if there is no room for it now. */
-  say(event: string, keys: readonly OrderingKey[], payload: unknown, more?: Said): Promise<boolean>;
+  say(event: string, keys: readonly OrderingKey[], payload: unknown, more?: EntryOptions): Promise<boolean>;
   /** What comes from now on waits, so that what was missed before can be written first; `say` and recovered events do not. */
   hold(): void;
   release(): void;

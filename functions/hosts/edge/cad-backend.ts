@@ -4,7 +4,7 @@ import { faultReason, redisFault } from "../../../shared/redis/fault.ts";
 import { openSealer } from "../../../shared/sealing/open-sealer.ts";
 import type { Backend } from "../../backend/backend.ts";
 import { connectBackend } from "../../backend/connect-backend.ts";
-import { type Answer, type Arguments, type Call, CALL_MS, type Outcome } from "./calls.ts";
+import { type Answer, type Arguments, type Call, CALL_MS, type CallResult } from "./calls.ts";
 import { type Bindings, edgeConfig } from "./config.ts";
 import { consoleLog } from "./console-log.ts";
 
@@ -29,7 +29,7 @@ export class CadBackend extends DurableObject<Bindings> {
   }
 
   /** Does one call of the Backend. Never rejects. */
-  async call<C extends Call>(name: C, args: Arguments<C>): Promise<Outcome<Answer<C>>> {
+  async call<C extends Call>(name: C, args: Arguments<C>): Promise<CallResult<Answer<C>>> {
     await this.#connected;
     try {
       if (!Object.hasOwn(CALL_MS, name)) throw new TypeError("the worker asks for what this version does not know");

@@ -7,7 +7,7 @@ export type Arguments<C extends Call> = Parameters<Backend[C]>;
 export type Answer<C extends Call> = Awaited<ReturnType<Backend[C]>>;
 
 /** An answer as it goes over the wire between the two, on which an error would lose its class. */
-export type Outcome<Value> =
+export type CallResult<Value> =
   | { ok: true; value: Value }
   | { ok: false; fault: RedisFaultKind; reason: string }
   | { ok: false; fault: "unforeseen" };

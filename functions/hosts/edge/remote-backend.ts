@@ -4,7 +4,7 @@ import { RedisFault } from "../../../shared/redis/fault.ts";
 import { withDeadline } from "../../../shared/util/sleep.ts";
 import type { Backend } from "../../backend/backend.ts";
 import type { CadBackend } from "./cad-backend.ts";
-import { type Answer, type Arguments, type Call, CALL_MS, type Outcome } from "./calls.ts";
+import { type Answer, type Arguments, type Call, CALL_MS, type CallResult } from "./calls.ts";
 
 /** A request has asked as often as the platform lets it. */
 export class CallsUsedUp extends Error {
@@ -29,9 +29,9 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     // Any shard will do: the order of commands is made in Redis. A new stub each time, since one that broke stays so.
     const shard = Math.floor(random() * shards);
     const object = objects.getByName(`${prefix}:${shard}`);
-    let outcome: Outcome<Answer<C>>;
+    let outcome: CallResult<Answer<C>>;
     try {
-      const answer = object.call(name, args) as Promise<Outcome<Answer<C>>>;
+      const answer = object.call(name, args) as Promise<CallResult<Answer<C>>>;
       outcome = await withDeadline(answer, CALL_MS[name] + waitMs, name);
     } catch (error) {
       // The platform's bound for one request, which a stream comes to in time: no outage, and nothing to wait for.
