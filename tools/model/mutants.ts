@@ -24,7 +24,6 @@ export const MUTANTS = {
   "awake-without-lease": "an append takes a worker for awake that lost its lease",
   "take-after-settle":
     "an exchange begins what its own settlements made runnable, which a Redis that restarts may have lost",
-  "take-of-sent": "an exchange begins what may be on its way already, and the worker emits it beside the first",
   "slot-without-sentinel": "a script runs on a node that has none of the keys, as if nothing were stored",
   "give-up-on-disconnect": "a command in flight at a disconnect is settled as received",
 } as const;

@@ -235,7 +235,7 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
   /** What an exchange brings: begun, or to be begun. What the worker has in hand already it does not take again. */
   function exchange(n: State, w: number, begins = true): void {
     for (const { id, begun } of scripts.exchange(n, w, begins))
-      if (n.workers[w]?.tasks[id] === "idle" || is("take-of-sent")) setTask(n, w, id, begun ? "claimed" : "due");
+      if (n.workers[w]?.tasks[id] === "idle") setTask(n, w, id, begun ? "claimed" : "due");
   }
 
   /** A new owner begins with all that is runnable. */

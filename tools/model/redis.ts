@@ -79,8 +79,7 @@ export function createScripts(commands: readonly CommandModel[], mutant: Mutant 
         if (!isReady) return [];
         s.ready[id] = false;
         if (!s.runnable[id]) return [];
-        const unsent = s.records[id] === "queued" || is("take-of-sent");
-        return [{ id, begun: begins && unsent && this.claim(s, worker, id) }];
+        return [{ id, begun: begins && s.records[id] === "queued" && this.claim(s, worker, id) }];
       });
     },
 
