@@ -4,6 +4,7 @@ import type { Log } from "../shared/util/log.ts";
 import { noSuch, Problem, type ProblemCode } from "./http/problem.ts";
 import { faultReason, redisFault, type RedisFaultKind } from "../shared/redis/fault.ts";
 import { SealError } from "../shared/sealing/seal.ts";
+import { eventSchema } from "../shared/events/contract.ts";
 import { toReceipt } from "../shared/commands/receipt.ts";
 import type { Measure } from "../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../shared/vocabulary/fields.ts";
@@ -153,6 +154,12 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     const bytes = once(() => new TextEncoder().encode(JSON.stringify(make(BASE_PATH))));
     app.get(path, (c) => c.body(bytes(), 200, { "Content-Type": "application/json", ...PUBLIC }));
   }
+  app.get("/schemas/:event/:version", (c) => {
+    const { event, version } = c.req.param();
+    const schema = eventSchema(event, version);
+    if (!schema) throw noSuch("schema", `${event}/${version}`);
+    return c.json(schema, 200, PUBLIC);
+  });
   serveDocs(app, BASE_PATH, deps.assets);
   serveAdmin(app, deps.adminAssets);
 

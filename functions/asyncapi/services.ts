@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { bridgeEvents } from "../../shared/journal/bridge-events.ts";
+import { CLASSIFICATIONS } from "../../shared/events/contract.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { toldEntry } from "../../shared/journal/to-response.ts";
 import type { Json } from "../openapi/parts.ts";
@@ -28,6 +29,8 @@ const cloudEvent = z.looseObject({
   subject: z.string().optional().describe("The unit or incident concerned."),
   time: z.string(),
   datacontenttype: z.literal("application/json"),
+  dataschema: z.string().optional().describe("The schema of `data`: see GET /schemas/{event}/{version}."),
+  dataclassification: z.enum(CLASSIFICATIONS).describe("`phi`: `data` may hold protected health information."),
   data: z.unknown().describe("The event's payload, or the fields of it that the rule names."),
   owncommand: z.string().optional().describe("The bridge's command of which this is the echo."),
   recovered: z.boolean().optional(),
@@ -93,6 +96,8 @@ export const webhookParts = (): Part[] => [
           subject: "incident:INC-2026-004711",
           time: "2026-01-31T22:00:12.000000Z",
           datacontenttype: "application/json",
+          dataschema: "urn:socket-bridge:schema:transport:completed:1",
+          dataclassification: "phi",
           data: { incidentId: "INC-2026-004711", epcrId: "EPCR-90210", transportType: "ALS" },
         },
       },

@@ -165,6 +165,21 @@ const ROUTES: readonly Route[] = [
     answers: { "200": answer("AsyncAPI 3.", { type: "object" }) },
   },
   {
+    endpoint: "GET /schemas/{event}/{version}",
+    id: "getEventSchema",
+    tag: "docs",
+    summary: "Get the JSON Schema of an event's payload",
+    description: "What `dataschema` of a webhook names. Fields that may hold PHI are marked with `x-phi`.",
+    answers: {
+      "200": answer("JSON Schema 2020-12.", {
+        type: "object",
+        required: ["$id", "title"],
+        properties: { $id: { type: "string" }, title: { type: "string", description: "The event." } },
+      }),
+    },
+    problems: ["not-found"],
+  },
+  {
     endpoint: "GET /docs",
     id: "getDocs",
     tag: "docs",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { mayHoldPhi } from "../vocabulary/phi.ts";
 import { requestObject } from "../vocabulary/request-object.ts";
 import { epcrId, incidentId } from "../vocabulary/fields.ts";
 import { incidentKey } from "../vocabulary/ordering-key.ts";
@@ -14,14 +15,16 @@ export const transportCompleted = defineCommand({
     "Everything given goes along. A CAD that neither acks nor broadcasts it settles it as `received`: its process has it.",
   body: requestObject({
     incident_id: incidentId,
-    epcr_id: epcrId,
+    epcr_id: mayHoldPhi(epcrId),
     transport_type: z.string().min(1).max(200).optional().meta({ description: "Such as ALS, BLS or CCT." }),
-    patient_name: z.string().min(1).max(500).optional(),
-    destination: z
-      .union([z.string().min(1).max(1000), object])
-      .optional()
-      .meta({ description: "The receiving facility: its name, or an object." }),
-    billing_data: object.optional().meta({ description: "Goes along as it is." }),
+    patient_name: mayHoldPhi(z.string().min(1).max(500).optional()),
+    destination: mayHoldPhi(
+      z
+        .union([z.string().min(1).max(1000), object])
+        .optional()
+        .meta({ description: "The receiving facility: its name, or an object." }),
+    ),
+    billing_data: mayHoldPhi(object.optional().meta({ description: "Goes along as it is." })),
   }),
   keys: (b) => [incidentKey(b.incident_id)],
   emits: ["transport:completed"],

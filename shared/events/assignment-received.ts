@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { mayHoldPhi } from "../vocabulary/phi.ts";
 import { incidentKey, unitKey } from "../vocabulary/ordering-key.ts";
 import { cadId, defineEvent, maybe } from "./event.ts";
 
@@ -8,7 +9,16 @@ export const assignmentReceived = defineEvent({
   payload: z.looseObject({
     unitId: cadId,
     incidentId: maybe(cadId),
-    incident: maybe(z.looseObject({ incidentId: maybe(cadId) })),
+    incident: maybe(
+      z.looseObject({
+        incidentId: maybe(cadId),
+        priority: maybe(z.unknown()),
+        type: mayHoldPhi(maybe(z.unknown())),
+        address: mayHoldPhi(maybe(z.unknown())),
+        details: mayHoldPhi(maybe(z.unknown())),
+        location: mayHoldPhi(maybe(z.unknown())),
+      }),
+    ),
     timestamp: maybe(z.string()),
   }),
   keys: (p) => {

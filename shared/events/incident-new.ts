@@ -1,10 +1,19 @@
 import { z } from "zod";
+import { mayHoldPhi } from "../vocabulary/phi.ts";
 import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { cadId, defineEvent, maybe } from "./event.ts";
 
 /** A dispatch dashboard identifies the incident by `id`; the CAD's own relay keeps the bridge's `incidentId`. */
 const payload = z
-  .looseObject({ incidentId: maybe(cadId), id: maybe(cadId) })
+  .looseObject({
+    incidentId: maybe(cadId),
+    id: maybe(cadId),
+    priority: maybe(z.unknown()),
+    type: mayHoldPhi(maybe(z.unknown())),
+    address: mayHoldPhi(maybe(z.unknown())),
+    details: mayHoldPhi(maybe(z.unknown())),
+    location: mayHoldPhi(maybe(z.unknown())),
+  })
   .refine((p) => (p.incidentId ?? p.id) != null, { path: ["incidentId"], error: "neither incidentId nor id" })
   .describe("Identified by `incidentId`, or else by `id`.");
 const idOf = (p: z.infer<typeof payload>): string => p.incidentId ?? p.id ?? "";

@@ -1,11 +1,17 @@
 import { z } from "zod";
+import { mayHoldPhi } from "../vocabulary/phi.ts";
 import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { cadId, defineEvent, maybe } from "./event.ts";
 
 export const incidentTimestampUpdated = defineEvent({
   name: "incident:timestamp:updated",
   summary: "One of an incident's times",
-  payload: z.looseObject({ incidentId: cadId, field: z.string(), timestamp: z.string(), location: maybe(z.unknown()) }),
+  payload: z.looseObject({
+    incidentId: cadId,
+    field: z.string(),
+    timestamp: z.string(),
+    location: mayHoldPhi(maybe(z.unknown())),
+  }),
   keys: (p) => [incidentKey(p.incidentId)],
   changes: (p) => [
     {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { mayHoldPhi } from "../vocabulary/phi.ts";
 import { incidentKey } from "../vocabulary/ordering-key.ts";
 import { cadId, defineEvent, maybe } from "./event.ts";
 
@@ -7,9 +8,11 @@ export const transportCompletedEvent = defineEvent({
   summary: "A transport was completed; only from a CAD that has it",
   payload: z.looseObject({
     incidentId: cadId,
-    epcrId: maybe(cadId),
+    epcrId: mayHoldPhi(maybe(cadId)),
     transportType: maybe(z.unknown()),
-    destination: maybe(z.unknown()),
+    destination: mayHoldPhi(maybe(z.unknown())),
+    patientName: mayHoldPhi(maybe(z.unknown())),
+    billingData: mayHoldPhi(maybe(z.unknown())),
     timestamp: maybe(z.string()),
   }),
   keys: (p) => [incidentKey(p.incidentId)],

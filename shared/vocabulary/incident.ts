@@ -1,14 +1,15 @@
 import { z } from "zod";
+import { mayHoldPhi } from "./phi.ts";
 import { address, details, incidentId, incidentType, location, priority, wireAddress, wirePoint } from "./fields.ts";
 
 /** What describes an incident in a request; an assignment describes the one that it is for. */
 export const incidentFields = {
   incident_id: incidentId,
-  incident_type: incidentType,
-  address: address.optional(),
+  incident_type: mayHoldPhi(incidentType),
+  address: mayHoldPhi(address.optional()),
   priority,
-  details: details.optional(),
-  location: location.optional(),
+  details: mayHoldPhi(details.optional()),
+  location: mayHoldPhi(location.optional()),
 };
 
 type Incident = z.infer<z.ZodObject<typeof incidentFields>>;

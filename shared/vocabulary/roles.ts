@@ -37,6 +37,7 @@ export const ENDPOINTS = {
   "POST /reconnect": "admin",
   "GET /openapi.json": "public",
   "GET /asyncapi.json": "public",
+  "GET /schemas/{event}/{version}": "public",
   "GET /docs": "public",
   "GET /admin": "public",
 } as const satisfies Record<`${"GET" | "POST" | "DELETE"} /${string}`, Role | "public">;

@@ -59,7 +59,7 @@ test("neither the patient nor a secret is in any log, error, answer or health re
   const receiver = await startReceiver({ secret: WEBHOOK_SECRET });
   onTestFinished(() => receiver.stop());
   const url = `${receiver.url}/${URL_SECRET}?key=${URL_SECRET}`;
-  const destination = { id: "ward", url, secret: WEBHOOK_SECRET, retry_s: [0.05, 0.1] };
+  const destination = { id: "ward", url, secret: WEBHOOK_SECRET, phi: true, retry_s: [0.05, 0.1] };
   const sealed = { PAYLOAD_KEYS: `canary:${PAYLOAD_KEY}`, LOG_LEVEL: "debug" };
   const worker = {
     ...sealed,

@@ -419,7 +419,7 @@ describe("responses of a destination", () => {
   test("a private address is refused when the name is resolved", async () => {
     const { secret, url } = await freshReceiver();
     const destinations = [
-      { id: "a", url: url.replace("http://127.0.0.1", "https://localhost"), secret, retry_s: [0.01] },
+      { id: "a", url: url.replace("http://127.0.0.1", "https://localhost"), secret, phi: true, retry_s: [0.01] },
     ];
     const worker = { ROUTES_FILE: writeRoutes({ destinations, rules: ALL }), ALLOW_PRIVATE_DESTINATIONS: "false" };
     const { bridge } = await withDestinations([], [], {}, { worker });

@@ -47,7 +47,7 @@ test.each([
     const secret = newSecret();
     const example = startExample(command, file, secret);
     const url = await example.url();
-    const routes = { destinations: [{ id: "a", url, secret }], rules: ALL };
+    const routes = { destinations: [{ id: "a", url, secret, phi: true }], rules: ALL };
     const env = { ROUTES_FILE: writeRoutes(routes), ALLOW_PRIVATE_DESTINATIONS: "true" };
     const bridge = await startBridge({ worker: env });
     tell(bridge, "M12", 1);

@@ -46,6 +46,7 @@ export async function withDestinations<Id extends string>(
     id,
     url,
     secret,
+    phi: true,
     retry_s: [0.05, 0.1, 0.2, 0.3, 0.5, 1, 2],
     ...more,
   }));

@@ -182,7 +182,7 @@ test("the filter of a destination is asked once about each entry, however often 
   const rule = { at: "rules[0]", events: ["*"], filter, ownEchoes: true, fields: undefined, once: undefined };
   let appends = 0;
   const { name: _, ...handler } = toDestination({
-    destination: { id: "board", rules: [rule] },
+    destination: { phi: true, id: "board", rules: [rule] },
     outbox: {
       async append({ id }) {
         appends += 1;

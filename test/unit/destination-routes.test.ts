@@ -40,10 +40,11 @@ destinations:
     secret_env: OLD_SECRET
     secret_file: secret.txt
     headers: { Authorization: Bearer abc }
+    phi: true
     timeout_ms: 5000
     rate: 20
     retry_s: [1, 2.5]
-  - { id: b, url: "https://b.example.org", secret: ${ONE} }
+  - { id: b, url: "https://b.example.org", secret: ${ONE}, phi: true }
 rules:
   - to: [billing, b]
     events: [transport:*, incident:new]
@@ -188,8 +189,30 @@ test.each([
 });
 
 test("an event of the CAD that the bridge does not know may be named if the file lists it", () => {
-  const rules = { ...JSON.parse(file({}, { events: "shift:changed" })), other_events: ["shift:changed"] };
+  const rules = { ...JSON.parse(file({ phi: true }, { events: "shift:changed" })), other_events: ["shift:changed"] };
   expect(load(JSON.stringify(rules))).toMatchObject([{ rules: [{ at: "rules[0]", events: ["shift:changed"] }] }]);
+});
+
+test.each<[what: string, rule: Record<string, unknown>, refused: boolean]>([
+  ["an event without such fields", { events: "unit:*" }, false],
+  ["a whole event that may hold PHI", { events: "incident:new" }, true],
+  ["any event", { events: "*" }, true],
+  ["fields that hold none", { events: "incident:new", fields: ["incidentId", "id", "priority"] }, false],
+  ["a field that may hold PHI", { events: "incident:new", fields: ["incidentId", "address"] }, true],
+  ["a field inside of one", { events: "transport:completed", fields: ["destination.name"] }, true],
+  ["an id inside of an object", { events: "assignment:received", fields: ["incident.incidentId"] }, false],
+  ["an object with such a field", { events: "assignment:received", fields: ["incident"] }, true],
+  ["a field that nobody declared", { events: "unit:*", fields: ["crew"] }, true],
+])("a destination that is not cleared for PHI may not be sent %s: %j, %s", (_what, rule, refused) => {
+  const wanted = refused
+    ? [
+        expect.stringMatching(
+          /^ROUTES_FILE: line 1: rules\[0\]: may send PHI \(.*\) to "a", .*\(phi-not-cleared\): list fields/,
+        ),
+      ]
+    : [];
+  expect(problemsOf(file({}, rule))).toEqual(wanted);
+  expect(problemsOf(file({ phi: true }, rule))).toEqual([]);
 });
 
 test("two destinations of one id are refused, also where one comes from the variables", () => {

@@ -163,7 +163,19 @@ describe("a CloudEvent", () => {
       subject: "unit:M12",
       time: "2023-11-14T22:13:20.000Z",
       datacontenttype: "application/json",
+      dataschema: "urn:socket-bridge:schema:unit:status:updated:1",
+      dataclassification: "operational",
       data: { a: 1 },
+    });
+  });
+  test("says which schema its data have, and whether they may hold PHI", () => {
+    expect(event({ event: "incident:new" })).toMatchObject({ dataclassification: "phi" });
+    expect(event({ event: "some:event" })).toMatchObject({ dataclassification: "phi" });
+    expect(event({ event: "some:event" })).not.toHaveProperty("dataschema");
+    const part = toCloudEvent(entry({ event: "incident:new" }), "urn:x", {}, ["incidentId"]);
+    expect(JSON.parse(part)).toMatchObject({
+      dataclassification: "operational",
+      dataschema: "urn:socket-bridge:schema:incident:new:1#/$defs/partial",
     });
   });
   test("says whose echo it is, that it came late, and when it was received if it does not say when it happened", () => {

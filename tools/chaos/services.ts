@@ -67,7 +67,7 @@ export async function startServices(dir: string): Promise<Services> {
     routes,
     JSON.stringify({
       destinations: [...all].map(([id, { receiver, secret }]) => ({
-        ...{ id, url: receiver.url, secret, retry_s: RETRY_S, timeout_ms: 2000 },
+        ...{ id, url: receiver.url, secret, phi: true, retry_s: RETRY_S, timeout_ms: 2000 },
       })),
       rules: NAMES.map((to) => ({ to, events: DESTINATIONS[to] })),
     }),

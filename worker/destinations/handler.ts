@@ -1,5 +1,6 @@
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import type { Outbox } from "../../shared/outbox/outbox.ts";
+import { classify } from "../../shared/events/contract.ts";
 import { RedisFault } from "../../shared/redis/fault.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import type { Declined, Handler } from "../events/handlers/handler.ts";
@@ -14,7 +15,7 @@ import { onceKey, pick, type Rule } from "./rule.ts";
 const MAX_REASONS = 5;
 
 export interface ToDestinationOptions {
-  destination: Pick<Destination, "id" | "rules">;
+  destination: Pick<Destination, "id" | "phi" | "rules">;
   outbox: Pick<Outbox, "append">;
   sealer: Sealer;
   /** The source of its events. */
@@ -40,6 +41,11 @@ export function toDestination(options: ToDestinationOptions): Handler {
     const declined: string[] = [];
     for (const rule of destination.rules) {
       if (!entryWanted(entry, [rule]).wanted) continue;
+      // The start refuses rules that name such events; a pattern also fits events that are in no table.
+      if (!destination.phi && classify(entry.event, rule.fields) === "phi") {
+        declined.push(`${rule.at} may send PHI, for which the destination is not cleared`);
+        continue;
+      }
       try {
         if (rule.filter?.(entry) ?? true) return { rule, declined };
         declined.push(`the filter of ${rule.at} says no`);
@@ -60,7 +66,7 @@ export function toDestination(options: ToDestinationOptions): Handler {
       id,
       kind: event,
       keys,
-      body: await sealer.seal("webhook", id, toCloudEvent(entry, source, data)),
+      body: await sealer.seal("webhook", id, toCloudEvent(entry, source, data, rule.fields)),
       user: "bridge",
       role: "admin",
       fingerprints: [id],

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { classify } from "../../shared/events/contract.ts";
 import { events } from "../../shared/events/table.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { nameMatches } from "../../shared/journal/filter.ts";
@@ -13,15 +14,24 @@ const anything = z.unknown().optional();
 const outline = z.object({
   destinations: z
     .array(
-      z.looseObject({ id: anything, secret: anything, secret_env: anything, secret_file: anything }).catch({
-        id: undefined,
-        secret: "",
-        secret_env: undefined,
-        secret_file: undefined,
-      }),
+      z
+        .looseObject({ id: anything, secret: anything, secret_env: anything, secret_file: anything, phi: anything })
+        .catch({
+          id: undefined,
+          secret: "",
+          secret_env: undefined,
+          secret_file: undefined,
+          phi: undefined,
+        }),
     )
     .catch([]),
-  rules: z.array(z.object({ to: names, events: names }).catch({ to: [], events: [] })).catch([]),
+  rules: z
+    .array(
+      z
+        .object({ to: names, events: names, fields: z.array(z.string()).optional().catch(undefined) })
+        .catch({ to: [], events: [], fields: undefined }),
+    )
+    .catch([]),
   other_events: names,
 });
 
@@ -29,6 +39,9 @@ const KNOWN: readonly string[] = [...events.map(({ name }) => name), ...Object.v
 /** What may be shown of a name that is wrong: it might be a secret in the wrong place. */
 const SHOWN = /^[a-z:*-]{1,60}$/;
 const quoted = (name: string): string => (SHOWN.test(name) ? ` "${name}"` : " something");
+
+const notCleared = (events: readonly string[], id: string): string =>
+  `may send PHI (${events.map((name) => quoted(name).trim()).join(", ")}) to${quoted(id)}, which is not cleared for it (phi-not-cleared): list fields that hold none, or set phi: true on the destination if it may receive PHI`;
 
 /** What does not fit together in a routes file: ids, names of destinations and events, missing secrets. */
 export function crossFaults(raw: unknown): Fault[] {
@@ -46,6 +59,12 @@ export function crossFaults(raw: unknown): Fault[] {
         ? [{ path: ["destinations", i], message: "has none of secret, secret_env and secret_file" }]
         : []),
     ]),
+    ...data.rules.flatMap(({ to, events: patterns, fields }, i) => {
+      const named = known.filter((name) => patterns.some((pattern) => nameMatches(name, pattern)));
+      const phi = named.filter((name) => classify(name, fields) === "phi");
+      const uncleared = to.filter((id) => data.destinations.some((d) => d.id === id && d.phi !== true));
+      return phi.length === 0 ? [] : uncleared.map((id) => ({ path: ["rules", i], message: notCleared(phi, id) }));
+    }),
     ...data.rules.flatMap(({ to, events: patterns }, i): Fault[] => [
       ...to
         .filter((id) => id !== "" && !ids.includes(id))

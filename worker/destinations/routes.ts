@@ -14,6 +14,8 @@ export interface Destination {
   url: string;
   /** Each signs: two while one takes the other's place. */
   secrets: readonly string[];
+  /** Whether it is cleared for PHI: one that is not is never sent any. */
+  phi: boolean;
   headers: Readonly<Record<string, string>>;
   timeoutMs: number;
   /** Requests per second at most. */
@@ -72,6 +74,7 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
       id: given.id,
       url: given.url,
       secrets: secrets[i] ?? [],
+      phi: given.phi,
       headers: given.headers,
       timeoutMs: given.timeout_ms,
       rate: given.rate,
@@ -85,7 +88,8 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
     if (config[url] === undefined) continue;
     if (destinations.some((d) => d.id === id)) problems.push(`${url}: is set, and the routes file has "${id}" as well`);
     const raw = {
-      destinations: [{ id, url: config[url], secret: [...(config[secret] ?? [])] }],
+      // Billing and ePCR cannot do their work without PHI: naming their URL clears them.
+      destinations: [{ id, url: config[url], secret: [...(config[secret] ?? [])], phi: true }],
       rules: rules.map((rule) => ({ to: id, ...rule })),
     };
     // Its variables were looked at already: what can still be wrong is the address.

@@ -62,6 +62,8 @@ const destination = (allowPrivate: boolean) =>
     secret: oneOrMore(secret).optional(),
     secret_env: oneOrMore(name).optional(),
     secret_file: oneOrMore(name).optional(),
+    /** Cleared to receive protected health information. */
+    phi: z.boolean().default(false),
     headers: headers.default({}),
     timeout_ms: z.int().min(100).max(60_000).default(TIMEOUT_MS),
     rate: z.int().min(1).max(10_000).optional(),
