@@ -19,6 +19,7 @@ import { serveDeadLetters } from "./routes/dead-letters.ts";
 import { serveDestinations } from "./routes/destinations.ts";
 import { type AdminAssets, serveAdmin } from "./routes/admin.ts";
 import { serveCommandSearch } from "./routes/command-search.ts";
+import { serveTimeline } from "./routes/timeline.ts";
 import { serveHistory } from "./routes/history.ts";
 import { type DocsAssets, PUBLIC, serveDocs } from "./routes/docs.ts";
 import { serveEvents } from "./routes/events.ts";
@@ -146,6 +147,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   serveEvents(app, { ...deps, limitReads, noted: looking });
   serveCommandSearch(app, { ...deps, limitReads, noted: looking });
   serveHistory(app, deps);
+  serveTimeline(app, { ...deps, limitReads, noted: looking });
   const state = serveState(app, { ...deps, noted: looking });
   state.lists();
 

@@ -50,6 +50,13 @@ export function createApi(token, onRefused) {
     get: (path, query) => ask("GET", path, { query }),
     post: (path, body = {}, query = {}) => ask("POST", path, { body, query }),
     remove: (path, query) => ask("DELETE", path, { query }),
+    /** An answer that is no JSON. */
+    async text(path, query) {
+      const response = await request("GET", path, { query });
+      if (!response.ok)
+        throw new ApiError({ status: response.status, title: response.statusText, ...(await response.json()) });
+      return await response.text();
+    },
     /** The body of an endless answer, as text as it comes. */
     async stream(path, query, signal) {
       const response = await request("GET", path, { query, signal });

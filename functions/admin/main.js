@@ -1,6 +1,10 @@
 import { allows, createApi } from "./api.js";
+import { audit } from "./audit.js";
 import { commands } from "./commands.js";
 import { deadLetters } from "./dead-letters.js";
+import { destinations } from "./destinations.js";
+import { events } from "./events.js";
+import { incidents } from "./incidents.js";
 import { h } from "./dom.js";
 import { now } from "./now.js";
 
@@ -8,7 +12,7 @@ import { now } from "./now.js";
  * A view: `{ id, title, role, show }`. `role` is the least one for which it is shown. `show(root, context)` fills root and
  * may return what is to be done when another view takes its place.
  */
-const VIEWS = [now, commands, deadLetters];
+const VIEWS = [now, commands, deadLetters, events, destinations, incidents, audit];
 
 /** The address after "#": a view and what it looks at. It holds ids at most, never the token, and is not sent anywhere. */
 function readAddress() {

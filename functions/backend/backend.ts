@@ -5,6 +5,7 @@ import { type DoubtedHeartbeat, heartbeatAge, parseHeartbeat } from "../../share
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import { type DestinationState, openDestinationStore } from "../../shared/destinations/store.ts";
 import type { Log } from "../../shared/util/log.ts";
+import { TEST_EVENT, testEvent } from "../../shared/destinations/test-event.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
 import { type DeadPage, type DeadQuery, openDeadLetters } from "../../shared/outbox/dead-letters.ts";
 import type { Backlog } from "../../shared/outbox/backlog.ts";
@@ -19,6 +20,7 @@ import { askWhetherFull } from "../../shared/redis/redis.ts";
 import { SealError, type Sealer, sealerFor, tampered } from "../../shared/sealing/seal.ts";
 import { type Figures, openFigures } from "./figures.ts";
 import { type CommandCalls, createCommandCalls } from "./command-calls.ts";
+import { createTimelineCalls, type TimelineCalls } from "./timeline-calls.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
 import { openPoints, type TakePoints } from "./redis-rate-limiter.ts";
 import { type Quotas, UNLIMITED } from "../config/quotas.ts";
@@ -26,6 +28,8 @@ import { createWaiter } from "./channel-subscriber.ts";
 
 /** How many emit jobs are on their way to the queue at once, or wait for that. */
 const MAX_WAKING = 1000;
+/** A test event that was not delivered by then tells nothing any more, s. */
+const TEST_TTL_S = 600;
 /** How often the log says that Redis lets nobody listen, ms. */
 const DEAF_SAY_MS = 60_000;
 /** How often a forgery that stays where it is is noted in the audit trail, ms. */
@@ -61,7 +65,7 @@ export interface DestinationBacklog {
 export type CommandBacklog = Backlog & { full?: "redis" | "backlog" | "crews" };
 
 /** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
-export interface Backend extends EventCalls, CommandCalls {
+export interface Backend extends EventCalls, CommandCalls, TimelineCalls {
   /** Stores a message, and wakes the worker if it sleeps. */
   accept(message: NewMessage): Promise<Appended>;
   /** @param destination whose outbox it is in; the commands' if undefined. Here and below. */
@@ -87,6 +91,10 @@ export interface Backend extends EventCalls, CommandCalls {
   isDestination(id: string): Promise<boolean>;
   /** Has the worker send to a paused or disabled destination again. */
   enableDestination(id: string): Promise<void>;
+  /** Has the worker stop sending to it until somebody enables it. */
+  pauseDestination(id: string, reason: string): Promise<void>;
+  /** Puts an event that is about nobody into its outbox. */
+  sendTest(destination: string, id: string, at: Date): Promise<void>;
   /** Notes who did what, beside what `accept` and `redrive` note themselves. */
   note(note: AuditNote, outcome: AuditOutcome, command: string): Promise<void>;
   listAudit(query: AuditQuery): Promise<AuditPage>;
@@ -203,6 +211,7 @@ export function createBackend(
     };
   }
 
+  const eventCalls = createEventCalls(redis, prefix, sealer, waiter);
   return {
     accept,
 
@@ -283,10 +292,22 @@ export function createBackend(
     figures: openFigures(redis, keys, prefix),
     isDestination: book.has,
     enableDestination: book.enable,
+    pauseDestination: book.pause,
+    async sendTest(destination, id, at) {
+      // The source of all its events: see worker/destinations/cloud-event.ts.
+      const body = testEvent(id, `urn:socket-bridge:${prefix}`, at);
+      const appended = await outboxFor(destination).accept({
+        ...{ id, kind: TEST_EVENT, keys: ["other"], user: "bridge", role: "admin", fingerprints: [id] },
+        body: await sealerFor(sealer, destination).seal("webhook", id, body),
+        ...{ latestWins: false, ttlSeconds: TEST_TTL_S, idempotencyKey: undefined },
+      });
+      if (appended.outcome === "full") throw new RedisFault("full");
+    },
 
     note: trail.note,
     listAudit: trail.list,
-    ...createEventCalls(redis, prefix, sealer, waiter),
+    ...eventCalls,
+    ...createTimelineCalls(redis, prefix, eventCalls, outbox.read),
     ...createCommandCalls(redis, prefix, sealer, outbox.read),
     takePoints: openPoints(redis, keys, quotas),
 

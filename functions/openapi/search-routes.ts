@@ -1,7 +1,9 @@
 import { commandQuery, foundCommand, queueContent, queueSummary } from "../routes/command-search.ts";
 import { historyAnswer } from "../routes/history.ts";
 import { outboxQuery, revealBody } from "../routes/dead-letters.ts";
-import { answer, REDIS, type Route, schemaOf } from "./parts.ts";
+import { testAnswer } from "../routes/destinations.ts";
+import { timelineItem, timelineQuery } from "../routes/timeline.ts";
+import { answer, json, REDIS, type Route, schemaOf } from "./parts.ts";
 
 /** What the admin page asks beside the rest of the API. */
 export const SEARCH_ROUTES: readonly Route[] = [
@@ -71,6 +73,59 @@ export const SEARCH_ROUTES: readonly Route[] = [
       "unreadable-payload",
       ...REDIS,
     ],
+  },
+  {
+    endpoint: "POST /destinations/{id}/pause",
+    id: "pauseDestination",
+    tag: "destinations",
+    summary: "Stop sending to a destination",
+    description: "It is disabled until somebody enables it; what comes meanwhile waits.",
+    answers: {
+      "202": answer("The worker stops within seconds.", {
+        type: "object",
+        required: ["success", "message", "id"],
+        properties: { success: { const: true }, message: { type: "string" }, id: { type: "string" } },
+      }),
+    },
+    problems: ["not-found", ...REDIS],
+  },
+  {
+    endpoint: "POST /destinations/{id}/test",
+    id: "testDestination",
+    tag: "destinations",
+    summary: "Send a test event to a destination",
+    description:
+      "An event `bridge:test` that is about nobody, whatever the rules say; it is signed, retried and counted as all others. The answer comes when it is delivered, after 5 s at the latest.",
+    answers: { "200": answer("What came of it.", schemaOf(testAnswer)) },
+    problems: ["not-found", "redis-full", ...REDIS],
+  },
+  {
+    endpoint: "GET /incidents/{id}/timeline",
+    id: "getIncidentTimeline",
+    tag: "state",
+    summary: "Get everything that happened around an incident, in order",
+    description:
+      "Commands with their receipts, who asked for them and the audit trail's proof, the CAD's events, what became of them at each destination, and the times of the call. At most 500 commands and 500 events: `next_since` says where to go on.",
+    query: schemaOf(timelineQuery, "input"),
+    answers: {
+      "200": {
+        description: "In order. With `format=csv` the same as CSV.",
+        content: {
+          ...json({
+            type: "object",
+            required: ["timestamp", "incident_id", "items", "next_since"],
+            properties: {
+              timestamp: { type: "string" },
+              incident_id: { type: "string" },
+              items: { type: "array", items: schemaOf(timelineItem) },
+              next_since: { type: ["string", "null"], description: "`since` of the next part; null: there is none." },
+            },
+          }),
+          "text/csv": { schema: { type: "string" }, example: "at,kind,what\r\n" },
+        },
+      },
+    },
+    problems: ["not-found", "too-many-reads", "invalid-query", ...REDIS],
   },
   {
     endpoint: "GET /history",

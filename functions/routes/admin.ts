@@ -15,6 +15,11 @@ export const ADMIN_FILES = {
   "now.js": JS,
   "commands.js": JS,
   "dead-letters.js": JS,
+  "sse.js": JS,
+  "events.js": JS,
+  "destinations.js": JS,
+  "incidents.js": JS,
+  "audit.js": JS,
 } as const;
 export type AdminFile = keyof typeof ADMIN_FILES;
 

@@ -1,6 +1,8 @@
 import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import { destinationReport, NOTHING_SENT } from "../../shared/destinations/store.ts";
+import { isFinal } from "../../shared/outbox/states.ts";
+import { sleep } from "../../shared/util/sleep.ts";
 import { noSuch } from "../http/problem.ts";
 import { secondsBetween } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
@@ -46,6 +48,22 @@ function toAnswer({ id, backlog, state }: DestinationBacklog, beat: LastHeartbea
   };
 }
 
+/** What came of a test event. */
+export const testAnswer = z.object({
+  ...{ id: z.string(), message_id: z.string() },
+  outcome: z.enum(["delivered", "failed", "waiting"]).meta({
+    description: "`waiting`: not delivered within 5 s: the destination is paused, or is tried again.",
+  }),
+  attempts: z.int(),
+  response: z.int().nullable().meta({ description: "The HTTP status that it was answered with." }),
+  reason: z.string().nullable(),
+  duration_ms: z.number().nullable().meta({ description: "From when it was asked for to its delivery." }),
+});
+
+/** How long a test event is waited for, and how often it is looked at, ms. */
+const TEST_WAIT_MS = 5000;
+const TEST_LOOK_MS = 250;
+
 /** Throws a Problem for a destination that there is not, and was not. */
 export async function requireKnown(backend: Backend, destination: string | undefined): Promise<void> {
   if (destination === undefined || (await backend.isDestination(destination))) return;
@@ -57,10 +75,39 @@ export interface DestinationsDeps {
   authenticate: Authenticate;
   /** Middleware that notes an action in the audit trail. */
   noteAction: MiddlewareHandler<CallerEnv>;
+  newId: () => string;
+  now: () => Date;
+}
+
+/** Sends an event that is about nobody, and waits a while for what the destination says to it. */
+async function tryOut(
+  id: string,
+  { backend, newId, now }: Pick<DestinationsDeps, "backend" | "newId" | "now">,
+): Promise<z.output<typeof testAnswer>> {
+  const message = `test-${newId()}`;
+  await backend.sendTest(id, message, now());
+  const begun = performance.now();
+  for (;;) {
+    const record = await backend.read(message, id);
+    const { settledAt, acceptedAt = 0, by = "", reason = "" } = record ?? {};
+    const delivered = record?.state === "confirmed";
+    const over = performance.now() - begun > TEST_WAIT_MS;
+    if (!over && (!record || !isFinal(record.state))) {
+      await sleep(TEST_LOOK_MS);
+      continue;
+    }
+    return {
+      ...{ id, message_id: message, attempts: record?.sends ?? 0, reason: reason || null },
+      outcome: delivered ? "delivered" : record && isFinal(record.state) ? "failed" : "waiting",
+      response: Number(/^response:(\d{3})$/.exec(by)?.[1]) || null,
+      duration_ms: delivered && settledAt !== undefined ? Math.round((settledAt - acceptedAt) / 1000) : null,
+    };
+  }
 }
 
 /** How the services are that the CAD's events go to. All of it takes the role admin. */
-export function serveDestinations(app: Hono<CallerEnv>, { backend, authenticate, noteAction }: DestinationsDeps): void {
+export function serveDestinations(app: Hono<CallerEnv>, deps: DestinationsDeps): void {
+  const { backend, authenticate, noteAction } = deps;
   app.get("/destinations", requireAccess(authenticate, "GET /destinations"), async (c) => {
     const [all, heard] = await Promise.all([backend.destinations(), backend.lastHeartbeat()]);
     const beat = believedBeat(heard);
@@ -74,5 +121,20 @@ export function serveDestinations(app: Hono<CallerEnv>, { backend, authenticate,
     await requireKnown(backend, id);
     await backend.enableDestination(id);
     return c.json({ success: true, message: "The worker sends to it again within seconds.", id }, 202);
+  });
+
+  const pause = requireAccess(authenticate, "POST /destinations/{id}/pause");
+  app.post("/destinations/:id/pause", pause, noBody, noteAction, async (c) => {
+    const id = c.req.param("id");
+    await requireKnown(backend, id);
+    await backend.pauseDestination(id, `somebody paused it (${c.get("caller").role})`);
+    return c.json({ success: true, message: "The worker sends nothing to it until it is enabled.", id }, 202);
+  });
+
+  const test = requireAccess(authenticate, "POST /destinations/{id}/test");
+  app.post("/destinations/:id/test", test, noBody, noteAction, async (c) => {
+    const id = c.req.param("id");
+    await requireKnown(backend, id);
+    return c.json(await tryOut(id, deps));
   });
 }

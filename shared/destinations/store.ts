@@ -71,7 +71,10 @@ export type KnownRules = z.infer<typeof knownRules>;
 
 /** Names the state that it ends: put back later, it ends no other. */
 const enabling = z.object({ since: z.number() });
-type StoredKind = "destination" | "rules" | "enable";
+/** Names the state that it begins: an enable of that one ends it. */
+const pausing = z.object({ since: z.number(), reason: z.string() });
+export type Pausing = z.infer<typeof pausing>;
+type StoredKind = "destination" | "rules" | "enable" | "pause";
 
 /** What Redis holds of the destinations beside their outboxes. */
 export interface DestinationStore {
@@ -86,11 +89,15 @@ export interface DestinationStore {
   holds(id: string, state: DestinationState): Promise<boolean>;
   /** The last state that somebody ended by enabling it: its `since`. */
   enabled(id: string): Promise<number | undefined>;
+  /** What somebody asked for last by pausing it, if that was not ended. */
+  paused(id: string): Promise<Pausing | undefined>;
   /** Notes by which rules its events are chosen; if they changed, `since` is the last entry before that. */
   saveRules(id: string, rules: readonly RuleSummary[], since: string): Promise<void>;
   rules(id: string): Promise<KnownRules | undefined>;
   /** Ends its present state: has the worker send to it again at once. It hears of it within a second. */
   enable(id: string): Promise<void>;
+  /** Has the worker disable it until somebody enables it; it hears of it within a second. */
+  pause(id: string, reason: string): Promise<void>;
 }
 
 /**
@@ -120,6 +127,7 @@ export function openDestinationStore(
     }
   }
   const rules = (id: string) => read("rules", "rules", id, knownRules);
+  const paused = (id: string) => read("pause", "pause", id, pausing);
   const load = (id: string) => read("state", "destination", id, destinationState);
 
   return {
@@ -138,10 +146,19 @@ export function openDestinationStore(
     rules,
     enabled: async (id) => (await read("enable", "enable", id, enabling))?.since,
     async enable(id) {
-      const state = await load(id);
-      if (!state || state.state === "ok") return;
-      const ends = stored("enable", id, { since: state.since });
-      await redis.multi().hset(keyOf(id), "enable", ends).hdel(keyOf(id), "state").exec();
+      const [state, pause] = await Promise.all([load(id), paused(id)]);
+      const ended = state && state.state !== "ok" ? state : pause;
+      if (!ended) return;
+      const ends = stored("enable", id, { since: ended.since });
+      await redis.multi().hset(keyOf(id), "enable", ends).hdel(keyOf(id), "state", "pause").exec();
+    },
+    paused,
+    async pause(id, reason) {
+      const since = Date.now();
+      // Where no worker runs, the next one finds it disabled.
+      const state: DestinationState = { state: "disabled", reason, since, until: 0, trips: 0 };
+      const fields = { pause: stored("pause", id, { since, reason }), state: stored("destination", id, state) };
+      await redis.hset(keyOf(id), fields);
     },
   };
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { found, PROBLEMS, type ProblemCode } from "../../shared/health/problems.ts";
 import { openAdmin } from "../support/admin-page.ts";
+import { withDestinations } from "../support/destinations.ts";
 import { startBridge } from "../support/bridge.ts";
 
 const TEST_MS = 90_000;
@@ -84,6 +85,45 @@ test(
     expect(await page.locator("tbody tr").count()).toBe(1);
     await page.click("td >> text=unit <i>M1");
     await page.waitForSelector("text=2 commands waiting. No worker is running.");
+    expect(complaints).toEqual([]);
+  },
+);
+
+test(
+  "an event appears as it comes, its destination is tested and paused, and its incident has a timeline",
+  { timeout: TEST_MS },
+  async (t) => {
+    const { bridge, receivers } = await withDestinations(["board"], [{ to: "board", events: ["unit:*"] }]);
+    await bridge.deliver("/units/status", { unit_id: "<b>M1", incident_id: "I1", status: "onscene" });
+    const { page, complaints, open } = await openAdmin(bridge, "admin", t.skip);
+    await open("Events");
+    await page.waitForSelector("text=Live: new events");
+    await page.waitForSelector("tbody >> text=unit <b>M1");
+    bridge.cad.broadcast("unit:status:updated", { unitId: "M7", status: "hospital" });
+    await page.waitForSelector("tbody tr:first-child >> text=unit M7");
+    expect(await page.textContent("main")).not.toContain("hospital");
+    await page.click("tbody tr:first-child a");
+    await page.waitForSelector("tbody >> text=delivered");
+
+    await open("Destinations");
+    await page.click("button:text-is('Test event')");
+    await page.waitForSelector("text=board: delivered, it answered 204");
+    expect(receivers.board.received.at(-1)).toMatchObject({ type: "bridge:test" });
+    await page.click("button:text-is('Pause')");
+    await page.click("dialog button:text-is('Pause')");
+    await page.waitForSelector("[data-state=disabled]");
+
+    await open("Units and incidents");
+    await page.click("tbody >> text=I1");
+    await page.waitForSelector("h2:has-text('Timeline of incident I1')");
+    await page.waitForSelector("tbody >> text=demo-admin");
+    const download = page.waitForEvent("download");
+    await page.click("text=Save as CSV");
+    expect((await download).suggestedFilename()).toBe("incident-I1.csv");
+
+    await open("Audit");
+    await page.waitForSelector("tbody >> text=POST /destinations/{id}/pause");
+    expect(await page.locator("main b").count()).toBe(0);
     expect(complaints).toEqual([]);
   },
 );

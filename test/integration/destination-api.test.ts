@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { until } from "../../tools/support/until.ts";
 import { tokens } from "../support/bridge.ts";
 import { accepts, ALL, becomes, of, problems, statusOf, tell, withDestinations } from "../support/destinations.ts";
 
@@ -19,6 +20,39 @@ test("410 disables it until it is enabled; what waited then goes out in order", 
   expect(of(all, "A")).toEqual(["s1", "s2"]);
   await becomes(bridge, "a", (d) => d.state === "ok" && d.waiting === 0);
   expect((await bridge.post("/destinations/nobody/enable", {})).status).toBe(404);
+});
+
+test("a paused destination gets nothing until it is enabled, also from the next worker, and then all in order", async () => {
+  const { bridge, receivers, env } = await withDestinations(["a"], ALL);
+  expect((await bridge.post("/destinations/a/pause", {})).status).toBe(202);
+  await becomes(bridge, "a", (d) => d.state === "disabled" && /paused it/.test(d.reason ?? ""));
+  tell(bridge, "A", 1);
+  await becomes(bridge, "a", (d) => d.waiting === 1);
+  await bridge.worker()?.stop();
+  await bridge.startWorker(env);
+  const ready = async () => ((await bridge.get("/health")).body["bridge"] as { ready: boolean }).ready;
+  await until("the next worker is ready", ready);
+  tell(bridge, "A", 2);
+  await becomes(bridge, "a", (d) => d.waiting === 2 && d.state === "disabled");
+  expect(receivers.a.received).toHaveLength(0);
+  expect((await bridge.post("/destinations/a/enable", {})).status).toBe(202);
+  expect(of(await accepts(receivers.a, 2), "A")).toEqual(["s1", "s2"]);
+  await becomes(bridge, "a", (d) => d.state === "ok" && d.waiting === 0);
+  expect((await bridge.post("/destinations/nobody/pause", {})).status).toBe(404);
+});
+
+test("a test event is signed, is about nobody, and the answer says what came of it", async () => {
+  const { bridge, receivers } = await withDestinations(["a"], []);
+  const good = await bridge.post("/destinations/a/test", {});
+  expect(good).toMatchObject({ status: 200, body: { outcome: "delivered", response: 204, attempts: 1, reason: null } });
+  expect(receivers.a.received).toMatchObject([{ verified: true, type: "bridge:test", id: good.body["message_id"] }]);
+  receivers.a.answer(500);
+  const bad = await bridge.post("/destinations/a/test", {});
+  expect(bad.body["outcome"]).not.toBe("delivered");
+  expect(bad.body["attempts"]).toBeGreaterThan(1);
+  expect((await bridge.post("/destinations/nobody/test", {})).status).toBe(404);
+  const { body } = await bridge.get("/audit?action=POST%20/destinations/{id}/test&outcome=done");
+  expect(body["entries"]).toHaveLength(2);
 });
 
 describe("dead letters of a destination", () => {

@@ -36,6 +36,8 @@ export interface DestinationBreaker {
   begin(state: DestinationState | undefined): void;
   /** Somebody says that it is well. */
   enable(): void;
+  /** Somebody says that nothing may be sent, until it is enabled. */
+  disable(reason: string, since: number): void;
 }
 
 export interface DestinationGateOptions {
@@ -149,6 +151,7 @@ export function createDestinationBreaker(options: DestinationGateOptions): Desti
     running: () => running,
     isOpen,
     begin: (saved) => become(saved ?? well(), false),
+    disable: (reason, since) => become({ state: "disabled", reason, since, until: 0, trips: 0 }),
     enable() {
       if (state && state.state !== "ok") become(well());
     },

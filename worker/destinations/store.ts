@@ -2,7 +2,7 @@ import type { DestinationState, DestinationStore } from "../../shared/destinatio
 import { sleep } from "../../shared/util/sleep.ts";
 import type { DestinationBreaker } from "./circuit-breaker.ts";
 
-/** How often Redis is asked whether somebody enabled the destination, and after what time again if it did not answer, ms. */
+/** How often Redis is asked whether somebody enabled or paused the destination, and after what time again if it did not answer, ms. */
 const ASK_MS = 1000;
 
 /** Keeps a breaker's state in Redis, for the next owner, and asks there whether somebody enabled the destination. */
@@ -10,6 +10,8 @@ export function createStateSync(book: DestinationStore, id: string, breaker: Des
   let unsaved = false;
   /** The state that was saved last, if the destination is paused or disabled by it. */
   let shut: DestinationState | undefined;
+  /** The last pause on request that the breaker knows of: its `since`. */
+  let heard: number | undefined;
   let wake = new AbortController();
 
   async function save(): Promise<void> {
@@ -24,8 +26,16 @@ export function createStateSync(book: DestinationStore, id: string, breaker: Des
     }
   }
 
+  async function hearPause(): Promise<void> {
+    const paused = await book.paused(id);
+    if (!paused || paused.since === heard) return;
+    heard = paused.since;
+    if (breaker.state().since !== paused.since) breaker.disable(paused.reason, paused.since);
+  }
+
   /** An enable is for what was shut before it: one of a destination that was well does nothing. */
   async function look(): Promise<void> {
+    await hearPause();
     if (shut && (await book.enabled(id)) === shut.since) {
       shut = undefined;
       breaker.enable();
@@ -45,7 +55,10 @@ export function createStateSync(book: DestinationStore, id: string, breaker: Des
         try {
           const saved = await book.load(id);
           shut = saved?.state === "ok" ? undefined : saved;
-          return breaker.begin(saved);
+          breaker.begin(saved);
+          // The worker before may have ended after it heard of it and before that was saved.
+          await hearPause();
+          return;
         } catch {
           await sleep(ASK_MS, signal);
         }

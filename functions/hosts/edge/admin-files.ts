@@ -8,6 +8,11 @@ import plotJs from "../../admin/plot.js";
 import nowJs from "../../admin/now.js";
 import commandsJs from "../../admin/commands.js";
 import deadLettersJs from "../../admin/dead-letters.js";
+import sseJs from "../../admin/sse.js";
+import eventsJs from "../../admin/events.js";
+import destinationsJs from "../../admin/destinations.js";
+import incidentsJs from "../../admin/incidents.js";
+import auditJs from "../../admin/audit.js";
 import type { AdminFile } from "../../routes/admin.ts";
 
 /** The files of the admin page: wrangler puts them into the bundle as texts. */
@@ -22,4 +27,9 @@ export const adminFiles = {
   "now.js": nowJs,
   "commands.js": commandsJs,
   "dead-letters.js": deadLettersJs,
+  "sse.js": sseJs,
+  "events.js": eventsJs,
+  "destinations.js": destinationsJs,
+  "incidents.js": incidentsJs,
+  "audit.js": auditJs,
 } as const satisfies Record<AdminFile, string>;

@@ -1,0 +1,124 @@
+import type { Redis } from "ioredis";
+import type { Mark } from "../../shared/audit/chain.ts";
+import { type AuditEntry, parseEntry, type StoredEntry } from "../../shared/audit/entry.ts";
+import { auditKeys } from "../../shared/audit/keys.ts";
+import { parseLink } from "../../shared/audit/link.ts";
+import type { DeliveryOutcome } from "../../shared/destinations/outcome.ts";
+import type { JournalEntry } from "../../shared/journal/entry.ts";
+import type { MessageRecord, Outbox } from "../../shared/outbox/outbox.ts";
+import { outboxKeys } from "../../shared/redis/keys.ts";
+import { SealError } from "../../shared/sealing/seal.ts";
+import type { StateRecord } from "../../shared/state/read.ts";
+import type { Micros } from "../../shared/util/time.ts";
+import { incidentKey } from "../../shared/vocabulary/ordering-key.ts";
+import type { EventCalls } from "./event-calls.ts";
+
+/** What is known of an incident from the audit trail, the outbox, the journal and the state, each in its order. */
+export interface TimelineParts {
+  /** `link`: its place in the hash chain; undefined while the worker has not chained it. */
+  asked: { entry: AuditEntry; link: Mark | undefined; record: MessageRecord | undefined }[];
+  events: { entry: JournalEntry; destinations: DeliveryOutcome[] }[];
+  state: StateRecord | undefined;
+  /** Up to where everything was looked at; undefined if that is the end of the range. */
+  until: Micros | undefined;
+}
+
+export interface TimelineCalls {
+  readTimeline(incident: string, since: Micros | undefined, until: Micros | undefined): Promise<TimelineParts>;
+}
+
+const CHUNK = 500;
+/** How many entries of the audit trail, and of the journal, one request looks at, at most. */
+const LOOK_AT = 20_000;
+/** How many of each one timeline has, at most. */
+const MOST = 500;
+/** What was asked before the first that the CAD said of an incident: its creation, us. */
+const BEFORE: Micros = 3_600_000_000;
+
+const toMs = (at: Micros): string => String(Math.max(0, Math.floor(at / 1000)));
+const earliest = (state: StateRecord | undefined): Micros | undefined => {
+  const times = Object.values(state?.aspects ?? {}).map(({ at }) => at);
+  return times.length === 0 ? undefined : Math.min(...times) - BEFORE;
+};
+
+export function createTimelineCalls(
+  redis: Redis,
+  prefix: string,
+  events: Pick<EventCalls, "listEvents" | "readEvent" | "readState">,
+  read: Outbox["read"],
+): TimelineCalls {
+  const keys = auditKeys(outboxKeys(prefix).base);
+
+  const receiptOf = (id: string) =>
+    read(id).catch((error: unknown) => {
+      if (error instanceof SealError) return undefined;
+      throw error;
+    });
+  async function linkOf(id: string): Promise<Mark | undefined> {
+    const [link] = await redis.xrange(keys.links, id, id);
+    return link && parseLink(link);
+  }
+
+  /** The entries about the incident, the oldest first; `until`: where the looking ended, if that is before the end. */
+  async function askedOf(incident: string, since: Micros | undefined, until: Micros | undefined) {
+    const key = incidentKey(incident);
+    const found: AuditEntry[] = [];
+    let from = since === undefined ? "-" : toMs(since);
+    for (let looked = 0; looked < LOOK_AT; looked += CHUNK) {
+      const to = until === undefined ? "+" : toMs(until);
+      const chunk: StoredEntry[] = await redis.xrange(keys.entries, from, to, "COUNT", CHUNK);
+      for (const stored of chunk) {
+        const entry = parseEntry(stored);
+        if (entry?.about.includes(key) && entry.action.startsWith("POST ")) found.push(entry);
+        if (found.length >= MOST) return { found, until: stored[0] };
+      }
+      const last = chunk.at(-1);
+      if (chunk.length < CHUNK || !last) return { found, until: undefined };
+      from = `(${last[0]}`;
+    }
+    return { found, until: from.slice(1) };
+  }
+
+  async function eventsOf(incident: string, since: Micros | undefined, until: Micros | undefined) {
+    const found: JournalEntry[] = [];
+    let after: string | undefined;
+    for (let pages = 0; pages < LOOK_AT / 5000; pages += 1) {
+      const filter = { incidents: [incident] };
+      const page = await events.listEvents({ filter, limit: MOST, first: "oldest", since, until, after });
+      if (page.outcome === "gone") return { found, until: after };
+      found.push(...page.entries);
+      if (page.next === undefined) return { found, until: undefined };
+      after = page.next;
+      if (found.length >= MOST) break;
+    }
+    return { found: found.slice(0, MOST), until: found[MOST]?.id ?? after };
+  }
+
+  return {
+    async readTimeline(incident, since, until) {
+      const state = await events.readState("incident", incident);
+      const from = since ?? earliest(state);
+      const [asked, said] = await Promise.all([askedOf(incident, from, until), eventsOf(incident, from, until)]);
+      const ends = [asked.until, said.until].flatMap((id) =>
+        id === undefined ? [] : [Number(id.split("-", 1)[0]) * 1000],
+      );
+      return {
+        asked: await Promise.all(
+          asked.found.map(async (entry) => ({
+            entry,
+            link: await linkOf(entry.id),
+            record: entry.command === "" ? undefined : await receiptOf(entry.command),
+          })),
+        ),
+        events: await Promise.all(
+          said.found.map(async (entry) => ({
+            entry,
+            destinations: (await events.readEvent(entry.id))?.destinations ?? [],
+          })),
+        ),
+        state,
+        until: ends.length === 0 ? undefined : Math.min(...ends),
+      };
+    },
+  };
+}
