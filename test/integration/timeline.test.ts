@@ -76,13 +76,13 @@ const as = async (units: string[]) => {
   return {
     Authorization: `Bearer ${await token.setExpirationTime("1h").sign(new TextEncoder().encode(JWT_SECRET))}`,
   };
+};
 
 test("a token with units sees an incident's timeline only if one of its units is on it", async () => {
   const bridge = await startBridge();
   await bridge.deliver("/units/status", { unit_id: "M1", incident_id: "I1", status: "onscene" });
   const path = "/incidents/I1/timeline";
   await until("it is known", async () => (await bridge.get("/incidents/I1")).status === 200);
-  };
   expect((await bridge.get(path, await as(["M1"]))).status).toBe(200);
   expect((await bridge.get(path, await as(["M2"]))).status).toBe(404);
 });
