@@ -75,8 +75,10 @@ function run(api) {
     const view = views.find((one) => one.id === id) ?? views[0];
     leave();
     for (const [one, link] of links)
-      if (one === view) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      if (one === view) {
+        link.setAttribute("aria-current", "page");
+        link.scrollIntoView({ block: "nearest", inline: "nearest" });
+      } else link.removeAttribute("aria-current");
     document.title = `${view.title} · Socket Bridge`;
     root.replaceChildren(h("h1", { class: "title" }, view.title));
     const go = (next, to = {}) => {

@@ -35,12 +35,17 @@ async function demo() {
     /** Of all processes that it started, those that still run. */
     left,
     started: () => children.size,
-    up(args: string[] = [], env: Record<string, string | undefined> = {}) {
-      const run = runScript("tools/up/up.ts", ["--dir", dir, "--port", String(port), ...args], {
-        REDIS_URL: undefined,
-        REDIS_PREFIX: undefined,
-        ...env,
-      });
+    up(args: string[] = [], env: Record<string, string | undefined> = {}, stdin: "ignore" | "pipe" = "ignore") {
+      const run = runScript(
+        "tools/up/up.ts",
+        ["--dir", dir, "--port", String(port), ...args],
+        {
+          REDIS_URL: undefined,
+          REDIS_PREFIX: undefined,
+          ...env,
+        },
+        stdin,
+      );
       const looking = setInterval(look, 5);
       void run.ended.then(() => clearInterval(looking));
       onTestFinished(() => void run.child.kill("SIGTERM"));
@@ -125,6 +130,37 @@ describe("npm run up", { timeout: TEST_MS }, () => {
     expect(second.output).toMatch(/is running already \(process \d+\)[^]*kill \d+/);
     expect(second.code).toBe(1);
 
+    run.child.kill("SIGINT");
+    const { code, output } = await run.ended;
+    expect(output).toMatch(/Stopped\. No process is left\.\n$/);
+    expect(code).toBe(0);
+    expect(left()).toEqual([]);
+  });
+
+  it("freezes, stops and starts its parts as it is told, shows the fault, and leaves no process", async () => {
+    const { up, left, file } = await demo();
+    const run = up(["--controls"], {}, "pipe");
+    await expect.poll(run.output, { timeout: START_MS }).toContain("Type help");
+    const { url = "" } = file().ready ?? {};
+    expect(run.output()).toContain(`Admin page: ${url}/admin`);
+    expect((await fetch(`${url}/admin`)).status).toBe(200);
+    const type = async (line: string, says: string) => {
+      run.child.stdin?.write(`${line}\n`);
+      await expect.poll(run.output, { timeout: 15_000 }).toContain(says);
+    };
+    const codes = async () => {
+      const health = (await (await fetch(`${url}/health`)).json()) as { problems: { code: string }[] };
+      return health.problems.map(({ code }) => code);
+    };
+    await type("help", "Parts: redis, simulator, functions, services, worker");
+    await type("freeze everything", "freeze what?");
+    await type("stop cad", "simulator: stopped");
+    await expect.poll(codes, { timeout: 15_000 }).toContain("cad-disconnected");
+    await type("start cad", "simulator: running");
+    await expect.poll(codes, { timeout: 15_000 }).toEqual([]);
+    await type("freeze worker", "worker: frozen");
+    await type("status", "  worker     frozen");
+    await type("kill services", "services: stopped");
     run.child.kill("SIGINT");
     const { code, output } = await run.ended;
     expect(output).toMatch(/Stopped\. No process is left\.\n$/);

@@ -15,16 +15,17 @@ export function runScript(
   script: string,
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>> = {},
+  stdin: "ignore" | "pipe" = "ignore",
 ): ScriptRun {
   const child = spawn(process.execPath, [join(ROOT, script), ...args], {
     cwd: ROOT,
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [stdin, "pipe", "pipe"],
   });
   let printed = "";
   const keep = (data: Buffer) => void (printed += data.toString());
-  child.stdout.on("data", keep);
-  child.stderr.on("data", keep);
+  child.stdout?.on("data", keep);
+  child.stderr?.on("data", keep);
   const ended = new Promise<Awaited<ScriptRun["ended"]>>((done) => {
     child.on("close", (code, signal) => done({ code, signal, output: printed }));
   });

@@ -12,40 +12,120 @@ export interface PartOptions {
 
 /** The processes of a demonstration: started one after another, ended in the opposite order. */
 export interface Parts {
-  processes: readonly RunningProcess[];
   start(options: PartOptions): Promise<void>;
-  /** Takes over a process that was started elsewhere. `command` is a part of its command line. */
-  add(process: RunningProcess, command: string): void;
+  /** Takes over a process that was started elsewhere. `command` is a part of its command line; `again` starts it anew. */
+  add(process: RunningProcess, command: string, again: () => Promise<RunningProcess>): void;
+  names(): string[];
+  state(name: string): "running" | "frozen" | "stopped";
+  /** Freezes, stops or starts a part on purpose. Throws if it does not start. */
+  act(name: string, action: "stop" | "kill" | "start" | "restart" | "freeze" | "thaw"): Promise<void>;
+  /** Resolves with the first process that ended although nobody asked for it. */
+  died: Promise<RunningProcess>;
   /** Done once all processes have ended. */
   atTheEnd(task: () => Promise<void>): void;
   /** Every task is done, whatever fails. Safe to call again. */
   stop(): Promise<void>;
 }
 
+interface Part {
+  process: RunningProcess;
+  command: string;
+  again: () => Promise<RunningProcess>;
+  frozen: boolean;
+  /** Its end was asked for. */
+  ending: boolean;
+}
+
+/** With all that it started itself, such as the workerd of wrangler: each part has a process group of its own. */
+function signalGroup({ pid, running }: RunningProcess, signal: NodeJS.Signals): void {
+  if (running && pid > 0) process.kill(-pid, signal);
+}
+
 export function createParts(logs: string, onStarted: (process: RunningProcess, command: string) => void): Parts {
-  const processes: RunningProcess[] = [];
+  const parts = new Map<string, Part>();
   const last: (() => Promise<void>)[] = [];
+  const died = Promise.withResolvers<RunningProcess>();
   let stopped: Promise<void> | undefined;
-  const add = (process: RunningProcess, command: string) => {
-    processes.push(process);
-    onStarted(process, command);
+
+  function watch(part: Part): void {
+    const { process } = part;
+    onStarted(process, part.command);
+    void process.exited.then(() => part.process === process && !part.ending && died.resolve(process));
+  }
+  function add(process: RunningProcess, command: string, again: () => Promise<RunningProcess>): void {
+    const part = { process, command, again, frozen: false, ending: false };
+    parts.set(process.name, part);
+    watch(part);
+  }
+
+  function thaw(part: Part): void {
+    if (part.frozen) signalGroup(part.process, "SIGCONT");
+    part.frozen = false;
+  }
+  async function end(part: Part): Promise<void> {
+    part.ending = true;
+    // What stands still does not hear that it is to end.
+    thaw(part);
+    await part.process.stop();
+  }
+  async function begin(part: Part): Promise<void> {
+    if (part.process.running) return thaw(part);
+    part.process = await part.again();
+    part.ending = false;
+    watch(part);
+  }
+
+  const actions = {
+    stop: end,
+    start: begin,
+    async restart(part: Part) {
+      await end(part);
+      await begin(part);
+    },
+    async kill(part: Part) {
+      part.ending = true;
+      part.frozen = false;
+      signalGroup(part.process, "SIGKILL");
+      await part.process.exited;
+    },
+    async freeze(part: Part) {
+      signalGroup(part.process, "SIGSTOP");
+      part.frozen = part.process.running;
+    },
+    async thaw(part: Part) {
+      thaw(part);
+    },
   };
+  function partOf(name: string): Part {
+    const part = parts.get(name);
+    if (!part) throw new Error(`there is no part ${name}`);
+    return part;
+  }
 
   async function stop(): Promise<void> {
     const failed: unknown[] = [];
-    const tasks = [...processes.toReversed().map((process) => async () => void (await process.stop())), ...last];
+    const tasks = [...[...parts.values()].toReversed().map((part) => () => end(part)), ...last];
     for (const task of tasks) await task().catch((error: unknown) => failed.push(error));
     if (failed.length > 0) throw new AggregateError(failed, "not everything could be stopped");
   }
 
   return {
-    processes,
     add,
-    async start({ env, ...options }) {
+    async start({ env, readyWhen, readyWithinMs, ...options }) {
       const output = join(logs, `${options.name}.log`);
       // LOG_FILE would write every line twice: what the process prints is already kept.
-      add(await startProcess({ ...options, output, env: { ...env, LOG_FILE: undefined } }), options.script);
+      const given = { ...options, output, env: { ...env, LOG_FILE: undefined } };
+      const ready = { readyWhen, ...(readyWithinMs !== undefined && { readyWithinMs }) };
+      // Started again, others may be away on purpose: it need not become healthy.
+      add(await startProcess({ ...given, ...ready }), options.script, () => startProcess(given));
     },
+    names: () => [...parts.keys()],
+    state(name) {
+      const { process, frozen } = partOf(name);
+      return !process.running ? "stopped" : frozen ? "frozen" : "running";
+    },
+    act: (name, action) => actions[action](partOf(name)),
+    died: died.promise,
     atTheEnd: (task) => void last.push(task),
     stop: () => (stopped ??= stop()),
   };

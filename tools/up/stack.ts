@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isFree, onSomePort } from "../setup/free-port.ts";
 import { startProgram, type RunningProcess } from "../setup/process.ts";
 import { forgetPrefix } from "../setup/redis-probe.ts";
-import { ensureRedis } from "../setup/redis.ts";
+import { ensureRedis, startRedis } from "../setup/redis.ts";
 import { SetupError } from "../setup/setup-error.ts";
 import { WRANGLER, wranglerDev } from "../setup/wrangler.ts";
 import { asRecord, ask, BASE_PATH, text } from "../support/api.ts";
@@ -31,7 +31,8 @@ export interface Stack {
   simulatorUrl: string;
   /** Of the billing and the ePCR service. */
   servicesUrl: string;
-  processes: readonly RunningProcess[];
+  /** Its processes, which can be frozen, stopped and started again. */
+  parts: Pick<Parts, "names" | "state" | "act" | "died">;
   /** Ends everything, the last started first. Safe to call again. */
   stop(): Promise<void>;
 }
@@ -63,7 +64,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     // Each start has another port, and the store of the one before it.
     const cad = { CAD_ID: "simulator", CAD_BACKEND_URL: simulatorUrl, CAD_BACKEND_AUTH_TOKEN: cadToken };
     log(`worker     ${await workerPart(parts, url, { ...redis, ...cad, ...services.env })}`);
-    return { url, simulatorUrl, servicesUrl: services.url, processes: parts.processes, stop: () => parts.stop() };
+    return { url, simulatorUrl, servicesUrl: services.url, parts, stop: () => parts.stop() };
   } catch (error) {
     await parts.stop();
     throw error;
@@ -74,7 +75,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 async function redisPart(parts: Parts, { dir, log }: StackOptions): Promise<Record<string, string>> {
   const { url, process: own } = await ensureRedis({ dir: join(dir, "redis"), log });
   if (own) {
-    parts.add(own, new URL(url).host);
+    const again = { dir: join(dir, "redis"), port: Number(new URL(url).port) };
+    parts.add(own, new URL(url).host, async () => (await startRedis(again)).process);
     log(`Redis      ${url}`);
     return { REDIS_URL: url };
   }
@@ -116,8 +118,8 @@ async function functionsPart(
   }
   const wrangler = wranglerDev(HOST, port, "environment");
   const output = join(dir, "logs", "functions.log");
-  const started = { ...wrangler, name: "functions", output, env: { ...env, ...wrangler.env }, readyWhen };
-  parts.add(await startProgram(started), WRANGLER);
+  const given = { ...wrangler, name: "functions", output, env: { ...env, ...wrangler.env } };
+  parts.add(await startProgram({ ...given, readyWhen }), WRANGLER, () => startProgram(given));
 }
 
 /** The URL of its own health. It is ready when the bridge is healthy by it. */

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { isatty } from "node:tty";
 import { howItEnded } from "../setup/process.ts";
 import { readArgs, runCli, UsageError, wholeNumber } from "../support/cli.ts";
+import { listenTo } from "./controls.ts";
 import { playTenSteps } from "./play.ts";
 import { claim, release, update, type RunFile } from "../support/run-file.ts";
 import { startStack, type Stack } from "./stack.ts";
@@ -19,6 +21,7 @@ the command, the event, the new state and the webhooks. Leaves everything runnin
   --port N      port of the HTTP API (default 8000)
   --cad NAME    modern (default): acks every event; legacy: never acks, confirms by its broadcasts only
   --edge        run the functions in workerd, as on Cloudflare Workers, instead of Node
+  --controls    take commands such as "freeze worker" from standard input although it is no terminal
   --dir DIR     directory for Redis's data, the logs and the tokens (default .run)
   --help        print this help
 `;
@@ -43,8 +46,9 @@ async function main(): Promise<number> {
   try {
     const { good, steps } = await playTenSteps({ ...stack, tokens, cad: options.cad, log, signal: stopping });
     if (options.once) return stopping.aborted ? 130 : good === steps ? 0 : 1;
-    if (!stopping.aborted) explain(stack, tokens, options.dir);
-    const dead = await Promise.race([asked(stopping), firstToEnd(stack)]);
+    if (!stopping.aborted) explain(stack, tokens, options);
+    if (options.controls) void listenTo(process.stdin, stack.parts, log, stopping);
+    const dead = await Promise.race([asked(stopping), stack.parts.died]);
     if (dead === "asked to stop") return 0;
     console.error(
       `\n${dead.name} exited unexpectedly (${howItEnded(await dead.exited)}). Last lines of ${shown(dead.output)}:\n${dead.tail()}`,
@@ -62,6 +66,8 @@ interface Options {
   port: number;
   cad: "modern" | "legacy";
   edge: boolean;
+  /** Whether commands are typed. */
+  controls: boolean;
   dir: string;
 }
 
@@ -74,6 +80,7 @@ function readOptions(): Options | undefined {
         port: { type: "string", default: "8000" },
         cad: { type: "string", default: "modern" },
         edge: { type: "boolean", default: false },
+        controls: { type: "boolean", default: isatty(0) },
         dir: { type: "string", default: join(ROOT, ".run") },
         help: { type: "boolean", short: "h", default: false },
       },
@@ -87,8 +94,8 @@ function readOptions(): Options | undefined {
   }
   const { cad } = values;
   if (cad !== "modern" && cad !== "legacy") throw new UsageError(`--cad must be modern or legacy, not "${cad}".`);
-  const { once, edge } = values;
-  return { once, port: wholeNumber("port", values.port, 1, 65_535), cad, edge, dir: resolve(values.dir) };
+  const { once, edge, controls } = values;
+  return { once, controls, port: wholeNumber("port", values.port, 1, 65_535), cad, edge, dir: resolve(values.dir) };
 }
 
 async function start(options: Options) {
@@ -130,12 +137,11 @@ function asked(signal: AbortSignal): Promise<"asked to stop"> {
   });
 }
 
-const firstToEnd = (stack: Stack) => Promise.race(stack.processes.map((process) => process.exited.then(() => process)));
-
 const shown = (path: string) => relative(process.cwd(), path) || ".";
 
-function explain({ url }: Stack, tokens: Tokens, dir: string): void {
+function explain({ url }: Stack, tokens: Tokens, { dir, controls }: Options): void {
   log(`
+Admin page: ${url}/admin   (sign in with the admin's token below)
 API docs:   ${url}/docs
 Health:     ${url}/health
 Logs:       ${shown(join(dir, "logs"))}
@@ -170,7 +176,7 @@ Replay a day of the San Francisco Fire Department (a CSV of "Calls for Service" 
 
   npm run replay -- FILE.csv --speed max
 
-Everything is running. Ctrl-C stops it.`);
+Everything is running. Ctrl-C stops it.${controls ? " Type help for how to rehearse faults, such as: freeze worker" : ""}`);
 }
 
 await runCli(main);
