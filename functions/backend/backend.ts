@@ -15,7 +15,7 @@ import { type JobQueue, openJobQueue } from "../../shared/outbox/queue.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
 import { batched } from "../../shared/util/batch.ts";
 import { publish } from "../../shared/redis/cluster.ts";
-import { faultReason, RedisFault } from "../../shared/redis/fault.ts";
+import { faultReason, RedisFault, whyFailed } from "../../shared/redis/fault.ts";
 import { askWhetherFull } from "../../shared/redis/redis.ts";
 import { SealError, type Sealer, sealerFor, tampered } from "../../shared/sealing/seal.ts";
 import { type Figures, openFigures } from "./figures.ts";
@@ -143,7 +143,7 @@ export function createBackend(
     const note = { user: "", role: "functions", action: `FORGED ${what}`, about: [], requestId: "", address: "" };
     trail
       .note({ ...note, once: { key: `forged ${what}`, ms: FORGED_MS } }, "forged", "")
-      .catch((error: Error) => log.warn({ what, reason: error.name }, "a forgery was not noted"));
+      .catch((error: Error) => log.warn({ what, reason: whyFailed(error) }, "a forgery was not noted"));
   }
 
   /** A BullMQ queue that is built while Redis is away stays broken for ever: so it is built at first need, if Redis is there. */

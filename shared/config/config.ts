@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isRedisUrl } from "./redis-url.ts";
-import { LOG_LEVELS, toLogLevel } from "../util/log-levels.ts";
+import { LOG_FORMATS, LOG_LEVELS, toLogLevel } from "../util/log-levels.ts";
 import { type ReadSecret, readSecrets } from "./secret-files.ts";
 
 /** The exit code for a configuration that cannot work (EX_CONFIG of sysexits.h). */
@@ -72,7 +72,15 @@ export const sharedEnv = {
     .pipe(z.enum(LOG_LEVELS))
     .default("info")
     .describe("Least severe level that is logged."),
-  LOG_FILE: z.string().min(1).optional().describe("File that the log is written to, in addition to standard output."),
+  LOG_FORMAT: z
+    .enum(LOG_FORMATS, "must be json or pretty")
+    .default("json")
+    .describe("Form of the log on standard output: `json`, or `pretty` for people. LOG_FILE always has JSON."),
+  LOG_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("File that the log is written to, in addition to standard output; opened anew on SIGHUP."),
 };
 
 /** Every variable that is missing or wrong, without its value: it may be a secret. */

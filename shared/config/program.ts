@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { type Config, ConfigError, type EnvSchema, EX_CONFIG, helpText, parseConfig } from "./config.ts";
 import { createLog, type Log } from "../util/log.ts";
-import type { LogLevel } from "../util/log-levels.ts";
+import type { LogFormat, LogLevel } from "../util/log-levels.ts";
 import { MAX_SECRET_BYTES, type ReadSecret, UnfitFile } from "./secret-files.ts";
 import { withDeadline } from "../util/sleep.ts";
 
@@ -27,6 +27,7 @@ export interface Program<Schema extends EnvSchema> {
 interface LogSettings {
   LOG_LEVEL?: LogLevel;
   LOG_FILE?: string;
+  LOG_FORMAT?: LogFormat;
 }
 
 /**
@@ -47,8 +48,13 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     refuse(error);
     throw error;
   }
-  const { LOG_LEVEL: level = "info", LOG_FILE: file } = config as LogSettings;
-  const { log, flush } = createLog({ name: program.name, level, file });
+  const { LOG_LEVEL: level = "info", LOG_FILE: file, LOG_FORMAT: format = "json" } = config as LogSettings;
+  const { log, flush, reopen } = createLog({ name: program.name, level, file, format });
+  // As logrotate has it: the file was moved away, and the next line belongs into a new one.
+  process.on("SIGHUP", () => {
+    reopen();
+    log.info({}, "SIGHUP: the log file is opened anew");
+  });
 
   const exit = (code: number) => {
     flush();

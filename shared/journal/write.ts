@@ -235,7 +235,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
         standing = { since: standing?.since ?? new Date(), reason: whyFailed(error) };
         if (redisFault(error) === "full") await trim(TRIM_FULL_MS);
         if (attempt === 1)
-          log.warn({ reason: redisFault(error) ?? String(error) }, "the journal cannot be written: retrying");
+          log.warn({ reason: redisFault(error) ?? whyFailed(error) }, "the journal cannot be written: retrying");
         await sleep(Math.min(50 * attempt, 1000), signal);
         if (signal.aborted) throw new NotOwner();
       }

@@ -2,6 +2,10 @@
 export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** How lines are written to standard output: for machines, or for people. */
+export const LOG_FORMATS = ["json", "pretty"] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
 /** The names of Python's levels, for services that share one LOG_LEVEL. */
 const OF_PYTHON: Readonly<Record<string, LogLevel>> = { warning: "warn", critical: "fatal", notset: "trace" };
 

@@ -1,4 +1,6 @@
 const MAX_LENGTH = 160;
+/** "Error" alone would say nothing at all. */
+const UNNAMED = "an error that does not say what it is";
 
 /**
  * Why something failed, for a log: one short line that says more than `Error` does. What stands in quotes may be what
@@ -16,7 +18,7 @@ export function reasonOf(error: unknown): string {
     .trim()
     .slice(0, MAX_LENGTH);
   const name = typeof code === "string" ? code : error.name === "Error" ? "" : error.name;
-  return [name, text].filter((part) => part !== "").join(": ") || error.name;
+  return [name, text].filter((part) => part !== "").join(": ") || (error.name === "Error" ? UNNAMED : error.name);
 }
 
 /**
@@ -29,5 +31,5 @@ export function kindOf(error: unknown): string {
   if (typeof code === "string") return code;
   if (error.name !== "Error") return error.name;
   const [, place] = /\/((?:shared|worker|functions|tools)\/[\w./-]+:\d+)/.exec(error.stack ?? "") ?? [];
-  return place ? `Error at ${place}` : error.name;
+  return place ? `Error at ${place}` : UNNAMED;
 }

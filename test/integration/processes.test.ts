@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
@@ -127,6 +127,23 @@ describe.each(Object.keys(PROGRAMS) as Name[])("%s", (name) => {
     await started.exited;
     // Sorted: the last flush may write its lines before those of a write that is still under way.
     expect(sortedLines(file)).toEqual(sortedLines(started.output));
+    const line = sortedLines(file).find((text) => text !== "");
+    expect(JSON.parse(line ?? "")).toMatchObject({ level: "info", time: expect.stringMatching(/^\d{4}-.*Z$/), name });
+  });
+
+  test("after its LOG_FILE was moved away and SIGHUP, writes into a new one; pretty lines are for people", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "socket-bridge-log-"));
+    onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+    const file = join(dir, "log.json");
+    const started = await start(name, { LOG_FILE: file, LOG_FORMAT: "pretty" });
+    await until("the first lines are there", () => existsSync(file) && readFileSync(file, "utf8").includes("started"));
+    renameSync(file, `${file}.1`);
+    started.kill("SIGHUP");
+    await until("a new file is there", () => existsSync(file) && readFileSync(file, "utf8").includes("SIGHUP"));
+    expect(started.running).toBe(true);
+    started.kill("SIGTERM");
+    expect(await started.exited).toEqual({ code: 0, signal: null });
+    expect(readFileSync(started.output, "utf8")).toMatch(new RegExp(`^\\d{4}-\\S+Z INFO  ${name}: .* started`, "m"));
   });
 });
 

@@ -18,6 +18,7 @@ test.each<[what: string, error: unknown, reason: string]>([
   ],
   ["a parser's error", new SyntaxError('Unexpected token J, "John Doe" is not valid JSON'), "SyntaxError"],
   ["a message of several lines", new Error("first\n  second"), "first second"],
+  ["an error that says nothing", new Error(""), "an error that does not say what it is"],
   ["what is no error", "some text", "string"],
 ])("the reason of %s is one short line without what somebody sent", (_what, error, reason) => {
   expect(reasonOf(error)).toBe(reason);
@@ -35,6 +36,7 @@ test.each<[string, unknown, string | RegExp]>([
     errorFrom("worker/events/handlers/x.ts:7"),
     "Error at worker/events/handlers/x.ts:7",
   ],
+  ["words, of one thrown elsewhere", errorFrom("elsewhere/x.ts:7"), "an error that does not say what it is"],
   ["the type of what is no error", 7, "number"],
 ])("an error whose message may say anything is logged by %s", (_what, error, kind) => {
   expect(kindOf(error)).toBe(kind);

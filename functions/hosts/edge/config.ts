@@ -5,7 +5,15 @@ import { functionsEnv } from "../../config/node-config.ts";
 import type { CadBackend } from "./cad-backend.ts";
 
 const nodeOnly = {
-  ...({ PORT: true, HOST: true, METRICS_PORT: true, METRICS_HOST: true, LOG_FILE: true, TRUST_PROXY: true } as const),
+  ...({
+    PORT: true,
+    HOST: true,
+    METRICS_PORT: true,
+    METRICS_HOST: true,
+    LOG_FILE: true,
+    LOG_FORMAT: true,
+    TRUST_PROXY: true,
+  } as const),
   ...({ HTTP_MAX_HEADER_BYTES: true, HTTP_HEADERS_TIMEOUT_MS: true, HTTP_REQUEST_TIMEOUT_MS: true } as const),
   ...({ HTTP_IDLE_TIMEOUT_MS: true, HTTP_MAX_CONNECTIONS: true, HTTP_MAX_CONNECTIONS_PER_ADDRESS: true } as const),
 } as const;

@@ -9,7 +9,7 @@ export function consoleLog(name: string, level: LogLevel): Log {
       const given = typeof fields === "object" ? fields : {};
       const msg = message ?? (typeof fields === "string" ? fields : undefined);
       // oxlint-disable-next-line no-console -- it is the only output that a worker has
-      console[method](JSON.stringify({ level: method, time: Date.now(), name, ...given, msg }));
+      console[method](JSON.stringify({ level: method, time: new Date().toISOString(), name, ...given, msg }));
     };
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

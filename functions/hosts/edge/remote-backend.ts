@@ -1,5 +1,6 @@
 import type { DurableObjectNamespace } from "cloudflare:workers";
 import type { Log } from "../../../shared/util/log.ts";
+import { reasonOf } from "../../../shared/util/reason.ts";
 import { RedisFault } from "../../../shared/redis/fault.ts";
 import { withDeadline } from "../../../shared/util/sleep.ts";
 import type { Backend } from "../../backend/backend.ts";
@@ -36,7 +37,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     } catch (error) {
       // The platform's bound for one request, which a stream comes to in time: no outage, and nothing to wait for.
       if (/too many subrequests/i.test(String(error))) throw new CallsUsedUp();
-      log.warn({ call: name, shard, reason: String(error) }, "a durable object did not answer");
+      log.warn({ call: name, shard, reason: reasonOf(error) }, "a durable object did not answer");
       throw new RedisFault("unavailable");
     }
     if (outcome.ok) return outcome.value;
