@@ -65,7 +65,7 @@ export interface AppDeps {
   /** For GET /metrics. */
   scrape: Scrape;
   /** METRICS_TOKEN. */
-  metricsToken?: string | undefined;
+  metricsToken?: () => string | undefined;
   /** A clock that does not jump, ms. */
   monotonic: () => number;
   log: Log;

@@ -3,6 +3,7 @@ import { type Config, env, sharedEnv } from "../shared/config/config.ts";
 import { auditKeyList } from "../shared/audit/chain.ts";
 import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
 import { sealingEnv } from "../shared/sealing/open-sealer.ts";
+import { unitId } from "../shared/vocabulary/fields.ts";
 import { confirmModesText } from "./cad/confirm-modes.ts";
 import { endpointEnv } from "./cad/endpoint.ts";
 import { isSecret, SECRET_FORM } from "./destinations/schema.ts";
@@ -160,6 +161,12 @@ export const workerEnv = z.object({
     { secret: true },
   ),
   HEARTBEAT_EVERY_S: z.coerce.number().int().min(1).max(3600).default(60).describe("How often, s."),
+  CANARY_UNIT: unitId
+    .optional()
+    .describe(
+      "A test unit of the CAD: its status is sent through the whole path regularly, and missed if it does not arrive.",
+    ),
+  CANARY_EVERY_S: z.coerce.number().int().min(1).max(3600).default(60).describe("How often, s."),
   WORKER_PORT: env.port.default(9464).describe("Port of the worker's own /health."),
   WORKER_HOST: z.string().min(1).default("127.0.0.1").describe("Address that the worker's own /health listens on."),
   WORKER_INSTANCE: z

@@ -51,7 +51,7 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     // An isolate lives too shortly for numbers of its own: all are read from Redis.
     measure: NO_MEASURE,
     scrape: createScrape({ backend, bounds: toBounds(config), now }),
-    metricsToken: config.METRICS_TOKEN,
+    metricsToken: () => config.METRICS_TOKEN,
     monotonic: () => performance.now(),
     log,
   });

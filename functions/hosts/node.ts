@@ -55,16 +55,27 @@ const now = (): Date => new Date();
 export async function startFunctions(
   config: FunctionsConfig,
   log: Log,
-): Promise<{ port: number; metricsPort?: number | undefined; stop(): Promise<void> }> {
+): Promise<{
+  port: number;
+  metricsPort: number | undefined;
+  /** From now on other secrets sign tokens; all else stays as it is. */
+  reload(next: FunctionsConfig): void;
+  stop(): Promise<void>;
+}> {
   const sealer = openSealer(config, log);
   const { backend, connected, close } = connectBackend(config, sealer, log);
   const stopping = new AbortController();
   const metrics = createProcessMetrics("functions");
   const scrape = createScrape({ backend, bounds: toBounds(config), now, ownText: metrics.text });
+  const accessOf = (given: FunctionsConfig) => ({
+    authenticate: createAuthenticate(given, { log }),
+    metricsToken: given.METRICS_TOKEN,
+  });
+  let access = accessOf(config);
   const app = createApp({
     backend,
     sealer,
-    authenticate: createAuthenticate(config, { log }),
+    authenticate: (authorization) => access.authenticate(authorization),
     assets: fromPackage(),
     now,
     adminAssets: fromFolder,
@@ -81,7 +92,7 @@ export async function startFunctions(
     compress: compress({ contentTypeFilter: COMPRESSED }),
     measure: metrics,
     scrape,
-    metricsToken: config.METRICS_TOKEN,
+    metricsToken: () => access.metricsToken,
     monotonic: () => performance.now(),
     log,
   });
@@ -106,7 +117,8 @@ export async function startFunctions(
     metrics.stop();
     await close();
   }
-  return { port, metricsPort: metricsServer?.port, stop: () => (stopped ??= stop()) };
+  const reload = (next: FunctionsConfig) => void (access = accessOf(next));
+  return { port, metricsPort: metricsServer?.port, reload, stop: () => (stopped ??= stop()) };
 }
 
 if (import.meta.main) {

@@ -47,7 +47,7 @@ export interface MetricsDeps {
   authenticate: Authenticate;
   scrape: Scrape;
   /** METRICS_TOKEN: a token that is good for this alone. */
-  metricsToken?: string | undefined;
+  metricsToken?: () => string | undefined;
 }
 
 /** Whom the token of METRICS_TOKEN stands for, where requests are counted. */
@@ -61,10 +61,10 @@ export function serveMetrics(
   limitReads: MiddlewareHandler<CallerEnv>,
 ): void {
   const byRole = requireAccess(authenticate, "GET /metrics");
-  const expected = metricsToken === undefined ? undefined : digest(`Bearer ${metricsToken}`);
   const access: MiddlewareHandler<CallerEnv> = async (c, next) => {
     const given = c.req.header("Authorization");
-    if (!expected || !given || !timingSafeEqual(digest(given), expected)) return await byRole(c, next);
+    const token = metricsToken?.();
+    if (!token || !given || !timingSafeEqual(digest(given), digest(`Bearer ${token}`))) return await byRole(c, next);
     c.set("caller", { userId: SCRAPER, role: "crew", roles: [] });
     await c.get("admitCaller")(SCRAPER);
     await next();

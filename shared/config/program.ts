@@ -3,6 +3,7 @@ import { type Config, ConfigError, type EnvSchema, EX_CONFIG, helpText, parseCon
 import { createLog, type Log } from "../util/log.ts";
 import type { LogFormat, LogLevel } from "../util/log-levels.ts";
 import { MAX_SECRET_BYTES, type ReadSecret, UnfitFile } from "./secret-files.ts";
+import { reasonOf } from "../util/reason.ts";
 import { withDeadline } from "../util/sleep.ts";
 
 /** Where the secrets are that come from files. What is no plain file could be waited for without end. */
@@ -15,13 +16,21 @@ export const fromDisk: ReadSecret = (path) => {
 /** How long a process may take to stop, ms. */
 const STOP_MS = 9500;
 
+/** A process that was started. */
+export interface Running<Schema extends EnvSchema> {
+  stop(): Promise<void>;
+  failed?: Promise<never>;
+  /** Takes over what may change without a restart: secrets from files. */
+  reload?(next: Config<Schema>): void;
+}
+
 /** What every long-lived process of the bridge is made of. */
 export interface Program<Schema extends EnvSchema> {
   name: string;
   /** One line for `--help`. */
   what: string;
   env: Schema;
-  start(config: Config<Schema>, log: Log): Promise<{ stop(): Promise<void>; failed?: Promise<never> }>;
+  start(config: Config<Schema>, log: Log): Promise<Running<Schema>>;
 }
 
 interface LogSettings {
@@ -50,10 +59,20 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
   }
   const { LOG_LEVEL: level = "info", LOG_FILE: file, LOG_FORMAT: format = "json" } = config as LogSettings;
   const { log, flush, reopen } = createLog({ name: program.name, level, file, format });
-  // As logrotate has it: the file was moved away, and the next line belongs into a new one.
+  let reload: Running<Schema>["reload"];
   process.on("SIGHUP", () => {
+    // As logrotate has it: the file was moved away, and the next line belongs into a new one.
     reopen();
-    log.info({}, "SIGHUP: the log file is opened anew");
+    try {
+      reload?.(parseConfig(program.env, process.env, fromDisk));
+      log.info(
+        { secrets: reload !== undefined },
+        "SIGHUP: the log file is opened anew, and secrets in files are read again",
+      );
+    } catch (error) {
+      const problems = error instanceof ConfigError ? error.problems : [reasonOf(error)];
+      log.error({ problems }, "SIGHUP: the configuration cannot be used: what was there before holds");
+    }
   });
 
   const exit = (code: number) => {
@@ -81,6 +100,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     log.error({ reason }, "the process could not start");
     return exit(1);
   });
+  reload = running.reload;
   running.failed?.catch(crash);
   log.info({ signal: await asked }, "stopping");
   await withDeadline(running.stop(), STOP_MS, "the stop").then(

@@ -185,6 +185,13 @@ export const PROBLEMS = {
     hint: "Check the CAD's log and the proxies in between. A few commands are sent as probes.",
     lost: WAIT,
   }),
+  "canary-missed": kind<{ count: number; reason: string }>({
+    severity: "warning",
+    title: "The canary does not arrive",
+    message: ({ count, reason }) => `The last ${count} test commands of CANARY_UNIT were not delivered (${reason}).`,
+    hint: "Look at the other problems first; then at the CAD: it has to know the test unit, and to confirm its status.",
+    lost: "Nothing: a canary is a test, and is not kept.",
+  }),
   "payload-key-missing": kind<{ reason: string }>({
     severity: "warning",
     title: "Commands wait for a payload key",

@@ -113,6 +113,18 @@ export const METRICS = {
     labels: { proof: PROOFS },
     buckets: [...QUICK, 10, 30],
   },
+  socket_bridge_canary_seconds: {
+    type: "histogram",
+    help: "Time from the sending of a test command of CANARY_UNIT until it was proved.",
+    from: ["worker"],
+    buckets: SLOW,
+  },
+  socket_bridge_canary_total: {
+    type: "counter",
+    help: "Test commands of CANARY_UNIT.",
+    from: ["worker"],
+    labels: { result: ["delivered", "missed"] },
+  },
   socket_bridge_event_to_journal_seconds: {
     type: "histogram",
     help: "Time from an event's arrival from the CAD until it was in the journal.",

@@ -201,7 +201,7 @@ async function startPrometheus(targets: Record<string, string>) {
 }
 
 /** Plots of what is not there in a bridge that is well, or has not happened. */
-const MAY_BE_EMPTY = /socket_bridge_refused_total|malformed_total|emit_to_proof|event_to_webhook/;
+const MAY_BE_EMPTY = /socket_bridge_refused_total|malformed_total|emit_to_proof|canary|event_to_webhook/;
 
 withPrometheus(
   "a real Prometheus: every plot has its data; faults fire exactly their alerts, which resolve with them",

@@ -1,6 +1,13 @@
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
+import { freshPrefix } from "../support/redis.ts";
+import { startProcess } from "../../tools/setup/process.ts";
+import { freePort } from "../../tools/setup/free-port.ts";
+import { signTokens } from "../../tools/support/tokens.ts";
 import { type Bridge, startBridge, tokens } from "../support/bridge.ts";
 import { until } from "../../tools/support/until.ts";
 
@@ -135,4 +142,38 @@ describe("connections", () => {
     const answer = await bridge.post("/units/status", { unit_id: "1", status: "enroute" }, { Prefer: "wait=2" });
     expect(answer.status).toBe(202);
   });
+});
+
+test("SIGHUP: a secret in a file is read again, without a restart; one that cannot be used changes nothing", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "socket-bridge-reload-"));
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  const file = join(dir, "secret");
+  const secrets = ["the first secret, of forty characters...", "the second secret, of forty characters.."] as const;
+  const [before, after] = await Promise.all(secrets.map((secret) => signTokens(secret)));
+  writeFileSync(file, secrets[0]);
+  const freeHere = String(await freePort());
+  const status = async (token: string | undefined) => {
+    const headers = { Authorization: `Bearer ${token}` };
+    return (await fetch(`http://127.0.0.1:${freeHere}/api/socket-bridge/units`, { headers })).status;
+  };
+  const host = await startProcess({
+    name: "functions",
+    script: "functions/hosts/node.ts",
+    output: join(dir, "functions.log"),
+    env: {
+      ...{ REDIS_URL: inject("redisUrl"), REDIS_PREFIX: freshPrefix(), JWT_SECRET: undefined, JWT_SECRET_FILE: file },
+      ...{ PORT: freeHere, LOG_FILE: undefined },
+    },
+    readyWhen: async () => (await status(before?.admin)) === 200,
+  });
+  onTestFinished(async () => void (await host.stop()));
+  writeFileSync(file, "too short");
+  host.kill("SIGHUP");
+  await until("it is refused", () => host.tail(5).includes("what was there before holds"));
+  expect(await status(before?.admin)).toBe(200);
+  writeFileSync(file, secrets[1]);
+  host.kill("SIGHUP");
+  await until("the new secret signs", async () => (await status(after?.admin)) === 200);
+  expect(await status(before?.admin)).toBe(401);
+  expect(host.tail(50)).not.toContain(secrets[1]);
 });

@@ -71,6 +71,14 @@ export const PANELS: readonly Panel[] = [
   { title: "Accept", unit: "s", queries: quantiles("socket_bridge_accept_seconds") },
   { title: "Accept to emit", unit: "s", queries: quantiles("socket_bridge_accept_to_emit_seconds") },
   { title: "Emit to proof", unit: "s", queries: quantiles("socket_bridge_emit_to_proof_seconds", "proof") },
+  {
+    title: "Canary",
+    unit: "s",
+    queries: [
+      ...quantiles("socket_bridge_canary_seconds"),
+      ['sum(increase(socket_bridge_canary_total{result="missed"}[10m]))', "missed in 10 min"],
+    ],
+  },
   { title: "Event to journal", unit: "s", queries: quantiles("socket_bridge_event_to_journal_seconds") },
   { title: "Event to webhook", unit: "s", queries: quantiles("socket_bridge_event_to_webhook_seconds", "destination") },
   {

@@ -16,6 +16,7 @@ import type { Destination } from "../destinations/routes.ts";
 import type { Handler } from "../events/handlers/handler.ts";
 import { createPager } from "../paging/pager.ts";
 import { createAuditChainer } from "./audit-chain.ts";
+import { createCanary } from "./canary.ts";
 import { createHealth, createHeartbeat } from "./heartbeat.ts";
 import { createHistory } from "./history.ts";
 import { createCadAccess, createCommandPath, createEventPath, DAY_MS } from "./leader-parts.ts";
@@ -84,7 +85,8 @@ export function startLeader(options: LeaderOptions): Leader {
     secrets: chainKeys(config.AUDIT_KEY),
     keptMs: config.AUDIT_DAYS * DAY_MS,
   });
-  const problems = [...options.problems, forgeries.problems, cadEvents.problems];
+  const canary = createCanary({ ...shared, ready: () => connection.status().ready, wake: () => exchange.wake() });
+  const problems = [...options.problems, forgeries.problems, cadEvents.problems, canary.problems];
   const parts = { connection, admission, jobs, payloads, audit, cadEvents, destinations };
   const health = createHealth({ ...options, ...parts, problems });
   const heartbeat = createHeartbeat(redis, keys, sealer, health, signal);
@@ -106,7 +108,7 @@ export function startLeader(options: LeaderOptions): Leader {
     inbound: cadEvents.inbound,
     signal,
   });
-  const others = Promise.all([heartbeat.run(), history.run(), audit.run(), pager.run()]);
+  const others = Promise.all([heartbeat.run(), history.run(), audit.run(), pager.run(), canary.run()]);
 
   function wake(): void {
     exchange.wake().catch(() => undefined);

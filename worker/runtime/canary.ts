@@ -1,0 +1,110 @@
+import { randomUUID } from "node:crypto";
+import type { Redis } from "ioredis";
+import { unitsStatus } from "../../shared/commands/units-status.ts";
+import { type Found, found } from "../../shared/health/problems.ts";
+import type { Measure } from "../../shared/metrics/measure.ts";
+import { atMost } from "../../shared/outbox/bounds.ts";
+import { openDeadLetters } from "../../shared/outbox/dead-letters.ts";
+import { type MessageRecord, openOutbox } from "../../shared/outbox/outbox.ts";
+import { isDead, isFinal } from "../../shared/outbox/states.ts";
+import { whyFailed } from "../../shared/redis/fault.ts";
+import type { OutboxKeys } from "../../shared/redis/keys.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
+import type { Log } from "../../shared/util/log.ts";
+import { sleep, withDeadline } from "../../shared/util/sleep.ts";
+import type { WorkerConfig } from "../config.ts";
+
+/** How long a canary may take, s: it expires then. */
+const TTL_S = 30;
+/** Beyond that, it is settled within so long, ms. */
+const SLACK_MS = 15_000;
+const LOOK_MS = 250;
+const STEP_MS = 5000;
+/** So many in a row that did not arrive are a problem. */
+const MISSES = 3;
+const BACKLOG = 1_000_000;
+
+export interface CanaryOptions {
+  config: Pick<WorkerConfig, "CANARY_UNIT" | "CANARY_EVERY_S">;
+  redis: Redis;
+  keys: OutboxKeys;
+  sealer: Sealer;
+  /** Whether the CAD is connected: while it is not, none is sent, and each counts as missed. */
+  ready(): boolean;
+  /** Has the worker look for what is ready. */
+  wake(): Promise<void>;
+  measure: Measure;
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** Sends a harmless command of a test unit through outbox, queue and CAD, again and again, and sees whether it is proved. */
+export interface Canary {
+  /** Until the signal aborts; at once without a CANARY_UNIT. Never rejects. */
+  run(): Promise<void>;
+  problems(): Found[];
+}
+
+export function createCanary(options: CanaryOptions): Canary {
+  const { config, redis, keys, sealer, measure, signal, log } = options;
+  const outbox = openOutbox(redis, keys, sealer, atMost(BACKLOG));
+  const deadLetters = openDeadLetters(redis, keys, sealer, "command");
+  let missed = 0;
+  let why = "";
+
+  async function send(unit: string): Promise<string> {
+    const body = unitsStatus.body.parse({ unit_id: unit, status: "available" });
+    const text = JSON.stringify(body);
+    const id = randomUUID();
+    const appended = await outbox.append({
+      ...{ id, kind: unitsStatus.name, keys: unitsStatus.keys(body), user: "canary", role: "admin" },
+      body: await sealer.seal("command", id, text),
+      fingerprints: sealer.fingerprints(JSON.stringify([unitsStatus.name, TTL_S, text])),
+      latestWins: false,
+      ttlSeconds: TTL_S,
+      idempotencyKey: undefined,
+    });
+    if (appended.outcome !== "accepted") throw new Error(`it was not accepted: ${appended.outcome}`);
+    await options.wake();
+    return id;
+  }
+
+  async function settled(id: string): Promise<MessageRecord | undefined> {
+    const until = performance.now() + TTL_S * 1000 + SLACK_MS;
+    while (!signal.aborted && performance.now() < until) {
+      const record = await withDeadline(outbox.read(id), STEP_MS, "reading the canary").catch(() => undefined);
+      if (record && isFinal(record.state)) return record;
+      await sleep(LOOK_MS, signal);
+    }
+    return undefined;
+  }
+
+  /** Why it did not arrive; undefined if it did. */
+  async function tryOnce(unit: string): Promise<string | undefined> {
+    if (!options.ready()) return "the CAD is not connected";
+    const from = performance.now();
+    const record = await settled(await withDeadline(send(unit), STEP_MS, "sending the canary"));
+    // Nobody is to decide what becomes of it.
+    if (record && isDead(record.state)) await deadLetters.discard(record.id).catch(() => undefined);
+    if (record?.state !== "confirmed" && record?.state !== "received") return record?.state ?? "it was not settled";
+    measure.observe("socket_bridge_canary_seconds", (performance.now() - from) / 1000);
+    return undefined;
+  }
+
+  return {
+    async run() {
+      const { CANARY_UNIT: unit, CANARY_EVERY_S: everyS } = config;
+      if (unit === undefined) return;
+      for (; !signal.aborted; await sleep(everyS * 1000, signal)) {
+        const reason = await tryOnce(unit).catch(whyFailed);
+        if (signal.aborted) return;
+        measure.count("socket_bridge_canary_total", { result: reason === undefined ? "delivered" : "missed" });
+        missed = reason === undefined ? 0 : missed + 1;
+        if (missed === MISSES) log.warn({ reason, missed }, "the canary does not arrive");
+        why = reason ?? "";
+      }
+    },
+    problems: () =>
+      missed < MISSES ? [] : [found("canary-missed", { count: missed, reason: why }, { count: missed })],
+  };
+}
