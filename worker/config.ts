@@ -98,6 +98,13 @@ export const workerEnv = z.object({
     .default(AUDIT_DAYS)
     .describe("Retention of the audit trail, days: six years."),
   AUDIT_KEY: env.note(auditKeyList.optional(), { secret: true }),
+  AUDIT_ADOPT: z
+    .string()
+    .regex(/^\d+-\d+:[\w-]{43}$/, "must be ID:HASH, as `npm run audit -- verify` prints it")
+    .optional()
+    .describe(
+      "ID:HASH of the head of an audit trail that was made without the worker's keys, or with others, and is to be continued with them.",
+    ),
   JOURNAL_DAYS: z.coerce
     .number()
     .min(1)

@@ -124,7 +124,7 @@ export function createBackend(
   const outbox = openOutbox(redis, keys, sealer, bounds);
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
   const book = openDestinationStore(redis, prefix, sealer);
-  const trail = openAuditTrail(redis, keys);
+  const trail = openAuditTrail(redis, keys, sealer);
   let deafSaid = -Infinity;
   const waiter = createWaiter(subscriber, (error) => {
     if (performance.now() - deafSaid < DEAF_SAY_MS) return;

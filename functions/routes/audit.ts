@@ -1,7 +1,8 @@
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { z } from "zod";
-import { type AuditEntry, type AuditNote, type AuditOutcome, OUTCOMES, timeOfId } from "../../shared/audit/entry.ts";
+import type { ShownEntry } from "../../shared/audit/trail.ts";
+import { type AuditNote, type AuditOutcome, OUTCOMES, timeOfId } from "../../shared/audit/entry.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
@@ -182,10 +183,23 @@ const auditEntry = z.object({
   nth: z.int().meta({
     description: "Running number among entries with this action and outcome, counting those that were not written.",
   }),
+  authentic: z.boolean().meta({
+    description:
+      "Whether its MAC says that the bridge wrote it. false without PAYLOAD_KEYS, and of entries from before: then only `npm run audit -- verify` tells.",
+  }),
 });
 export const auditPage = pageOf("entries", auditEntry);
 
-const toAnswer = ({ id, user, command, request, nth, ...rest }: AuditEntry): z.input<typeof auditEntry> => ({
+const toAnswer = ({
+  id,
+  user,
+  command,
+  request,
+  nth,
+  issued: _issued,
+  mac: _mac,
+  ...rest
+}: ShownEntry): z.input<typeof auditEntry> => ({
   id,
   at: toIso(timeOfId(id)),
   who: user || null,
@@ -194,6 +208,7 @@ const toAnswer = ({ id, user, command, request, nth, ...rest }: AuditEntry): z.i
   about: [...rest.about],
   outcome: rest.outcome,
   address: rest.address,
+  authentic: rest.authentic,
   command_id: command || null,
   request_id: request || null,
   nth,

@@ -1,5 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
+import { auditSecret, type PayloadKey } from "../sealing/seal.ts";
 import type { StoredEntry } from "./entry.ts";
 
 /** What a link says that was made without a key. */
@@ -7,6 +8,8 @@ export const NO_KEY = "sha256";
 
 /** How links are made, and which of those made by others can be checked. */
 export interface ChainKeys {
+  /** Whoever verifies has no key: it is looked at whether entries and links fit together, and at no hash. */
+  keyless?: boolean;
   /** The name of the key that makes links: `sha256` for none. */
   by: string;
   /** The keys by their names. */
@@ -24,8 +27,10 @@ export const auditKeyList = z
     "Secrets for the hash chain of the audit trail, separated by commas: the first extends the chain, all verify it. Without one, whoever owns Redis can rewrite the trail.",
   );
 
-export function chainKeys(secrets: readonly string[] = []): ChainKeys {
-  const named = secrets.map((secret) => [`hmac-${sha256(`name\n${secret}`).slice(0, 8)}`, secret] as const);
+/** @param secrets AUDIT_KEY; without it the chain is made with keys derived from PAYLOAD_KEYS */
+export function chainKeys(secrets: readonly string[] = [], payload: readonly PayloadKey[] = []): ChainKeys {
+  const all = secrets.length > 0 ? secrets : payload.map(auditSecret);
+  const named = all.map((secret) => [`hmac-${sha256(`name\n${secret}`).slice(0, 8)}`, secret] as const);
   return { by: named[0]?.[0] ?? NO_KEY, known: new Map(named) };
 }
 
@@ -36,6 +41,8 @@ export interface Mark {
   by: string;
   /** How many entries are in the chain up to here, since ever. */
   count: number;
+  /** Whoever put the entry into the chain found that the bridge had not written it. */
+  forged?: boolean;
 }
 
 /** Before the first entry. */
@@ -50,8 +57,14 @@ function digest(text: string, by: string, { known }: ChainKeys): string | undefi
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("base64url");
 
 /** The hash of an entry: over the hash of the one before it, its own id, and all that is stored of it. */
-export const hashOf = ([id, fields]: StoredEntry, before: string, by: string, keys: ChainKeys): string | undefined =>
-  digest(`entry\n${before}\n${JSON.stringify([id, ...fields])}`, by, keys);
+export const hashOf = (
+  [id, fields]: StoredEntry,
+  before: string,
+  by: string,
+  keys: ChainKeys,
+  forged = false,
+): string | undefined =>
+  digest(`${forged ? "forged" : "entry"}\n${before}\n${JSON.stringify([id, ...fields])}`, by, keys);
 
 /** What vouches for a mark: nobody without the key can set the chain's begin or end elsewhere. */
 export const sealOf = (what: "head" | "anchor", mark: Mark, by: string, keys: ChainKeys): string | undefined =>

@@ -37,6 +37,9 @@ export const FIELDS = [
   ...(["user", "role", "action", "about", "outcome", "command", "request", "address", "nth"] as const),
 ] as const;
 
+/** With PAYLOAD_KEYS there are these as well, behind the others. */
+export const MAC_FIELDS = ["issued", "mac"] as const;
+
 export interface AuditEntry {
   /** Redis's own: the time in milliseconds by its clock, and a number within it. */
   id: string;
@@ -49,6 +52,9 @@ export interface AuditEntry {
   command: string;
   request: string;
   address: string;
+  /** When it was handed to Redis, by Redis's clock, us, and the MAC of whoever did; absent without PAYLOAD_KEYS. */
+  issued?: string;
+  mac?: string;
   /** The how manieth of its action and outcome it is: gaps tell how many were not written. */
   nth: number;
 }
@@ -60,7 +66,8 @@ export type StoredEntry = [id: string, fields: string[]];
 export function parseEntry([id, fields]: StoredEntry): AuditEntry | undefined {
   const values = fields.filter((_, i) => i % 2 === 1);
   const names = fields.filter((_, i) => i % 2 === 0);
-  if (names.join() !== FIELDS.join()) return undefined;
+  const hasMac = names.length > FIELDS.length;
+  if (names.join() !== [...FIELDS, ...(hasMac ? MAC_FIELDS : [])].join()) return undefined;
   const [
     user = "",
     role = "",
@@ -71,15 +78,21 @@ export function parseEntry([id, fields]: StoredEntry): AuditEntry | undefined {
     request = "",
     address = "",
     nth = "",
+    issued = "",
+    mac = "",
   ] = values;
   const list = parseList(about);
-  return list && { id, user, role, action, about: list, outcome, command, request, address, nth: Number(nth) };
+  const shown = { id, user, role, action, outcome, command, request, address, nth: Number(nth) };
+  return list && { ...shown, about: list, ...(hasMac && { issued, mac }) };
 }
 
 /** The other way round: exactly what was stored. */
 export const storedEntry = (entry: AuditEntry): StoredEntry => [
   entry.id,
-  FIELDS.flatMap((name) => [name, name === "about" ? JSON.stringify(entry.about) : String(entry[name])]),
+  [...FIELDS, ...(entry.mac === undefined ? [] : MAC_FIELDS)].flatMap((name) => [
+    name,
+    name === "about" ? JSON.stringify(entry.about) : String(entry[name]),
+  ]),
 ];
 
 export const timeOfId = (id: string): Micros => Number(id.split("-", 1)[0]) * 1000;

@@ -13,6 +13,7 @@ const exported = z.object({
   id: z.string().regex(/^\d+-\d+$/),
   ...{ user: z.string(), role: z.string(), action: z.string(), about: z.array(z.string()), outcome: z.string() },
   ...{ command: z.string(), request: z.string(), address: z.string(), nth: z.number() },
+  ...{ issued: z.string().optional(), mac: z.string().optional(), forged: z.literal(true).optional() },
   before: z.string(),
   hash: z.string().nullable(),
   by: z.string(),
@@ -33,7 +34,8 @@ export async function* exportTrail(
     if (!entry) continue;
     const parsed = parseEntry(entry);
     const [id, fields] = entry;
-    const place = { before: mark.hash, hash: link?.hash ?? null, by: link?.by ?? "", n: link?.count ?? 0 };
+    const at = { before: mark.hash, hash: link?.hash ?? null, by: link?.by ?? "", n: link?.count ?? 0 };
+    const place = link?.forged ? { ...at, forged: true } : at;
     yield JSON.stringify({ at: toIso(timeOfId(id)), ...(parsed ?? { id, unknown: fields }), ...place });
     mark = link ?? mark;
   }
@@ -56,7 +58,8 @@ export async function verifyExport(lines: AsyncIterable<string>, secrets: ChainK
     if (text === "") continue;
     const line = exported.safeParse(parseJson(text)).data;
     if (!line) return { ok: false, id: head.id, what: "is followed by a line that is no entry of an export" };
-    const { before, hash, by, n, ...entry } = line;
+    const { before, hash, by, n, forged, issued, mac, ...rest } = line;
+    const entry = mac === undefined ? rest : { ...rest, issued: issued ?? "", mac };
     chain ??= chainFrom({ ...GENESIS, hash: before, count: n - 1 }, head, secrets, noted);
     if (hash === null) {
       unlinked ??= line.id;
@@ -64,7 +67,7 @@ export async function verifyExport(lines: AsyncIterable<string>, secrets: ChainK
       continue;
     }
     if (unlinked) return { ok: false, id: unlinked, what: "was inserted: the chain does not have it" };
-    const bad = chain.next(storedEntry(entry), { id: line.id, hash, by, count: n });
+    const bad = chain.next(storedEntry(entry), { id: line.id, hash, by, count: n, ...(forged && { forged }) });
     if (bad) return bad;
     Object.assign(head, { id: line.id, hash, by, count: n });
   }

@@ -1,9 +1,13 @@
 import type { Redis } from "ioredis";
 import { script } from "../redis/redis.ts";
 import { idAfter } from "../redis/stream-id.ts";
-import { type ChainKeys, GENESIS, hashOf, type Mark, same, sealOf } from "./chain.ts";
+import { type ChainKeys, GENESIS, hashOf, type Mark, NO_KEY, same, sealOf } from "./chain.ts";
+import { createSealer, type Sealer } from "../sealing/seal.ts";
+import { COPIES_MS, createCopies, doubtOfEntry } from "./authentic.ts";
 import type { StoredEntry } from "./entry.ts";
 import type { AuditKeys } from "./keys.ts";
+
+const KEYS = "AUDIT_KEY or PAYLOAD_KEYS";
 
 /** A stored mark, with what vouches for it. */
 export interface SealedMark extends Mark {
@@ -28,7 +32,7 @@ export async function readMark(redis: Redis, key: string): Promise<SealedMark | 
 
 /**
  * Adds links, if the head is still where the caller saw it: so there is one chain, however many would write it. ARGV: JSON with
- * `seen` (id and hash of the head as the caller saw it), `head` (its new fields) and `links` (id, hash, by and n of each).
+ * `seen` (id and hash of the head as the caller saw it), `head` (its new fields) and `links` (id, hash, by, n, and `forged` '1' or '', of each).
  */
 const LINK = `#!lua flags=allow-oom
 local base = KEYS[1]
@@ -37,7 +41,9 @@ local was = redis.call('HMGET', head, 'id', 'hash')
 local args = cjson.decode(ARGV[1])
 if (was[1] or '0-0') ~= args.seen.id or (was[2] or '') ~= args.seen.hash then return 0 end
 for _, link in ipairs(args.links) do
-  redis.call('XADD', base .. ':audit:links', link.id, 'hash', link.hash, 'by', link.by, 'n', link.n)
+  local forged = {}
+  if link.forged ~= '' then forged = {'forged', link.forged} end
+  redis.call('XADD', base .. ':audit:links', link.id, 'hash', link.hash, 'by', link.by, 'n', link.n, unpack(forged))
 end
 for name, value in pairs(args.head) do redis.call('HSET', head, name, value) end
 return 1`;
@@ -68,6 +74,7 @@ export interface AuditChain {
   extend(most: number): Promise<number>;
   /** Takes off what is older than `ms` and in the chain; answers how many entries. Throws an Error for a link that no worker made. */
   trim(ms: number): Promise<number>;
+  /** Throws an Error for a head that no worker set. */
   head(): Promise<SealedMark | undefined>;
 }
 
@@ -77,22 +84,55 @@ function must(hash: string | undefined): string {
   return hash;
 }
 
-export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys): AuditChain {
+export interface AuditChainSettings {
+  /** `ID:HASH` of a head that no worker with these keys set, and that somebody vouches for. */
+  adopt?: string | undefined;
+  sealer?: Sealer;
+  /** Called with the id of an entry that the bridge did not write. */
+  onForged?(id: string): void;
+}
+
+export function openAuditChain(
+  redis: Redis,
+  keys: AuditKeys,
+  secrets: ChainKeys,
+  { adopt, sealer = createSealer([]), onForged = () => undefined }: AuditChainSettings = {},
+): AuditChain {
   const link = script(redis, "auditLink", LINK, [keys.base]);
   const trimScript = script(redis, "auditTrim", TRIM, [keys.base]);
   const { by } = secrets;
   /** Where the chain stood last, as far as this worker knows. */
   let seen: Mark | undefined;
+  /** Up to which entry this one made links itself, and what it knows of copies up to there. */
+  let linked: string | undefined;
+  let copies: ((entry: StoredEntry) => boolean) | undefined;
 
   /** What has no key, anybody can vouch for. */
   const isOwn = (head: SealedMark): boolean =>
     (head.by === by || secrets.known.has(head.by)) && same(sealOf("head", head, head.by, secrets), head.seal);
 
+  /** Without a key nothing can be vouched for; with the first one, somebody has to say that the trail is to be continued. */
+  const mayAdopt = (head: SealedMark): boolean =>
+    (by === NO_KEY && head.by !== NO_KEY && seen === undefined) ||
+    (sealer.keyed && sealer.lenient && head.by === NO_KEY && seen === undefined) ||
+    adopt === `${head.id}:${head.hash}`;
+
+  /** The first link is looked at beside what came shortly before it: a worker that has just started knows no copies. */
+  async function prepareCopies(before: string): Promise<(entry: StoredEntry) => boolean> {
+    const isCopy = createCopies();
+    if (!sealer.keyed) return isCopy;
+    const from = Math.max(0, Number(before.split("-", 1)[0]) - COPIES_MS);
+    const earlier: StoredEntry[] = await redis.xrange(keys.entries, from, before, "COUNT", 20_000);
+    for (const entry of earlier) if (!doubtOfEntry(sealer, keys.base, entry)) isCopy(entry);
+    return isCopy;
+  }
+
   /** To go on from what somebody else wrote would vouch for it with the key. */
   function vet(head: SealedMark | undefined): void {
-    // With another key than before, or the first one, it goes on as it finds the chain, and the trail notes the new key.
-    const isNewKey = seen === undefined && head?.by !== by;
-    if (head && !isNewKey && !isOwn(head)) throw new Error("the chain's head was not set by a worker with AUDIT_KEY");
+    if (head && !isOwn(head) && !mayAdopt(head))
+      throw new Error(
+        `the chain's head was not set by a worker with ${KEYS}; if \`npm run audit -- verify\` finds no other fault, set AUDIT_ADOPT=${head.id}:${head.hash}`,
+      );
     const before = seen ?? GENESIS;
     seen = head ?? GENESIS;
     if (seen.count < before.count)
@@ -100,7 +140,11 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
   }
 
   return {
-    head: () => readMark(redis, keys.head),
+    async head() {
+      const head = await readMark(redis, keys.head);
+      if (head && !isOwn(head) && !mayAdopt(head)) vet(head);
+      return head;
+    },
 
     async extend(most) {
       const head = await readMark(redis, keys.head);
@@ -108,15 +152,26 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
       const before: Mark = head ?? GENESIS;
       const entries: StoredEntry[] = await redis.xrange(keys.entries, `(${before.id}`, "+", "COUNT", most);
       if (entries.length === 0) return 0;
+      copies = linked === before.id && copies ? copies : await prepareCopies(before.id);
       let mark = before;
+      const forgeries: string[] = [];
       const links = entries.map((entry) => {
-        const hash = must(hashOf(entry, mark.hash, by, secrets));
+        const doubt = doubtOfEntry(sealer, keys.base, entry);
+        // One whose key is not here yet passes: it cannot be told.
+        const forged = doubt === undefined ? copies?.(entry) === true : doubt.code !== "missing-key";
+        if (forged) forgeries.push(entry[0]);
+        const hash = must(hashOf(entry, mark.hash, by, secrets, forged));
         mark = { id: entry[0], hash, by, count: mark.count + 1 };
-        return { id: entry[0], hash, by, n: String(mark.count) };
+        return { id: entry[0], hash, by, n: String(mark.count), forged: forged ? "1" : "" };
       });
       const newHead = toFields(mark, by, must(sealOf("head", mark, by, secrets)));
       const args = { seen: { id: before.id, hash: before.hash }, head: newHead, links };
-      if ((await link(JSON.stringify(args))) === 1) seen = mark;
+      linked = undefined;
+      if ((await link(JSON.stringify(args))) === 1) {
+        seen = mark;
+        linked = mark.id;
+        for (const id of forgeries) onForged(id);
+      }
       return entries.length;
     },
 
@@ -130,7 +185,7 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
       const { id, hash } = mark;
       const [entry] = await redis.xrange(keys.entries, id, id);
       const before = previous ? parseLink(previous) : ((await readMark(redis, keys.anchor)) ?? GENESIS);
-      if (!entry || !same(hashOf(entry, before.hash, mark.by, secrets), hash))
+      if (!entry || !same(hashOf(entry, before.hash, mark.by, secrets, mark.forged), hash))
         throw new Error(`the link ${id} does not fit its entry, or AUDIT_KEY lacks ${mark.by}: nothing was taken off`);
       const anchor = toFields(mark, by, must(sealOf("anchor", mark, by, secrets)));
       return Number(await trimScript(JSON.stringify({ keep_from: idAfter(id), anchor })));
@@ -140,6 +195,6 @@ export function openAuditChain(redis: Redis, keys: AuditKeys, secrets: ChainKeys
 
 /** A link is a mark as well: it stands where the chain stood then. */
 export function parseLink([id, fields]: StoredEntry): Mark {
-  const [, hash = "", , by = "", , n] = fields;
-  return { id, hash, by, count: Number(n) };
+  const [, hash = "", , by = "", , n, , forged] = fields;
+  return { id, hash, by, count: Number(n), ...(forged === "1" && { forged: true }) };
 }

@@ -1,8 +1,11 @@
 import type { Redis } from "ioredis";
 import type { OutboxKeys } from "../redis/keys.ts";
+import { createRedisClock } from "../redis/clock.ts";
 import { script } from "../redis/redis.ts";
+import type { Sealer } from "../sealing/seal.ts";
 import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry } from "./entry.ts";
 import { scanPage } from "../util/scan-page.ts";
+import { doubtOfEntry, toArgument } from "./authentic.ts";
 import { auditKeys } from "./keys.ts";
 
 /** How many entries of requests without a valid token are written in a minute at most, from all addresses together. */
@@ -10,12 +13,13 @@ export const MAX_UNAUTHENTICATED_PER_MINUTE = 300;
 
 /**
  * For scripts that note what they do in the same atomic step: audit(note, outcome, command). `note` is what `toArgument`
- * makes; '' notes nothing. To be called before anything is written, or after everything is: it fails only if Redis does.
+ * makes; '' notes nothing. `base` is the Lua expression of the base name of the CAD backend, whose trail it is. To be called before anything is written, or after everything is: it fails only if Redis does.
  */
-export const AUDIT = `
+export const auditIn = (base: string): string => `
 local function audit(note, outcome, command)
   if note == nil or note == '' then return end
-  local user, role, action, about, request, address, once, ms = unpack(cjson.decode(note))
+  local base = ${base}
+  local user, role, action, about, request, address, once, ms, issued, macs = unpack(cjson.decode(note))
   local nth = redis.call('HINCRBY', base .. ':audit:counts', outcome .. ' ' .. action, 1)
   if once ~= '' then
     local seen = base .. ':audit:seen:' .. redis.sha1hex(outcome .. once)
@@ -26,32 +30,21 @@ local function audit(note, outcome, command)
     if spent == 1 then redis.call('PEXPIRE', base .. ':audit:spent', 60000) end
     if spent > ${MAX_UNAUTHENTICATED_PER_MINUTE} then return end
   end
+  local mac = {}
+  if issued ~= '' then mac = {'issued', issued, 'mac', macs[outcome] or ''} end
   redis.call('XADD', base .. ':audit', '*', 'user', user, 'role', role, 'action', action, 'about', about,
-    'outcome', outcome, 'command', command, 'request', request, 'address', address, 'nth', nth)
+    'outcome', outcome, 'command', command, 'request', request, 'address', address, 'nth', nth, unpack(mac))
 end
 `;
 
 const NOTE = `
-local base = KEYS[1]
-${AUDIT}
+${auditIn("KEYS[1]")}
 audit(ARGV[1], ARGV[2], ARGV[3])
 return 1
 `;
 const STORING = `#!lua\n${NOTE}`;
 /** What an administrator does is noted even when Redis is full: discarding and reconnecting help then. */
 const ALWAYS = `#!lua flags=allow-oom\n${NOTE}`;
-
-/** A note as the scripts take it. */
-export const toArgument = (note: AuditNote | undefined): string =>
-  note === undefined
-    ? ""
-    : JSON.stringify(
-        [
-          ...[note.user, note.role, note.action, JSON.stringify(note.about), note.requestId, note.address],
-          ...[note.once?.key ?? "", String(note.once?.ms ?? 0)],
-          // Lua's JSON refuses half of a surrogate pair; a token may have one in it.
-        ].map((text) => text.toWellFormed()),
-      );
 
 /** Which entries are meant; what is not given does not narrow them. */
 export interface AuditFilter {
@@ -71,9 +64,12 @@ export interface AuditQuery {
   after?: string | undefined;
 }
 
+/** `authentic`: its MAC says that the bridge wrote it. Without keys, and of what was written before them, nobody can tell. */
+export type ShownEntry = AuditEntry & { authentic: boolean };
+
 export interface AuditPage {
   /** The newest first. */
-  entries: AuditEntry[];
+  entries: ShownEntry[];
   next: string | undefined;
 }
 
@@ -89,14 +85,17 @@ const CHUNK = 200;
 const LOOK_AT = 5000;
 const ADMINISTRATIVE: ReadonlySet<AuditOutcome> = new Set(["requested", "done", "failed"]);
 
-export function openAuditTrail(redis: Redis, outbox: OutboxKeys): AuditTrail {
-  const keys = auditKeys(outbox.base);
+export function openAuditTrail(redis: Redis, outbox: OutboxKeys, sealer: Sealer): AuditTrail {
+  const keys = auditKeys(outbox.cad);
+  const clock = createRedisClock(redis);
   const storing = script(redis, "auditNote", STORING, [keys.base]);
   const always = script(redis, "auditNoteAlways", ALWAYS, [keys.base]);
 
   return {
     async note(note, outcome, command) {
-      await (ADMINISTRATIVE.has(outcome) ? always : storing)(toArgument(note), outcome, command);
+      const issued = sealer.keyed ? String(await clock()) : "";
+      const argument = toArgument(sealer, keys.base, note, { [outcome]: command }, issued);
+      await (ADMINISTRATIVE.has(outcome) ? always : storing)(argument, outcome, command);
     },
 
     async list({ filter, limit, after }) {
@@ -109,7 +108,9 @@ export function openAuditTrail(redis: Redis, outbox: OutboxKeys): AuditTrail {
         match: (rows) =>
           rows.map((stored) => {
             const entry = parseEntry(stored) ?? illegible(stored);
-            return matches(entry, filter) ? entry : undefined;
+            if (!matches(entry, filter)) return undefined;
+            const authentic = sealer.keyed && doubtOfEntry(sealer, keys.base, stored) === undefined && !!entry.mac;
+            return { ...entry, authentic };
           }),
         cursorOf: ([id]) => id,
         after,

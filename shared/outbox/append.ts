@@ -1,4 +1,4 @@
-import { AUDIT } from "../audit/trail.ts";
+import { auditIn } from "../audit/trail.ts";
 import { STORING_PRELUDE, SUPERSEDED } from "./lua.ts";
 
 /**
@@ -10,7 +10,7 @@ import { STORING_PRELUDE, SUPERSEDED } from "./lua.ts";
  * Answers {'accepted', accepted_at, runnable 0|1, due 0|1} (due: the worker sleeps, and a job is to wake it), {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id},
  * {'full'} or {'over', 'subject' or 'key'}.
  */
-export const APPEND = `${STORING_PRELUDE}${AUDIT}
+export const APPEND = `${STORING_PRELUDE}${auditIn("KEYS[2]")}
 local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, bounds_json, kept_ms, redrive_of,
   note, once_json, once_ms, issued_at, head = unpack(ARGV)
 -- What could fail comes before anything is written.

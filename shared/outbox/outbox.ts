@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import type { AuditNote } from "../audit/entry.ts";
-import { toArgument } from "../audit/trail.ts";
+import { toArgument } from "../audit/authentic.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { script, type ScriptReply } from "../redis/redis.ts";
 import type { Role } from "../vocabulary/roles.ts";
@@ -141,7 +141,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
           JSON.stringify(boundsFor(bounds, m.role, m.redriveOf !== undefined)),
           KEPT_MS,
           m.redriveOf ?? "",
-          toArgument(m.note),
+          toArgument(sealer, keys.cad, m.note, { accepted: m.id, replayed: "" }, head.issuedAt),
           JSON.stringify(m.once ?? []),
           ONCE_MS,
           head.issuedAt,

@@ -156,10 +156,16 @@ const gcm = (iv: Uint8Array<ArrayBuffer>, keyId: string, kind: SealedKind, id: s
   additionalData: utf8(JSON.stringify(["v1", keyId, kind, id])),
 });
 
+const deriveFrom = (secret: Uint8Array, use: string) =>
+  new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(), `socket-bridge ${use} v1`, KEY_BYTES));
+
+/** The secret of the audit trail's chain where there is no AUDIT_KEY. */
+export const auditSecret = ({ secret }: PayloadKey): string =>
+  Buffer.from(deriveFrom(secret, "audit")).toString("base64");
+
 /** Several keys from one secret, one for each use (HKDF, RFC 5869); each derived at its first use, and then kept. */
 function openKey({ id, secret }: PayloadKey) {
-  const derive = (use: string) =>
-    new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(), `socket-bridge ${use} v1`, KEY_BYTES));
+  const derive = (use: string) => deriveFrom(secret, use);
   // Not the promise: in workerd, one that another request began may never end.
   let seals: webcrypto.CryptoKey | undefined;
   let fingerprints: Uint8Array | undefined;

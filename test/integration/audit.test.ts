@@ -91,6 +91,7 @@ describe("the audit trail", () => {
     expect(entries).toHaveLength(commands.length);
     for (const [i, command] of commands.entries()) {
       expect(entries[i]).toEqual({
+        authentic: false,
         id: expect.stringMatching(/^\d+-\d+$/),
         at: expect.stringMatching(/^20\d\d-.*Z$/),
         ...{ who: `demo-${command.role}`, role: command.role, action: `POST /${command.name}` },

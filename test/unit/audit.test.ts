@@ -6,6 +6,7 @@ import { auditKeys } from "../../shared/audit/keys.ts";
 import { openAuditChain } from "../../shared/audit/link.ts";
 import { MAX_UNAUTHENTICATED_PER_MINUTE, openAuditTrail } from "../../shared/audit/trail.ts";
 import { verifyTrail } from "../../shared/audit/verify.ts";
+import { createSealer, type PayloadKey } from "../../shared/sealing/seal.ts";
 import { freshBackend } from "../support/redis.ts";
 
 const KEY = "a key for the trail of the tests, long enough";
@@ -23,7 +24,7 @@ const note = (n: number): AuditNote => ({
 async function trailOf(count: number, secrets = KEYED) {
   const { redis, keys: outbox } = freshBackend();
   const keys = auditKeys(outbox.base);
-  const trail = openAuditTrail(redis, outbox);
+  const trail = openAuditTrail(redis, outbox, createSealer([]));
   const chain = openAuditChain(redis, keys, secrets);
   for (let n = 0; n < count; n += 1) await trail.note(note(n), "accepted", `command-${n}`);
   while ((await chain.extend(4)) > 0);
@@ -156,7 +157,7 @@ async function cutTail(t: Trail, by: string, sealedBy: string) {
   await t.trail.note(note(99), "accepted", "");
 }
 
-const NOT_ITS_OWN = "head was not set by a worker with AUDIT_KEY";
+const NOT_ITS_OWN = "head was not set by a worker with AUDIT_KEY or PAYLOAD_KEYS";
 test.each([
   [KEYED.by, KEYED.by],
   [KEYED.by, "sha256"],
@@ -170,9 +171,12 @@ test.each([
     await expect(trail.chain.extend(10)).rejects.toThrow(NOT_ITS_OWN);
     await expect(trail.chain.extend(10)).rejects.toThrow(NOT_ITS_OWN);
     expect(await trail.verify()).toMatchObject({ ok: false });
-    // One that has just started lets another key's chain be, and none that is said to be its own.
-    const next = openAuditChain(trail.redis, trail.keys, KEYED).extend(10);
-    await (by === KEYED.by ? expect(next).rejects.toThrow(NOT_ITS_OWN) : expect(next).resolves.toBe(1));
+    // Nor does one that has just started, unless somebody vouches for exactly this head.
+    const next = (adopt?: string) => openAuditChain(trail.redis, trail.keys, KEYED, { adopt }).extend(10);
+    await expect(next()).rejects.toThrow(NOT_ITS_OWN);
+    await expect(next(`${trail.ids[9]}:${"x".repeat(43)}`)).rejects.toThrow(NOT_ITS_OWN);
+    const { id, hash } = await trail.redis.hgetall(trail.keys.head);
+    expect(await next(`${id}:${hash}`)).toBe(1);
   },
 );
 
@@ -206,7 +210,8 @@ test("a key that is added or replaced goes on with the chain, and who checks nee
   const trail = await trailOf(3, PLAIN);
   const add = async (n: number, secrets: typeof KEYED) => {
     await trail.trail.note(note(n), "accepted", "");
-    await openAuditChain(trail.redis, trail.keys, secrets).extend(10);
+    const { id, hash } = await trail.redis.hgetall(trail.keys.head);
+    await openAuditChain(trail.redis, trail.keys, secrets, { adopt: `${id}:${hash}` }).extend(10);
   };
   await add(3, KEYED);
   expect(await trail.verify(KEYED)).toMatchObject({ ok: true, checked: 4 });
@@ -310,7 +315,7 @@ test("an export can be checked by itself: a changed, removed or inserted line is
 
 test("of refusals without a token so many a minute are written at most, and all are counted", async () => {
   const { redis, outbox, keys } = await trailOf(0);
-  const trail = openAuditTrail(redis, outbox);
+  const trail = openAuditTrail(redis, outbox, createSealer([]));
   const flood = MAX_UNAUTHENTICATED_PER_MINUTE + 200;
   const refused = (n: number) => ({
     ...note(n),
@@ -337,4 +342,94 @@ test("names of any characters are kept, and half of one does no harm", async () 
   expect(await verify()).toMatchObject({ ok: true, checked: 2 });
   const { entries } = await trail.list({ filter: {}, limit: 10 });
   expect(entries).toMatchObject([{ user: "half \ufffd" }, { user: odd.user, about: odd.about }]);
+});
+
+const PAYLOAD_KEY: PayloadKey = { id: "a", secret: new Uint8Array(32).fill(7) };
+const BY_PAYLOAD = chainKeys(undefined, [PAYLOAD_KEY]);
+
+/** A trail whose entries carry MACs, and which is not chained yet. */
+async function authenticTrail(count: number, sealer = createSealer([PAYLOAD_KEY], "refuse")) {
+  const { redis, keys: outbox } = freshBackend();
+  const keys = auditKeys(outbox.base);
+  const trail = openAuditTrail(redis, outbox, sealer);
+  for (let n = 0; n < count; n += 1) await trail.note(note(n), "done", `command-${n}`);
+  const forged: string[] = [];
+  const start = (by = sealer) =>
+    openAuditChain(redis, keys, BY_PAYLOAD, { sealer: by, onForged: (id) => void forged.push(id) });
+  const rows = async () => await redis.xrange(keys.entries, "-", "+");
+  const rewrite = async (entries: readonly StoredEntry[]) => {
+    await redis.del(keys.entries);
+    for (const [id, fields] of entries) await redis.xadd(keys.entries, id, ...fields);
+  };
+  return { redis, keys, trail, forged, start, rows, rewrite, verify: () => verifyTrail(redis, keys, BY_PAYLOAD) };
+}
+
+test("with PAYLOAD_KEYS a field of an entry that was changed, swapped or removed before it is in the chain is noticed, whichever it is", async () => {
+  const t = await authenticTrail(2);
+  const [first = ["", []], second = ["", []]] = await t.rows();
+  const names = first[1].filter((_, i) => i % 2 === 0);
+  // How often something was done is the script's own to count: the chain covers it, no MAC does.
+  const covered = names.filter((name) => name !== "nth");
+  expect(covered).toEqual([
+    ...["user", "role", "action", "about", "outcome", "command", "request", "address", "issued", "mac"],
+  ]);
+  for (const name of covered) {
+    const at = first[1].indexOf(name) + 1;
+    const values = [second[1][at] === first[1][at] ? '["x"]' : (second[1][at] ?? ""), "1700000000000000", ""];
+    for (const value of values) {
+      await t.redis.del(t.keys.links, t.keys.head);
+      t.forged.length = 0;
+      await t.rewrite([[first[0], first[1].with(at, value)], second]);
+      await t.start().extend(10);
+      expect([name, value, t.forged]).toEqual([name, value, [first[0]]]);
+    }
+  }
+  expect(await t.verify()).toMatchObject({ ok: true, checked: 2, forged: [first[0]] });
+});
+
+test("a copy of an entry, one without its MAC, and one of long ago that is put in again are forged; a restart remembers", async () => {
+  const t = await authenticTrail(3);
+  const rows = await t.rows();
+  await t.start().extend(10);
+  expect(t.forged).toEqual([]);
+  const put = async (fields: string[], id = "*") => (await t.redis.xadd(t.keys.entries, id, ...fields)) ?? "";
+  const copy = await put(rows[1]?.[1] ?? []);
+  const bare = await put((rows[2]?.[1] ?? []).slice(0, -4));
+  const odd = await put(["anything", "else"]);
+  const next = t.start();
+  await next.extend(10);
+  const late = await put(rows[0]?.[1] ?? [], `${Date.now() + 3_600_000}-0`);
+  await next.extend(10);
+  expect(t.forged).toEqual([copy, bare, odd, late]);
+  expect(await t.verify()).toMatchObject({ ok: true, forged: t.forged });
+  // That an entry was found forged is in the chain too.
+  const links = await t.redis.xrange(t.keys.links, "-", "+");
+  await t.redis.del(t.keys.links);
+  for (const [id, fields] of links) await t.redis.xadd(t.keys.links, id, ...fields.slice(0, 6));
+  expect(await t.verify()).toMatchObject({ ok: false, id: copy });
+});
+
+test("entries from before there were MACs pass while ALLOW_UNSEALED_PAYLOADS says so, and rotated keys raise no alarm", async () => {
+  const old = await authenticTrail(2, createSealer([]));
+  const newer: PayloadKey = { id: "b", secret: new Uint8Array(32).fill(8) };
+  await old.start(createSealer([PAYLOAD_KEY], "open")).extend(10);
+  const rotated = createSealer([newer, PAYLOAD_KEY], "refuse");
+  await openAuditTrail(old.redis, { ...freshBackend().keys, cad: old.keys.base }, rotated).note(note(9), "done", "");
+  await old.start(rotated).extend(10);
+  // The functions have the newer key already, the worker has not.
+  await openAuditTrail(old.redis, { ...freshBackend().keys, cad: old.keys.base }, rotated).note(note(10), "done", "");
+  await old.start(createSealer([PAYLOAD_KEY], "refuse")).extend(10);
+  expect(old.forged).toEqual([]);
+  expect(await old.verify()).toMatchObject({ ok: true, checked: 4, forged: [] });
+});
+
+test("who verifies without a key is told whether anything is missing, and a key derived from PAYLOAD_KEYS verifies all", async () => {
+  const t = await authenticTrail(4);
+  await t.start().extend(10);
+  const keyless = { ...chainKeys(), keyless: true };
+  expect(await verifyTrail(t.redis, t.keys, keyless)).toMatchObject({ ok: true, checked: 4 });
+  const rows = await t.rows();
+  await t.redis.xdel(t.keys.entries, rows[1]?.[0] ?? "");
+  expect(await verifyTrail(t.redis, t.keys, keyless)).toMatchObject({ ok: false, id: rows[1]?.[0] });
+  expect(await t.verify()).toMatchObject({ ok: false, id: rows[1]?.[0] });
 });

@@ -6,6 +6,7 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 import { chainKeys, type ChainKeys, auditKeyList, GENESIS } from "../../shared/audit/chain.ts";
 import { exportTrail, verifyExport } from "../../shared/audit/export.ts";
+import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
 import { auditKeys, type AuditKeys } from "../../shared/audit/keys.ts";
 import { type Noted, type Verdict, verifyTrail } from "../../shared/audit/verify.ts";
 import {
@@ -32,11 +33,14 @@ const auditEnv = z.object({
   ...redisEnv,
   REDIS_PREFIX: sharedEnv.REDIS_PREFIX,
   AUDIT_KEY: env.note(auditKeyList.optional(), { secret: true }),
+  PAYLOAD_KEYS: sealingEnv.PAYLOAD_KEYS,
 });
 
-const WHAT = `npm run audit -- verify [--seen ID:HASH] [--file FILE]
+const WHAT = `npm run audit -- verify [--seen ID:HASH] [--file FILE] [--keyless]
     Verifies that no entry of the audit trail was changed, removed or inserted, and prints the first bad one. Exit code 1 if
-    there is one. --seen: this entry, noted earlier with its hash, must be in the trail. --file: verifies an export.
+    there is one, or if the worker found forged ones. --seen: this entry, noted earlier with its hash, must be in the trail;
+    forged entries up to it are known. --file: verifies an export. --keyless: without AUDIT_KEY and PAYLOAD_KEYS; looks only
+    whether entries and chain fit together.
 npm run audit -- export [--since TIME] [--until TIME]
     Prints the entries as JSON lines, the oldest first, with what is needed to verify them again.
     TIME is ISO 8601 with an offset or Z.`;
@@ -52,6 +56,7 @@ class UsageError extends Error {
 interface Options {
   seen?: string | undefined;
   file?: string | undefined;
+  keyless?: boolean | undefined;
   since?: string | undefined;
   until?: string | undefined;
 }
@@ -62,11 +67,11 @@ function readArguments(args: string[]): { what: string; options: Options } {
     const { positionals, values } = parseArgs({
       args,
       allowPositionals: true,
-      options: { seen: text, file: text, since: text, until: text },
+      options: { seen: text, file: text, since: text, until: text, keyless: { type: "boolean" } },
     });
     const [what, ...more] = positionals;
     if ((what !== "verify" && what !== "export") || more.length > 0) throw new UsageError("Expected verify or export.");
-    const takes = what === "verify" ? ["seen", "file"] : ["since", "until"];
+    const takes = what === "verify" ? ["seen", "file", "keyless"] : ["since", "until"];
     const wrong = Object.keys(values).find((name) => !takes.includes(name));
     if (wrong) throw new UsageError(`${what} has no option --${wrong}.`);
     return { what, options: values };
@@ -89,12 +94,12 @@ function toMs(name: string, text: string | undefined): number | undefined {
 }
 
 /** Says what was found; answers the exit code. */
-function tell(verdict: Verdict): number {
+function tell(verdict: Verdict, keyless = false): number {
   if (!verdict.ok) {
     process.stdout.write(`BAD  ${verdict.id}  ${verdict.what}\n`);
     return 1;
   }
-  const { checked, first, head, unlinked, oldestUnlinked } = verdict;
+  const { checked, first, head, unlinked, oldestUnlinked, forged } = verdict;
   process.stdout.write(
     `ok   ${checked} entries${first ? ` from ${first} to ${head.id}` : ""}, chained by ${head.by}\n`,
   );
@@ -102,9 +107,18 @@ function tell(verdict: Verdict): number {
     process.stdout.write(
       `     ${unlinked} are not in the chain yet, the oldest from ${toIso(oldestUnlinked)}: the worker will add them\n`,
     );
+  if (keyless)
+    process.stdout.write(
+      "     without keys nobody can tell whether an entry was changed, or the whole trail written anew: only that none is missing from the chain\n",
+    );
+  const [forgedFirst] = forged;
+  if (forgedFirst !== undefined)
+    process.stdout.write(
+      `FORGED  ${forged.length} entries were not written by the bridge, the first is ${forgedFirst}: the worker noted each\n`,
+    );
   if (head.id !== GENESIS.id)
     process.stdout.write(`     note this elsewhere, and pass it to a later verify:  --seen ${head.id}:${head.hash}\n`);
-  return 0;
+  return forged.length > 0 ? 1 : 0;
 }
 
 async function verifyFile(file: string, keys: ChainKeys, noted: Noted | undefined): Promise<Verdict> {
@@ -127,7 +141,8 @@ async function* ended(lines: AsyncIterable<string>): AsyncGenerator<string> {
 }
 
 async function run(config: Config<typeof auditEnv>, what: string, options: Options, noted?: Noted): Promise<number> {
-  const secrets = chainKeys(config.AUDIT_KEY);
+  const keyless = options.keyless === true;
+  const secrets = { ...chainKeys(config.AUDIT_KEY, config.PAYLOAD_KEYS), ...(keyless && { keyless }) };
   const keys = auditKeys(outboxKeys(config.REDIS_PREFIX).base);
   const redis = connectRedis(config, "worker", noLog);
   try {
@@ -135,7 +150,9 @@ async function run(config: Config<typeof auditEnv>, what: string, options: Optio
       const where = redisAddress(config.REDIS_URL);
       throw new Error(`Redis does not answer at ${where} (${error.message}): start it, or fix REDIS_URL`);
     });
-    return what === "verify" ? tell(await verifyTrail(redis, keys, secrets, noted)) : await write(redis, keys, options);
+    return what === "verify"
+      ? tell(await verifyTrail(redis, keys, secrets, noted), keyless)
+      : await write(redis, keys, options);
   } finally {
     await closeRedis(redis);
   }
@@ -150,8 +167,11 @@ async function main(args: string[]): Promise<number> {
     const { what, options } = readArguments(args);
     const noted = toNoted(options.seen);
     if (options.file !== undefined) {
-      const { AUDIT_KEY } = parseConfig(auditEnv.pick({ AUDIT_KEY: true }), process.env, fromDisk);
-      return tell(await verifyFile(options.file, chainKeys(AUDIT_KEY), noted));
+      const picked = auditEnv.pick({ AUDIT_KEY: true, PAYLOAD_KEYS: true });
+      const { AUDIT_KEY, PAYLOAD_KEYS } = parseConfig(picked, process.env, fromDisk);
+      const keyless = options.keyless === true;
+      const secrets = { ...chainKeys(AUDIT_KEY, PAYLOAD_KEYS), ...(keyless && { keyless }) };
+      return tell(await verifyFile(options.file, secrets, noted), keyless);
     }
     return await run(parseConfig(auditEnv, process.env, fromDisk), what, options, noted);
   } catch (error) {

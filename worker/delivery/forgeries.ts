@@ -6,7 +6,7 @@ import type { Log } from "../../shared/util/log.ts";
 /** How many of them are told apart: one that is met again is not counted again. */
 const REMEMBERED = 1000;
 
-export type ForgedKind = "command" | "webhook" | "event" | "destination";
+export type ForgedKind = "command" | "webhook" | "event" | "destination" | "audit";
 
 /** What stands in Redis and was not written by the bridge: somebody who writes there has no key. */
 export interface Forgeries {

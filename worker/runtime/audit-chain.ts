@@ -3,6 +3,8 @@ import { type ChainKeys, GENESIS } from "../../shared/audit/chain.ts";
 import { auditKeys } from "../../shared/audit/keys.ts";
 import { openAuditChain } from "../../shared/audit/link.ts";
 import { openAuditTrail } from "../../shared/audit/trail.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
+import type { Forgeries } from "../delivery/forgeries.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { redisFault } from "../../shared/redis/fault.ts";
@@ -22,6 +24,10 @@ export interface AuditChainOptions {
   redis: Redis;
   keys: OutboxKeys;
   secrets: ChainKeys;
+  /** AUDIT_ADOPT */
+  adopt: string | undefined;
+  sealer: Sealer;
+  forgeries: Pick<Forgeries, "note">;
   /** How long an entry is kept. */
   keptMs: number;
   signal: AbortSignal;
@@ -39,8 +45,10 @@ export interface AuditChainer {
  * Puts the entries of the audit trail into its chain of hashes, one after the other: a single writer does it beside
  * everything else, since an accepted command is not to wait for that. Takes off what is older than it is to be kept.
  */
-export function createAuditChainer({ redis, keys, secrets, keptMs, signal, log }: AuditChainOptions): AuditChainer {
-  const chain = openAuditChain(redis, auditKeys(keys.base), secrets);
+export function createAuditChainer(options: AuditChainOptions): AuditChainer {
+  const { redis, keys, secrets, adopt, sealer, forgeries, keptMs, signal, log } = options;
+  const onForged = (id: string) => forgeries.note("audit", id);
+  const chain = openAuditChain(redis, auditKeys(keys.base), secrets, { adopt, sealer, onForged });
   let trimAt = 0;
   let began = false;
   let problem: string | undefined;
@@ -63,7 +71,7 @@ export function createAuditChainer({ redis, keys, secrets, keptMs, signal, log }
     if (by === secrets.by) return;
     const note = { user: "", role: "worker", action: "AUDIT_KEY", about: [], requestId: "", address: "" };
     const once = { key: JSON.stringify([by, secrets.by]), ms: NOTED_MS };
-    await openAuditTrail(redis, keys).note({ ...note, once }, "done", "");
+    await openAuditTrail(redis, keys, sealer).note({ ...note, once }, "done", "");
     log.info({ before: by, now: secrets.by }, "the audit chain continues with another key");
   }
 

@@ -70,7 +70,7 @@ export function startLeader(options: LeaderOptions): Leader {
   const receiving = new AbortController();
   const { signal } = sending;
   const outbox = openOwnedOutbox(redis, keys, sealer, lease.token, config.DEAD_LETTER_DAYS * DAY_MS);
-  const forgeries = createForgeries(openAuditTrail(redis, keys), log);
+  const forgeries = createForgeries(openAuditTrail(redis, keys, sealer), log);
   const changes = createChanges();
   const cadChanges = createChanges();
 
@@ -82,7 +82,8 @@ export function startLeader(options: LeaderOptions): Leader {
   const { jobs, dispatcher, exchange, payloads } = createCommandPath(commandPath, { connection, admission }, cadEvents);
   const audit = createAuditChainer({
     ...shared,
-    secrets: chainKeys(config.AUDIT_KEY),
+    secrets: chainKeys(config.AUDIT_KEY, config.PAYLOAD_KEYS),
+    adopt: config.AUDIT_ADOPT,
     keptMs: config.AUDIT_DAYS * DAY_MS,
   });
   const canary = createCanary({ ...shared, ready: () => connection.status().ready, wake: () => exchange.wake() });
