@@ -65,8 +65,10 @@ export class CadHost {
   readonly character: Character;
   readonly ledger: Ledger;
   readonly emitted: Emitted[] = [];
-  /** The ids of what it broadcast to everybody, in their order; none of a CAD that gives no ids. */
+  /** The ids of what it broadcast to everybody since `owes`, in their order; none of a CAD that gives no ids. */
   readonly broadcasts: string[] = [];
+  /** A bridge has heard it, and noted so: from now on nothing may be missed in silence. */
+  owes = false;
   readonly switches: Switches;
   database: Database | undefined;
   #process: Process | undefined;
@@ -110,7 +112,7 @@ export class CadHost {
       replays && this.database
         ? this.database.history.add(event, payload, room, this.#world.epochMs(), this.switches.remembers)
         : payload;
-    if (room === undefined && replays) this.broadcasts.push((marked as { eventId: string }).eventId);
+    if (room === undefined && replays && this.owes) this.broadcasts.push((marked as { eventId: string }).eventId);
     for (const connection of this.#connections)
       if (connection.isKnown && (room === undefined || connection.rooms.has(room)))
         this.#toWorker(connection, "event", () => connection.hears.event(event, marked, false));

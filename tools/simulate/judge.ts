@@ -5,6 +5,8 @@ import type { LedgerEntry } from "../simulator/ledger.ts";
 import type { CadHost } from "./cad-host.ts";
 import type { Clients } from "./client.ts";
 import type { JobBoard } from "./job-board.ts";
+import { judgeEvents } from "./judge-events.ts";
+import type { Probe } from "./probe.ts";
 import type { RedisServer, Reply } from "./redis-server.ts";
 import type { World } from "./world.ts";
 
@@ -17,6 +19,7 @@ export interface Judged {
   cad: CadHost;
   clients: Clients;
   owners: readonly Owner[];
+  probe: Probe;
   keys: OutboxKeys;
   atRest: boolean;
 }
@@ -51,6 +54,7 @@ export async function judge(judged: Judged): Promise<string[]> {
     ...(judged.atRest ? [] : ["stuck: it did not come to rest although nothing struck any more"]),
     ...(await checkOutcomes(judged)),
     ...(await checkAudit(judged)),
+    ...(await judgeEvents(judged)),
     ...checkClaims(judged, records, entries),
   ];
 }
@@ -122,9 +126,14 @@ async function checkAudit({ server, keys }: Judged): Promise<string[]> {
   const stored = list(await server.command("KEYS", `${prefix.replaceAll(/[{}]/g, "\\$&")}*`)).map((key) =>
     key.slice(prefix.length),
   );
-  return stored.flatMap((id) =>
-    audited.get(id) === 1 ? [] : [`audit: ${id} has ${audited.get(id) ?? 0} entries that it was accepted`],
-  );
+  const numbers = stored.map((id) => id.split("-", 1)[0] ?? "");
+  const twice = stored.filter((_, i) => numbers.indexOf(numbers[i] ?? "") !== i);
+  return [
+    ...twice.map((id) => `idempotency: a command was accepted twice, the second time as ${id}`),
+    ...stored.flatMap((id) =>
+      audited.get(id) === 1 ? [] : [`audit: ${id} has ${audited.get(id) ?? 0} entries that it was accepted`],
+    ),
+  ];
 }
 
 /** Invariant 11: no receipt claims more than is known. */

@@ -1,40 +1,190 @@
 import type { Edit } from "./hooks.ts";
 
-/** A bug that is seeded into the source: this text of this file becomes that one. */
+/** A text of a file, and what becomes of it. */
+type Change = readonly [file: string, from: string, to: string];
+
+/** A bug that is seeded into the source. Most of the protocol's guards stand twice: then a bug is in both. */
 interface Mutant {
   what: string;
-  file: string;
-  from: string;
-  to: string;
+  changes: readonly Change[];
 }
 
-const mutant = (what: string, file: string, from: string, to: string): Mutant => ({ what, file, from, to });
+const LUA = "shared/outbox/lua.ts";
+const APPEND = "shared/outbox/append.ts";
+const CLAIM = "shared/outbox/claim.ts";
+const SETTLE = "shared/outbox/settle.ts";
+const LEASE = "worker/runtime/lease.ts";
+const DELIVER = "worker/commands/deliver.ts";
+
+const NO_CLAIM_CHECK: Change = [CLAIM, "if not owner then return {'not-owner'} end", ""];
+const FINAL_AGAIN: Change = [SETTLE, "if not is_final(was[2]) then", "if true then"];
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
-  "claim-without-lease": mutant(
-    "a claim does not check that the lease is this worker's",
-    "shared/outbox/claim.ts",
-    "if not owner then return {'not-owner'} end",
-    "",
-  ),
+  "lease-not-checked": {
+    what: "neither a claim nor the worker right before the emit checks that the lease is this worker's",
+    changes: [NO_CLAIM_CHECK, ["worker/delivery/claim.ts", "if (!options.mayEmit()) throw new NotOwner();", ""]],
+  },
+  "lease-taken-from-its-holder": {
+    what: "whose lease it is is compared the wrong way round: anybody but the holder may take it",
+    changes: [[LEASE, "string.match(held, '^%d+:(.*)$') ~= ARGV[1]", "string.match(held, '^%d+:(.*)$') == ARGV[1]"]],
+  },
+  "renewal-without-epoch": {
+    what: "a renewal does not compare the epoch: a worker that was frozen takes the lease back from the next one",
+    changes: [[LEASE, "if redis.call('GET', owner) ~= ARGV[1] then return 0 end", "redis.call('SET', owner, ARGV[1])"]],
+  },
+  "settle-before-emit": {
+    what: "a command is settled before it is emitted",
+    changes: [
+      [
+        DELIVER,
+        "const outcome = await options.send(",
+        'await settleSurely(outbox, { id, state: "confirmed", reason: "", by: "ack" }, message, options);\n    const outcome = await options.send(',
+      ],
+    ],
+  },
+  "runnable-in-second-step": {
+    what: "what a settlement makes runnable is in its reply only, and noted nowhere",
+    changes: [[LUA, "redis.call('ZADD', RUNNABLE, 'NX', now, head)", ""]],
+  },
+  "settled-twice": {
+    what: "a repeated settlement is a settlement once more",
+    changes: [FINAL_AGAIN],
+  },
+  "head-removed-twice": {
+    what: "a repeated settlement removes the head of the queues, whatever that is by then",
+    changes: [
+      FINAL_AGAIN,
+      [LUA, "else redis.call('LREM', line(key), 1, id) end", "else redis.call('LPOP', line(key)) end"],
+    ],
+  },
+  "head-not-checked": {
+    what: "a command is taken for runnable wherever it stands in its queues",
+    changes: [
+      [APPEND, "if redis.call('RPUSH', line(key), id) > 1 then runnable = 0 end", "redis.call('RPUSH', line(key), id)"],
+      [CLAIM, "if not first_everywhere(id, keys) then return {'waiting'} end", ""],
+    ],
+  },
+  "first-in-one-queue": {
+    what: "a command with two keys is runnable when it is first in one of its queues",
+    changes: [
+      [
+        LUA,
+        "  for _, key in ipairs(keys) do\n    if redis.call('LINDEX', line(key), 0) ~= id then return false end\n  end\n  return true",
+        "  return redis.call('LINDEX', line(keys[1]), 0) == id",
+      ],
+    ],
+  },
+  "latest-wins-over-sent": {
+    what: "a newer value takes the place of one that was sent already",
+    changes: [
+      [APPEND, "if not tail or redis.call('ZSCORE', RUNNABLE, tail) then", "if not tail then"],
+      [APPEND, "and was[3] == 'queued' and tail", "and tail"],
+    ],
+  },
+  "resend-after-newer": {
+    what: "a command without an answer is settled first and sent again later",
+    changes: [
+      [
+        DELIVER,
+        "return unanswered(id, message, pass, value);",
+        'setTimeout(() => void options.send(delivery, prepared.needsRoom), 2000);\n        return settle({ id, state: "unconfirmed", reason: "no answer", by: "barrier" }, message);',
+      ],
+    ],
+  },
+  "given-up-at-disconnect": {
+    what: "a command in flight when the connection breaks is settled as received",
+    changes: [
+      [
+        DELIVER,
+        "return disconnected(id, message, pass);",
+        'return settle({ id, state: "received", reason: "", by: "barrier" }, message);',
+      ],
+    ],
+  },
+  "receipt-as-write": {
+    what: "the proof of receipt is reported as the proof of a write",
+    changes: [
+      [
+        DELIVER,
+        '{ id, state: "unconfirmed", reason, by: "barrier" }',
+        '{ id, state: "confirmed", reason, by: "echo" }',
+      ],
+    ],
+  },
+  "audit-outside-append": {
+    what: "the entry of the audit trail is written in a step of its own, after the append",
+    changes: [
+      [APPEND, "audit(note, 'accepted', id)", ""],
+      [
+        "shared/outbox/outbox.ts",
+        "return parseAppended(m.id, reply);",
+        'const appended = parseAppended(m.id, reply);\n      if (appended.outcome === "accepted") await redis.xadd(`${keys.base}:audit`, "*", "outcome", "accepted", "command", m.id);\n      return appended;',
+      ],
+    ],
+  },
+  "append-twice": {
+    what: "the idempotency key is not kept",
+    changes: [
+      [
+        APPEND,
+        "if given ~= id then redis.call('SET', base .. ':idem:' .. idem",
+        "if false then redis.call('SET', base .. ':idem:' .. idem",
+      ],
+    ],
+  },
+  "charge-not-given-back": {
+    what: "what a settled command took of its subject's share is not given back",
+    changes: [[LUA, "  release(id)\n", ""]],
+  },
+  "journal-cursor-before-delivery": {
+    what: "a handler's cursor is saved as far as the journal was read, whatever is still being worked on",
+    changes: [
+      [
+        "worker/events/consumer.ts",
+        "first === undefined ? position : idBefore(first)",
+        "first === undefined ? position : position",
+      ],
+    ],
+  },
+  "journal-batch-repeated": {
+    what: "a batch whose answer was lost is written once more",
+    changes: [
+      [
+        "shared/journal/write.ts",
+        "if prior[1] == ARGV[1] and tonumber(prior[2]) >= tonumber(ARGV[2]) then return cjson.decode(prior[3]) end",
+        "",
+      ],
+    ],
+  },
+  "gap-in-silence": {
+    what: "what the CAD sent while the line was broken is neither recovered nor told of",
+    changes: [
+      ["worker/events/recovery.ts", "if (owed || inbound.lost() > 0) await recover(", "if (false) await recover("],
+    ],
+  },
 };
 
-/** Puts a bug into the code as it is loaded. `check` throws if its text was not there: it would test nothing. */
+/** Puts a bug into the code as it is loaded. `check` throws if a text was not there once: it would test nothing. */
 export function editOf(name: string): { edit: Edit; check(): void } {
-  const seeded = MUTANTS[name];
-  if (!seeded) throw new Error(`there is no mutant ${name}`);
-  let found = 0;
+  const mutant = MUTANTS[name];
+  if (!mutant) throw new Error(`there is no mutant ${name}`);
+  const made = new Set<Change>();
   return {
     edit(file, source) {
-      if (file !== seeded.file) return undefined;
-      found = source.split(seeded.from).length - 1;
-      return source.replace(seeded.from, () => seeded.to);
+      const changes = mutant.changes.filter(([changed]) => changed === file);
+      if (changes.length === 0) return undefined;
+      return changes.reduce((text, change) => {
+        const [, from, to] = change;
+        if (text.split(from).length === 2) made.add(change);
+        return text.replace(from, () => to);
+      }, source);
     },
     check() {
-      if (found !== 1)
-        throw new Error(
-          `mutant ${name}: ${seeded.file} has its text ${found} times, not once; adapt tools/simulate/mutants.ts`,
-        );
+      for (const change of mutant.changes)
+        if (!made.has(change))
+          throw new Error(
+            `mutant ${name}: ${change[0]} does not have its text once; adapt tools/simulate/mutants.ts: ${change[1]}`,
+          );
     },
   };
 }

@@ -6,6 +6,8 @@ import { Clients } from "./client.ts";
 import { strikesOf } from "./faults.ts";
 import { JobBoard } from "./job-board.ts";
 import { judge, type Owner } from "./judge.ts";
+import { eventsAreThrough } from "./judge-events.ts";
+import { Probe } from "./probe.ts";
 import { RedisNetwork } from "./redis-network.ts";
 import type { RedisServer } from "./redis-server.ts";
 import type { Schedule } from "./schedule.ts";
@@ -42,6 +44,7 @@ export async function runSchedule(
   const network = world.add(new RedisNetwork(world, server));
   const board = world.add(new JobBoard(world));
   const cad = world.add(new CadHost(world, schedule.cad));
+  const probe = world.add(new Probe());
   const broken: string[] = [];
   const onUnhandled = (error: unknown) => {
     broken.push(
@@ -51,12 +54,15 @@ export async function runSchedule(
   process.on("unhandledRejection", onUnhandled);
   const owners: Owner[] = [];
   network.watchers.push((owner, { name }, reply) => {
+    if (name === "journalHeard" && reply === 1) cad.owes = true;
     if (name === "leaseAcquire" && Array.isArray(reply) && reply[0] === "owner")
       owners.push({ worker: owner.name, after: world.epochMs(), seen: world.epochMs() });
   });
 
   for (let i = 1; i <= schedule.workers; i += 1) startOne(world, `worker-${i}`, broken);
   const clients = new Clients(world, schedule.commands);
+  for (const { at, event, payload } of schedule.events)
+    world.after(at, "", undefined, () => cad.happen(event, payload));
   world.after(FAULTS_MS, "no more faults", undefined, () => world.calmDown());
 
   const keys = outboxKeys(PREFIX);
@@ -65,14 +71,21 @@ export async function runSchedule(
     if (clients.isDone()) {
       const [open, runnable] = [await server.command("ZCARD", keys.open), await server.command("ZCARD", keys.runnable)];
       const jobs = board.counts(`${keys.queue.prefix} ${keys.queue.name}`);
-      atRest = open === 0 && runnable === 0 && jobs.waiting + jobs.active + jobs.delayed === 0;
+      atRest =
+        open === 0 &&
+        runnable === 0 &&
+        jobs.waiting + jobs.active + jobs.delayed === 0 &&
+        (await eventsAreThrough({ server, cad, probe }));
     }
     world.after(LOOK_MS, "", undefined, look);
   };
   world.after(LOOK_MS, "", undefined, look);
   try {
     await world.run(() => atRest || broken.length > 0, REST_MS);
-    const violations = [...broken, ...(await judge({ world, server, board, cad, clients, owners, keys, atRest }))];
+    const violations = [
+      ...broken,
+      ...(await judge({ world, server, board, cad, clients, owners, probe, keys, atRest })),
+    ];
     const { now, steps, struck, lines } = world;
     return { violations, digest: world.digest(), lines, simulatedMs: now, steps, struck };
   } finally {
@@ -85,7 +98,7 @@ export async function runSchedule(
 function startOne(world: World, name: string, broken: string[]): void {
   const process = world.start(name, () => {
     const random = () => world.roll(`random of ${name}`);
-    startWorker({ config: configOf(name), random, log: noLog }).then(
+    startWorker({ config: configOf(name), handlers: [world.part(Probe).handler()], random, log: noLog }).then(
       (worker) => worker.failed.catch(() => world.after(0, "", undefined, () => world.kill(process))),
       (error: unknown) => broken.push(`${name} does not start: ${String(error)}`),
     );

@@ -1,7 +1,7 @@
 import { CHARACTERS, type CharacterName } from "../simulator/characters.ts";
 import { type PlannedFault, planFaults } from "./faults.ts";
 import { mixed } from "./roll.ts";
-import { type PlannedCommand, planCommands } from "./workload.ts";
+import { type PlannedCommand, type PlannedEvent, planCommands, planEvents } from "./workload.ts";
 
 /** All that a run depends on, beside the code: the same schedule gives the same run, byte for byte. */
 export interface Schedule {
@@ -10,6 +10,8 @@ export interface Schedule {
   cad: CharacterName;
   workers: 1 | 2;
   commands: readonly PlannedCommand[];
+  /** Of the CAD itself. */
+  events: readonly PlannedEvent[];
   faults: readonly PlannedFault[];
 }
 
@@ -26,5 +28,6 @@ export const calmSchedule = (seed: number): Schedule => ({
   cad: CHARACTERS[mixed(seed, "cad", 0) < 0.5 ? 0 : 1] ?? "legacy",
   workers: mixed(seed, "workers", 0) < 0.3 ? 1 : 2,
   commands: planCommands(seed),
+  events: planEvents(seed),
   faults: [],
 });

@@ -18,14 +18,15 @@ export async function shrink(schedule: Schedule, fails: (schedule: Schedule) => 
     best = smaller;
     return true;
   }
-  async function takeOut(part: "faults" | "commands"): Promise<boolean> {
+  async function takeOut(part: "faults" | "commands" | "events"): Promise<boolean> {
     let any = false;
     for (let i = best[part].length - 1; i >= 0; i -= 1)
       any = (await tryOne({ ...best, [part]: best[part].filter((_, at) => at !== i) })) || any;
     return any;
   }
 
-  for (let again = true; again;) again = (await takeOut("faults")) || (await takeOut("commands"));
+  for (let again = true; again;)
+    again = (await takeOut("faults")) || (await takeOut("commands")) || (await takeOut("events"));
   if (best.workers === 2) await tryOne({ ...best, workers: 1 });
   return best;
 }

@@ -90,6 +90,23 @@ export function planCommands(seed: number): PlannedCommand[] {
   return planned.toSorted((a, b) => a.at - b.at).map((command, number) => ({ ...command, number }));
 }
 
+/** Something that happens in the CAD without the bridge. */
+export interface PlannedEvent {
+  at: number;
+  event: string;
+  payload: Record<string, unknown>;
+}
+
+export function planEvents(seed: number): PlannedEvent[] {
+  const count = Math.floor(mixed(seed, "events", 0) * 8);
+  return Array.from({ length: count }, (_, i): PlannedEvent => {
+    const unitId = UNITS[Math.floor(mixed(seed, "event unit", i) * UNITS.length)] ?? "M1";
+    const status = STATUSES[i % STATUSES.length] ?? "closed";
+    const at = 300 + Math.round(mixed(seed, "event at", i) * SPAN_MS);
+    return { at, event: "unit:status:updated", payload: { unitId, status, by: `terminal ${i}` } };
+  }).toSorted((a, b) => a.at - b.at);
+}
+
 const sealer = createSealer([]);
 
 /** As the functions' route makes it of a request. */
