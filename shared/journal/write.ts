@@ -33,14 +33,16 @@ end`;
  * for each entry: event id, kind, event, ref, keys, payload, occurred ('' or us), received (us), own, recovered ('', '1', '0'), wrong,
  * fact ('' or what it tells, whoever tells it: told once). Answers {'not-owner'} or {'written', id, id...}; the id of one that was
  * seen before is ''. A batch that is asked for again, since its answer was lost, is written once; also one that Redis gets to see
- * only after the next one. One that is asked for the first time cannot be there: {'ahead', batch} tells that somebody wrote to Redis.
+ * only after the next one, and one that the connection itself sends again. Another one that is asked for the first time cannot be
+ * there: {'ahead', batch} tells that somebody wrote to Redis.
  */
 const WRITE = `#!lua
 ${SET_BACK}
 if redis.call('GET', base .. ':owner') ~= ARGV[1] then return {'not-owner'} end
-local prior = redis.call('HMGET', base .. ':written', 'token', 'batch', 'answer')
+local prior = redis.call('HMGET', base .. ':written', 'token', 'batch', 'answer', 'ref')
 if prior[1] == ARGV[1] and tonumber(prior[2]) >= tonumber(ARGV[2]) then
-  if ARGV[3] ~= '1' then return {'ahead', prior[2]} end
+  -- A connection that broke sends what had no answer again as it was, with the same random ref: that is no stranger's batch.
+  if ARGV[3] ~= '1' and prior[4] ~= ARGV[11] then return {'ahead', prior[2]} end
   return cjson.decode(prior[3])
 end
 if set_back(prior, ARGV[1], ARGV[2] - 1) then return {'not-owner'} end
@@ -66,7 +68,8 @@ if last then
   -- Without the right to publish, readers look by themselves: what was written stands.
   redis.pcall('PUBLISH', base .. ':journalled', last)
 end
-redis.call('HSET', base .. ':written', 'token', ARGV[1], 'batch', ARGV[2], 'answer', cjson.encode(answer))
+redis.call('HSET', base .. ':written', 'token', ARGV[1], 'batch', ARGV[2], 'answer', cjson.encode(answer),
+  'ref', ARGV[11])
 return answer`;
 
 /** Notes until when everything that the CAD sent is known to be in the journal. ARGV: owner token, last batch, that time (us). */

@@ -1,4 +1,8 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { Schedule } from "../../tools/simulate/schedule.ts";
 import { runScript } from "../../tools/setup/run-script.ts";
 
 const LONG_MS = 180_000;
@@ -9,8 +13,33 @@ async function digests(seed: number): Promise<string[] | null> {
   return output.match(/^digest .*$/gm);
 }
 
+/** What the simulation has found, made small. */
+const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
+  [
+    "a batch of the journal that a broken connection sends again is written once",
+    {
+      ...{ seed: 1, cad: "legacy", workers: 1, events: [] },
+      commands: [
+        {
+          ...{ number: 0, at: 1500, kind: "units/status", user: "crew-1", role: "crew" },
+          body: { unit_id: "M1", status: "enroute" },
+        },
+      ],
+      faults: [{ step: "journalWrite", nth: 1, fault: "lost reply", ms: 200 }],
+    },
+  ],
+];
+
+test.each(FOUND)("%s", { timeout: LONG_MS }, async (_, schedule) => {
+  const file = join(mkdtempSync(join(tmpdir(), "schedule-")), "schedule.json");
+  writeFileSync(file, JSON.stringify(schedule));
+  const { output } = await simulate("--replay", file);
+  expect(output).not.toContain("FAILED");
+  expect(output).toMatch(/^holds/m);
+});
+
 test("every schedule of a fixed set holds", { timeout: LONG_MS }, async () => {
-  const { code, output } = await simulate("--schedules", "150", "--seed", "1");
+  const { code, output } = await simulate("--schedules", "100", "--seed", "1");
   expect(output).toContain("every schedule holds");
   expect(code).toBe(0);
 });

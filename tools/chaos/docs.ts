@@ -34,6 +34,16 @@ everysec), ${versions.join(", ")}; seed ${seed}, ${minutes} minutes, ${available
   migrates. Invariants 2, 3, 4, 6 and 11 of [docs/architecture.md](architecture.md#invariants) hold in each, and every accepted
   command has a way to its final state without a further fault. \`npm run model -- --mutants\` seeds bugs, one at a time, and shows
   the shortest run that reveals each. The model is written by hand from the scripts and the worker; no tool checks that they agree.
+- *Simulated*, with the code itself: \`npm run simulate\` runs workers, the functions' backend and their Lua scripts unmodified, the
+  scripts in a real Redis, under a scheduler that owns time, timers, chance, Redis's replies, the CAD's frames and every fault:
+  crash, freeze and thaw; replies of Redis that are lost, late or slow; connections that break or fall silent; partitions; Redis
+  restarting with and without its last write; emit jobs that are lost or stale; a CAD that refuses, rejects, stays silent, hangs,
+  crashes or loses its database. The same seed gives the same run, byte for byte, and a failure prints its seed and a smaller
+  schedule. The checker below judges each run, beside conservation, the audit trail, idempotency, what receipts claim, the journal
+  and a handler of it. \`--coverage\` lists which faults did not meet which steps, \`--mutants\` seeds bugs into the code, one at a
+  time, and shows a schedule that reveals each. CI runs a fixed set; the long run is \`npm run simulate -- --schedules 1000000\`.
+  In the place of ioredis, BullMQ and Socket.io's client stand ports (\`tools/simulate/ports/\`): what those promise is assumed.
+  A restart never loses an acknowledged append. Not simulated: webhooks, HTTP, sealed payloads, session recovery, a cluster.
 - *Sampled*, in the real processes: the faults below, with real clocks and a seed.
 - *Assumed*: Redis runs a script as one step; a process that is frozen between its last check and the write to its socket does not
   wake after another owner has sent (only a CAD that recognises ids closes that window).

@@ -13,6 +13,7 @@ const LUA = "shared/outbox/lua.ts";
 const APPEND = "shared/outbox/append.ts";
 const CLAIM = "shared/outbox/claim.ts";
 const SETTLE = "shared/outbox/settle.ts";
+const EXCHANGE = "shared/outbox/exchange.ts";
 const LEASE = "worker/runtime/lease.ts";
 const DELIVER = "worker/commands/deliver.ts";
 
@@ -22,11 +23,17 @@ const FINAL_AGAIN: Change = [SETTLE, "if not is_final(was[2]) then", "if true th
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "lease-not-checked": {
     what: "neither a claim nor the worker right before the emit checks that the lease is this worker's",
-    changes: [NO_CLAIM_CHECK, ["worker/delivery/claim.ts", "if (!options.mayEmit()) throw new NotOwner();", ""]],
+    changes: [
+      NO_CLAIM_CHECK,
+      [EXCHANGE, "local owner, was_last = who[1] == token, who[2] == token", "local owner, was_last = true, true"],
+      ["worker/delivery/claim.ts", "if (!options.mayEmit()) throw new NotOwner();", ""],
+    ],
   },
   "lease-taken-from-its-holder": {
     what: "whose lease it is is compared the wrong way round: anybody but the holder may take it",
-    changes: [[LEASE, "string.match(held, '^%d+:(.*)$') ~= ARGV[1]", "string.match(held, '^%d+:(.*)$') == ARGV[1]"]],
+    changes: [
+      [LEASE, "string.match(held, '^%d+:(.*)$') ~= args.instance", "string.match(held, '^%d+:(.*)$') == args.instance"],
+    ],
   },
   "renewal-without-epoch": {
     what: "a renewal does not compare the epoch: a worker that was frozen takes the lease back from the next one",
@@ -151,8 +158,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     changes: [
       [
         "shared/journal/write.ts",
-        "if prior[1] == ARGV[1] and tonumber(prior[2]) >= tonumber(ARGV[2]) then return cjson.decode(prior[3]) end",
-        "",
+        "if prior[1] == ARGV[1] and tonumber(prior[2]) >= tonumber(ARGV[2]) then",
+        "if false then",
       ],
     ],
   },
