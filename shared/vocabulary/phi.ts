@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 
 /** The keyword of a JSON Schema by which a field is marked that may hold protected health information (45 CFR 160.103). */
 export const PHI = "x-phi";

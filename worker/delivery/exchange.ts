@@ -45,6 +45,8 @@ export interface Exchange {
   settle(settlement: Settlement, begun?: ToSend): Promise<string[]>;
   /** Looks for what is ready. `offered`: the command that an emit job brought; then resolves when that was looked at. */
   wake(offered?: string): Promise<void>;
+  /** Commands come without emit jobs: those of the queue are then no sign of life. */
+  isAwake(): boolean;
 }
 
 interface Waiting<T> {
@@ -144,6 +146,7 @@ export function createExchange({ outbox, signal, log, ...options }: ExchangeOpti
     });
 
   return {
+    isAwake: () => awake,
     async settle(settlement, begun) {
       await together(() => settlements, outbox.toStored(settlement, begun));
       return [];

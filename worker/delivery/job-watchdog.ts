@@ -21,7 +21,7 @@ export interface JobsOptions {
   connect(): Redis;
   keys: OutboxKeys;
   concurrency: number;
-  /** True while jobs can be worked off: while they all wait for the CAD, silence means nothing. */
+  /** True while jobs are expected: while they all wait for the CAD, or commands come without them, silence means nothing. */
   isOpen(): boolean;
   /** How often a beat is sent through a queue that has nothing else to do, ms. */
   canaryMs: number;

@@ -141,7 +141,7 @@ export function createCommandPath(
     ...options,
     connect: options.connectQueue,
     concurrency: CONCURRENCY,
-    isOpen: () => admission.shut() === undefined,
+    isOpen: () => admission.shut() === undefined && !exchange.isAwake(),
     canaryMs: QUEUE_CANARY_MS,
     // Every place may be held by a command that waits for its confirmation: that is no silence.
     silentMs: QUEUE_SILENT_MS + config.CAD_CONFIRM_TIMEOUT_MS,
