@@ -22,6 +22,7 @@ const PUBLIC = [
   "GET /docs/swagger-ui-bundle.js",
   "GET /admin",
   "GET /admin/{file}",
+  "GET /schemas/{event}/{version}",
 ];
 
 const routes = appRoutes();

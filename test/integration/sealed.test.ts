@@ -57,6 +57,13 @@ test("nothing in Redis tells what a command carries: while it waits, as a dead l
   expect(found(JSON.stringify(bridge.logs))).toEqual([]);
 });
 
+test("a receipt that was changed in Redis is told as forged, on either host", async () => {
+  const bridge = await startBridge({ worker: false, functions: { PAYLOAD_KEYS: A } });
+  const id = await accepted(bridge.post(...status("M1")));
+  await testRedis().hset(outboxKeys(bridge.prefix).record(id), "state", "confirmed");
+  expect(await bridge.get(`/commands/${id}`)).toMatchObject({ body: { code: "forged-record" } });
+});
+
 test("a job in the queue is an id and nothing else, sealed or not", async () => {
   const bridge = await startBridge({ worker: false });
   const id = await accepted(bridge.post(...status("M1")));

@@ -1,3 +1,4 @@
+import { SealError } from "../../../shared/sealing/seal.ts";
 import { DurableObject } from "cloudflare:workers";
 import type { Log } from "../../../shared/util/log.ts";
 import { faultReason, redisFault } from "../../../shared/redis/fault.ts";
@@ -39,6 +40,7 @@ export class CadBackend extends DurableObject<Bindings> {
     } catch (error) {
       const fault = redisFault(error);
       if (fault) return { ok: false, fault, reason: faultReason(error) };
+      if (error instanceof SealError) return { ok: false, fault: "sealed", code: error.code, reason: error.message };
       const stack = error instanceof Error ? error.stack : String(error);
       this.#log.error({ call: name, stack }, "unexpected error in a call");
       return { ok: false, fault: "unforeseen" };

@@ -1,4 +1,5 @@
 import type { RedisFaultKind } from "../../../shared/redis/fault.ts";
+import type { SealError } from "../../../shared/sealing/seal.ts";
 import type { Backend } from "../../backend/backend.ts";
 
 /** What the worker asks of a Durable Object: all of Backend but its end, which is the runtime's affair. */
@@ -10,6 +11,8 @@ export type Answer<C extends Call> = Awaited<ReturnType<Backend[C]>>;
 export type CallResult<Value> =
   | { ok: true; value: Value }
   | { ok: false; fault: RedisFaultKind; reason: string }
+  /** What is stored cannot be believed, or not be checked. */
+  | { ok: false; fault: "sealed"; code: SealError["code"]; reason: string }
   | { ok: false; fault: "unforeseen" };
 
 /**

@@ -2,6 +2,7 @@ import type { DurableObjectNamespace } from "cloudflare:workers";
 import type { Log } from "../../../shared/util/log.ts";
 import { reasonOf } from "../../../shared/util/reason.ts";
 import { RedisFault } from "../../../shared/redis/fault.ts";
+import { SealError } from "../../../shared/sealing/seal.ts";
 import { withDeadline } from "../../../shared/util/sleep.ts";
 import type { Backend } from "../../backend/backend.ts";
 import type { CadBackend } from "./cad-backend.ts";
@@ -42,6 +43,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     }
     if (outcome.ok) return outcome.value;
     if (outcome.fault === "unforeseen") throw new Error("a call failed in the durable object: see its log");
+    if (outcome.fault === "sealed") throw new SealError(outcome.code, outcome.reason);
     throw new RedisFault(outcome.fault, outcome.reason);
   }
 
