@@ -119,7 +119,7 @@ describe("responses of the CAD", () => {
     });
     const ids: unknown[] = [];
     for (let i = 0; i < 3; i += 1) ids.push(await post(bridge, "/units/status", status(`u${i}`)));
-    await degraded(bridge, "confirms none");
+    await degraded(bridge, "cad-not-confirming");
     for (let i = 3; i < 40; i += 1) ids.push(await post(bridge, "/units/status", status(`u${i}`)));
     bridge.cad.switches.dropEchoes = 0;
     const receipts = await Promise.all(ids.map((id) => bridge.settled(id, 15_000)));
@@ -266,7 +266,7 @@ describe("the connection to the CAD", () => {
     onTestFinished(() => clearInterval(closing));
     const ids: unknown[] = [];
     for (let i = 0; i < 40; i += 1) ids.push(await post(bridge, "/units/status", status(`u${i}`)));
-    await degraded(bridge, "breaks the connection");
+    await degraded(bridge, "cad-breaks-connection");
     const then = received();
     await until("it was tried some more times", () => received() > then + 1, 15_000);
     clearInterval(closing);

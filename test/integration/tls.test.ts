@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, inject, onTestFinished, test } from "vitest";
 import { freePort } from "../../tools/setup/free-port.ts";
 import { startProcess } from "../../tools/setup/process.ts";
 import { startRedis } from "../../tools/setup/redis.ts";
@@ -89,26 +89,37 @@ test.each([
   expect(await answer.json()).toMatchObject({ code });
 });
 
-test("a Redis that asks for a client certificate is reached with REDIS_TLS_*, and not without", async () => {
-  const tls = await startTlsRedis("yes");
-  const env = { REDIS_URL: tls.url(PASSWORD), REDIS_PREFIX: PREFIX, JWT_SECRET };
-  const ca = { REDIS_TLS_CA_FILE: tls.cert };
-  const shown = { ...ca, REDIS_TLS_CERT_FILE: tls.cert, REDIS_TLS_KEY_FILE: tls.key };
-  expect((await post(await startHostProcess(tls.dir, { ...env, ...shown }))).status).toBe(202);
-  const refused = await post(await startHostProcess(tls.dir, { ...env, ...ca }));
-  expect(refused.status).toBe(503);
-  expect(await refused.json()).toMatchObject({ code: "redis-unavailable" });
-}, 60_000);
+/** At the edge there are no files, and the certificates are the platform's. */
+const onNode = inject("host") === "node";
 
-test("a master that is named by a Sentinel with TLS is reached with the authority in REDIS_TLS_CA", async () => {
-  const { dir, cert, key, port } = await startTlsRedis();
-  const url = await startTlsSentinel({ dir, cert, key, master: port });
-  const config = { REDIS_URL: url, REDIS_TLS_CA: readFileSync(cert, "utf8") };
-  const redis = connectRedis(config, "request", noLog);
-  onTestFinished(() => redis.disconnect());
-  await until("it is connected", () => redis.status === "ready", 20_000);
-  expect(await redis.set("{tls-test}:x", "1")).toBe("OK");
-  const stranger = connectRedis({ REDIS_URL: url }, "request", noLog);
-  onTestFinished(() => stranger.disconnect());
-  await expect(stranger.ping()).rejects.toThrow();
-}, 60_000);
+test.runIf(onNode)(
+  "a Redis that asks for a client certificate is reached with REDIS_TLS_*, and not without",
+  async () => {
+    const tls = await startTlsRedis("yes");
+    const env = { REDIS_URL: tls.url(PASSWORD), REDIS_PREFIX: PREFIX, JWT_SECRET };
+    const ca = { REDIS_TLS_CA_FILE: tls.cert };
+    const shown = { ...ca, REDIS_TLS_CERT_FILE: tls.cert, REDIS_TLS_KEY_FILE: tls.key };
+    expect((await post(await startHostProcess(tls.dir, { ...env, ...shown }))).status).toBe(202);
+    const refused = await post(await startHostProcess(tls.dir, { ...env, ...ca }));
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: "redis-unavailable" });
+  },
+  60_000,
+);
+
+test.runIf(onNode)(
+  "a master that is named by a Sentinel with TLS is reached with the authority in REDIS_TLS_CA",
+  async () => {
+    const { dir, cert, key, port } = await startTlsRedis();
+    const url = await startTlsSentinel({ dir, cert, key, master: port });
+    const config = { REDIS_URL: url, REDIS_TLS_CA: readFileSync(cert, "utf8") };
+    const redis = connectRedis(config, "request", noLog);
+    onTestFinished(() => redis.disconnect());
+    await until("it is connected", () => redis.status === "ready", 20_000);
+    expect(await redis.set("{tls-test}:x", "1")).toBe("OK");
+    const stranger = connectRedis({ REDIS_URL: url }, "request", noLog);
+    onTestFinished(() => stranger.disconnect());
+    await expect(stranger.ping()).rejects.toThrow();
+  },
+  60_000,
+);
