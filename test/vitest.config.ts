@@ -30,7 +30,6 @@ export default defineConfig({
             "commands",
             "redis-faults",
             "dead-letters",
-            "destination-api",
             "sealed",
             "tls",
             "cluster",

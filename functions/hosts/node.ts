@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { HttpBindings } from "@hono/node-server";
 import { getConnInfo } from "@hono/node-server/conninfo";
+import type { MiddlewareHandler } from "hono";
 import { compress } from "hono/compress";
 import type { Log } from "../../shared/util/log.ts";
 import { runProgram } from "../../shared/config/program.ts";
@@ -47,7 +48,11 @@ function fromPackage(): DocsAssets {
 }
 
 /** Not streams of events: each is to go out at once. */
-const COMPRESSED = /^(?:application\/(?:problem\+)?json|text\/(?:html|css|javascript|csv|plain))\b/;
+const gzip = compress({ contentTypeFilter: /^(?:application\/json|text\/csv)\b/ });
+/** Files are the same bytes for everybody, and stay so: compressed, each client would hold some of its own. */
+const FILES = /\/(?:docs|admin)\b/;
+const compressOnRequest: MiddlewareHandler = (c, next) =>
+  c.req.header("Accept-Encoding") === undefined || FILES.test(c.req.path) ? next() : gzip(c, next);
 
 const now = (): Date => new Date();
 
@@ -89,7 +94,7 @@ export async function startFunctions(
     stopping: stopping.signal,
     cutOff: (c) => void (c.env as HttpBindings).outgoing.destroy(),
     quotas: toQuotas(config),
-    compress: compress({ contentTypeFilter: COMPRESSED }),
+    compress: compressOnRequest,
     measure: metrics,
     scrape,
     metricsToken: () => access.metricsToken,
