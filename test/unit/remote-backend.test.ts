@@ -34,7 +34,7 @@ test.each(["full", "unavailable"] as const)(
 
 test("what was not foreseen is no fault of Redis", async () => {
   const { backend } = backendOver(async () => ({ ok: false, fault: "unforeseen" }));
-  await expect(backend.read("x")).rejects.toThrow(/durable object, whose log says more/);
+  await expect(backend.read("x")).rejects.toThrow(/failed in the durable object/);
   expect(await fault(backend.read("x"))).toBeUndefined();
 });
 
