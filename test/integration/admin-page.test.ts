@@ -88,7 +88,7 @@ describe("each role", () => {
         if ([401, 403].includes(response.status())) refused.push(response.url());
       });
       await page.waitForSelector(".state.healthy");
-      expect(await page.locator("nav a").allTextContents()).toEqual(["Now", "Commands"]);
+      expect(await page.locator("nav a").allTextContents()).toEqual(["Now", "Commands", "Units and incidents"]);
       await page.click("text=Commands");
       await page.fill("input[name=id]", asked.command_id);
       await page.keyboard.press("Enter");

@@ -41,7 +41,12 @@ interface Node {
   depth: number;
 }
 
-/** @param maxStates an exploration that would visit more throws: a model that cannot be exhausted proves nothing */
+/** A model that cannot be exhausted proves nothing. */
+export class TooManyStates extends Error {
+  override name = "TooManyStates";
+}
+
+/** @param maxStates an exploration that would visit more throws TooManyStates */
 export function explore<State>(model: Model<State>, maxStates: number): Explored {
   const ids = new Map<string, number>();
   const nodes: Node[] = [];
@@ -68,7 +73,7 @@ export function explore<State>(model: Model<State>, maxStates: number): Explored
     const known = ids.get(key);
     if (known !== undefined) return known;
     const id = nodes.length;
-    if (id >= maxStates) throw new Error(`more than ${maxStates} states: make the scenario smaller`);
+    if (id >= maxStates) throw new TooManyStates(`more than ${maxStates} states: make the scenario smaller`);
     ids.set(key, id);
     nodes.push({ parent, label, depth: (nodes[parent]?.depth ?? -1) + 1 });
     before.push([]);

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
-import { explore, type Explored } from "./explore.ts";
+import { explore, type Explored, TooManyStates } from "./explore.ts";
 import { type Mutant, MUTANTS } from "./mutants.ts";
-import { protocolOf } from "./protocol.ts";
+import { protocolOf, type Scenario } from "./protocol.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
 const HELP = `npm run model               explores every state of every scenario and checks the invariants in each
@@ -33,11 +33,26 @@ function checkAll(): boolean {
   return good;
 }
 
+/** A bug is looked for in every scenario a little before any of them is explored to its end, states: most show early. */
+const BOUNDS = [3000, 30_000, MAX_STATES];
+
+/** Undefined if the exploration did not end within so many states. */
+function within(bound: number, scenario: Scenario, mutant: Mutant): Explored | undefined {
+  try {
+    return explore(protocolOf(scenario, mutant), bound);
+  } catch (error) {
+    if (error instanceof TooManyStates && bound < MAX_STATES) return undefined;
+    throw error;
+  }
+}
+
 /** The scenario and the shortest run that reveal a seeded bug; undefined if none does. */
 export function killerOf(mutant: Mutant): { scenario: string; explored: Explored } | undefined {
-  for (const scenario of SCENARIOS) {
-    const explored = explore(protocolOf(scenario, mutant), MAX_STATES);
-    if (explored.counterexample) return { scenario: scenario.name, explored };
+  for (const bound of BOUNDS) {
+    for (const scenario of SCENARIOS) {
+      const explored = within(bound, scenario, mutant);
+      if (explored?.counterexample) return { scenario: scenario.name, explored };
+    }
   }
   return undefined;
 }
