@@ -4,10 +4,12 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** The slowest files: begun first, so that none of them is left over for one worker at the end. */
 const SLOW = /\/(?:model|outage|conform|recovery|replay|redis-faults|cluster)\.test\.ts$/;
 
+const rank = ({ moduleId }: TestSpecification) => (SLOW.test(moduleId) ? 0 : 1);
+
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    // oxlint-disable-next-line unicorn/no-array-sort
     const sorted = await super.sort(files);
-    const rank = ({ moduleId }: TestSpecification) => (SLOW.test(moduleId) ? 0 : 1);
     return sorted.toSorted((a, b) => rank(a) - rank(b));
   }
 }

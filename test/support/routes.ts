@@ -37,6 +37,11 @@ const roles = new Map<string, Role | "public">([
   ...commands.map(({ name, role }) => [`POST /${name}`, role] as const),
 ]);
 
+/** What those that are no commands cannot do without. */
+const BODIES: Record<string, Record<string, unknown>> = {
+  "POST /dead-letters/{id}/reveal": { reason: "to see who may" },
+};
+
 function toRoute(name: string): AppRoute {
   const [method = "", path = ""] = name.split(" ");
   const command = commands.find((c) => path === `/${c.name}`);
@@ -45,6 +50,6 @@ function toRoute(name: string): AppRoute {
     method,
     path: path.replaceAll(/\{\w+\}/g, "nobodys"),
     takes: roles.get(name),
-    body: method === "POST" ? (command?.examples[0].body ?? {}) : undefined,
+    body: method === "POST" ? (command?.examples[0].body ?? BODIES[name] ?? {}) : undefined,
   };
 }

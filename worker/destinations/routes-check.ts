@@ -40,8 +40,8 @@ const KNOWN: readonly string[] = [...events.map(({ name }) => name), ...Object.v
 const SHOWN = /^[a-z:*-]{1,60}$/;
 const quoted = (name: string): string => (SHOWN.test(name) ? ` "${name}"` : " something");
 
-const notCleared = (names: readonly string[], id: string): string =>
-  `may send PHI (${names.map((name) => quoted(name).trim()).join(", ")}) to${quoted(id)}, which is not cleared for it (phi-not-cleared): list fields that hold none, or set phi: true on the destination if it may receive PHI`;
+const notCleared = (withPhi: readonly string[], id: string): string =>
+  `may send PHI (${withPhi.map((name) => quoted(name).trim()).join(", ")}) to${quoted(id)}, which is not cleared for it (phi-not-cleared): list fields that hold none, or set phi: true on the destination if it may receive PHI`;
 
 /** What does not fit together in a routes file: ids, names of destinations and events, missing secrets. */
 export function crossFaults(raw: unknown): Fault[] {
