@@ -15,7 +15,7 @@ import { backoffMs } from "../../shared/util/backoff.ts";
  *     reconnected     open, with probes at once (the connection's circuit: unchanged, each suspect made a connection)
  *
  * What proves what: an ack or an echo that follows a write closes all circuits of a CAD; a relay's echo closes that of `adds` alone;
- * receipt closes the connection's. A miss counts only if nothing of its kind was proved since it was sent.
+ * receipt closes the connection's. A miss counts only if nothing of its kind that was sent later was proved.
  *
  * Voters make it fair. A miss about units and incidents that were all answered before votes for the first of them, any other miss for
  * its caller alone: one caller with unknown ids opens its own circuit and nobody else's.
@@ -93,9 +93,9 @@ export type Proof = "write" | "relay" | "receipt";
 export type Input =
   /** The CAD answered, by an ack, an echo or a barrier. */
   | { type: "proved"; command: Candidate; proof: Proof }
-  /** The expected ack or echo did not come. `answered`: another command of its kind was answered since it was sent. */
+  /** The expected ack or echo did not come. `answered`: a command of its kind that was sent later was answered. */
   | { type: "missed"; command: Candidate; known: boolean; answered: boolean; now: number; roll: number }
-  /** The connection ended with it in flight. `alone`: it was the only suspect on its way. `answered`: as above, of any kind. */
+  /** The connection ended with it in flight. `alone`: it was the only suspect on its way. `answered`: any command was answered since it was sent. */
   | { type: "broke"; command: Candidate; alone: boolean; probe: boolean; answered: boolean; now: number; roll: number }
   | { type: "reconnected"; now: number };
 

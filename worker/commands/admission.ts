@@ -92,6 +92,8 @@ export interface AdmissionOptions {
   connection(): number;
   /** What a command is about; undefined if its record is gone. */
   read(id: string): Promise<Candidate | undefined>;
+  /** How long an answer is waited for, ms. */
+  confirmMs: number;
   /** Aborted when the worker stops: then nothing may be sent any more. */
   signal: AbortSignal;
   random: () => number;
@@ -111,17 +113,25 @@ interface ProbeCount {
 }
 
 const now = () => performance.now();
+/**
+ * A miss is the command's own only if another was answered that was sent so much later, as a part of the time that an answer is
+ * waited for. What was on its way together when a database stopped is no evidence: some of it was answered, and some was not.
+ */
+const LATER = 0.2;
+
 /** ms since 1970 of a time by the process's clock. */
 const epoch = (at: number) => Date.now() - (now() - at);
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { notReady, signal, random } = options;
+  const { notReady, signal, random, confirmMs } = options;
   let state: AdmissionState = INITIAL;
   const waiting = new Map<string, Waiter>();
   const granted = new Map<string, Pass>();
   const answered = new BoundedMap<string, "write" | "heard">(MAX_REMEMBERED);
-  /** How many were answered so far, of each kind. */
-  const answers = { sets: 0, adds: 0, any: 0 };
+  /** How many were answered so far. */
+  let answers = 0;
+  /** When the last of those was sent that were answered, of each kind, ms. */
+  const answeredUpTo = { sets: -Infinity, adds: -Infinity };
   /** Of each caller, what is on its way about units and incidents that were never answered. */
   const unknown = new Map<string, number>();
   const probes = new Map<string, ProbeCount>();
@@ -154,11 +164,14 @@ export function createAdmission(options: AdmissionOptions): Admission {
   function newPass(id: string, read?: Candidate, probe?: { of: string; silent: boolean }): Pass {
     const lone = isLone(id);
     if (lone) loneSuspect = id;
-    const before = { ...answers };
+    let before = answers;
+    let sentAt = now();
     let command: Candidate | undefined;
     let counted = read && !probe ? takePlace(read) : undefined;
     let left = false;
-    const since = (kind: keyof typeof answers) => answers[kind] !== before[kind];
+    const noteAnswer = (kind: keyof typeof answeredUpTo) => {
+      answeredUpTo[kind] = Math.max(answeredUpTo[kind], sentAt);
+    };
     return {
       probe: probe !== undefined,
       claimed(claimed) {
@@ -168,28 +181,30 @@ export function createAdmission(options: AdmissionOptions): Admission {
         }
         if (!probe) counted ??= takePlace(claimed);
         command = claimed;
-        Object.assign(before, answers);
+        before = answers;
+        sentAt = now();
         return true;
       },
       brief: () => command !== undefined && isUnechoed(state, command.event),
       proved(proof) {
         if (!command) return;
-        answers.any += 1;
-        if (proof !== "received") answers.adds += 1;
+        answers += 1;
+        if (proof !== "received") noteAnswer("adds");
         const wrote = proof === "echoed" || (proof === "acknowledged" && command.effect === "sets");
-        if (wrote) answers.sets += 1;
+        if (wrote) noteAnswer("sets");
         for (const key of command.keys) if (wrote || !answered.has(key)) answered.set(key, wrote ? "write" : "heard");
         feed({ type: "proved", command, proof: wrote ? "write" : proof === "received" ? "receipt" : "relay" });
       },
       missed() {
         if (!command) return "none";
         const known = isKnown(command);
-        answers.any += 1;
-        return feed({ type: "missed", command, known, answered: since(command.effect), now: now(), roll: random() });
+        answers += 1;
+        const isAlone = answeredUpTo[command.effect] >= sentAt + LATER * confirmMs;
+        return feed({ type: "missed", command, known, answered: isAlone, now: now(), roll: random() });
       },
       broke() {
         if (!command) return "none";
-        const more = { alone: lone, probe: probe !== undefined, answered: since("any") };
+        const more = { alone: lone, probe: probe !== undefined, answered: answers !== before };
         return feed({ type: "broke", command, ...more, now: now(), roll: random() });
       },
       leave() {

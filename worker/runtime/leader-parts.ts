@@ -92,6 +92,7 @@ export function createCadAccess(
     ...options,
     notReady: () => (connection.status().ready ? undefined : "the CAD is not connected, or not ready yet"),
     connection: () => connection.status().connections,
+    confirmMs: config.CAD_CONFIRM_TIMEOUT_MS,
     async read(id) {
       const about = await outbox.aboutOf(id);
       const command = about && commandNamed(about.kind);
