@@ -28,6 +28,9 @@ const webhookSecret = (whose: string, url: string) =>
   );
 
 const withoutUser = (url: URL | null): boolean => !url || (url.username === "" && url.password === "");
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
+  .refine((text) => withoutUser(URL.parse(text)), "must not contain user or password: they would not be sent");
 
 /** Six years: how long 45 CFR 164.316(b)(2)(i) has such documentation kept. */
 const AUDIT_DAYS = 2192;
@@ -36,9 +39,7 @@ const AUDIT_DAYS = 2192;
 export const workerEnv = z.object({
   ...sharedEnv,
   ...sealingEnv,
-  CAD_BACKEND_URL: z
-    .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
-    .refine((text) => withoutUser(URL.parse(text)), "must not contain user or password: they would not be sent")
+  CAD_BACKEND_URL: httpUrl
     .refine((text) => !URL.parse(text)?.search, "must not contain a query, which would not be sent: see CAD_QUERY")
     .describe("URL of the CAD's Socket.io server. A path is the namespace."),
   CAD_BACKEND_AUTH_TOKEN: env.note(
@@ -143,9 +144,7 @@ export const workerEnv = z.object({
     .default(100_000)
     .describe("Maximum number of events waiting in one destination's outbox; beyond, they wait in the journal."),
   ALERT_URL: env.note(
-    z
-      .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
-      .refine((text) => withoutUser(URL.parse(text)), "must not contain user or password: they would not be sent")
+    httpUrl
       .optional()
       .describe(
         "URL that each problem is posted to when it opens and when it is resolved: an Alertmanager (`…/api/v2/alerts`), or any webhook that takes JSON.",
@@ -160,9 +159,7 @@ export const workerEnv = z.object({
     .default(10)
     .describe("How long a problem has to be there before it is reported, and to be gone before it is resolved, s."),
   HEARTBEAT_URL: env.note(
-    z
-      .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
-      .refine((text) => withoutUser(URL.parse(text)), "must not contain user or password: they would not be sent")
+    httpUrl
       .optional()
       .describe("URL that is requested (GET) regularly while all is well, so that somebody notices when it is not."),
     { secret: true },

@@ -1,10 +1,11 @@
 import type { Redis } from "ioredis";
-import type { AuditNote, AuditOutcome } from "../../shared/audit/entry.ts";
+import { type AuditNote, type AuditOutcome, ownNote } from "../../shared/audit/entry.ts";
 import { type AuditPage, type AuditQuery, openAuditTrail } from "../../shared/audit/trail.ts";
 import { type DoubtedHeartbeat, heartbeatAge, parseHeartbeat } from "../../shared/health/heartbeat.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import { type DestinationState, openDestinationStore } from "../../shared/destinations/store.ts";
 import type { Log } from "../../shared/util/log.ts";
+import { sourceOf } from "../../shared/destinations/source.ts";
 import { TEST_EVENT, testEvent } from "../../shared/destinations/test-event.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
 import { type DeadPage, type DeadQuery, openDeadLetters } from "../../shared/outbox/dead-letters.ts";
@@ -14,6 +15,7 @@ import { type Appended, type MessageRecord, type NewMessage, openOutbox } from "
 import { type JobQueue, openJobQueue } from "../../shared/outbox/queue.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
 import { batched } from "../../shared/util/batch.ts";
+import { toMicros } from "../../shared/redis/clock.ts";
 import { publish } from "../../shared/redis/cluster.ts";
 import { faultReason, RedisFault, whyFailed } from "../../shared/redis/fault.ts";
 import { askWhetherFull } from "../../shared/redis/redis.ts";
@@ -140,9 +142,9 @@ export function createBackend(
 
   /** Something that no worker wrote was read: noted once an hour, however often it is read. */
   function noteForged(what: string): void {
-    const note = { user: "", role: "functions", action: `FORGED ${what}`, about: [], requestId: "", address: "" };
+    const once = { key: `forged ${what}`, ms: FORGED_MS };
     trail
-      .note({ ...note, once: { key: `forged ${what}`, ms: FORGED_MS } }, "forged", "")
+      .note({ ...ownNote("functions", `FORGED ${what}`), once }, "forged", "")
       .catch((error: Error) => log.warn({ what, reason: whyFailed(error) }, "a forgery was not noted"));
   }
 
@@ -239,7 +241,7 @@ export function createBackend(
     queued: () => useQueue((jobQueue) => jobQueue.counts()),
 
     async lastHeartbeat() {
-      const [text, left, lease, [seconds, micros]] = await Promise.all([
+      const [text, left, lease, time] = await Promise.all([
         redis.get(keys.health),
         redis.pttl(keys.health),
         redis.exists(keys.lease),
@@ -251,8 +253,7 @@ export function createBackend(
         return health;
       }
       if (!health || left < 0) return undefined;
-      const now = Number(seconds) * 1_000_000 + Number(micros);
-      return { health, ageSeconds: heartbeatAge(health, left, now), owned: lease === 1 };
+      return { health, ageSeconds: heartbeatAge(health, left, toMicros(time)), owned: lease === 1 };
     },
 
     askReconnect: () => publish(redis, keys.controlChannel, "reconnect"),
@@ -294,8 +295,7 @@ export function createBackend(
     enableDestination: book.enable,
     pauseDestination: book.pause,
     async sendTest(destination, id, at) {
-      // The source of all its events: see worker/destinations/cloud-event.ts.
-      const body = testEvent(id, `urn:socket-bridge:${prefix}`, at);
+      const body = testEvent(id, sourceOf(prefix), at);
       const appended = await outboxFor(destination).accept({
         ...{ id, kind: TEST_EVENT, keys: ["other"], user: "bridge", role: "admin", fingerprints: [id] },
         body: await sealerFor(sealer, destination).seal("webhook", id, body),

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { receipt, toReceipt } from "../../shared/commands/receipt.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { STATES } from "../../shared/outbox/states.ts";
-import { secondsBetween, toIso } from "../../shared/util/time.ts";
+import { microsOf, secondsBetween, toIso } from "../../shared/util/time.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import { incidentKey, type OrderingKey, unitKey } from "../../shared/vocabulary/ordering-key.ts";
 import { type Backend, believedBeat } from "../backend/backend.ts";
@@ -72,8 +72,6 @@ const toAnswer = ({ id: command, at, user, role, action, about, record }: FoundC
   receipt: record ? toReceipt(record) : null,
 });
 
-const toMicros = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text) * 1000);
-
 /** The key of a queue, as a path names it. Throws a Problem for what is none. */
 function toKey(text: string): OrderingKey {
   if (/^(unit|incident):.{1,200}$/s.test(text) || text === "metrics" || text === "other") return text as OrderingKey;
@@ -102,7 +100,7 @@ export function serveCommandSearch(app: Hono<CallerEnv>, deps: CommandSearchDeps
     async (c) => {
       const { unit, incident, command, state, since, until, limit, cursor } = c.req.valid("query");
       const keys = [...(unit ? [unitKey(unit)] : []), ...(incident ? [incidentKey(incident)] : [])];
-      const times = { since: toMicros(since), until: toMicros(until) };
+      const times = { since: microsOf(since), until: microsOf(until) };
       const page = await backend.findCommands({ keys, kind: command, state, ...times, limit, after: cursor });
       const found = page.commands.filter(({ about }) => mayTouch(c.get("caller"), about));
       return c.json({ commands: found.map(toAnswer), next: page.next ?? null });

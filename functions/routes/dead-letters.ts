@@ -11,7 +11,7 @@ import { noSuch, Problem, type WrongField } from "../http/problem.ts";
 import type { GatedEndpoint } from "../../shared/vocabulary/roles.ts";
 import { receipt, toReceipt } from "../../shared/commands/receipt.ts";
 import { oneLine } from "../../shared/util/one-line.ts";
-import { toIso } from "../../shared/util/time.ts";
+import { microsOf, toIso } from "../../shared/util/time.ts";
 import { noteOf } from "./audit.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { Caller, CallerEnv } from "../http/caller.ts";
@@ -77,7 +77,7 @@ const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
   incident: rest.incident,
   reason: rest.reason,
   state: REDRIVABLE_STATES.find((state) => state === rest.state),
-  since: since === undefined ? undefined : Date.parse(since) * 1000,
+  since: microsOf(since),
 });
 
 export const deadLetterPage = pageOf("dead_letters", receipt);

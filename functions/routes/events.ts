@@ -1,5 +1,6 @@
 import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
+import { microsOf } from "../../shared/util/time.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import { ENTRY_KINDS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { type EntryFilter, entryMatches } from "../../shared/journal/filter.ts";
@@ -80,8 +81,6 @@ const toFilter = ({ event, unit, incident }: Given): EntryFilter => ({
   units: unit,
   incidents: incident,
 });
-const toMicros = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text) * 1000);
-
 export interface EventDeps extends StreamDeps {
   backend: Pick<Backend, "readEvents" | "listEvents" | "readEvent">;
   /** Notes who reads. */
@@ -117,7 +116,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
     async (c) => {
       const { kind, own, since, until, order, limit, cursor, ...given } = c.req.valid("query");
       const filter = { ...toFilter(given), kinds: kind, own };
-      const times = { since: toMicros(since), until: toMicros(until) };
+      const times = { since: microsOf(since), until: microsOf(until) };
       const page = await backend.listEvents({ filter, limit, first: order, after: cursor, ...times });
       if (page.outcome === "gone") throw gone(page.oldest);
       const caller = c.get("caller");

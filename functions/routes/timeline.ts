@@ -5,7 +5,7 @@ import { toReceipt } from "../../shared/commands/receipt.ts";
 import { isOf } from "../../shared/state/read.ts";
 import { toIncidentResponse } from "../../shared/state/to-response.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
-import { type Micros, toIso } from "../../shared/util/time.ts";
+import { microsOf, type Micros, toIso } from "../../shared/util/time.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import type { Backend } from "../backend/backend.ts";
@@ -118,8 +118,6 @@ export function toTimeline(parts: TimelineParts, caller: Caller, now: Micros): T
   return items.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
 }
 
-const toMicros = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text) * 1000);
-
 export interface TimelineDeps {
   backend: Pick<Backend, "readTimeline">;
   authenticate: Authenticate;
@@ -136,7 +134,7 @@ export function serveTimeline(app: Hono<CallerEnv>, deps: TimelineDeps): void {
   app.get("/incidents/:id/timeline", access, limitReads, parseQuery(timelineQuery), noted, async (c) => {
     const id = c.req.param("id");
     const { since, until, format } = c.req.valid("query");
-    const parts = await backend.readTimeline(id, toMicros(since), toMicros(until));
+    const parts = await backend.readTimeline(id, microsOf(since), microsOf(until));
     const caller = c.get("caller");
     const { units } = caller;
     const hidden = units !== undefined && !(parts.state && isOf(units, "incident", parts.state));

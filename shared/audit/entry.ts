@@ -32,6 +32,11 @@ export interface AuditNote {
   once?: { key: string; ms: number };
 }
 
+/** A note of what the bridge did itself, for no request. */
+export const ownNote = (role: "functions" | "worker", action: string): AuditNote => ({
+  ...{ user: "", role, action, about: [], requestId: "", address: "" },
+});
+
 /** One entry of the trail as it is stored, beside its id: always these fields, in this order. */
 export const FIELDS = [
   ...(["user", "role", "action", "about", "outcome", "command", "request", "address", "nth"] as const),

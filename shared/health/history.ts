@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
+import { REDRIVABLE_STATES } from "../outbox/states.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { parseJson } from "../util/json.ts";
 
@@ -41,8 +42,7 @@ export interface Minute {
   ready: boolean;
 }
 
-const UNDELIVERED = ["rejected", "failed", "expired", "unconfirmed"];
-const sum = (counts: Readonly<Record<string, number>>, names = Object.keys(counts)): number =>
+const sum = (counts: Readonly<Record<string, number>>, names: readonly string[] = Object.keys(counts)): number =>
   names.reduce((total, name) => total + (counts[name] ?? 0), 0);
 
 /** What happened between each note and the one before it. Counts that went down are those of a store that was emptied. */
@@ -57,7 +57,7 @@ export function toMinutes(notes: readonly MinuteNote[]): Minute[] {
         at: note.at,
         accepted: Math.max(0, settled + note.unsettled - before.unsettled),
         settled,
-        undelivered: sum(note.settled, UNDELIVERED) - sum(before.settled, UNDELIVERED),
+        undelivered: sum(note.settled, REDRIVABLE_STATES) - sum(before.settled, REDRIVABLE_STATES),
         unsettled: note.unsettled,
         p50: note.p50,
         p95: note.p95,

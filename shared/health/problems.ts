@@ -390,6 +390,10 @@ export function found<Code extends ProblemCode>(code: Code, params: ParamsOf<Cod
   };
 }
 
+/** As the names of alerts are written: `cad-disconnected` is SocketBridgeCadDisconnected. */
+export const alertNameOf = (code: string): string =>
+  `SocketBridge${code.replaceAll(/(?:^|-)(\w)/g, (_all, first: string) => first.toUpperCase())}`;
+
 /** One and the same problem from the time that it opens until it is resolved. */
 export const problemId = ({ code, about }: Pick<Problem, "code" | "about">): string =>
   about === undefined ? code : `${code} ${about}`;

@@ -5,6 +5,7 @@ import { askWhetherFull, script, type ScriptReply } from "../redis/redis.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { createAuthenticator } from "./authentic.ts";
 import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK, type ToSend } from "./claim.ts";
+import { toMicros } from "../redis/clock.ts";
 import { DROP_ORPHANS } from "./drop-orphans.ts";
 import {
   EXCHANGE,
@@ -214,8 +215,7 @@ export function openOwnedOutbox(
     },
 
     async *runnable(idleMs) {
-      const [seconds, micros] = await redis.time();
-      const now = Number(seconds) * 1_000_000 + Number(micros);
+      const now = toMicros(await redis.time());
       const ranges = [
         ["-inf", now - idleMs * 1000],
         [now + AHEAD_US, "+inf"],

@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { toMicros } from "../redis/clock.ts";
 import { parseKeys } from "./claim.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
@@ -76,7 +77,7 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
     },
 
     async read(key, limit) {
-      const [[seconds, micros], waiting, ids] = await Promise.all([
+      const [time, waiting, ids] = await Promise.all([
         redis.time(),
         redis.llen(line(key)),
         redis.lrange(line(key), 0, limit - 1),
@@ -88,7 +89,7 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
         : [[], null];
       return {
         key,
-        now: Number(seconds) * 1_000_000 + Number(micros),
+        now: toMicros(time),
         waiting,
         commands: records.flatMap((record) => record ?? []),
         behind,

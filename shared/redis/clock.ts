@@ -4,6 +4,10 @@ import type { Micros } from "../util/time.ts";
 /** How long an answer of Redis's clock is extrapolated by this process's own, ms. */
 const TRUSTED_MS = 5000;
 
+/** What TIME answers, as one number. */
+export const toMicros = ([seconds, micros]: readonly (string | number)[]): Micros =>
+  Number(seconds) * 1_000_000 + Number(micros);
+
 /** What time it is by Redis's clock: all who share a Redis agree on it, however far their own clocks are off. */
 export type RedisClock = () => Promise<Micros>;
 
@@ -14,8 +18,7 @@ export function createRedisClock(redis: Pick<Redis, "time">): RedisClock {
 
   async function ask(): Promise<void> {
     try {
-      const [seconds, micros] = await redis.time();
-      known = { redis: Number(seconds) * 1_000_000 + Number(micros), here: performance.now() };
+      known = { redis: toMicros(await redis.time()), here: performance.now() };
     } finally {
       asking = undefined;
     }

@@ -7,6 +7,10 @@ export function toIso(micros: Micros): string {
   return new Date(Math.floor(micros / 1000)).toISOString().replace("Z", `${fraction}Z`);
 }
 
+/** An instant of ISO 8601, if one is given. */
+export const microsOf = (text: string | undefined): Micros | undefined =>
+  text === undefined ? undefined : Date.parse(text) * 1000;
+
 /** Seconds with three decimals between two times, for answers that people read. */
 export const secondsBetween = (from: Micros, to: Micros): number => Math.max(0, Math.round((to - from) / 1000) / 1000);
 

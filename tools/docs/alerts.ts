@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { PROBLEMS, type ProblemCode, RUNBOOK, type Severity } from "../../shared/health/problems.ts";
+import { alertNameOf, PROBLEMS, type ProblemCode, RUNBOOK, type Severity } from "../../shared/health/problems.ts";
 import { METRICS } from "../../shared/metrics/table.ts";
 
 export interface AlertRule {
@@ -12,10 +12,6 @@ export interface AlertRule {
 
 /** How long a problem has to be there, by its severity: a short hiccup pages nobody. */
 const FOR = { critical: "30s", warning: "2m", notice: "15m" } as const satisfies Record<Severity, string>;
-
-/** As the names of alerts are written: `cad-disconnected` is SocketBridgeCadDisconnected. */
-export const alertNameOf = (code: string): string =>
-  `SocketBridge${code.replaceAll(/(?:^|-)(\w)/g, (_all, first: string) => first.toUpperCase())}`;
 
 /** One rule for each problem code that a process can export. Several processes say the same, hence `max`. */
 const ofCodes = (): AlertRule[] =>

@@ -1,3 +1,4 @@
+import { ownNote } from "../../shared/audit/entry.ts";
 import type { AuditTrail } from "../../shared/audit/trail.ts";
 import { type Found, found } from "../../shared/health/problems.ts";
 import { whyFailed } from "../../shared/redis/fault.ts";
@@ -30,9 +31,8 @@ export function createForgeries(trail: Pick<AuditTrail, "note">, log: Log): Forg
       count += 1;
       last = name;
       log.error({ kind, id }, "a record in Redis was not written by the bridge: it is ignored");
-      const note = { user: "", role: "worker", action: `FORGED ${kind}`, about: [], requestId: "", address: "" };
       trail
-        .note(note, "forged", id)
+        .note(ownNote("worker", `FORGED ${kind}`), "forged", id)
         .catch((error: unknown) =>
           log.warn({ kind, id, reason: whyFailed(error) }, "a forgery was not recorded in the audit trail"),
         );

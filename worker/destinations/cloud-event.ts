@@ -3,9 +3,6 @@ import type { JournalEntry } from "../../shared/journal/entry.ts";
 import { classify, dataSchema } from "../../shared/events/contract.ts";
 import { toIso } from "../../shared/util/time.ts";
 
-/** What brings forth the events of a bridge. Not the CAD's address: that is nobody's business outside. */
-export const sourceOf = (prefix: string): string => `urn:socket-bridge:${prefix}`;
-
 /**
  * An entry of the journal as a CloudEvent 1.0 in structured mode: its attributes stand in the body, so that the signature covers
  * them. `owncommand` is the bridge's command that it is the echo of, `recovered` says that it came late, or not at all.

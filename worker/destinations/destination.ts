@@ -21,7 +21,7 @@ import { createPayloads } from "../delivery/payloads.ts";
 import type { Forgeries } from "../delivery/forgeries.ts";
 import { createDispatcher } from "../delivery/dispatcher.ts";
 import type { Handler } from "../events/handlers/handler.ts";
-import { sourceOf } from "./cloud-event.ts";
+import { sourceOf } from "../../shared/destinations/source.ts";
 import { createDeliverTo } from "./deliver.ts";
 import { createDestinationBreaker } from "./circuit-breaker.ts";
 import { toDestination } from "./handler.ts";

@@ -2,6 +2,7 @@ import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import type { Gap, Gaps } from "../../shared/journal/gaps.ts";
 import { type JournalWriter, SEEN_MS } from "../../shared/journal/write.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
+import { whyFailed } from "../../shared/redis/fault.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { type Micros, toIso } from "../../shared/util/time.ts";
@@ -58,7 +59,7 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
         await sleep(NOTE_MS, AbortSignal.any([over, woken.signal]));
       } catch (error) {
         if (over.aborted) return;
-        log.warn({ reason: (error as Error).name }, "missed events cannot be recovered yet: retrying");
+        log.warn({ reason: whyFailed(error) }, "missed events cannot be recovered yet: retrying");
         await sleep(AGAIN_MS, over);
       }
     }

@@ -1,3 +1,4 @@
+import { alertNameOf } from "../../shared/health/problems.ts";
 import type { Page } from "./page-store.ts";
 
 const TIMEOUT_MS = 5000;
@@ -36,18 +37,17 @@ export const sendAlert = (target: AlertTarget, page: Page): Promise<string | und
 const isAlertmanager = (url: string): boolean => /\/api\/v2\/alerts\/?$/.test(new URL(url).pathname);
 
 function toAlertmanager({ bridge }: AlertTarget, { kind, at, problem: p }: Page) {
-  const name = p.code.replaceAll(/(?:^|-)(\w)/g, (_all, first: string) => first.toUpperCase());
   return [
     {
       labels: {
-        alertname: `SocketBridge${name}`,
+        alertname: alertNameOf(p.code),
         code: p.code,
         severity: p.severity,
         bridge,
         ...(p.about !== undefined && { about: p.about }),
       },
       annotations: { summary: p.message, description: `${p.hint} Lost: ${p.lost}`, runbook_url: p.runbook },
-      startsAt: p.since ?? at,
+      startsAt: p.since,
       endsAt: kind === "resolved" ? at : new Date(Date.parse(at) + OPEN_FOR_MS).toISOString(),
     },
   ];

@@ -27,8 +27,8 @@ export function changesOf({ present, open, absent, now, ledSince, afterMs }: Loo
   const reported = new Set(open.map(problemId));
   const gone = open.filter((p) => !there.has(problemId(p)));
   const since = new Map(gone.map((p) => [problemId(p), absent.get(problemId(p)) ?? now]));
-  const opened = present.filter((p) => !reported.has(problemId(p)) && now - begunAt(p, now) >= afterMs);
-  const isInherited = (p: Problem) => begunAt(p, now) < ledSince;
+  const opened = present.filter((p) => !reported.has(problemId(p)) && now - begunAt(p) >= afterMs);
+  const isInherited = (p: Problem) => begunAt(p) < ledSince;
   const resolved = gone.filter((p) => {
     const waited = now - (since.get(problemId(p)) ?? now);
     return waited >= afterMs && (!isInherited(p) || now - ledSince >= GRACE * afterMs);
@@ -42,4 +42,4 @@ export function changesOf({ present, open, absent, now, ledSince, afterMs }: Loo
   };
 }
 
-const begunAt = ({ since }: Problem, now: number): number => (since === null ? now : Date.parse(since));
+const begunAt = ({ since }: Problem): number => Date.parse(since);

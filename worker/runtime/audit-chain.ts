@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { type ChainKeys, GENESIS } from "../../shared/audit/chain.ts";
+import { ownNote } from "../../shared/audit/entry.ts";
 import { auditKeys } from "../../shared/audit/keys.ts";
 import { openAuditChain } from "../../shared/audit/link.ts";
 import { openAuditTrail } from "../../shared/audit/trail.ts";
@@ -69,9 +70,8 @@ export function createAuditChainer(options: AuditChainOptions): AuditChainer {
   async function noteNewKey(): Promise<void> {
     const { by } = (await chain.head()) ?? GENESIS;
     if (by === secrets.by) return;
-    const note = { user: "", role: "worker", action: "AUDIT_KEY", about: [], requestId: "", address: "" };
     const once = { key: JSON.stringify([by, secrets.by]), ms: NOTED_MS };
-    await openAuditTrail(redis, keys, sealer).note({ ...note, once }, "done", "");
+    await openAuditTrail(redis, keys, sealer).note({ ...ownNote("worker", "AUDIT_KEY"), once }, "done", "");
     log.info({ before: by, now: secrets.by }, "the audit chain continues with another key");
   }
 

@@ -6,6 +6,7 @@ import {
   withoutCredentials,
 } from "../../shared/health/worker-health.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
+import { createRedisClock } from "../../shared/redis/clock.ts";
 import { script } from "../../shared/redis/redis.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import type { AuditChainer } from "./audit-chain.ts";
@@ -147,6 +148,7 @@ export function createHeartbeat(
   health: Health,
   signal: AbortSignal,
 ): Reporter {
+  const clock = createRedisClock(redis);
   const beat = script(redis, "workerBeat", BEAT, [keys.health, keys.uptime]);
   let uptime: Uptime | undefined;
   let wake = new AbortController();
@@ -167,9 +169,7 @@ export function createHeartbeat(
       uptime_percent_30d: uptime?.percent(KEPT_HOURS, now) ?? null,
     };
     async function store(): Promise<void> {
-      const [seconds, micros] = await redis.time();
-      const writtenAt = Number(seconds) * 1_000_000 + Number(micros);
-      const text = JSON.stringify({ ...report, ...percents, written_at: writtenAt });
+      const text = JSON.stringify({ ...report, ...percents, written_at: await clock() });
       const stored = storeClear(sealer, "heartbeat", keys.health, text);
       await beat(HEARTBEAT_KEPT_MS, stored, counted ? toArgument(counted) : "");
     }
