@@ -6,9 +6,12 @@ import type { MessageRecord, Outbox } from "../../shared/outbox/outbox.ts";
 import { openQueues, type Queues } from "../../shared/outbox/queues.ts";
 import type { State } from "../../shared/outbox/states.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
-import { SealError, type Sealer } from "../../shared/sealing/seal.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
 import type { Micros } from "../../shared/util/time.ts";
+import { idTime } from "../../shared/redis/stream-id.ts";
+import { scanPage } from "../../shared/util/scan-page.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
+import { readable } from "./readable.ts";
 
 /** Which commands are searched; what is not given does not narrow them. */
 export interface CommandQuery {
@@ -49,8 +52,18 @@ const CHUNK = 200;
 /** How many entries or waiting commands one request looks at, at most. */
 const LOOK_AT = 5000;
 
-const toMs = (at: Micros): string => String(Math.max(0, Math.floor(at / 1000)));
+/** An unsettled command and when it was accepted, us. */
+interface Waiting {
+  id: string;
+  score: string;
+}
+
+const boundsOf = ({ after, limit }: CommandQuery) => ({ after, limit, lookAt: LOOK_AT });
 const waits = (state: State | undefined): boolean => state === "queued" || state === "sent";
+
+const fits = ({ kind, state }: CommandQuery, command: FoundCommand): boolean =>
+  (kind === undefined || (command.record?.kind ?? command.action.slice("POST /".length)) === kind) &&
+  (state === undefined || command.record?.state === state);
 
 /** @param prefix REDIS_PREFIX */
 export function createCommandCalls(redis: Redis, prefix: string, sealer: Sealer, read: Outbox["read"]): CommandCalls {
@@ -58,83 +71,66 @@ export function createCommandCalls(redis: Redis, prefix: string, sealer: Sealer,
   const { entries } = auditKeys(keys.base);
   const queues = openQueues(redis, keys, sealer);
 
-  const readable = (id: string) =>
-    read(id).catch((error: unknown) => {
-      if (error instanceof SealError) return undefined;
-      throw error;
-    });
+  const recordOf = readable(read);
 
   /** What was accepted, as the audit trail has it: without positions and metrics, of which it has one an hour. */
-  async function* fromTrail({ since, until, after, keys: about }: CommandQuery) {
-    let from = after === undefined ? (until === undefined ? "+" : toMs(until)) : `(${after}`;
-    const to = since === undefined ? "-" : toMs(since);
-    for (;;) {
-      const chunk: StoredEntry[] = await redis.xrevrange(entries, from, to, "COUNT", CHUNK);
-      const found = chunk.flatMap((stored) => {
-        const entry = parseEntry(stored);
-        if (entry?.outcome !== "accepted" || entry.command === "") return [];
-        return about.every((key) => entry.about.includes(key)) ? [entry] : [];
-      });
-      yield {
-        looked: chunk.length,
-        last: chunk.at(-1)?.[0],
-        found: await Promise.all(
-          found.map(async ({ id, command, user, role, action, about: named }) => ({
-            cursor: id,
-            command: {
-              ...{ id: command, at: timeOfId(id), user, role, action, about: named as OrderingKey[] },
-              record: await readable(command),
-            },
-          })),
-        ),
-      };
-      const last = chunk.at(-1);
-      if (chunk.length < CHUNK || !last) return;
-      from = `(${last[0]}`;
+  function fromTrail(query: CommandQuery) {
+    async function match(stored: StoredEntry): Promise<FoundCommand | undefined> {
+      const entry = parseEntry(stored);
+      if (entry?.outcome !== "accepted" || entry.command === "") return undefined;
+      if (!query.keys.every((key) => entry.about.includes(key))) return undefined;
+      const { id, command, user, role, action, about } = entry;
+      const asked = { id: command, at: timeOfId(id), user, role, action, about: about as OrderingKey[] };
+      const found = { ...asked, record: await recordOf(command) };
+      return fits(query, found) ? found : undefined;
     }
+    return scanPage({
+      ...boundsOf(query),
+      async read(after: string | undefined) {
+        const from = after === undefined ? (query.until === undefined ? "+" : idTime(query.until)) : `(${after}`;
+        const to = query.since === undefined ? "-" : idTime(query.since);
+        const rows: StoredEntry[] = await redis.xrevrange(entries, from, to, "COUNT", CHUNK);
+        return { rows, more: rows.length === CHUNK };
+      },
+      match: (rows) => Promise.all(rows.map(match)),
+      cursorOf: ([id]) => id,
+    });
   }
 
   /** What waits, all of it. */
-  async function* fromBacklog({ since, until, after, keys: about }: CommandQuery) {
-    let from = after === undefined ? String(until ?? "+inf") : `(${after}`;
-    for (;;) {
-      const ids = await redis.zrevrangebyscore(keys.open, from, since ?? "-inf", "LIMIT", 0, CHUNK);
-      const records = (await Promise.all(ids.map(readable))).flatMap((record) => record ?? []);
-      const last = records.at(-1)?.acceptedAt;
-      yield {
-        looked: ids.length,
-        last: last === undefined ? undefined : String(last),
-        found: records
-          .filter((record) => about.every((key) => record.keys.includes(key)))
-          .map((record) => ({
-            cursor: String(record.acceptedAt),
-            command: {
-              ...{ id: record.id, at: record.acceptedAt, user: record.user, role: record.role },
-              ...{ action: `POST /${record.kind}`, about: record.keys, record },
-            },
-          })),
-      };
-      if (ids.length < CHUNK || last === undefined) return;
-      from = `(${last}`;
+  function fromBacklog(query: CommandQuery) {
+    async function match({ id }: Waiting): Promise<FoundCommand | undefined> {
+      const record = await recordOf(id);
+      if (!record || !query.keys.every((key) => record.keys.includes(key))) return undefined;
+      const { acceptedAt: at, user, role, kind, keys: about } = record;
+      const found = { id, at, user, role, action: `POST /${kind}`, about, record };
+      return fits(query, found) ? found : undefined;
     }
+    return scanPage({
+      ...boundsOf(query),
+      async read(after: string | undefined) {
+        const from = after === undefined ? (query.until ?? "+inf") : `(${after}`;
+        const scored = await redis.zrevrangebyscore(
+          keys.open,
+          from,
+          query.since ?? "-inf",
+          "WITHSCORES",
+          "LIMIT",
+          0,
+          CHUNK,
+        );
+        const rows = scored.flatMap((id, i): Waiting[] => (i % 2 === 0 ? [{ id, score: scored[i + 1] ?? "" }] : []));
+        return { rows, more: rows.length === CHUNK };
+      },
+      match: (rows) => Promise.all(rows.map(match)),
+      cursorOf: ({ score }) => score,
+    });
   }
 
   return {
     async findCommands(query) {
-      const { kind, state, limit } = query;
-      const commands: FoundCommand[] = [];
-      let looked = 0;
-      for await (const chunk of waits(state) ? fromBacklog(query) : fromTrail(query)) {
-        for (const { cursor, command } of chunk.found) {
-          if (kind !== undefined && (command.record?.kind ?? command.action.slice("POST /".length)) !== kind) continue;
-          if (state !== undefined && command.record?.state !== state) continue;
-          commands.push(command);
-          if (commands.length >= limit) return { commands, next: cursor };
-        }
-        looked += chunk.looked;
-        if (looked >= LOOK_AT && chunk.looked === CHUNK) return { commands, next: chunk.last };
-      }
-      return { commands, next: undefined };
+      const { found, next } = await (waits(query.state) ? fromBacklog(query) : fromTrail(query));
+      return { commands: found, next };
     },
     listQueues: queues.list,
     readQueue: queues.read,

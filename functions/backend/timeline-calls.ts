@@ -7,11 +7,13 @@ import type { DeliveryOutcome } from "../../shared/destinations/outcome.ts";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import type { MessageRecord, Outbox } from "../../shared/outbox/outbox.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
-import { SealError } from "../../shared/sealing/seal.ts";
 import type { StateRecord } from "../../shared/state/read.ts";
 import type { Micros } from "../../shared/util/time.ts";
 import { incidentKey } from "../../shared/vocabulary/ordering-key.ts";
+import { idTime } from "../../shared/redis/stream-id.ts";
+import { scanPage } from "../../shared/util/scan-page.ts";
 import type { EventCalls } from "./event-calls.ts";
+import { readable } from "./readable.ts";
 
 /** What is known of an incident from the audit trail, the outbox, the journal and the state, each in its order. */
 export interface TimelineParts {
@@ -35,7 +37,6 @@ const MOST = 500;
 /** What was asked before the first that the CAD said of an incident: its creation, us. */
 const BEFORE: Micros = 3_600_000_000;
 
-const toMs = (at: Micros): string => String(Math.max(0, Math.floor(at / 1000)));
 const earliest = (state: StateRecord | undefined): Micros | undefined => {
   const times = Object.values(state?.aspects ?? {}).map(({ at }) => at);
   return times.length === 0 ? undefined : Math.min(...times) - BEFORE;
@@ -49,11 +50,7 @@ export function createTimelineCalls(
 ): TimelineCalls {
   const keys = auditKeys(outboxKeys(prefix).base);
 
-  const receiptOf = (id: string) =>
-    read(id).catch((error: unknown) => {
-      if (error instanceof SealError) return undefined;
-      throw error;
-    });
+  const receiptOf = readable(read);
   async function linkOf(id: string): Promise<Mark | undefined> {
     const [link] = await redis.xrange(keys.links, id, id);
     return link && parseLink(link);
@@ -62,21 +59,24 @@ export function createTimelineCalls(
   /** The entries about the incident, the oldest first; `until`: where the looking ended, if that is before the end. */
   async function askedOf(incident: string, since: Micros | undefined, until: Micros | undefined) {
     const key = incidentKey(incident);
-    const found: AuditEntry[] = [];
-    let from = since === undefined ? "-" : toMs(since);
-    for (let looked = 0; looked < LOOK_AT; looked += CHUNK) {
-      const to = until === undefined ? "+" : toMs(until);
-      const chunk: StoredEntry[] = await redis.xrange(keys.entries, from, to, "COUNT", CHUNK);
-      for (const stored of chunk) {
-        const entry = parseEntry(stored);
-        if (entry?.about.includes(key) && entry.action.startsWith("POST ")) found.push(entry);
-        if (found.length >= MOST) return { found, until: stored[0] };
-      }
-      const last = chunk.at(-1);
-      if (chunk.length < CHUNK || !last) return { found, until: undefined };
-      from = `(${last[0]}`;
-    }
-    return { found, until: from.slice(1) };
+    const to = until === undefined ? "+" : idTime(until);
+    const { found, next } = await scanPage({
+      async read(last: string | undefined) {
+        const from = last === undefined ? (since === undefined ? "-" : idTime(since)) : `(${last}`;
+        const rows: StoredEntry[] = await redis.xrange(keys.entries, from, to, "COUNT", CHUNK);
+        return { rows, more: rows.length === CHUNK };
+      },
+      match: (rows) =>
+        rows.map((stored) => {
+          const entry = parseEntry(stored);
+          return entry?.about.includes(key) && entry.action.startsWith("POST ") ? entry : undefined;
+        }),
+      cursorOf: ([id]) => id,
+      after: undefined,
+      limit: MOST,
+      lookAt: LOOK_AT,
+    });
+    return { found, until: next };
   }
 
   async function eventsOf(incident: string, since: Micros | undefined, until: Micros | undefined) {

@@ -17,7 +17,7 @@ import {
   type SealedEntry,
   withoutPayload,
 } from "./read.ts";
-import { compareIds, START } from "../redis/stream-id.ts";
+import { compareIds, idTime, START } from "../redis/stream-id.ts";
 
 /** What follows an entry. */
 export type Followed =
@@ -89,7 +89,6 @@ end
 local rows, more = read('XRANGE', '(' .. id, '+', tonumber(ARGV[2]), tonumber(ARGV[3]))
 return {'page', #rows > 0 and rows[#rows][1] or id, more, rows}`;
 
-const milliseconds = (micros: Micros): string => String(Math.max(0, Math.floor(micros / 1000)));
 // The scripts answer rows as XRANGE does.
 const toRows = (journal: string, reply: ScriptReply | undefined): SealedEntry[] =>
   (reply as Row[]).map((row) => parseRow(row, journal));
@@ -114,8 +113,8 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
   async function readRows({ first, since, until }: EntryQuery, after: string | undefined) {
     // Redis refuses a range that ends before the first possible id.
     if (first === "newest" && after !== undefined && compareIds(after, START) === 0) return { rows: [], more: false };
-    const least = since === undefined ? "-" : milliseconds(since);
-    const most = until === undefined ? "+" : milliseconds(until);
+    const least = since === undefined ? "-" : idTime(since);
+    const most = until === undefined ? "+" : idTime(until);
     const [command, begin, to] = first === "newest" ? ["XREVRANGE", most, least] : ["XRANGE", least, most];
     const from = after === undefined ? begin : `(${after}`;
     const [more, reply] = (await list(command, from, to, CHUNK, PAGE_BYTES)) as [number, ScriptReply];

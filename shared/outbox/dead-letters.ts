@@ -1,11 +1,18 @@
 import type { Redis } from "ioredis";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
-import { SealError, type SealedKind, type Sealer, tampered } from "../sealing/seal.ts";
+import { type SealedKind, type Sealer, tampered } from "../sealing/seal.ts";
 import { type Chunk, scanPage } from "../util/scan-page.ts";
 import type { Micros } from "../util/time.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { createAuthenticator } from "./authentic.ts";
-import { type MessageRecord, type NewMessage, parseRecord, RECORD_FIELDS, UNBELIEVED, unbelieved } from "./outbox.ts";
+import {
+  type MessageRecord,
+  type NewMessage,
+  parseOrUnbelieved,
+  parseRecord,
+  RECORD_FIELDS,
+  UNBELIEVED,
+} from "./outbox.ts";
 import { isRedrivable, type RedrivableState } from "./states.ts";
 
 /** Which dead letters are meant; what is not given does not narrow them. */
@@ -78,17 +85,14 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
 
   async function readAll(ids: readonly string[]): Promise<(MessageRecord | undefined)[]> {
     const records = await Promise.all(ids.map((id) => redis.hmget(keys.record(id), ...RECORD_FIELDS)));
-    return records.map((values, i) => readable(ids[i] ?? "", values));
+    return records.map((values, i) => parseOrUnbelieved(ids[i] ?? "", values, authentic));
   }
 
-  /** Of one that is not to be believed, the list tells that it is there and why: it can be discarded, and no more. */
-  function readable(id: string, values: readonly (string | null)[]): MessageRecord | undefined {
-    try {
-      return parseRecord(id, values, authentic);
-    } catch (error) {
-      if (error instanceof SealError) return unbelieved(id, values, error.message);
-      throw error;
-    }
+  /** A dead letter with its body as it is stored; undefined if it is none, or was discarded. Throws SealError. */
+  async function readLetter(id: string): Promise<{ record: MessageRecord; body: string } | undefined> {
+    const [body, ...values] = await redis.hmget(keys.record(id), "body", ...RECORD_FIELDS);
+    const record = parseRecord(id, values, authentic);
+    return record && isRedrivable(record.state) && body ? { record, body } : undefined;
   }
 
   return {
@@ -108,9 +112,8 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
     },
 
     async again(id, newId) {
-      const [body, ...values] = await redis.hmget(keys.record(id), "body", ...RECORD_FIELDS);
-      const record = parseRecord(id, values, authentic);
-      if (!record || !isRedrivable(record.state) || !body || record.redrivenAs) return undefined;
+      const { record, body } = (await readLetter(id)) ?? {};
+      if (!record || !body || record.redrivenAs) return undefined;
       if (record.kind === UNBELIEVED.kind) throw tampered("record");
       const { ttl } = record;
       return {
@@ -130,10 +133,8 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
     },
 
     async reveal(id) {
-      const [body, ...values] = await redis.hmget(keys.record(id), "body", ...RECORD_FIELDS);
-      const record = parseRecord(id, values, authentic);
-      if (!record || !isRedrivable(record.state) || !body) return undefined;
-      return await sealer.open(kind, id, body);
+      const letter = await readLetter(id);
+      return letter && (await sealer.open(kind, id, letter.body));
     },
 
     async noteRedriven(id, newId) {

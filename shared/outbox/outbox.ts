@@ -199,8 +199,22 @@ export const UNBELIEVED = {
   ...{ ttl: undefined, issuedAt: undefined, expiresAt: undefined, redriveOf: undefined, redrivenAs: undefined },
 } as const satisfies Partial<Record<keyof MessageRecord, unknown>>;
 
+/** The same for a list: of one that is not to be believed it tells that it is there and why. It can be discarded, and no more. */
+export function parseOrUnbelieved(
+  id: string,
+  values: readonly (string | null)[],
+  authentic: Authenticator,
+): MessageRecord | undefined {
+  try {
+    return parseRecord(id, values, authentic);
+  } catch (error) {
+    if (error instanceof SealError) return unbelieved(id, values, error.message);
+    throw error;
+  }
+}
+
 /** A dead letter of which nothing is to be believed but that something stands in its place. */
-export function unbelieved(id: string, values: readonly (string | null)[], reason: string): MessageRecord | undefined {
+function unbelieved(id: string, values: readonly (string | null)[], reason: string): MessageRecord | undefined {
   const acceptedAt = Number(values[RECORD_FIELDS.indexOf("accepted_at")] ?? Number.NaN);
   if (!Number.isSafeInteger(acceptedAt)) return undefined;
   const nothing = { sends: 0, sentAt: undefined, settledAt: undefined, by: "" };

@@ -1,12 +1,12 @@
 import type { Redis } from "ioredis";
 import { toMicros } from "../redis/clock.ts";
 import { parseKeys } from "./claim.ts";
-import { SealError, type Sealer } from "../sealing/seal.ts";
+import type { Sealer } from "../sealing/seal.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import type { Micros } from "../util/time.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { createAuthenticator } from "./authentic.ts";
-import { type MessageRecord, parseRecord, RECORD_FIELDS, unbelieved } from "./outbox.ts";
+import { type MessageRecord, parseOrUnbelieved, RECORD_FIELDS } from "./outbox.ts";
 
 /** How many of the oldest unsettled commands are looked at to see which queues are not empty. */
 const LOOK_AT = 1000;
@@ -43,13 +43,7 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
   const line = (key: string) => `${keys.base}:line:${key}`;
 
   async function readRecord(id: string): Promise<MessageRecord | undefined> {
-    const values = await redis.hmget(keys.record(id), ...RECORD_FIELDS);
-    try {
-      return parseRecord(id, values, authentic);
-    } catch (error) {
-      if (error instanceof SealError) return unbelieved(id, values, error.message);
-      throw error;
-    }
+    return parseOrUnbelieved(id, await redis.hmget(keys.record(id), ...RECORD_FIELDS), authentic);
   }
 
   async function othersBefore(head: MessageRecord): Promise<QueueContent["behind"]> {

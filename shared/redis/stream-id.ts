@@ -1,3 +1,5 @@
+import type { Micros } from "../util/time.ts";
+
 /** Ids of entries in a Redis stream: `MILLISECONDS-SEQUENCE`, both of up to 64 bits. */
 
 /** Before every entry of a stream. */
@@ -5,6 +7,9 @@ export const START = "0-0";
 
 /** True for a text that is the id of an entry. */
 export const isEntryId = (text: string): boolean => /^\d{1,16}-\d{1,16}$/.test(text);
+
+/** A time as the begin of an id, for ranges. */
+export const idTime = (at: Micros): string => String(Math.max(0, Math.floor(at / 1000)));
 
 /** A BigInt only where a number would not be exact: ids are compared for every entry and handler. */
 const toInteger = (digits: string): number | bigint => (digits.length > 15 ? BigInt(digits) : Number(digits));
