@@ -9,6 +9,7 @@ import type { Measure } from "../../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../../shared/vocabulary/fields.ts";
 import { redisFault } from "../../shared/redis/fault.ts";
 import type { Proof } from "../../shared/commands/proof.ts";
+import { toMessage } from "../../shared/commands/message.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
 import type { Role } from "../../shared/vocabulary/roles.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
@@ -47,7 +48,6 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
   return async (c: AcceptContext): Promise<Response> => {
     const from = deps.monotonic();
     const body = c.req.valid("json");
-    const about = command.keys(body);
     const wrong = command.check?.(body, { now: deps.now(), naiveTimes: deps.naiveTimes }) ?? [];
     if (wrong.length > 0) throw invalidBody(wrong.map((w) => ({ pointer: `/${w.path.join("/")}`, detail: w.message })));
 
@@ -55,23 +55,12 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     const ttlSeconds = commandTtl(c.req.header("Command-TTL")) ?? command.ttlSeconds;
     const wait = preferredWait(c.req.header("Prefer"));
     const { userId, role } = c.get("caller");
-    const text = JSON.stringify(body);
     const id = deps.newId();
-    const note = noteOf(c, deps.basePath, about);
+    const request = { id, user: userId, role, ttlSeconds, idempotencyKey: key };
+    const message = await toMessage(deps.sealer, command, body, request);
+    const note = noteOf(c, deps.basePath, message.keys);
     const appended = await deps.backend
-      .accept({
-        id,
-        kind: command.name,
-        keys: about,
-        body: await deps.sealer.seal("command", id, text),
-        user: userId,
-        role,
-        fingerprints: deps.sealer.fingerprints(JSON.stringify([command.name, ttlSeconds ?? null, text])),
-        latestWins: command.latestWins ?? false,
-        ttlSeconds,
-        idempotencyKey: key,
-        note: command.latestWins ? onceInAWhile(note) : note,
-      })
+      .accept({ ...message, note: command.latestWins ? onceInAWhile(note) : note })
       .catch((error: unknown) => {
         throw maybeAccepted(error, key === undefined ? id : undefined);
       });

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
+import { toMessage } from "../../shared/commands/message.ts";
 import { unitsStatus } from "../../shared/commands/units-status.ts";
 import { type Found, found } from "../../shared/health/problems.ts";
 import type { Measure } from "../../shared/metrics/measure.ts";
@@ -54,16 +55,9 @@ export function createCanary(options: CanaryOptions): Canary {
 
   async function send(unit: string): Promise<string> {
     const body = unitsStatus.body.parse({ unit_id: unit, status: "available" });
-    const text = JSON.stringify(body);
     const id = randomUUID();
-    const appended = await outbox.append({
-      ...{ id, kind: unitsStatus.name, keys: unitsStatus.keys(body), user: "canary", role: "admin" },
-      body: await sealer.seal("command", id, text),
-      fingerprints: sealer.fingerprints(JSON.stringify([unitsStatus.name, TTL_S, text])),
-      latestWins: false,
-      ttlSeconds: TTL_S,
-      idempotencyKey: undefined,
-    });
+    const request = { id, user: "canary", role: "admin", ttlSeconds: TTL_S, idempotencyKey: undefined } as const;
+    const appended = await outbox.append(await toMessage(sealer, unitsStatus, body, request));
     if (appended.outcome !== "accepted") throw new Error(`it was not accepted: ${appended.outcome}`);
     await options.wake();
     return id;

@@ -1,0 +1,24 @@
+import type { NewMessage } from "../outbox/outbox.ts";
+import type { Sealer } from "../sealing/seal.ts";
+import type { Command } from "./command.ts";
+
+/**
+ * A command as the outbox takes it: sealed before anything leaves, and with the fingerprint of all that makes it the same request.
+ * @param body as the command's schema gives it
+ */
+export async function toMessage(
+  sealer: Sealer,
+  command: Command,
+  body: Parameters<Command["keys"]>[0],
+  request: Pick<NewMessage, "id" | "user" | "role" | "ttlSeconds" | "idempotencyKey">,
+): Promise<NewMessage> {
+  const text = JSON.stringify(body);
+  return {
+    ...request,
+    kind: command.name,
+    keys: command.keys(body),
+    body: await sealer.seal("command", request.id, text),
+    fingerprints: sealer.fingerprints(JSON.stringify([command.name, request.ttlSeconds ?? null, text])),
+    latestWins: command.latestWins ?? false,
+  };
+}
