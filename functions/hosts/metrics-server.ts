@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { EXPOSITION_TYPE } from "../../shared/metrics/exposition.ts";
+import { answerScrape } from "../../shared/metrics/scrape-response.ts";
+import { closeNow, listenOn } from "../../shared/util/listen.ts";
 import type { Scrape } from "../routes/metrics.ts";
 
 /** How long a client may take for its request, ms. */
@@ -14,23 +14,9 @@ export async function startMetricsServer(
 ): Promise<{ port: number; stop(): Promise<void> }> {
   const server = createServer((request, response) => {
     if (request.method !== "GET" || request.url !== "/metrics") return void response.writeHead(404).end();
-    scrape().then(
-      (text) => response.writeHead(200, { "content-type": EXPOSITION_TYPE }).end(text),
-      () => response.writeHead(500).end(),
-    );
+    answerScrape(response, scrape());
   });
   server.requestTimeout = REQUEST_MS;
   server.maxConnections = 100;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, resolve);
-  });
-  return {
-    port: (server.address() as AddressInfo).port,
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return { port: await listenOn(server, host, port), stop: () => closeNow(server) };
 }

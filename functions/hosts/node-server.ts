@@ -1,6 +1,7 @@
 import type { Server, ServerOptions } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
+import { listenOn } from "../../shared/util/listen.ts";
 import { limitedAddress, normalAddress } from "../http/client-address.ts";
 import type { NodeServerConfig } from "../config/node-env.ts";
 
@@ -23,11 +24,7 @@ export async function listen(
   server.timeout = config.HTTP_IDLE_TIMEOUT_MS;
   if (config.HTTP_MAX_CONNECTIONS > 0) server.maxConnections = config.HTTP_MAX_CONNECTIONS;
   if (config.HTTP_MAX_CONNECTIONS_PER_ADDRESS > 0) limitEachAddress(server, config.HTTP_MAX_CONNECTIONS_PER_ADDRESS);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(config.PORT, config.HOST, resolve);
-  });
-  return { server, port: (server.address() as AddressInfo).port };
+  return { server, port: await listenOn(server, config.HOST, config.PORT) };
 }
 
 /** Closes a connection of an address that has as many as it may have. */

@@ -1,8 +1,8 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { type Found, found, statusOf } from "../../shared/health/problems.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
-import { EXPOSITION_TYPE } from "../../shared/metrics/exposition.ts";
+import { answerScrape } from "../../shared/metrics/scrape-response.ts";
+import { closeNow, listenOn } from "../../shared/util/listen.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
 /** What the worker process knows of itself, without a look into Redis. */
@@ -36,12 +36,7 @@ export async function startHealthServer(
 ): Promise<{ port: number; stop(): Promise<void> }> {
   const tracker = createProblemTracker(Date.now);
   const server = createServer((request, response) => {
-    if (request.method === "GET" && request.url === "/metrics") {
-      return void metrics().then(
-        (text) => response.writeHead(200, { "content-type": EXPOSITION_TYPE }).end(text),
-        () => response.writeHead(500).end(),
-      );
-    }
+    if (request.method === "GET" && request.url === "/metrics") return answerScrape(response, metrics());
     const known = request.method === "GET" && request.url === "/health";
     const now = state();
     const { redis, redisAnswered: _, health, more, ...own } = now;
@@ -53,17 +48,5 @@ export async function startHealthServer(
     response.end(JSON.stringify(body));
   });
   server.requestTimeout = 5000;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, resolve);
-  });
-  const { port: bound } = server.address() as AddressInfo;
-  return {
-    port: bound,
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return { port: await listenOn(server, host, port), stop: () => closeNow(server) };
 }
