@@ -128,11 +128,17 @@ export function openAuditChain(
   }
 
   /** To go on from what somebody else wrote would vouch for it with the key. */
-  function vet(head: SealedMark | undefined): void {
+  async function readHead(): Promise<SealedMark | undefined> {
+    const head = await readMark(redis, keys.head);
     if (head && !isOwn(head) && !mayAdopt(head))
       throw new Error(
         `the chain's head was not set by a worker with ${KEYS}; if \`npm run audit -- verify\` finds no other fault, set AUDIT_ADOPT=${head.id}:${head.hash}`,
       );
+    return head;
+  }
+
+  /** The chain goes on from there, and never from before where it stood. */
+  function follow(head: SealedMark | undefined): void {
     const before = seen ?? GENESIS;
     seen = head ?? GENESIS;
     if (seen.count < before.count)
@@ -140,15 +146,11 @@ export function openAuditChain(
   }
 
   return {
-    async head() {
-      const head = await readMark(redis, keys.head);
-      if (head && !isOwn(head) && !mayAdopt(head)) vet(head);
-      return head;
-    },
+    head: readHead,
 
     async extend(most) {
-      const head = await readMark(redis, keys.head);
-      vet(head);
+      const head = await readHead();
+      follow(head);
       const before: Mark = head ?? GENESIS;
       const entries: StoredEntry[] = await redis.xrange(keys.entries, `(${before.id}`, "+", "COUNT", most);
       if (entries.length === 0) return 0;

@@ -24,6 +24,9 @@ export interface CadEndpoint {
 /** The most that may come before the connection is open, bytes: what a CAD recovers of a session is among it. */
 export const MAX_EARLY_BYTES = 32 * 1024 * 1024;
 
+/** Messages of this size and more are compressed if it is not said otherwise, bytes: as the library does. */
+export const COMPRESS_FROM = 1024;
+
 /** Headers that make the connection what it is; the library sets them. */
 const OWN_HEADERS = /^(?:connection|upgrade|content-length|transfer-encoding|sec-websocket-.*)$/i;
 /** Query parameters of Engine.IO itself. */
@@ -94,7 +97,7 @@ export const endpointEnv = {
     .number()
     .int()
     .min(0)
-    .default(1024)
+    .default(COMPRESS_FROM)
     .describe(
       "Messages to the CAD of this size and more, bytes, are compressed if the CAD offers it (permessage-deflate, over WebSocket). 0: never, and the CAD's are not either.",
     ),

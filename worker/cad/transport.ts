@@ -1,5 +1,5 @@
 import { Manager, type Socket } from "socket.io-client";
-import { type CadEndpoint, MAX_EARLY_BYTES } from "./endpoint.ts";
+import { type CadEndpoint, COMPRESS_FROM, MAX_EARLY_BYTES } from "./endpoint.ts";
 import { createEngineTransports, type Handshake, type TransportName } from "./engine.ts";
 import { faultOf, FrameError, type LineFault, MAX_FRAME_BYTES, oneLine } from "./line-fault.ts";
 
@@ -66,7 +66,7 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
   // What a CAD recovers comes before it says that the line is open: socket.io-client hands it over right before `connect`.
   let open = false;
 
-  const { tls = {}, headers = {}, transports = ["websocket", "polling"], compressFrom = 1024 } = endpoint;
+  const { tls = {}, headers = {}, transports = ["websocket", "polling"], compressFrom = COMPRESS_FROM } = endpoint;
   const engines = createEngineTransports(
     {
       handshake: (said) => void (handshake = said),

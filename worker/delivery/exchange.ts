@@ -56,8 +56,8 @@ interface Waiting<T> {
 }
 
 export function createExchange({ outbox, signal, log, ...options }: ExchangeOptions): Exchange {
-  let settlements: Waiting<StoredSettlement>[] = [];
-  let offers: Waiting<string>[] = [];
+  const settlements: Waiting<StoredSettlement>[] = [];
+  const offers: Waiting<string>[] = [];
   let wanted = false;
   let busy = false;
   let awake = false;
@@ -76,13 +76,14 @@ export function createExchange({ outbox, signal, log, ...options }: ExchangeOpti
     else setImmediate(run);
   }
 
-  function ask(): ExchangeAsk {
+  function ask(settling: readonly Waiting<StoredSettlement>[], offering: readonly Waiting<string>[]): ExchangeAsk {
     const { take, begins } = signal.aborted ? { take: 0, begins: false } : options.room();
-    const rests = options.inHand() - settlements.length <= 0 && offers.length === 0;
-    if (!rests || settlements.length > 0) active = performance.now();
+    const settled = settling.length + settlements.length;
+    const rests = options.inHand() - settled <= 0 && offering.length === 0;
+    if (!rests || settled > 0) active = performance.now();
     return {
-      settle: settlements.slice(0, MOST_SETTLED).map(({ item }) => item),
-      offered: signal.aborted ? [] : offers.map(({ item }) => item),
+      settle: settling.map(({ item }) => item),
+      offered: signal.aborted ? [] : offering.map(({ item }) => item),
       take: Math.min(take, MOST_TAKEN),
       begins,
       maySleep: rests && performance.now() - active >= LINGER_MS,
@@ -90,11 +91,9 @@ export function createExchange({ outbox, signal, log, ...options }: ExchangeOpti
   }
 
   async function once(): Promise<void> {
-    const asked = ask();
-    const settling = settlements.slice(0, MOST_SETTLED);
-    settlements = settlements.slice(MOST_SETTLED);
-    const offering = offers;
-    offers = [];
+    const settling = settlements.splice(0, MOST_SETTLED);
+    const offering = offers.splice(0);
+    const asked = ask(settling, offering);
     began = performance.now();
     try {
       const done = await outbox.exchange(asked);
@@ -139,20 +138,20 @@ export function createExchange({ outbox, signal, log, ...options }: ExchangeOpti
     watching.unref();
   }
 
-  const together = <T>(list: () => Waiting<T>[], item: T): Promise<void> =>
+  const together = <T>(list: Waiting<T>[], item: T): Promise<void> =>
     new Promise((resolve, reject) => {
-      list().push({ item, resolve, reject });
+      list.push({ item, resolve, reject });
       want();
     });
 
   return {
     isAwake: () => awake,
     async settle(settlement, begun) {
-      await together(() => settlements, outbox.toStored(settlement, begun));
+      await together(settlements, outbox.toStored(settlement, begun));
       return [];
     },
     async wake(offered) {
-      if (offered !== undefined) return together(() => offers, offered);
+      if (offered !== undefined) return together(offers, offered);
       want();
     },
   };
