@@ -1,7 +1,7 @@
 import { commandQuery, foundCommand, queueContent, queueSummary } from "../routes/command-search.ts";
 import { historyAnswer } from "../routes/history.ts";
 import { outboxQuery, revealBody } from "../routes/dead-letters.ts";
-import { testAnswer } from "../routes/destinations.ts";
+import { enableAnswer, testAnswer } from "../routes/destinations.ts";
 import { timelineItem, timelineQuery } from "../routes/timeline.ts";
 import { answer, json, REDIS, type Route, schemaOf } from "./parts.ts";
 
@@ -80,13 +80,7 @@ export const SEARCH_ROUTES: readonly Route[] = [
     tag: "destinations",
     summary: "Stop sending to a destination",
     description: "It is disabled until somebody enables it; what comes meanwhile waits.",
-    answers: {
-      "202": answer("The worker stops within seconds.", {
-        type: "object",
-        required: ["success", "message", "id"],
-        properties: { success: { const: true }, message: { type: "string" }, id: { type: "string" } },
-      }),
-    },
+    answers: { "202": answer("The worker stops within seconds.", schemaOf(enableAnswer)) },
     problems: ["not-found", ...REDIS],
   },
   {

@@ -11,6 +11,7 @@ import { keptLog } from "../support/log.ts";
 import { namesFrom, namesIn, parseMetrics } from "../support/metrics.ts";
 
 const TOKEN = "a-token-of-the-tests-for-metrics-only.";
+/** A second listener is a matter of Node: the edge has none. */
 const onEdge = inject("host") === "edge";
 
 const textOf = async (url: string, token?: string) => {
