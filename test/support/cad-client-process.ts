@@ -36,5 +36,6 @@ setInterval(() => {
   const status = statuses.find(({ ready }) => !ready) ?? statuses[0];
   if (!status) return;
   globalThis.gc?.();
-  process.send?.({ order, status, rss: process.memoryUsage.rss() } satisfies Report);
+  const { rss, heapUsed, external } = process.memoryUsage();
+  process.send?.({ order, status, rss, held: heapUsed + external } satisfies Report);
 }, 200);

@@ -8,8 +8,10 @@ export interface Report {
   order: number;
   /** Of a connection that is not ready, if there is one. */
   status: ConnectionStatus;
-  /** Bytes, after a collection of garbage. */
+  /** Resident bytes, after a collection of garbage. */
   rss: number;
+  /** Bytes that objects hold after the collection, on the heap and beside it: memory kept by the allocator does not count. */
+  held: number;
 }
 
 export interface Order {
