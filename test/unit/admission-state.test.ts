@@ -2,14 +2,13 @@ import { describe, expect, test } from "vitest";
 import {
   type AdmissionState,
   blockedBy,
-  type Candidate,
-  type Effect,
   INITIAL,
   type Input,
   isAllClosed,
   step,
   type Verdict,
-} from "../../worker/commands/admission-state.ts";
+} from "../../worker/admission/admission-state.ts";
+import type { Candidate, Effect } from "../../worker/admission/circuit.ts";
 
 const command = (id: string, more: Partial<Candidate> = {}): Candidate => ({
   id,
@@ -167,10 +166,10 @@ const VERDICTS: [string, readonly Input[], Input, Verdict][] = [
   ["one that sets a value, missed with nothing else known, is resent", [], missed(command("1")), "resend"],
   ["one that opens the circuit is held", OUTAGE.slice(1), OUTAGE[0] ?? missed(command("0")), "hold"],
   ["one that was on its way when it opened is held", OUTAGE, missed(command("9")), "hold"],
-  ["one that adds is given up", [], missed(command("1", RELAY), { answered: true }), "give up"],
-  ["one that adds is given up in an outage", OUTAGE, missed(command("1", RELAY)), "give up"],
-  ["one of an event that is never echoed is given up", FIVE, missed(command("9"), { answered: true }), "give up"],
-  ["the one that shows that it never is, too", FIVE.slice(1), FIVE[0] ?? missed(command("0")), "give up"],
+  ["one that adds is given up", [], missed(command("1", RELAY), { answered: true }), "giveUp"],
+  ["one that adds is given up in an outage", OUTAGE, missed(command("1", RELAY)), "giveUp"],
+  ["one of an event that is never echoed is given up", FIVE, missed(command("9"), { answered: true }), "giveUp"],
+  ["the one that shows that it never is, too", FIVE.slice(1), FIVE[0] ?? missed(command("0")), "giveUp"],
   [
     "after an echo of the event it is resent again",
     [...FIVE, write(command("9"))],
@@ -187,7 +186,7 @@ const VERDICTS: [string, readonly Input[], Input, Verdict][] = [
     "another event's echoes change nothing",
     [...FIVE, write(command("9", { event: "unit:location" }))],
     missed(command("1"), { answered: true }),
-    "give up",
+    "giveUp",
   ],
   ["the first break is nobody's", [], broke(command("1")), "none"],
   [

@@ -40,6 +40,7 @@ export const LAYERS: readonly string[] = [
   "worker/destinations",
   "worker/config.ts",
   "worker/events",
+  "worker/admission",
   "worker/commands",
   "worker/paging",
   "worker/runtime",

@@ -9,9 +9,10 @@ import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
 import { toIso } from "../../shared/util/time.ts";
 import type { Delivery, SendResult } from "../cad/confirm.ts";
+import type { Pass } from "../admission/pass.ts";
 import { claimDelivery, type ClaimOptions, type Taken } from "../delivery/claim.ts";
 import type { Delivered } from "../delivery/dispatcher.ts";
-import type { Admission, Pass } from "./admission.ts";
+import type { Admission } from "../admission/admission.ts";
 import { settleSurely } from "../delivery/settle.ts";
 
 /** How often a command that the CAD refuses for now is sent; with the waits between, about a minute. */
@@ -68,11 +69,11 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
     const { delivery, command } = prepared;
     const { effect } = command;
     const candidate = { id, event: delivery.event, effect, keys: message.keys, caller: message.user };
-    if (!pass.claimed(candidate)) {
+    if (!pass.start(candidate)) {
       await outbox.putBack(id);
       return "again";
     }
-    const brief = pass.brief() && { confirmMs: Math.min(BRIEF_MS, confirmMs) };
+    const brief = pass.isUnechoed() && { confirmMs: Math.min(BRIEF_MS, confirmMs) };
     const waited = (message.begunAt - message.acceptedAt) / 1_000_000;
     if (message.sends === 1) options.measure.observe("socket_bridge_accept_to_emit_seconds", waited);
     const outcome = await options.send({ ...delivery, ...brief }, prepared.needsRoom);
@@ -81,7 +82,7 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
       case "confirmed":
       case "received":
         pass.proved(proofOf(message.kind, outcome.by)?.proof ?? "received");
-        pass.leave();
+        pass.release();
         if (hopeless.has(value)) hopeless.set(value, false);
         // A resent value may be on its way through the CAD once more: the next one must not be overtaken by it.
         if (outcome.result === "confirmed") await outcome.through;
@@ -112,7 +113,7 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
   async function unanswered(id: string, message: ToSend, pass: Pass, value: string): Promise<Delivered | "again"> {
     const verdict = pass.missed();
     if (verdict === "hold") return "again";
-    const unechoed = pass.brief();
+    const unechoed = pass.isUnechoed();
     if (verdict === "resend") {
       const waits = hopeless.get(value) ? [] : RESEND_AFTER.map((part) => part * confirmMs);
       const next = await outbox.scheduleRetry(id, waits, 0, "unanswered");
@@ -148,7 +149,7 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
         const next = await tryOnce(id, pass, first);
         if (next !== "again") return next;
       } finally {
-        pass.leave();
+        pass.release();
       }
     }
   };

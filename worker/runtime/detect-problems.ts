@@ -1,7 +1,7 @@
 import { type Found, found } from "../../shared/health/problems.ts";
 import { loadProblems } from "../../shared/health/destination-problems.ts";
 import type { DestinationReport } from "../../shared/destinations/store.ts";
-import type { Unanswered, Unechoed } from "../commands/admission.ts";
+import type { Unanswered, Unechoed } from "../admission/unanswered.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
 /** What the detection goes by, beside what the worker reports anyway. */

@@ -14,7 +14,7 @@ import type { CadConnection } from "../cad/connection.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { Destinations } from "../destinations/destinations.ts";
 import type { CadEvents } from "../events/pipeline.ts";
-import type { Admission } from "../commands/admission.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { Jobs } from "../delivery/job-watchdog.ts";
 import { events as cadEventTypes } from "../../shared/events/table.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
@@ -33,7 +33,7 @@ export interface HealthSources {
   instance: string;
   lease: Pick<Lease, "epoch">;
   connection: Pick<CadConnection, "status">;
-  admission: Pick<Admission, "shut" | "breaksConnection" | "unanswered" | "unechoed">;
+  admission: Pick<Admission, "closedBecause" | "breaksConnection" | "unanswered" | "unechoed">;
   jobs: Pick<Jobs, "consuming">;
   payloads: Pick<Payloads, "problem">;
   audit: Pick<AuditChainer, "problem">;
@@ -59,7 +59,7 @@ export function createHealth(sources: HealthSources): Health {
   function report(): WorkerHealth {
     const now = performance.now();
     const cad = sources.connection.status();
-    const waitingFor = admission.shut();
+    const waitingFor = admission.closedBecause();
     const ready = waitingFor === undefined;
     readySince = ready ? (readySince ?? now) : undefined;
     const own = {

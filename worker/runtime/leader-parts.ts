@@ -9,7 +9,7 @@ import { type CadConnection, startCadConnection } from "../cad/connection.ts";
 import { endpointOf } from "../cad/endpoint.ts";
 import { openRoomStore } from "../cad/rooms.ts";
 import { tokenSource } from "../cad/token.ts";
-import { type Admission, createAdmission } from "../commands/admission.ts";
+import { type Admission, createAdmission } from "../admission/admission.ts";
 import { createDeliver } from "../commands/deliver.ts";
 import { createUnannounced } from "../commands/unannounced.ts";
 import { CONCURRENCY, createDispatcher, type Dispatcher } from "../delivery/dispatcher.ts";
@@ -117,7 +117,7 @@ export function createCommandPath(
   const isOpen = () => connection.status().ready && !admission.isFull();
   const exchange: Exchange = createExchange({
     outbox,
-    room: () => ({ take: isOpen() ? dispatcher.room() : 0, begins: admission.isWide() }),
+    room: () => ({ take: isOpen() ? dispatcher.room() : 0, begins: admission.admitsAll() }),
     inHand: () => dispatcher.inHand(),
     onTaken: ({ id, begun }, asked) => dispatcher.take(id, begun && { begun, asked }),
     signal,
@@ -142,7 +142,7 @@ export function createCommandPath(
     ...options,
     connect: options.connectQueue,
     concurrency: CONCURRENCY,
-    isOpen: () => admission.shut() === undefined && !exchange.isAwake(),
+    isOpen: () => admission.closedBecause() === undefined && !exchange.isAwake(),
     canaryMs: QUEUE_CANARY_MS,
     // Every place may be held by a command that waits for its confirmation: that is no silence.
     silentMs: QUEUE_SILENT_MS + config.CAD_CONFIRM_TIMEOUT_MS,

@@ -77,7 +77,7 @@ export function startLeader(options: LeaderOptions): Leader {
   const shared = { ...options, outbox, forgeries, changes, signal, closing: receiving.signal };
   const { destinations, cadEvents } = createEventPath(shared);
   const { connection, admission } = createCadAccess(shared, cadEvents, cadChanges);
-  const history = createHistory({ ...shared, ready: () => admission.shut() === undefined });
+  const history = createHistory({ ...shared, ready: () => admission.closedBecause() === undefined });
   const commandPath = { ...shared, onSettled: history.settled };
   const { jobs, dispatcher, exchange, payloads } = createCommandPath(commandPath, { connection, admission }, cadEvents);
   const audit = createAuditChainer({
@@ -91,7 +91,7 @@ export function startLeader(options: LeaderOptions): Leader {
   const parts = { connection, admission, jobs, payloads, audit, cadEvents, destinations };
   const health = createHealth({ ...options, ...parts, problems });
   const heartbeat = createHeartbeat(redis, keys, sealer, health, signal);
-  cadChanges.listen(admission.changed);
+  cadChanges.listen(() => admission.update());
   cadChanges.listen(changes.notify);
   changes.listen(heartbeat.changed);
 
