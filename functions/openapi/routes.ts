@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
 import { auditPage, auditQuery } from "../routes/audit.ts";
 import { deadLetterPage, listQuery, outboxQuery, redriveAnswer, redriveBody } from "../routes/dead-letters.ts";
@@ -6,6 +7,7 @@ import { EVENT_ROUTES } from "./event-routes.ts";
 import { SEARCH_ROUTES } from "./search-routes.ts";
 import { answer, GATED, json, type Json, problems, REDIS, ref, type Route, schemaOf } from "./parts.ts";
 
+const eventSchema = z.looseObject({ $id: z.string(), title: z.string().meta({ description: "The event." }) });
 const html = { description: "A page.", content: { "text/html": { schema: { type: "string" } } } };
 const ROUTES: readonly Route[] = [
   ...EVENT_ROUTES,
@@ -171,11 +173,7 @@ const ROUTES: readonly Route[] = [
     summary: "Get the JSON Schema of an event's payload",
     description: "What `dataschema` of a webhook names. Fields that may hold PHI are marked with `x-phi`.",
     answers: {
-      "200": answer("JSON Schema 2020-12.", {
-        type: "object",
-        required: ["$id", "title"],
-        properties: { $id: { type: "string" }, title: { type: "string", description: "The event." } },
-      }),
+      "200": answer("JSON Schema 2020-12.", schemaOf(eventSchema)),
     },
     problems: ["not-found"],
   },

@@ -1,11 +1,11 @@
-import { commandQuery, foundCommand, queueContent, queueSummary } from "../routes/command-search.ts";
+import { commandPage, commandQuery, queueContent, queueList } from "../routes/command-search.ts";
 import { historyAnswer } from "../routes/history.ts";
-import { outboxQuery, revealBody } from "../routes/dead-letters.ts";
+import { outboxQuery, revealAnswer, revealBody } from "../routes/dead-letters.ts";
 import { enableAnswer, testAnswer } from "../routes/destinations.ts";
-import { timelineItem, timelineQuery } from "../routes/timeline.ts";
+import { timelineAnswer, timelineQuery } from "../routes/timeline.ts";
 import { answer, json, REDIS, type Route, schemaOf } from "./parts.ts";
 
-/** What the admin page asks beside the rest of the API. */
+/** The endpoints that the admin page uses beside the rest of the API. */
 export const SEARCH_ROUTES: readonly Route[] = [
   {
     endpoint: "GET /commands",
@@ -15,14 +15,7 @@ export const SEARCH_ROUTES: readonly Route[] = [
     description: "Newest first. A page may contain fewer than `limit` although more follow: see `next`.",
     query: schemaOf(commandQuery, "input"),
     answers: {
-      "200": answer("A page.", {
-        type: "object",
-        required: ["commands", "next"],
-        properties: {
-          commands: { type: "array", items: schemaOf(foundCommand) },
-          next: { type: ["string", "null"], description: "The cursor of the next page." },
-        },
-      }),
+      "200": answer("A page.", schemaOf(commandPage)),
     },
     problems: ["invalid-query", "too-many-reads", ...REDIS],
   },
@@ -31,16 +24,9 @@ export const SEARCH_ROUTES: readonly Route[] = [
     id: "listQueues",
     tag: "receipts",
     summary: "List the queues in which commands wait",
-    description: "Those of the 1000 oldest unsettled commands, the one that waits longest first.",
+    description: "Queues of the 1000 oldest unsettled commands, the one that has waited longest first.",
     answers: {
-      "200": answer("The queues that are not empty.", {
-        type: "object",
-        required: ["queues", "more"],
-        properties: {
-          queues: { type: "array", items: schemaOf(queueSummary) },
-          more: { type: "boolean", description: "More commands wait than were looked at." },
-        },
-      }),
+      "200": answer("The queues that are not empty.", schemaOf(queueList)),
     },
     problems: ["too-many-reads", ...REDIS],
   },
@@ -48,9 +34,9 @@ export const SEARCH_ROUTES: readonly Route[] = [
     endpoint: "GET /queues/{id}",
     id: "getQueue",
     tag: "receipts",
-    summary: "Get what waits in the queue of a unit or an incident",
+    summary: "Get the queue of a unit or an incident",
     description: "Named `unit:ID`, `incident:ID`, `metrics` or `other`.",
-    answers: { "200": answer("Its commands, and why the first of them does not move.", schemaOf(queueContent)) },
+    answers: { "200": answer("Its commands, and why the first of them waits.", schemaOf(queueContent)) },
     problems: ["not-found", ...REDIS],
   },
   {
@@ -58,15 +44,11 @@ export const SEARCH_ROUTES: readonly Route[] = [
     id: "revealDeadLetter",
     tag: "dead letters",
     summary: "Show the payload of a dead letter",
-    description: "Noted in the audit trail with the reason before it is shown.",
+    description: "Recorded in the audit trail, with the reason, before it is shown.",
     query: schemaOf(outboxQuery, "input"),
     body: schemaOf(revealBody, "input"),
     answers: {
-      "200": answer("Its payload.", {
-        type: "object",
-        required: ["command_id", "payload"],
-        properties: { command_id: { type: "string" }, payload: {} },
-      }),
+      "200": answer("Its payload.", schemaOf(revealAnswer)),
     },
     problems: [
       ...(["not-json", "unsafe-json", "not-json-type", "invalid-body", "invalid-query", "not-found"] as const),
@@ -79,7 +61,7 @@ export const SEARCH_ROUTES: readonly Route[] = [
     id: "pauseDestination",
     tag: "destinations",
     summary: "Stop sending to a destination",
-    description: "It is disabled until somebody enables it; what comes meanwhile waits.",
+    description: "It stays disabled until it is enabled again; messages wait meanwhile.",
     answers: { "202": answer("The worker stops within seconds.", schemaOf(enableAnswer)) },
     problems: ["not-found", ...REDIS],
   },
@@ -89,32 +71,23 @@ export const SEARCH_ROUTES: readonly Route[] = [
     tag: "destinations",
     summary: "Send a test event to a destination",
     description:
-      "An event `bridge:test` that is about nobody, whatever the rules say; it is signed, retried and counted as all others. The answer comes when it is delivered, after 5 s at the latest.",
-    answers: { "200": answer("What came of it.", schemaOf(testAnswer)) },
+      "Sends the event `bridge:test`, which is about no unit or incident, regardless of the rules. It is signed, retried and counted like any other. Responds once it is delivered, or after 5 s.",
+    answers: { "200": answer("The outcome.", schemaOf(testAnswer)) },
     problems: ["not-found", "redis-full", ...REDIS],
   },
   {
     endpoint: "GET /incidents/{id}/timeline",
     id: "getIncidentTimeline",
     tag: "state",
-    summary: "Get everything that happened around an incident, in order",
+    summary: "Get the timeline of an incident",
     description:
-      "Commands with their receipts, who asked for them and the audit trail's proof, the CAD's events, what became of them at each destination, and the times of the call. At most 500 commands and 500 events: `next_since` says where to go on.",
+      "Commands with their receipts, callers and audit entries, CAD events with their deliveries to each destination, and the times of the call, sorted by time. At most 500 commands and 500 events: continue from `next_since`.",
     query: schemaOf(timelineQuery, "input"),
     answers: {
       "200": {
-        description: "In order. With `format=csv` the same as CSV.",
+        description: "Sorted by time. With `format=csv`, the same as CSV.",
         content: {
-          ...json({
-            type: "object",
-            required: ["timestamp", "incident_id", "items", "next_since"],
-            properties: {
-              timestamp: { type: "string" },
-              incident_id: { type: "string" },
-              items: { type: "array", items: schemaOf(timelineItem) },
-              next_since: { type: ["string", "null"], description: "`since` of the next part; null: there is none." },
-            },
-          }),
+          ...json(schemaOf(timelineAnswer)),
           "text/csv": { schema: { type: "string" }, example: "at,kind,what\r\n" },
         },
       },
@@ -125,8 +98,13 @@ export const SEARCH_ROUTES: readonly Route[] = [
     endpoint: "GET /history",
     id: "getHistory",
     tag: "operation",
-    summary: "Get the last hour in minutes, the connection in the last day, and the workers",
-    answers: { "200": answer("What is known of it.", schemaOf(historyAnswer)) },
+    summary: "Get recent history",
+    answers: {
+      "200": answer(
+        "The last hour by minutes, the connection over the last day, and the workers.",
+        schemaOf(historyAnswer),
+      ),
+    },
     problems: REDIS,
   },
   {
@@ -134,7 +112,7 @@ export const SEARCH_ROUTES: readonly Route[] = [
     id: "getAdmin",
     tag: "operation",
     summary: "Show the admin page",
-    description: "It holds no data: it asks this API with the token that is typed into it.",
+    description: "Contains no data: it calls this API with the token that the user enters.",
     answers: { "200": { description: "A page.", content: { "text/html": { schema: { type: "string" } } } } },
   },
 ];

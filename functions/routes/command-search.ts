@@ -10,6 +10,7 @@ import { type Backend, believedBeat } from "../backend/backend.ts";
 import type { FoundCommand } from "../backend/command-calls.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import { Problem } from "../http/problem.ts";
+import { pageOf } from "../http/page.ts";
 import { parseQuery } from "../http/query.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import { mayTouch } from "../middleware/scope.ts";
@@ -62,7 +63,13 @@ export const queueContent = z.object({
   commands: z.array(receipt).meta({ description: "The first 100, in their order." }),
 });
 
-const toAnswer = ({ id: command, at, user, role, action, about, record }: FoundCommand) => ({
+export const commandPage = pageOf("commands", foundCommand);
+export const queueList = z.object({
+  queues: z.array(queueSummary),
+  more: z.boolean().meta({ description: "More commands wait than were looked at." }),
+});
+
+const toFoundResponse = ({ id: command, at, user, role, action, about, record }: FoundCommand) => ({
   command_id: command,
   at: toIso(at),
   who: user || null,
@@ -103,7 +110,7 @@ export function serveCommandSearch(app: Hono<CallerEnv>, deps: CommandSearchDeps
       const times = { since: microsOf(since), until: microsOf(until) };
       const page = await backend.findCommands({ keys, kind: command, state, ...times, limit, after: cursor });
       const found = page.commands.filter(({ about }) => mayTouch(c.get("caller"), about));
-      return c.json({ commands: found.map(toAnswer), next: page.next ?? null });
+      return c.json({ commands: found.map(toFoundResponse), next: page.next ?? null });
     },
   );
 

@@ -80,6 +80,7 @@ const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
   since: microsOf(since),
 });
 
+export const revealAnswer = z.object({ command_id: z.string(), payload: z.unknown() });
 export const deadLetterPage = pageOf("dead_letters", receipt);
 
 const redrivenLetter = z.object({

@@ -47,6 +47,12 @@ export const timelineItem = z.object({
   audit_number: z.int().nullable().meta({ description: "Its number in the hash chain; null until it is chained." }),
   audit_hash: orNull("Its hash in the chain, which `npm run audit` verifies."),
 });
+export const timelineAnswer = z.object({
+  timestamp: z.string(),
+  incident_id: z.string(),
+  items: z.array(timelineItem),
+  next_since: orNull("`since` of the next part; null if there is none."),
+});
 type TimelineItem = z.infer<typeof timelineItem>;
 const COLUMNS = Object.keys(timelineItem.shape) as (keyof TimelineItem)[];
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { BRIDGE_EVENTS } from "./entry.ts";
 import { gap } from "./gaps.ts";
 
-/** What the bridge itself writes into the journal, beside the CAD's events, for those who read it. */
+/** An entry that the bridge itself writes into the journal. */
 export interface BridgeEvent {
   name: (typeof BRIDGE_EVENTS)[keyof typeof BRIDGE_EVENTS];
   summary: string;
@@ -10,13 +10,16 @@ export interface BridgeEvent {
   examples: readonly [Record<string, unknown>, ...Record<string, unknown>[]];
 }
 
-/** A problem of shared/health/problems.ts, which the journal knows nothing of. */
-const told = z.looseObject({
+/** A problem, as shared/health/problems.ts defines it: the journal must not import it. */
+const problemReport = z.looseObject({
   code: z.string().describe("One of the codes of docs/operations.md."),
   severity: z.enum(["critical", "warning", "notice"]),
-  about: z.string().optional().describe("Which one, where there are several: a destination or a handler."),
+  about: z
+    .string()
+    .optional()
+    .describe("The destination or handler concerned, for codes that can occur once for each."),
   message: z.string(),
-  since: z.string().nullable(),
+  since: z.string(),
   hint: z.string(),
   lost: z.string(),
   runbook: z.string(),
@@ -34,8 +37,7 @@ const AWAY = {
 export const bridgeEvents: Readonly<Record<keyof typeof BRIDGE_EVENTS, BridgeEvent>> = {
   gap: {
     name: BRIDGE_EVENTS.gap,
-    summary:
-      "Events of this time may be missing: the connection to the CAD was gone, and it cannot say what was missed",
+    summary: "Events of this time may be missing: the connection to the CAD was lost, and the CAD cannot replay them",
     payload: gap,
     examples: [
       {
@@ -47,11 +49,11 @@ export const bridgeEvents: Readonly<Record<keyof typeof BRIDGE_EVENTS, BridgeEve
   },
   skipped: {
     name: BRIDGE_EVENTS.skipped,
-    summary: "A handler was so far behind that entries may have been gone from the journal before it came to them",
+    summary: "A handler was so far behind that entries may have been removed from the journal before it reached them",
     payload: z.looseObject({
       handler: z.string(),
-      from: z.string().describe("The journal's id of the last entry that it had done."),
-      to: z.string().describe("That of the next that was still there."),
+      from: z.string().describe("Id of the last entry that it had handled."),
+      to: z.string().describe("Id of the next entry that still existed."),
     }),
     examples: [{ handler: "state", from: "1769896812000-0", to: "1769983212000-0" }],
   },
@@ -59,21 +61,21 @@ export const bridgeEvents: Readonly<Record<keyof typeof BRIDGE_EVENTS, BridgeEve
     name: BRIDGE_EVENTS.highPriority,
     summary: "An incident of the highest priority was created",
     payload: z.looseObject({
-      entry: z.string().describe("The journal's id of the `incident:new`."),
+      entry: z.string().describe("Id of the journal entry of the `incident:new`."),
       priority: z.number(),
     }),
     examples: [{ entry: "1769896812000-0", priority: 1 }],
   },
   problemOpened: {
     name: BRIDGE_EVENTS.problemOpened,
-    summary: "Something is wrong with the bridge, as `problems` of GET /health says it",
-    payload: told,
+    summary: "A problem began: an item of `problems` of GET /health",
+    payload: problemReport,
     examples: [AWAY],
   },
   problemResolved: {
     name: BRIDGE_EVENTS.problemResolved,
-    summary: "It is not any more",
-    payload: told.extend({ resolved: z.string().describe("When.") }),
+    summary: "A problem ended",
+    payload: problemReport.extend({ resolved: z.string().describe("When it ended.") }),
     examples: [{ ...AWAY, resolved: "2026-01-31T22:05:40.000Z" }],
   },
 };
