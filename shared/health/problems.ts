@@ -80,6 +80,14 @@ export const PROBLEMS = {
     hint: "Correct CAD_BACKEND_URL or REDIS_PREFIX. If the address of the CAD has changed, set CAD_MOVED_FROM to the one in the message; if it has several addresses, set CAD_ID.",
     lost: WAIT,
   }),
+  "store-newer": kind<{ store: number; own: number }>({
+    severity: "critical",
+    title: "A newer version wrote the store",
+    message: ({ store, own }) =>
+      `A newer version of the bridge wrote the store in Redis (format ${store}; this version knows ${own}): nothing is accepted or sent by this process.`,
+    hint: "Install the newer version again. To go back to this one, restore a backup from before the upgrade.",
+    lost: WAIT,
+  }),
   "redis-full": kind({
     severity: "critical",
     title: "Redis is full",

@@ -1,6 +1,12 @@
 import type { Redis } from "ioredis";
 import type { OutboxKeys } from "./keys.ts";
 
+/**
+ * The version of the format that the FORMAT.md files describe. Raise it when a process of the version before would misread what
+ * this one writes; what older versions wrote must still be read, as it was their backlog. A store without a number has 0.
+ */
+export const STORE_FORMAT = 1;
+
 /** What a store (all that one REDIS_PREFIX has in Redis) says of itself; `{prefix}:cad:store` in FORMAT.md. */
 export interface StoreIdentity {
   /** Random, made with the store: another one stands there after Redis lost everything. */
@@ -11,6 +17,8 @@ export interface StoreIdentity {
   url: string;
   /** When a worker found that Redis had lost everything, and made the store anew; undefined if that never happened. */
   lostAt: Date | undefined;
+  /** STORE_FORMAT of the newest version that owned it. */
+  format: number;
 }
 
 /** Which CAD a worker is for. */
@@ -58,7 +66,13 @@ export function belonging(store: StoreIdentity | undefined, claim: CadClaim): Be
 
 /** What the store says of itself; undefined if it is new, or if only an earlier version was there. */
 export async function readStore(redis: Redis, keys: OutboxKeys): Promise<StoreIdentity | undefined> {
-  const [id, cad, url, lostAt] = await redis.hmget(keys.store, "id", "cad", "url", "lost_at");
+  const [id, cad, url, lostAt, format] = await redis.hmget(keys.store, "id", "cad", "url", "lost_at", "format");
   if (!id) return undefined;
-  return { id, cad: cad ?? "", url: url ?? "", lostAt: lostAt ? new Date(Number(lostAt)) : undefined };
+  return {
+    id,
+    cad: cad ?? "",
+    url: url ?? "",
+    lostAt: lostAt ? new Date(Number(lostAt)) : undefined,
+    format: Number(format ?? 0),
+  };
 }

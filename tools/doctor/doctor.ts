@@ -13,7 +13,7 @@ import { loadProblems } from "../../shared/health/destination-problems.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import { checkRedis, type Finding, fine, redisTrouble, wrong } from "../../shared/health/check-redis.ts";
-import { belonging, cadClaim, readStore, type StoreIdentity } from "../../shared/redis/store-identity.ts";
+import { belonging, cadClaim, readStore, STORE_FORMAT, type StoreIdentity } from "../../shared/redis/store-identity.ts";
 import { closeRedis, connectRedis, explain } from "../../shared/redis/redis.ts";
 import { type WorkerConfig, workerEnv } from "../../worker/config.ts";
 import { leftOfRemoved } from "../../worker/destinations/destinations.ts";
@@ -74,6 +74,7 @@ function ofStore(store: StoreIdentity | undefined, config: WorkerConfig): Findin
   if (!store) return [];
   const shown = { store: store.cad || withoutCredentials(store.url), own: withoutCredentials(config.CAD_BACKEND_URL) };
   if (belonging(store, cadClaim(config)) === "other") return [wrong("wrong-cad", shown)];
+  if (store.format > STORE_FORMAT) return [wrong("store-newer", { store: store.format, own: STORE_FORMAT })];
   return [fine(`the store in Redis belongs to the CAD ${shown.store}`)];
 }
 

@@ -29,7 +29,8 @@ local claim = args.store
 local held = redis.call('GET', lease)
 if held and string.match(held, '^%d+:(.*)$') ~= args.instance then return {'held'} end
 if (redis.call('HGET', store, 'id') or '') ~= claim.seen then return {'changed'} end
-redis.call('HSET', store, 'id', claim.id, 'cad', claim.cad, 'url', claim.url)
+if tonumber(redis.call('HGET', store, 'format') or 0) > claim.format then return {'changed'} end
+redis.call('HSET', store, 'id', claim.id, 'cad', claim.cad, 'url', claim.url, 'format', claim.format)
 local clock = redis.call('TIME')
 local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 if claim.seen == '' then redis.call('HSET', store, 'created_at', now) end

@@ -67,9 +67,9 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     if (before?.message !== problem.message) log.error({ code: problem.code, reason: problem.message }, problem.hint);
     redisFaults = [problem];
   };
-  const wrongCad = () => {
-    const other = store.otherCad();
-    return other === undefined ? [] : [found("wrong-cad", other)];
+  const refusedStore = () => {
+    const [other, newer] = [store.otherCad(), store.newer()];
+    return [...(other ? [found("wrong-cad", other)] : []), ...(newer ? [found("store-newer", newer)] : [])];
   };
   const emptied = () => {
     const since = store.lostAt();
@@ -100,7 +100,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     redis: performance.now() - redisAnswered < REDIS_HEARD_MS,
     redisAnswered: redisAnsweredAt,
     health: leadership.leader()?.health(),
-    more: [...redisFaults, ...wrongCad()],
+    more: [...redisFaults, ...refusedStore()],
   });
   const metrics = createWorkerMetrics(ownState);
   const leadership = createLeadership({

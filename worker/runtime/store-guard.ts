@@ -1,5 +1,5 @@
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
-import { belonging, type CadClaim, type StoreIdentity } from "../../shared/redis/store-identity.ts";
+import { belonging, type CadClaim, STORE_FORMAT, type StoreIdentity } from "../../shared/redis/store-identity.ts";
 import type { Log } from "../../shared/util/log.ts";
 
 /** For how long it is a problem that Redis lost everything, ms: somebody is to see it, and it cannot be undone. */
@@ -14,16 +14,20 @@ export interface StoreClaim {
   url: string;
   /** Redis lost the store that was there. */
   lost: boolean;
+  /** Of what this version writes. */
+  format: number;
 }
 
 /** Sees to it that a worker takes no store but that of its own CAD, and notices when Redis lost the store. */
 export interface StoreGuard {
-  /** What ACQUIRE is to write of the store that was read; undefined if it belongs to another CAD. Says so once. */
+  /** What ACQUIRE is to write of the store that was read; undefined if it belongs to another CAD or a newer version. Says so once. */
   claim(seen: StoreIdentity | undefined): StoreClaim | undefined;
   /** ACQUIRE wrote it. */
   taken(): void;
   /** Which CAD the store belongs to, if that is not this worker's. */
   otherCad(): { store: string; own: string } | undefined;
+  /** The format of the store, if a newer version than this one wrote it. */
+  newer(): { store: number; own: number } | undefined;
   /** When Redis lost everything, if that is not long ago. */
   lostAt(): Date | undefined;
 }
@@ -33,6 +37,7 @@ export function createStoreGuard(claim: CadClaim, newId: () => string, now: () =
   /** The store as this process knew it last. */
   let known: string | undefined;
   let other: string | undefined;
+  let newer: number | undefined;
   let lost: Date | undefined;
   const ownName = claim.cad || withoutCredentials(claim.url);
   let next = { id: "", lost: false, moved: "" };
@@ -48,8 +53,20 @@ export function createStoreGuard(claim: CadClaim, newId: () => string, now: () =
     return undefined;
   }
 
+  function refuseNewer(store: StoreIdentity): undefined {
+    if (newer === store.format) return undefined;
+    newer = store.format;
+    log.error(
+      { store_format: store.format, own_format: STORE_FORMAT },
+      "a newer version of the bridge wrote this store: this worker stands by. Install that version, or restore a backup from before the upgrade",
+    );
+    return undefined;
+  }
+
   return {
     claim(seen) {
+      if (seen && seen.format > STORE_FORMAT) return refuseNewer(seen);
+      newer = undefined;
       const whose = belonging(seen, claim);
       if (seen) lost = seen.lostAt;
       if (seen && whose === "other") return refuse(seen);
@@ -62,7 +79,7 @@ export function createStoreGuard(claim: CadClaim, newId: () => string, now: () =
       if (seen) known = seen.id;
       // A worker without an id leaves the CAD the one that it has.
       const cad = claim.cad || (whose === "same" ? (seen?.cad ?? "") : "");
-      return { seen: seen?.id ?? "", id: next.id, cad, url: claim.url, lost: next.lost };
+      return { seen: seen?.id ?? "", id: next.id, cad, url: claim.url, lost: next.lost, format: STORE_FORMAT };
     },
     taken() {
       if (next.lost) {
@@ -74,6 +91,7 @@ export function createStoreGuard(claim: CadClaim, newId: () => string, now: () =
       known = next.id;
     },
     otherCad: () => (other === undefined ? undefined : { store: other, own: ownName }),
+    newer: () => (newer === undefined ? undefined : { store: newer, own: STORE_FORMAT }),
     lostAt: () => (lost && now() - lost.getTime() < LOST_SHOWN_MS ? lost : undefined),
   };
 }
