@@ -13,6 +13,7 @@ export const LAYERS: readonly string[] = [
   "shared/vocabulary",
   "shared/config",
   "shared/redis",
+  "shared/cads",
   "shared/sealing",
   "shared/audit",
   "shared/outbox",

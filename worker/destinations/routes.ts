@@ -1,10 +1,10 @@
 import { ConfigError } from "../../shared/config/config.ts";
 import { type Fault, faultsOf } from "../../shared/util/issues.ts";
+import { listFaults, parseLocated } from "../../shared/config/located-text.ts";
 import { type ReadSecret, readSecretFile, whyUnreadable } from "../../shared/config/secret-files.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { Rule } from "./rule.ts";
 import { crossFaults } from "./routes-check.ts";
-import { parseRoutes } from "./routes-text.ts";
 import { type RoutesFile, routesFile } from "./schema.ts";
 import { type Environment, secretsOf } from "./routes-secrets.ts";
 
@@ -55,12 +55,10 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
       wrongInFile(`the file that it names ${whyUnreadable(error)}`);
       return [];
     }
-    const parsed = parseRoutes(text, wrongInFile);
+    const parsed = parseLocated(text, wrongInFile);
     if (!parsed) return [];
     const { faults, found } = fromRaw(parsed.raw, "");
-    const placed = faults.map((fault) => ({ ...fault, line: parsed.lineOf(fault.path) }));
-    for (const { line, path, message } of placed.toSorted((a, b) => a.line - b.line))
-      wrongInFile(`line ${line}: ${placeOf(path)}: ${message}`);
+    listFaults(faults, parsed).forEach(wrongInFile);
     return found;
   }
 
@@ -100,10 +98,6 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
   if (problems.length > 0) throw new ConfigError(problems);
   return destinations;
 }
-
-const placeOf = (path: readonly PropertyKey[]): string =>
-  path.map((step, i) => (typeof step === "number" ? `[${step}]` : `${i > 0 ? "." : ""}${String(step)}`)).join("") ||
-  "(the file)";
 
 const toRule = (rule: RoutesFile["rules"][number], at: string): Rule => ({
   at,

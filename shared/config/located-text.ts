@@ -1,14 +1,15 @@
 import { LineCounter, parseDocument } from "yaml";
+import type { Fault } from "../util/issues.ts";
 
-/** A routes file in YAML or JSON that could be read. */
-export interface RoutesText {
+/** A configuration file in YAML or JSON that could be read. */
+export interface LocatedText {
   raw: unknown;
   /** The line of the value at this path, or of what lacks it. */
   lineOf(path: readonly PropertyKey[]): number;
 }
 
 /** @param wrong is called for each place that is no YAML; then there is no text. Never with anything of the file. */
-export function parseRoutes(text: string, wrong: (problem: string) => void): RoutesText | undefined {
+export function parseLocated(text: string, wrong: (problem: string) => void): LocatedText | undefined {
   const lines = new LineCounter();
   // Pretty errors would show the text, and secrets with it.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
@@ -35,3 +36,15 @@ export function parseRoutes(text: string, wrong: (problem: string) => void): Rou
     },
   };
 }
+
+/** Each fault with its line and place in the file, in the order of the lines. */
+export function listFaults(faults: readonly Fault[], { lineOf }: LocatedText): string[] {
+  const placed = faults.map((fault) => ({ ...fault, line: lineOf(fault.path) }));
+  return placed
+    .toSorted((a, b) => a.line - b.line)
+    .map(({ line, path, message }) => `line ${line}: ${placeOf(path)}: ${message}`);
+}
+
+const placeOf = (path: readonly PropertyKey[]): string =>
+  path.map((step, i) => (typeof step === "number" ? `[${step}]` : `${i > 0 ? "." : ""}${String(step)}`)).join("") ||
+  "(the file)";
