@@ -6,7 +6,7 @@ import { MAX_SECRET_BYTES, type ReadSecret, UnfitFile } from "./secret-files.ts"
 import { reasonOf } from "../util/reason.ts";
 import { withDeadline } from "../util/sleep.ts";
 
-/** Where the secrets are that come from files. What is no plain file could be waited for without end. */
+/** Reads a secret from a file. Only plain files: reading from anything else could block for ever. */
 export const fromDisk: ReadSecret = (path) => {
   const found = statSync(path);
   if (!found.isFile() || found.size > MAX_SECRET_BYTES) throw new UnfitFile("is not a plain file of at most 64 KiB");
@@ -20,11 +20,11 @@ const STOP_MS = 9500;
 export interface Running<Schema extends EnvSchema> {
   stop(): Promise<void>;
   failed?: Promise<never>;
-  /** Takes over what may change without a restart: secrets from files. */
+  /** Applies what may change without a restart: secrets from files. */
   reload?(next: Config<Schema>): void;
 }
 
-/** What every long-lived process of the bridge is made of. */
+/** A long-lived process of the bridge. */
 export interface Program<Schema extends EnvSchema> {
   name: string;
   /** One line for `--help`. */
@@ -58,30 +58,29 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     throw error;
   }
   const { LOG_LEVEL: level = "info", LOG_FILE: file, LOG_FORMAT: format = "json" } = config as LogSettings;
-  const { log, flush, reopen } = createLog({ name: program.name, level, file, format });
+  const { log, drain, flushSync, reopen } = createLog({ name: program.name, level, file, format });
   let reload: Running<Schema>["reload"];
   process.on("SIGHUP", () => {
-    // As logrotate has it: the file was moved away, and the next line belongs into a new one.
+    // logrotate moved the file away: the next line belongs into a new one.
     reopen();
     try {
       reload?.(parseConfig(program.env, process.env, fromDisk));
-      log.info(
-        { secrets: reload !== undefined },
-        "SIGHUP: the log file is opened anew, and secrets in files are read again",
-      );
+      log.info({ secrets: reload !== undefined }, "SIGHUP: log file reopened, secret files read again");
     } catch (error) {
       const problems = error instanceof ConfigError ? error.problems : [reasonOf(error)];
-      log.error({ problems }, "SIGHUP: the configuration cannot be used: what was there before holds");
+      log.error({ problems }, "SIGHUP: the new configuration is invalid; the previous one stays in effect");
     }
   });
 
-  const exit = (code: number) => {
-    flush();
+  const exit = async (code: number): Promise<never> => {
+    await drain();
     process.exit(code);
   };
   const crash = (error: unknown) => {
     log.error({ error: String(error), stack: error instanceof Error ? error.stack : undefined }, "the process crashed");
-    exit(1);
+    // At once: in an unknown state, nothing more may run.
+    flushSync();
+    process.exit(1);
   };
   process.on("uncaughtException", crash);
   process.on("unhandledRejection", crash);
@@ -90,7 +89,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
   });
   const running = await program.start(config, log).catch((error: unknown) => {
-    // What only shows when two variables are seen together.
+    // A contradiction between two variables.
     refuse(error);
     const { code } = error as { code?: string };
     const reason =
@@ -107,7 +106,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     () => exit(0),
     (error: unknown) => {
       log.error({ reason: String(error) }, "the process did not stop cleanly");
-      exit(1);
+      return exit(1);
     },
   );
 }

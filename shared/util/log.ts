@@ -1,11 +1,12 @@
 import { destination, multistream, pino, stdTimeFunctions, type DestinationStream, type Logger } from "pino";
 import type { LogFormat, LogLevel } from "./log-levels.ts";
 import { prettyLine } from "./pretty-log.ts";
+import { withDeadline } from "./sleep.ts";
 
 /** What the code logs with. Never a payload, a token or a URL with credentials. */
 export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
 
-/** For what tells all that it has to say by itself, such as a command on a terminal. */
+/** For programs that print their own output, such as a command on a terminal. */
 export const noLog: Log = {
   debug: () => undefined,
   info: () => undefined,
@@ -13,8 +14,10 @@ export const noLog: Log = {
   error: () => undefined,
 };
 
-/** Lines are written together, 100 ms late at most: a write for each would cost more than the line itself. */
+/** Lines are written together, at most 100 ms late: a write for each would cost more than the line itself. */
 const BUFFERED = { sync: false, minLength: 4096, periodicFlush: 100 } as const;
+/** How long a reader of the log may keep a process from ending, ms. */
+const DRAIN_MS = 1000;
 
 export interface LogOptions {
   name: string;
@@ -22,18 +25,23 @@ export interface LogOptions {
   /** Of standard output; a file has JSON. */
   format?: LogFormat;
   file?: string | undefined;
+  /** File descriptor that stands for standard output. */
+  stdout?: number;
 }
 
-/**
- * Lines to standard output, and as JSON to a file as well where one is named. `flush` before the process ends; `reopen` after
- * somebody moved the file away.
- */
-export function createLog({ name, level, format = "json", file }: LogOptions): {
+export interface OpenLog {
   log: Log;
-  flush(): void;
+  /** Writes everything, in order, before the process ends. Never rejects. */
+  drain(): Promise<void>;
+  /** Writes everything at once, for a crash: it may overtake a write that is under way. */
+  flushSync(): void;
+  /** Opens the file again after it was moved away. */
   reopen(): void;
-} {
-  const stdout = destination({ ...BUFFERED, dest: 1 });
+}
+
+/** Logs to standard output, and to a file as JSON if one is named. */
+export function createLog({ name, level, format = "json", file, stdout: fd = 1 }: LogOptions): OpenLog {
+  const stdout = destination({ ...BUFFERED, dest: fd });
   const toFile = file === undefined ? undefined : destination({ ...BUFFERED, dest: file, mkdir: true });
   const outputs = toFile ? [stdout, toFile] : [stdout];
   const pretty: DestinationStream = { write: (line) => void stdout.write(prettyLine(line)) };
@@ -52,14 +60,31 @@ export function createLog({ name, level, format = "json", file }: LogOptions): {
   return {
     log,
     reopen: () => toFile?.reopen(),
-    flush: () => {
-      for (const output of outputs) {
-        try {
-          output.flushSync();
-        } catch {
-          // Not open yet: nothing was written to it either.
-        }
-      }
-    },
+    drain: async () => void (await Promise.all(outputs.map(drain))),
+    flushSync: () => outputs.forEach(flushSync),
   };
+}
+
+type Output = ReturnType<typeof destination>;
+
+async function drain(output: Output): Promise<void> {
+  const drained = new Promise<void>((resolve) => {
+    const finish = () => {
+      // No write is under way now: what was buffered meanwhile follows in order.
+      flushSync(output);
+      resolve();
+    };
+    output.once("drain", finish);
+    output.once("error", finish);
+    output.flush(() => undefined);
+  });
+  await withDeadline(drained, DRAIN_MS, "writing the log").catch(() => undefined);
+}
+
+function flushSync(output: Output): void {
+  try {
+    output.flushSync();
+  } catch {
+    // Not open yet, or closed: nothing can be written to it.
+  }
 }

@@ -7,8 +7,6 @@ import { type RunningProcess, startProcess } from "../../tools/setup/process.ts"
 import { CAD_TOKEN, JWT_SECRET, startBridge } from "../support/bridge.ts";
 import { until } from "../../tools/support/until.ts";
 
-const sortedLines = (path: string) => readFileSync(path, "utf8").split("\n").toSorted();
-
 const PROGRAMS = {
   functions: { script: "functions/hosts/node.ts", env: { PORT: "0", JWT_SECRET } },
   worker: {
@@ -125,10 +123,17 @@ describe.each(Object.keys(PROGRAMS) as Name[])("%s", (name) => {
     const started = await start(name, { LOG_FILE: file });
     started.kill("SIGTERM");
     await started.exited;
-    // Sorted: the last flush may write its lines before those of a write that is still under way.
-    expect(sortedLines(file)).toEqual(sortedLines(started.output));
-    const line = sortedLines(file).find((text) => text !== "");
-    expect(JSON.parse(line ?? "")).toMatchObject({ level: "info", time: expect.stringMatching(/^\d{4}-.*Z$/), name });
+    const text = readFileSync(file, "utf8");
+    expect(readFileSync(started.output, "utf8")).toBe(text);
+    const lines = text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { time: string; msg: string });
+    const times = lines.map(({ time }) => time);
+    expect(times).toEqual(times.toSorted());
+    const messages = lines.map(({ msg }) => msg);
+    expect(messages.indexOf("stopping")).toBeGreaterThan(messages.findIndex((msg) => msg.includes("started")));
+    expect(lines[0]).toMatchObject({ level: "info", time: expect.stringMatching(/^\d{4}-.*Z$/), name });
   });
 
   test("after its LOG_FILE was moved away and SIGHUP, writes into a new one; pretty lines are for people", async () => {
