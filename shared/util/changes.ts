@@ -1,15 +1,15 @@
 /** Connects what notices a change to what acts on it, so that neither needs the other when it is created. */
-export interface Changes {
+export interface Changes<Value = void> {
   /** Calls every listener, in the order in which they were added. */
-  notify(): void;
-  listen(listener: () => void): void;
+  notify(value: Value): void;
+  listen(listener: (value: Value) => void): void;
 }
 
-export function createChanges(): Changes {
-  const listeners: (() => void)[] = [];
+export function createChanges<Value = void>(): Changes<Value> {
+  const listeners: ((value: Value) => void)[] = [];
   return {
-    notify() {
-      for (const listener of listeners) listener();
+    notify(value) {
+      for (const listener of listeners) listener(value);
     },
     listen: (listener) => void listeners.push(listener),
   };

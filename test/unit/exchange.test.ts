@@ -168,9 +168,6 @@ function startWorker(
   const { log } = keptLog();
   const exchange = createExchange({
     outbox: { ...owned, exchange: exchangeOf },
-    room: () => ({ take: dispatcher.room(), begins: true }),
-    inHand: () => dispatcher.inHand(),
-    onTaken: ({ id, begun }, asked) => dispatcher.take(id, begun && { begun, asked }),
     signal,
     log,
   });
@@ -193,6 +190,11 @@ function startWorker(
     isOpen: () => true,
     signal,
     log,
+  });
+  exchange.start({
+    room: () => ({ take: dispatcher.room(), begins: true }),
+    inHand: dispatcher.inHand,
+    onTaken: ({ id, begun }, asked) => dispatcher.take(id, begun && { begun, asked }),
   });
   void dispatcher.run();
   return { stop: () => stopping.abort(), wake: exchange.wake };

@@ -45,8 +45,8 @@ function startLeadership(settles: Promise<void> = Promise.resolve()) {
   const calls: string[] = [];
   const stopping = new AbortController();
   const leases: AbortController[] = [];
-  const leadership = createLeadership({
-    instance: "a",
+  const leadership = createLeadership({ instance: "a", signal: stopping.signal, log: keptLog().log });
+  const running = leadership.run({
     async acquire() {
       calls.push("acquire");
       if (leases.length > 0) await untilAborted(stopping.signal);
@@ -67,11 +67,9 @@ function startLeadership(settles: Promise<void> = Promise.resolve()) {
       close: async () => void calls.push("close"),
       goodbye: async () => void calls.push("goodbye"),
     }),
-    signal: stopping.signal,
-    log: keptLog().log,
   });
   const lose = () => leases.at(-1)?.abort();
-  return { calls, leadership, running: leadership.run(), stop: () => stopping.abort(), lose };
+  return { calls, leadership, running, stop: () => stopping.abort(), lose };
 }
 
 test("a leader that is asked to stop settles, closes, says goodbye and releases the lease, in that order", async () => {

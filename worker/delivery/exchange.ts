@@ -28,19 +28,26 @@ const MOST_TAKEN = 256;
 
 export interface ExchangeOptions {
   outbox: Pick<OwnedOutbox, "exchange" | "toStored">;
+  /** Aborted when nothing may be taken any more; what is in flight is still settled. */
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** What works on the commands that an exchange takes. */
+export interface Taker {
   /** How many commands may be taken now, and whether they may be begun in the same step. */
   room(): { take: number; begins: boolean };
   /** How many commands are in hand, those included that are being settled. */
   inHand(): number;
   /** @param asked when the exchange was asked for, by `performance.now()` */
   onTaken(taken: Exchanged["taken"][number], asked: number): void;
-  /** Aborted when nothing may be taken any more; what is in flight is still settled. */
-  signal: AbortSignal;
-  log: Log;
 }
+const NOBODY: Taker = { room: () => ({ take: 0, begins: false }), inHand: () => 0, onTaken: () => undefined };
 
 /** Settles and takes commands, many in one step. One exchange is on its way at a time: what comes meanwhile goes with the next. */
 export interface Exchange {
+  /** Nothing is taken before. */
+  start(taker: Taker): void;
   /** Resolves when Redis has it; what became runnable comes by `onTaken`. Throws NotOwner. */
   settle(settlement: Settlement, begun?: ToSend): Promise<string[]>;
   /** Looks for what is ready. `offered`: the command that an emit job brought; then resolves when that was looked at. */
@@ -55,9 +62,10 @@ interface Waiting<T> {
   reject(error: unknown): void;
 }
 
-export function createExchange({ outbox, signal, log, ...options }: ExchangeOptions): Exchange {
+export function createExchange({ outbox, signal, log }: ExchangeOptions): Exchange {
   const settlements: Waiting<StoredSettlement>[] = [];
   const offers: Waiting<string>[] = [];
+  let taker = NOBODY;
   let wanted = false;
   let busy = false;
   let awake = false;
@@ -77,9 +85,9 @@ export function createExchange({ outbox, signal, log, ...options }: ExchangeOpti
   }
 
   function ask(settling: readonly Waiting<StoredSettlement>[], offering: readonly Waiting<string>[]): ExchangeAsk {
-    const { take, begins } = signal.aborted ? { take: 0, begins: false } : options.room();
+    const { take, begins } = signal.aborted ? { take: 0, begins: false } : taker.room();
     const settled = settling.length + settlements.length;
-    const rests = options.inHand() - settled <= 0 && offering.length === 0;
+    const rests = taker.inHand() - settled <= 0 && offering.length === 0;
     if (!rests || settled > 0) active = performance.now();
     return {
       settle: settling.map(({ item }) => item),
@@ -102,9 +110,9 @@ export function createExchange({ outbox, signal, log, ...options }: ExchangeOpti
         done.settled[i] === "not-owner" ? reject(new NotOwner()) : resolve(),
       );
       if (done.taken.length > 0) active = performance.now();
-      for (const taken of done.taken) options.onTaken(taken, began);
+      for (const taken of done.taken) taker.onTaken(taken, began);
       // As far as there is room: what is settled next asks again.
-      if (settlements.length > 0 || (done.left > 0 && !signal.aborted && options.room().take > 0)) wanted = true;
+      if (settlements.length > 0 || (done.left > 0 && !signal.aborted && taker.room().take > 0)) wanted = true;
       if (!done.owner && asked.offered.length > 0) throw new NotOwner();
       for (const { resolve } of offering) resolve();
       failing = false;
@@ -128,10 +136,10 @@ export function createExchange({ outbox, signal, log, ...options }: ExchangeOpti
   /** While awake: looks now and then, and falls asleep when nothing was in flight for a while. */
   function watch(): void {
     // Nothing can be taken: whoever changes that wakes this.
-    if (!awake || watching || signal.aborted || options.room().take === 0) return;
+    if (!awake || watching || signal.aborted || taker.room().take === 0) return;
     watching = setTimeout(() => {
       watching = undefined;
-      const rests = options.inHand() === 0;
+      const rests = taker.inHand() === 0;
       if (performance.now() - (rests ? active : began) >= (rests ? LINGER_MS : LOOK_MS)) want();
       else watch();
     }, LINGER_MS);
@@ -145,6 +153,7 @@ export function createExchange({ outbox, signal, log, ...options }: ExchangeOpti
     });
 
   return {
+    start: (worker) => void (taker = worker),
     isAwake: () => awake,
     async settle(settlement, begun) {
       await together(settlements, outbox.toStored(settlement, begun));

@@ -5,6 +5,7 @@ import {
   type DestinationState,
   NOTHING_SENT,
 } from "../../shared/destinations/store.ts";
+import { createChanges } from "../../shared/util/changes.ts";
 import { kindOf } from "../../shared/util/reason.ts";
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import type { Measure } from "../../shared/metrics/measure.ts";
@@ -85,18 +86,12 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   const counts = createCounts();
   const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit);
 
+  const stateChanges = createChanges<DestinationState>();
   const breaker = createDestinationBreaker({
     places: PLACES,
     pauseFromMs: destination.retryMs[0] ?? PAUSE_TO_MS,
     pauseToMs: PAUSE_TO_MS,
-    onChange(state) {
-      const fields = { destination: id, reason: state.reason || undefined };
-      if (state.state === "ok") log.info(fields, "delivery to a destination resumed");
-      else log.warn({ ...fields, state: state.state }, "delivery to a destination suspended");
-      if (state.state === "ok") recovered();
-      keeper.changed();
-      options.onChange();
-    },
+    onChange: stateChanges.notify,
     signal,
     random,
   });
@@ -106,7 +101,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     (message) => options.forgeries.note("webhook", `${id}/${message}`),
     "webhook",
   );
-  const keeper = createStateSync(book, id, breaker, signal);
+  const stateSync = createStateSync(book, id, breaker, signal);
   const deliver = createDeliverTo({
     destination: id,
     outbox,
@@ -122,8 +117,18 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     random,
     log,
   });
-  const queue = createLocalQueue((message) => drain.onJob(message));
-  const drain = createDispatcher({ outbox, queue, deliver, isOpen: breaker.isOpen, signal, log });
+  const queue = createLocalQueue();
+  const dispatcher = createDispatcher({ outbox, queue, deliver, isOpen: breaker.isOpen, signal, log });
+  queue.start(dispatcher.onJob);
+  stateChanges.listen(({ state, reason }) => {
+    const fields = { destination: id, reason: reason || undefined };
+    if (state !== "ok") return log.warn({ ...fields, state }, "delivery to a destination suspended");
+    log.info(fields, "delivery to a destination resumed");
+    // What waits for a retry since the destination failed is tried at once, and not in hours.
+    outbox.retryNow().then(dispatcher.wake, () => undefined);
+  });
+  stateChanges.listen(stateSync.changed);
+  stateChanges.listen(options.onChange);
 
   let load: DestinationLoad | null = null;
   async function watchLoad(): Promise<void> {
@@ -140,11 +145,6 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     for (; !signal.aborted; await sleep(PUBLISH_AGAIN_MS, signal)) {
       if (await saved(book.saveRules(id, rules, since))) return;
     }
-  }
-
-  /** What rests since the destination failed is tried at once, and not in hours. */
-  function recovered(): void {
-    outbox.retryNow().then(drain.wake, () => undefined);
   }
 
   return {
@@ -173,8 +173,8 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       load,
     }),
     async run() {
-      await keeper.load();
-      await Promise.all([drain.run(), keeper.run(), publishRules(), watchLoad()]);
+      await stateSync.load();
+      await Promise.all([dispatcher.run(), stateSync.run(), publishRules(), watchLoad()]);
     },
     close: sender.close,
   };

@@ -1,17 +1,23 @@
 import type { Waiting } from "../delivery/dispatcher.ts";
 
-/** How many messages of a destination are in memory at most: their ids, waiting for a place. */
+/** Maximum number of messages of a destination that are in memory: their ids, waiting for a place. */
 const MAX_WAITING = 2000;
 
+export interface LocalQueue extends Waiting {
+  /** Before it nothing is added: what is runnable comes with the first sweep. */
+  start(run: (id: string) => Promise<void>): void;
+}
+
 /**
- * The queue of a destination's outbox. Only the worker puts anything in, so it needs no way through Redis. What does not fit
+ * The queue of a destination's outbox. Only the worker adds to it, so it needs no way through Redis. What does not fit
  * stays runnable there, and comes with the next sweep.
  */
-export function createLocalQueue(run: (id: string) => Promise<void>): Waiting {
+export function createLocalQueue(): LocalQueue {
   const waiting = new Set<string>();
+  let run: ((id: string) => Promise<void>) | undefined;
 
   function take(id: string): boolean {
-    if (waiting.has(id) || waiting.size >= MAX_WAITING) return false;
+    if (!run || waiting.has(id) || waiting.size >= MAX_WAITING) return false;
     waiting.add(id);
     // One that fails stays runnable as well.
     void run(id)
@@ -20,6 +26,7 @@ export function createLocalQueue(run: (id: string) => Promise<void>): Waiting {
     return true;
   }
   return {
+    start: (job) => void (run = job),
     add: async (ids) => ids.forEach(take),
     ensure: async (ids) => ids.filter(take).length,
   };

@@ -12,39 +12,40 @@ import { createReader, type Read, type EntryOptions, sayEntry, type Taken } from
 const MAX_PENDING = 20_000;
 /** The same in characters of their payloads, about. */
 const MAX_PENDING_SIZE = 64_000_000;
-/** How many are written at once, and characters of their payloads: a batch must get through a thin line in time. */
+/** How many are written at once, and characters of their payloads: a batch must get through a slow network in time. */
 const BATCH = 256;
 const BATCH_SIZE = 1_000_000;
 
-/** Takes the CAD's events, and writes them into the journal in the order in which they came. */
+/** Takes the CAD's events, and writes them to the journal in the order of arrival. */
 export interface Inbound {
-  /** Answers true once it is in the journal, false if it never will be. Whatever the CAD sent, it never throws. */
+  /** Resolves to true once it is in the journal, to false if it never will be. Never rejects, whatever the CAD sent. */
   take(event: Taken): Promise<boolean>;
-  /** Something that the bridge itself has to say; false if there is no room for it now. */
+  /** Writes an entry of the bridge itself; false if there is no room for it now. */
   say(event: string, keys: readonly OrderingKey[], payload: unknown, more?: EntryOptions): Promise<boolean>;
-  /** What comes from now on waits, so that what was missed before can be written first; `say` and recovered events do not. */
+  /** New events wait, so that missed ones can be written first; `say` and recovered events do not wait. */
   hold(): void;
   release(): void;
-  /** Answers true once everything that was taken before, and is not held, is in the journal; false if it never will be. */
+  /** Resolves to true once everything taken before, and not held, is in the journal; to false if it never will be. */
   flushed(): Promise<boolean>;
-  /** How many events could not be kept since the last `found`: they are to be recovered, or told of as a gap. */
+  /** How many events could not be kept since the last `found`: they are to be recovered, or recorded as a gap. */
   lost(): number;
   found(): void;
-  /** How many that had been missed at first were written so far. */
+  /** How many recovered events were written so far. */
   recovered(): number;
   counts(): WorkerHealth["events"];
-  /** Writes until the signal aborts and nothing is left, or the CAD is not ours any more. */
-  run(): Promise<void>;
+  /**
+   * Writes until the signal aborts and nothing is left, or the lease is lost.
+   * @param ready nothing is written before it resolves
+   */
+  run(ready: Promise<unknown>): Promise<void>;
 }
 
 export interface InboundOptions {
   events: readonly CadEvent[];
   journal: Pick<JournalWriter, "append">;
-  /** Nothing is written before. */
-  ready: Promise<unknown>;
-  /** What was written, in its order. */
+  /** What was written, in order. */
   onWritten(entries: readonly JournalEntry[]): void;
-  /** More came than can be kept: the CAD is to be asked again for what is lost now. */
+  /** More came than can be kept: the CAD is to be asked again for what was lost. */
   onOverflow(): void;
   now: () => Micros;
   measure: Measure;
@@ -89,7 +90,7 @@ export function createInbound(options: InboundOptions): Inbound {
     options.onOverflow();
   }
 
-  /** What is held leaves room for what is to be written before it, but not the other way round: it comes into the same queue. */
+  /** Held events leave room for those to be written before them, but not the other way round: both end up in one queue. */
   function hasRoom(mayWait: boolean): boolean {
     const [count, sum] = mayWait ? [held?.length ?? 0, heldSize] : [0, 0];
     return queue.length + count < MAX_PENDING && queued + sum < MAX_PENDING_SIZE;
@@ -104,7 +105,7 @@ export function createInbound(options: InboundOptions): Inbound {
     });
   }
 
-  /** The next few, of which the first goes in any case. */
+  /** The next batch: at least one event, however large. */
   function nextBatch(): Pending[] {
     let size = 0;
     const end = queue.findIndex((p, i) => i >= BATCH || (size += p.size) > BATCH_SIZE);
@@ -161,9 +162,9 @@ export function createInbound(options: InboundOptions): Inbound {
     found: () => void (lost = 0),
     recovered: () => recovered,
     counts: reader.counts,
-    async run() {
+    async run(ready) {
       try {
-        await options.ready;
+        await ready;
         for (;;) {
           await writeAll();
           if (signal.aborted) return;

@@ -1,11 +1,12 @@
 import type { Redis } from "ioredis";
 import { backoffMs } from "../../shared/util/backoff.ts";
+import { createChanges } from "../../shared/util/changes.ts";
 import { events } from "../../shared/events/table.ts";
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import type { JournalKeys } from "../../shared/journal/keys.ts";
 import { openGaps } from "../../shared/journal/gaps.ts";
 import { openJournalReader } from "../../shared/journal/read.ts";
-import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
+import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { openCheckpoints } from "../../shared/journal/checkpoints.ts";
 import { type JournalWriter, openJournalWriter } from "../../shared/journal/write.ts";
 import { type Found, found } from "../../shared/health/problems.ts";
@@ -47,7 +48,7 @@ export interface CadEventsOptions {
   log: Log;
 }
 
-/** The way of the CAD's events: into the journal, and from there to every handler at its own pace. */
+/** The path of the CAD's events: into the journal, and from there to every handler at its own pace. */
 export interface CadEvents {
   inbound: Inbound;
   recovery: Recovery;
@@ -84,9 +85,24 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
   const journal = openJournalReader(redis, keys, sealer);
   const checkpoints = openCheckpoints(redis, keys, sealer, token, keptMs, config.JOURNAL_MAX);
 
+  const written = createChanges<readonly JournalEntry[]>();
+  const overflow = createChanges();
+  const inbound = createInbound({
+    events,
+    journal: writer,
+    onWritten: written.notify,
+    onOverflow: overflow.notify,
+    now: nowMicros,
+    measure: options.measure,
+    signal,
+    log,
+  });
+  const recovery = createRecovery({ journal: writer, gaps: openGaps(redis, keys, Date.now), inbound, signal, log });
+  overflow.listen(recovery.lost);
+
   const tools: HandlerTools = {
     async say(event, about, payload, once) {
-      // Nothing of the entry's fault: it waits until what came before has found its way into Redis.
+      // No fault of the entry: it is retried until there is room.
       if (!(await inbound.say(event, about, payload, { once }))) throw new RedisFault("full");
     },
   };
@@ -108,21 +124,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
       log,
     }),
   );
-  const inbound = createInbound({
-    events,
-    journal: writer,
-    ready: Promise.all(consumers.map((consumer) => consumer.placed)),
-    onWritten: (entries) => {
-      for (const consumer of consumers) consumer.written(entries);
-    },
-    onOverflow: () => recovery.lost(),
-    now: nowMicros,
-    measure: options.measure,
-    signal,
-    log,
-  });
-
-  const recovery = createRecovery({ journal: writer, gaps: openGaps(redis, keys, Date.now), inbound, signal, log });
+  for (const consumer of consumers) written.listen(consumer.written);
 
   return {
     inbound,
@@ -130,7 +132,8 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     problems: () => journalProblems(writer.standstill(), Date.now()),
     handlers: () => consumers.map((consumer) => consumer.status()),
     async run() {
-      await Promise.all([inbound.run(), ...consumers.map((consumer) => consumer.run())]);
+      const placed = Promise.all(consumers.map((consumer) => consumer.placed));
+      await Promise.all([inbound.run(placed), ...consumers.map((consumer) => consumer.run())]);
     },
   };
 }

@@ -115,14 +115,7 @@ export function createCommandPath(
   const payloads = createPayloads(sealer, log, (id) => forgeries.note("command", id));
   // Not the circuit breaker: while it lets single commands through as probes, they have to be brought to it.
   const isOpen = () => connection.status().ready && !admission.isFull();
-  const exchange: Exchange = createExchange({
-    outbox,
-    room: () => ({ take: isOpen() ? dispatcher.room() : 0, begins: admission.admitsAll() }),
-    inHand: () => dispatcher.inHand(),
-    onTaken: ({ id, begun }, asked) => dispatcher.take(id, begun && { begun, asked }),
-    signal,
-    log,
-  });
+  const exchange = createExchange({ outbox, signal, log });
   async function ensure(ids: readonly string[]): Promise<number> {
     const added = await outbox.makeReady(ids);
     await exchange.wake();
@@ -147,12 +140,17 @@ export function createCommandPath(
     // Every place may be held by a command that waits for its confirmation: that is no silence.
     silentMs: QUEUE_SILENT_MS + config.CAD_CONFIRM_TIMEOUT_MS,
   });
-  const dispatcher: Dispatcher = createDispatcher({
+  const dispatcher = createDispatcher({
     ...options,
     queue: { add: async (ids) => void (await ensure(ids)), ensure },
     queuesAll: true,
     deliver,
     isOpen,
+  });
+  exchange.start({
+    room: () => ({ take: isOpen() ? dispatcher.room() : 0, begins: admission.admitsAll() }),
+    inHand: dispatcher.inHand,
+    onTaken: ({ id, begun }, asked) => dispatcher.take(id, begun && { begun, asked }),
   });
   return { jobs, dispatcher, exchange, payloads };
 }

@@ -6,13 +6,17 @@ import type { Lease } from "./lease.ts";
 
 export interface LeadershipOptions {
   instance: string;
+  /** Aborted when the worker is asked to stop. */
+  signal: AbortSignal;
+  log: Log;
+}
+
+/** What a term begins with. */
+export interface TermStart {
   /** Waits for the lease; undefined if the worker is asked to stop first. */
   acquire(): Promise<Lease | undefined>;
   /** Starts all that runs while the lease is held. */
   lead(lease: Lease): Leader;
-  /** Aborted when the worker is asked to stop. */
-  signal: AbortSignal;
-  log: Log;
 }
 
 /** Takes the worker through the states of leadership-state.ts. */
@@ -20,20 +24,18 @@ export interface Leadership {
   /** What runs while the lease is held; undefined while the worker stands by. */
   leader(): Leader | undefined;
   /** Until the signal aborts and everything has ended. Rejects if a part fails that cannot be started again. */
-  run(): Promise<void>;
+  run(start: TermStart): Promise<void>;
 }
 
 /** The states in which the leader's parts exist. */
 type Term = Exclude<LeadershipState, "standby" | "stopped">;
 const isTerm = (state: LeadershipState): state is Term => state !== "standby" && state !== "stopped";
 
-export function createLeadership(options: LeadershipOptions): Leadership {
-  const { signal, log, instance } = options;
+export function createLeadership({ signal, log, instance }: LeadershipOptions): Leadership {
   let state: LeadershipState = INITIAL;
   let current: Leader | undefined;
 
-  async function serveTerm(lease: Lease): Promise<void> {
-    const leader = options.lead(lease);
+  async function serveTerm(lease: Lease, leader: Leader): Promise<void> {
     current = leader;
     const steps: Record<Term, () => Promise<LeadershipEvent>> = {
       async leading() {
@@ -60,13 +62,13 @@ export function createLeadership(options: LeadershipOptions): Leadership {
 
   return {
     leader: () => current,
-    async run() {
+    async run({ acquire, lead }) {
       while (state === "standby") {
-        const lease = await options.acquire();
+        const lease = await acquire();
         state = nextState(state, { type: lease ? "acquired" : "stop" });
         if (!lease) continue;
         log.info({ instance, epoch: lease.epoch }, "this worker is the leader");
-        await serveTerm(lease);
+        await serveTerm(lease, lead(lease));
       }
     },
   };

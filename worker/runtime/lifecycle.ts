@@ -17,7 +17,7 @@ import { acquireLease } from "./lease.ts";
 import { announcePresence } from "./presence.ts";
 import { createStoreGuard } from "./store-guard.ts";
 import { startLeader } from "./leader.ts";
-import { createLeadership } from "./leadership.ts";
+import { createLeadership, type TermStart } from "./leadership.ts";
 
 /** How soon Redis is looked at again if it did not answer, ms. */
 const CHECK_AGAIN_MS = 5000;
@@ -28,9 +28,9 @@ const REDIS_HEARD_MS = 3000;
 export interface Worker {
   /** The port of its own /health. */
   port: number;
-  /** Rejects if the worker cannot go on: the process is to end, so that another one takes over. */
+  /** Rejects if the worker cannot continue: the process is to end, so that another one takes over. */
   failed: Promise<never>;
-  /** Idempotent: settles or hands back what is in flight, says goodbye, gives the CAD up. Within 10 s. */
+  /** Idempotent: settles or hands back what is in flight, writes the last heartbeat, releases the lease. Within 10 s. */
   stop(): Promise<void>;
 }
 
@@ -58,7 +58,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const failed = Promise.withResolvers<never>();
   let redisAnswered = -Infinity;
   let redisAnsweredAt: Date | undefined;
-  /** Why Redis does not do what the lease asks of it, if that does not pass by itself. */
+  /** Why Redis refuses what the lease needs, if that does not pass by itself. */
   let redisFaults: Found[] = [];
   const onFault = (error: unknown) => {
     const problem = redisProblem(explain(redis, error));
@@ -89,11 +89,12 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
       "reconnect requests cannot be received: Redis refuses the subscription",
     );
   };
-  // At every connection anew, so that an outage of Redis costs no subscription.
+  // On every new connection, so that an outage of Redis costs no subscription.
   control.on("ready", () => void control.subscribe(keys.controlChannel, keys.readyChannel).catch(cannotHear));
-  // A subscription waits without asking anything: a ping now and then shows whether its connection is alive.
+  // A subscription sends nothing by itself: a periodic ping shows whether its connection is alive.
   const pinging = setInterval(() => void control.ping().catch(() => undefined), PING_MS);
 
+  const leadership = createLeadership({ instance, signal: stopping.signal, log });
   const ownState = (): OwnState => ({
     instance,
     role: leadership.leader() ? "owner" : "standby",
@@ -103,8 +104,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     more: [...redisFaults, ...refusedStore()],
   });
   const metrics = createWorkerMetrics(ownState);
-  const leadership = createLeadership({
-    instance,
+  const term: TermStart = {
     acquire: () => acquireLease({ redis, keys, instance, store, signal: stopping.signal, onAnswer, onFault, log }),
     lead: (lease) =>
       startLeader({
@@ -123,9 +123,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
         random,
         log,
       }),
-    signal: stopping.signal,
-    log,
-  });
+  };
   control.on("message", (channel, message) => {
     if (channel === keys.readyChannel) leadership.leader()?.wake();
     else if (message === "reconnect") leadership.leader()?.reconnect();
@@ -134,7 +132,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, ownState, metrics.text);
   const checking = warnOfRedis(redis, stopping.signal, log);
   const announcing = announcePresence(redis, keys, instance, stopping.signal);
-  const running = leadership.run().catch((error: unknown) => failed.reject(error));
+  const running = leadership.run(term).catch((error: unknown) => failed.reject(error));
   log.info({ instance, port: server.port }, "the worker has started");
 
   let stopped: Promise<void> | undefined;
