@@ -5,7 +5,7 @@ import { noSuch, Problem, type ProblemCode } from "./http/problem.ts";
 import { faultReason, redisFault, type RedisFaultKind } from "../shared/redis/fault.ts";
 import { SealError } from "../shared/sealing/seal.ts";
 import { eventSchema } from "../shared/events/contract.ts";
-import { toReceipt } from "../shared/commands/receipt.ts";
+import { toCommandReceipt } from "../shared/commands/receipt.ts";
 import type { Measure } from "../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../shared/vocabulary/fields.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
@@ -107,7 +107,8 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     // To a caller with a scope, a command of another unit is none at all.
     if (!record || !mayTouch(c.get("caller"), record.keys))
       throw noSuch("command", c.req.param("id"), "; receipts are kept for a day after the command was settled");
-    return c.json(toReceipt(record));
+    const hold = record.held || record.state === "queued" ? await backend.readHold(record) : undefined;
+    return c.json(toCommandReceipt(record, hold));
   });
 
   const problems = createProblemTracker(() => deps.now().getTime(), FORGET_PROBLEMS_MS);

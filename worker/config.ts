@@ -2,6 +2,7 @@ import { z } from "zod";
 import { type Config, env, sharedEnv } from "../shared/config/config.ts";
 import { auditKeyList } from "../shared/audit/chain.ts";
 import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
+import { commands } from "../shared/commands/table.ts";
 import { sealingEnv } from "../shared/sealing/open-sealer.ts";
 import { unitId } from "../shared/vocabulary/fields.ts";
 import { confirmModesText } from "./cad/confirm-modes.ts";
@@ -34,6 +35,12 @@ const httpUrl = z
 
 /** Six years: how long 45 CFR 164.316(b)(2)(i) has such documentation kept. */
 const AUDIT_DAYS = 2192;
+
+const names = commands.map(({ name }) => name);
+const commandNames = z
+  .string()
+  .transform((text) => text.split(/[\s,]+/).filter((name) => name !== ""))
+  .refine((given) => given.every((name) => names.includes(name)), `must be a list of commands: ${names.join(", ")}`);
 
 /** The worker's environment. */
 export const workerEnv = z.object({
@@ -91,6 +98,11 @@ export const workerEnv = z.object({
     .max(3650)
     .default(DEAD_LETTER_DAYS)
     .describe("Retention of dead letters, days."),
+  HOLD: commandNames
+    .default([])
+    .describe(
+      "Commands, such as `assignments/send,incidents/status`, whose rejected or failed ones hold their place: later commands of the same unit and incident wait until such a dead letter is redriven, in its place, or discarded.",
+    ),
   AUDIT_DAYS: z.coerce
     .number()
     .int()

@@ -18,6 +18,12 @@ const BAD = new Set(["rejected", "failed", "expired", "unconfirmed"]);
 
 export const stateWord = (status) =>
   h("span", { class: `tag ${GOOD.has(status) ? "good" : BAD.has(status) ? "bad" : "wait"}` }, status);
+export const heldWord = () =>
+  h(
+    "span",
+    { class: "tag bad", title: "What came after it waits until it is redriven or discarded" },
+    "holds its place",
+  );
 const link = (id, text = id.slice(0, 8)) =>
   h("a", { href: `#commands?${new URLSearchParams({ id })}`, title: id }, text);
 const keys = (list) =>
@@ -114,6 +120,19 @@ function story(receipt, echoes) {
         receipt.reason && ` Reason: ${receipt.reason}.`,
       ],
     ],
+    receipt.held && [
+      null,
+      [
+        heldWord(),
+        ` ${plural(receipt.waiting_behind, "command waits", "commands wait")} behind it until it is `,
+        h("a", { href: "#dead-letters?held=true" }, "redriven or discarded"),
+        ".",
+      ],
+    ],
+    receipt.held_back_by && [
+      null,
+      ["It waits behind the dead letter ", link(receipt.held_back_by), ", which holds its place."],
+    ],
     receipt.superseded_by && [receipt.settled_at, ["Superseded by ", link(receipt.superseded_by), "."]],
     receipt.redriven_as && [null, ["Sent again as ", link(receipt.redriven_as), "."]],
     !receipt.final && receipt.expires_at && [receipt.expires_at, "Its time to live ends."],
@@ -149,7 +168,7 @@ async function one(root, { api, params, go }) {
     ),
     story(receipt, echoes),
   );
-  if (!receipt.final && allows(api.role, "dispatcher"))
+  if ((!receipt.final || receipt.held) && allows(api.role, "dispatcher"))
     for (const key of receipt.ordering_keys) await queueOf(root, api, key);
   root.append(
     h("p", {}, h("button", { type: "button", class: "plain", onclick: () => go("commands") }, "All commands")),
@@ -163,7 +182,8 @@ async function queueOf(root, api, key) {
     h(
       "p",
       { class: "big" },
-      queue.waiting === 0 ? "Nothing waits." : `${plural(queue.waiting, "command")} waiting. ${queue.why ?? ""}`,
+      queue.waiting === 0 ? "Nothing waits." : `${plural(queue.waiting, "command")} waiting.`,
+      ` ${queue.why ?? ""}`,
     ),
     table(
       `Queue of ${key}`,
@@ -171,7 +191,7 @@ async function queueOf(root, api, key) {
         ["Accepted", (c) => time(c.accepted_at)],
         ["Command", (c) => link(c.command_id, c.command)],
         ["About", (c) => keys(c.ordering_keys)],
-        ["State", (c) => stateWord(c.status)],
+        ["State", (c) => [stateWord(c.status), c.held && heldWord()]],
         ["Sent", (c) => `${c.sends} ×`],
         ["Waits", (c) => span((Date.now() - Date.parse(c.accepted_at)) / 1000)],
       ],

@@ -1,16 +1,19 @@
 import { confirm, failure, folded, form, h, plural, replace, table, time } from "./dom.js";
-import { stateWord } from "./commands.js";
+import { heldWord, stateWord } from "./commands.js";
 
 const STATES = ["", "rejected", "failed", "expired", "unconfirmed"];
+const HELD = ["", "true", "false"];
 const toIso = (local) => (local ? new Date(local).toISOString() : undefined);
 const path = ({ command_id: id }) => `/dead-letters/${encodeURIComponent(id)}`;
 
 const button = (text, onclick, more = {}) => h("button", { type: "button", class: "small", onclick, ...more }, text);
 
-/** What the filters say, as the API takes it. */
+/** What the filters say, as the API takes it in a query. */
 function filterOf({ since, ...params }) {
   return Object.fromEntries(Object.entries({ ...params, since: toIso(since) }).filter(([, value]) => value));
 }
+/** The same as JSON. */
+const bodyOf = ({ held, ...filter }) => (held ? { ...filter, held: held === "true" } : filter);
 
 export const deadLetters = {
   id: "dead-letters",
@@ -36,7 +39,7 @@ export const deadLetters = {
     }
 
     const dryRun = attempt(async () => {
-      const answer = await api.post("/dead-letters/redrive", { ...filter, dry_run: true });
+      const answer = await api.post("/dead-letters/redrive", { ...bodyOf(filter), dry_run: true });
       const overtaken = answer.redriven.filter((letter) => letter.overtaken_by).length;
       say(
         `Dry run: ${plural(answer.count, "dead letter")}${answer.more ? " and more" : ""} would be sent again, the oldest first.`,
@@ -45,11 +48,11 @@ export const deadLetters = {
       );
     });
     const redriveAll = attempt(async () => {
-      const { count, more } = await api.post("/dead-letters/redrive", { ...filter, dry_run: true });
+      const { count, more } = await api.post("/dead-letters/redrive", { ...bodyOf(filter), dry_run: true });
       if (count === 0) return say("No dead letter matches.");
       const text = `${plural(count, "dead letter")}${more ? " (and more, which take another turn)" : ""} that match the filter are accepted again as new commands, in the order in which they were accepted.`;
       if ((await confirm("Redrive all that match?", { text, action: `Redrive ${count}` })) === undefined) return;
-      const answer = await api.post("/dead-letters/redrive", filter);
+      const answer = await api.post("/dead-letters/redrive", bodyOf(filter));
       say(
         `${plural(answer.count, "dead letter")} sent again.`,
         answer.unreadable.length > 0 && ` ${answer.unreadable.length} could not be opened.`,
@@ -59,7 +62,8 @@ export const deadLetters = {
 
     const redrive = (letter) =>
       attempt(async () => {
-        const text = `${letter.command} of ${letter.ordering_keys.join(", ")} is accepted again as a new one, at the end of its queues.`;
+        const place = letter.held ? "in its place: what waits behind it follows" : "at the end of its queues";
+        const text = `${letter.command} of ${letter.ordering_keys.join(", ")} is accepted again as a new one, ${place}.`;
         if ((await confirm("Redrive it?", { text, action: "Redrive" })) === undefined) return;
         const answer = await api.post(`${path(letter)}/redrive`, {}, query);
         say(
@@ -70,7 +74,7 @@ export const deadLetters = {
       });
     const discard = (letter) =>
       attempt(async () => {
-        const text = `${letter.command} of ${letter.ordering_keys.join(", ")}: its payload is deleted for good. The receipt stays, and the audit trail notes it.`;
+        const text = `${letter.command} of ${letter.ordering_keys.join(", ")}: its payload is deleted for good. The receipt stays, and the audit trail notes it.${letter.held ? " What waits behind it follows." : ""}`;
         if ((await confirm("Discard it?", { text, action: "Discard", danger: true })) === undefined) return;
         await api.remove(path(letter), query);
         say("Discarded.");
@@ -94,7 +98,7 @@ export const deadLetters = {
       ["Accepted", (l) => time(l.accepted_at)],
       ["What", (l) => l.command],
       ["About", (l) => l.ordering_keys.map((key) => key.replace(":", " ")).join(", ")],
-      ["State", (l) => stateWord(l.status)],
+      ["State", (l) => [stateWord(l.status), l.held && heldWord()]],
       ["Reason", (l) => l.reason ?? ""],
       ["Payload", (l) => button("Reveal", reveal(l), { "aria-label": `Reveal the payload of ${l.command_id}` })],
       [
@@ -115,6 +119,7 @@ export const deadLetters = {
       ["unit", "Unit", { value: params.unit }],
       ["incident", "Incident", { value: params.incident }],
       ["state", "State", { options: STATES, value: params.state }],
+      !destination && ["held", "Holds its place", { options: HELD, value: params.held }],
       ["reason", "Reason contains", { value: params.reason }],
       ["since", "Since", { type: "datetime-local", value: params.since }],
     ];
@@ -122,7 +127,7 @@ export const deadLetters = {
       folded(
         "Filter",
         params,
-        form(fields, "Filter", (values) => go("dead-letters", values)),
+        form(fields.filter(Boolean), "Filter", (values) => go("dead-letters", values)),
       ),
       h(
         "p",

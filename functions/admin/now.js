@@ -35,7 +35,7 @@ async function look(api) {
   }
   const [status, queues] = await Promise.all([
     admin ? api.get("/status").catch(() => undefined) : undefined,
-    allows(api.role, "dispatcher") && health.backlog?.unsettled > 0
+    allows(api.role, "dispatcher") && (health.backlog?.unsettled > 0 || health.backlog?.held_dead_letters > 0)
       ? api.get("/queues").catch(() => undefined)
       : undefined,
   ]);
@@ -106,11 +106,29 @@ function others({ problems }) {
 
 const linkTo = (key) => h("a", { href: `#commands?${new URLSearchParams({ queue: key })}` }, key.replace(":", " "));
 
+const chipOf = ({ key, waiting: n, oldest_age_seconds: age }) => h("li", {}, linkTo(key), ` ${n}, ${span(age)}`);
+
+/** The queues that a dead letter holds. */
+function held({ backlog, queues }) {
+  if (!backlog?.held_dead_letters) return undefined;
+  const holds = (queues?.queues ?? []).filter((queue) => queue.held_by);
+  return [
+    h(
+      "p",
+      { class: "big", id: "held" },
+      h("a", { href: "#dead-letters?held=true" }, plural(backlog.held_dead_letters, "dead letter")),
+      ` held in place, ${plural(backlog.held_back, "command")} waiting behind.`,
+    ),
+    holds.length > 0 && h("ul", { class: "chips", "aria-label": "What is held" }, holds.slice(0, 12).map(chipOf)),
+  ];
+}
+
 function waiting({ backlog, queues }) {
   if (!backlog) return h("p", { class: "big" }, "It is not known what waits.");
   if (backlog.unsettled === 0) return h("p", { class: "big" }, "No command waits.");
-  const shown = (queues?.queues ?? []).slice(0, 12);
-  const more = (queues?.queues.length ?? 0) - shown.length;
+  const all = (queues?.queues ?? []).filter((queue) => queue.waiting > 0);
+  const shown = all.slice(0, 12);
+  const more = all.length - shown.length;
   return [
     h(
       "p",
@@ -121,7 +139,7 @@ function waiting({ backlog, queues }) {
       h(
         "ul",
         { class: "chips", "aria-label": "What waits" },
-        shown.map(({ key, waiting: n, oldest_age_seconds: age }) => h("li", {}, linkTo(key), ` ${n}, ${span(age)}`)),
+        shown.map(chipOf),
         more > 0 && h("li", {}, `and ${more} more`),
       ),
   ];
@@ -250,7 +268,7 @@ export const now = {
       const seen = await look(api);
       replace(state, headline(seen));
       replace(lasts, duration(seen));
-      replace(behind, waiting(seen));
+      replace(behind, [held(seen), waiting(seen)]);
       replace(sums, conservation(seen));
       replace(also, others(seen));
       replace(cad, connection(seen));

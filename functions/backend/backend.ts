@@ -272,7 +272,11 @@ export function createBackend(
       return appended;
     },
 
-    discardDead: (id, destination) => outboxFor(destination).deadLetters.discard(id),
+    async discardDead(id, destination) {
+      const due = await outboxFor(destination).deadLetters.discard(id);
+      due?.forEach(wakeWorker);
+      return due !== undefined;
+    },
 
     async reveal(id, destination) {
       try {

@@ -45,6 +45,7 @@ export interface CommandCalls {
   findCommands(query: CommandQuery): Promise<{ commands: FoundCommand[]; next: string | undefined }>;
   listQueues: Queues["list"];
   readQueue: Queues["read"];
+  readHold: Queues["hold"];
   history(): Promise<History>;
 }
 
@@ -134,6 +135,7 @@ export function createCommandCalls(redis: Redis, prefix: string, sealer: Sealer,
     },
     listQueues: queues.list,
     readQueue: queues.read,
+    readHold: queues.hold,
     history: () => readHistory(redis, keys),
   };
 }

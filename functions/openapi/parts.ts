@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { takesNull } from "../../shared/vocabulary/request-object.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
-import { receipt } from "../../shared/commands/receipt.ts";
+import { commandReceipt, receipt } from "../../shared/commands/receipt.ts";
 import { toldEntry } from "../../shared/journal/to-response.ts";
 import { incidentState, unitState } from "../../shared/state/to-response.ts";
 import { acceptedAnswer } from "../routes/commands.ts";
@@ -19,6 +19,7 @@ export const INFO = { title: "Socket Bridge", version: "0.1.0" } as const;
 const COMPONENTS = {
   Accepted: acceptedAnswer,
   Receipt: receipt,
+  CommandReceipt: commandReceipt,
   Health: health,
   Event: toldEntry,
   Unit: unitState,

@@ -19,7 +19,7 @@ const ROUTES: readonly Route[] = [
     summary: "Get the receipt of a command",
     description:
       "A receipt is kept for a day after the command was settled, a dead letter for DEAD_LETTER_DAYS (30 by default).",
-    answers: { "200": answer("The receipt.", ref("Receipt")) },
+    answers: { "200": answer("The receipt.", ref("CommandReceipt")) },
     problems: ["not-found", ...REDIS],
   },
   {
@@ -49,7 +49,7 @@ const ROUTES: readonly Route[] = [
     tag: "dead letters",
     summary: "Redrive a dead letter",
     description:
-      "Accepts it as a new command at the end of its per-key queues, linked both ways. Repeating the request returns the same new command.",
+      "Accepts it as a new command at the end of its per-key queues, or in the place of a dead letter that holds it (HOLD), linked both ways. Repeating the request returns the same new command.",
     answers: { "202": answer("Accepted as a new command.", ref("Accepted")) },
     problems: ["not-found", "invalid-query", "unreadable-payload", "redis-full", ...REDIS],
   },

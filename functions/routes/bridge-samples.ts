@@ -66,6 +66,8 @@ function ofCommands({ backlog, figures }: Read): Sample[] {
     sample("socket_bridge_commands_oldest_seconds", age(backlog.oldestUnsettled)),
     sample("socket_bridge_commands_neglected_seconds", age(backlog.oldestRunnable)),
     sample("socket_bridge_dead_letters", backlog.dead),
+    sample("socket_bridge_dead_letters_held", backlog.held.count),
+    sample("socket_bridge_commands_held_back", backlog.held.behind),
   ];
 }
 

@@ -55,12 +55,17 @@ export const queueSummary = z.object({
   key: z.string().meta({ description: "The unit or incident whose order it keeps.", example: "unit:M12" }),
   waiting: z.int(),
   oldest_age_seconds: z.number(),
+  held_by: z.string().nullable().meta({
+    description: "The dead letter that holds this queue (HOLD): the commands behind it wait until it is handled.",
+  }),
 });
 export const queueContent = z.object({
   key: z.string().meta({ example: "unit:M12" }),
   waiting: z.int(),
   why: z.string().nullable().meta({ description: "Why its head does not move, in one sentence; null if it is empty." }),
-  commands: z.array(receipt).meta({ description: "The first 100, in their order." }),
+  commands: z.array(receipt).meta({
+    description: "The first 100, in their order. A dead letter that holds the queue is the first of them, with `held`.",
+  }),
 });
 
 export const commandPage = pageOf("commands", foundCommand);
@@ -119,10 +124,11 @@ export function serveCommandSearch(app: Hono<CallerEnv>, deps: CommandSearchDeps
     const at = now().getTime() * 1000;
     const seen = queues.filter(({ key }) => mayTouch(c.get("caller"), [key]));
     return c.json({
-      queues: seen.map(({ key, waiting, oldest }) => ({
+      queues: seen.map(({ key, waiting, oldest, held }) => ({
         key,
         waiting,
         oldest_age_seconds: Math.max(0, secondsBetween(oldest, at)),
+        held_by: held ?? null,
       })),
       more,
     });

@@ -99,11 +99,14 @@ function refuseUnlessAccepted(appended: Appended, role: Role): Accepted {
         "redis-full",
         `The limit of waiting commands (${role === "crew" ? "MAX_BACKLOG less the reserve for dispatchers" : "MAX_BACKLOG"}) is reached. Nothing was accepted.`,
       );
+    // It takes no dead letter's place, so that there is none to be gone.
+    case "gone":
+      throw new Problem("not-found", "There is no such dead letter.");
     case "over":
       throw new Problem(
         "too-much-waiting",
         `${WAITS[appended.bound]} Nothing was accepted.`,
-        { bound: appended.bound },
+        { bound: appended.bound === "held" ? "key" : appended.bound },
         { "Retry-After": String(WAITING_RETRY_S) },
       );
   }
@@ -114,6 +117,7 @@ const WAITING_RETRY_S = 2;
 const WAITS = {
   subject: "The limit of waiting commands of the token's subject is reached.",
   key: "The limit of waiting commands of this unit, incident or room is reached.",
+  held: "The limit of waiting commands of this unit, incident or room is reached: a dead letter holds their queue (HOLD) until an admin redrives or discards it.",
 } as const;
 
 /** A command whose answer from Redis was lost may have been accepted: its id makes repeating it harmless. */

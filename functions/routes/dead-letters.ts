@@ -46,8 +46,12 @@ const filterFields = {
   since: instant.optional().meta({ description: "Accepted at this time or later." }),
 };
 
+const HELD =
+  "true: only those that hold their place (HOLD), so that commands of the same unit and incident wait; false: only others.";
+
 export const listQuery = z.strictObject({
   ...filterFields,
+  held: z.stringbool({ error: "must be true or false" }).optional().meta({ description: HELD }),
   limit: z.coerce.number().int().min(1).max(500).default(50),
   cursor: z
     .string()
@@ -59,6 +63,7 @@ export const listQuery = z.strictObject({
 
 export const redriveBody = requestObject({
   ...filterFields,
+  held: z.boolean().optional().meta({ description: HELD }),
   limit: z.int().min(1).max(MAX_REDRIVE).default(MAX_REDRIVE),
   dry_run: z.boolean().default(false).meta({ description: "Report what would be redriven without doing it." }),
 });
@@ -70,8 +75,9 @@ export const revealBody = requestObject({
 /** Which outboxFor an id is on. */
 export const outboxQuery = z.strictObject({ destination: filterFields.destination });
 
-type Given = { [Field in keyof typeof filterFields]?: string | undefined };
-const toFilter = ({ since, ...rest }: Given): DeadFilter => ({
+type Given = { [Field in keyof typeof filterFields]?: string | undefined } & { held?: boolean | undefined };
+const toFilter = ({ since, held, ...rest }: Given): DeadFilter => ({
+  held,
   kind: rest.command ?? rest.event,
   unit: rest.unit,
   incident: rest.incident,
@@ -137,7 +143,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
   }
 
   /**
-   * A new command at the end of its lines. Of a letter that was sent again already, the command that did it. A reason if its
+   * A new command: in the place of a letter that holds it, else at the end of its queues. Of a letter that was sent again already, the command that did it. A reason if its
    * payload cannot be opened.
    */
   async function redrive(
@@ -145,14 +151,15 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     id: string,
     note: AuditNote,
     destination: string | undefined,
-  ): Promise<{ as: string } | { reason: string }> {
+  ): Promise<{ as: string; inPlace: boolean } | { reason: string }> {
     const record = await readLetter(caller, id, destination);
-    if (record.redrivenAs) return { as: record.redrivenAs };
+    const inPlace = record.held;
+    if (record.redrivenAs) return { as: record.redrivenAs, inPlace };
     const appended = await backend.redrive(id, newId(), note, destination);
-    if (!appended) throw noSuchLetter(id);
+    if (!appended || appended.outcome === "gone") throw noSuchLetter(id);
     if (appended.outcome === "unreadable") return { reason: appended.reason };
     if (!("id" in appended)) throw new Problem("redis-full", "The limit of waiting commands (MAX_BACKLOG) is reached.");
-    return { as: appended.id };
+    return { as: appended.id, inPlace };
   }
 
   const query = parseQuery(listQuery);
@@ -210,7 +217,9 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     const again = await redrive(c.get("caller"), c.req.param("id"), noteOf(c, basePath), destination);
     if ("reason" in again) throw new Problem("unreadable-payload", `It was not redriven: ${again.reason}.`);
     const id = again.as;
-    const message = "Accepted as a new command, at the end of its per-key queues.";
+    const message = again.inPlace
+      ? "Accepted as a new command, in the place of the dead letter. What waited behind it follows."
+      : "Accepted as a new command, at the end of its per-key queues.";
     const answer = { success: true, message, command_id: id, status: "queued" };
     return c.json(answer, 202, destination === undefined ? { Location: `${basePath}/commands/${id}` } : {});
   });

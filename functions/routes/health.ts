@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { type Found, found, type Problem, problem, statusOf } from "../../shared/health/problems.ts";
+import { heldProblems } from "../../shared/health/held-problems.ts";
+import { MOST_BEHIND } from "../../shared/outbox/backlog.ts";
 import { doubtProblem } from "../../shared/health/heartbeat.ts";
 import { redisProblem } from "../../shared/health/check-redis.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
@@ -56,6 +58,10 @@ export const health = z.object({
         description: "How long the longest-neglected command that could be sent was not worked on.",
       }),
       dead_letters: z.int(),
+      held_dead_letters: z.int().meta({ description: "Those of them that hold their place (HOLD)." }),
+      held_back: z
+        .int()
+        .meta({ description: `Commands that wait behind these; of more than ${MOST_BEHIND}, at least so many.` }),
     })
     .nullable()
     .meta({ description: "null if Redis cannot be reached." }),
@@ -177,7 +183,9 @@ export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: s
   const problems = follow([
     ...nobody,
     ...(alive ? ofConsumption(alive, neglected ?? 0, backlog.now) : []),
-    ...(alive?.health.problems ?? []),
+    // What Redis says now of held dead letters is newer than what the worker saw of them.
+    ...(alive?.health.problems ?? []).filter(({ code }) => code !== "dead-letter-held"),
+    ...heldProblems(backlog.held, backlog.now),
     ...(backlog.unaccounted > 0 ? [lost(backlog.unaccounted)] : []),
     ...(backlog.full ? [FULL[backlog.full](backlog.unsettled)] : []),
   ]);
@@ -200,6 +208,8 @@ export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: s
       oldest_unsettled_age_seconds: age(backlog.oldestUnsettled),
       oldest_neglected_age_seconds: neglected,
       dead_letters: backlog.dead,
+      held_dead_letters: backlog.held.count,
+      held_back: backlog.held.behind,
     },
     worker: {
       heartbeat_age_seconds: beat?.ageSeconds ?? null,

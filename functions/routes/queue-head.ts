@@ -7,7 +7,10 @@ import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";
 export function whyHeadWaits(queue: QueueContent, beat: LastHeartbeat | undefined): string | null {
   const [head] = queue.commands;
   if (!head) return null;
-  const [before] = queue.behind;
+  if (head.held)
+    return `The dead letter ${head.id} (${head.state}) holds its place: what is behind it waits until it is redriven or discarded.`;
+  const before = queue.behind.find(({ held }) => held) ?? queue.behind[0];
+  if (before?.held) return `It waits behind the dead letter ${before.id}, which holds the queue of ${before.key}.`;
   if (before) return `It waits behind the command ${before.id} in the queue of ${before.key}.`;
   if (!beat || beat.health.stopped) return "No worker is running.";
   if (beat.ageSeconds > HEARTBEAT_LIMIT_S || !beat.owned) return "The worker does not report.";

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CONFIRMED_BY, PROOFS, proofOf } from "./proof.ts";
 import type { MessageRecord } from "../outbox/outbox.ts";
+import type { Hold } from "../outbox/queues.ts";
 import { isFinal, STATES } from "../outbox/states.ts";
 import { toIso } from "../util/time.ts";
 
@@ -31,8 +32,22 @@ export const receipt = z.object({
   reason: z.string().nullable(),
   redrive_of: z.string().nullable().meta({ description: "The dead letter that this command redrives." }),
   redriven_as: z.string().nullable().meta({ description: "The command that redrives this dead letter." }),
+  held: z.boolean().meta({
+    description:
+      "It is a dead letter that holds its place (HOLD): later commands of its unit and incident wait until it is redriven or discarded.",
+  }),
 });
 export type Receipt = z.infer<typeof receipt>;
+
+/** The same of one command, and what it has to do with a dead letter that holds its place. */
+export const commandReceipt = receipt.extend({
+  held_back_by: z.string().nullable().meta({
+    description: "The dead letter at the head of one of its queues, behind which it waits (HOLD).",
+  }),
+  waiting_behind: z.int().nullable().meta({
+    description: "With `held`: how many commands wait behind it, at least; null otherwise.",
+  }),
+});
 
 const time = (micros: number | undefined): string | null => (micros === undefined ? null : toIso(micros));
 
@@ -56,5 +71,12 @@ export function toReceipt(record: MessageRecord): Receipt {
     reason: record.reason || null,
     redrive_of: record.redriveOf ?? null,
     redriven_as: record.redrivenAs ?? null,
+    held: record.held,
   };
 }
+
+export const toCommandReceipt = (record: MessageRecord, hold: Hold | undefined): z.infer<typeof commandReceipt> => ({
+  ...toReceipt(record),
+  held_back_by: hold?.heldBackBy ?? null,
+  waiting_behind: hold?.waitingBehind ?? null,
+});

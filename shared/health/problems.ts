@@ -294,6 +294,14 @@ export const PROBLEMS = {
     hint: "See GET /dead-letters; redrive or discard them.",
     lost: "Nothing yet: they are kept for DEAD_LETTER_DAYS, then deleted.",
   }),
+  "dead-letter-held": kind<{ count: number; behind: number }>({
+    severity: "warning",
+    title: "Dead letters hold up later commands",
+    message: ({ count, behind }) =>
+      `${count} ${count === 1 ? "dead letter holds its" : "dead letters hold their"} place (HOLD): ${behind === 0 ? "no command waits" : behind === 1 ? "1 command waits" : `${behind} commands wait`} behind ${count === 1 ? "it" : "them"}.`,
+    hint: "See GET /dead-letters?held=true; fix the cause, then redrive each of them (it is sent in its place, and what waits follows) or discard it.",
+    lost: "Nothing: the dead letter is kept until it is redriven or discarded, and the commands behind it wait in their order.",
+  }),
   "redis-too-old": kind<{ version: string }>({
     severity: "warning",
     title: "Redis is too old",

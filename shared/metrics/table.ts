@@ -82,6 +82,16 @@ export const METRICS = {
     from: ["bridge"],
   },
   socket_bridge_dead_letters: { type: "gauge", help: "Commands that are dead letters.", from: ["bridge"] },
+  socket_bridge_dead_letters_held: {
+    type: "gauge",
+    help: "Those of them that hold their place (HOLD).",
+    from: ["bridge"],
+  },
+  socket_bridge_commands_held_back: {
+    type: "gauge",
+    help: "Commands that wait behind a dead letter that holds its place; of more than 2000, at least so many.",
+    from: ["bridge"],
+  },
   socket_bridge_limit: {
     type: "gauge",
     help: "How much may wait; 0: unlimited. `subject` and `key`: commands of one token subject, of one ordering key.",

@@ -1,18 +1,19 @@
 import { auditIn } from "../audit/trail.ts";
-import { STORING_PRELUDE, SUPERSEDED } from "./lua.ts";
+import { RELEASE, STORING_PRELUDE, SUPERSEDED } from "./lua.ts";
 
 /**
  * ARGV: id, kind, keys (JSON), body, user, role, fingerprints (JSON), latest ('1' or ''), ttl (us or ''), idempotency scope
  * and key (JSON), idempotency key (the id itself if none was given), its ttl (ms), bounds (JSON: see boundsFor), kept_ms of a
  * superseded one, the id of the dead letter that this one sends again ('' if none), the note for the audit trail ('' for
  * none), what may be there once only (JSON: its hashes, of which the first is stored) and for how long (ms), when it was handed
- * over (us), the MAC of all that never changes.
+ * over (us), the MAC of all that never changes, '1' if it takes the place of the dead letter that it sends again and that holds it.
  * Answers {'accepted', accepted_at, runnable 0|1, due 0|1} (due: the worker sleeps, and a job is to wake it), {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id},
- * {'full'} or {'over', 'subject' or 'key'}.
+ * {'gone'} (that dead letter does not hold its place any more), {'full'} or {'over', 'subject', 'key' or 'held' (a key whose queue a
+ * dead letter holds)}.
  */
-export const APPEND = `${STORING_PRELUDE}${auditIn("KEYS[2]")}
+export const APPEND = `${STORING_PRELUDE}${RELEASE}${auditIn("KEYS[2]")}
 local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, bounds_json, kept_ms, redrive_of,
-  note, once_json, once_ms, issued_at, head = unpack(ARGV)
+  note, once_json, once_ms, issued_at, head, in_place = unpack(ARGV)
 -- What could fail comes before anything is written.
 local fingerprints, keys, once = cjson.decode(fingerprints_json), cjson.decode(keys_json), cjson.decode(once_json)
 local bounds = cjson.decode(bounds_json)
@@ -47,26 +48,35 @@ local function replaceable()
   local was = redis.call('HMGET', record(tail), 'kind', 'keys', 'state')
   return was[1] == kind and was[2] == keys_json and was[3] == 'queued' and tail or nil
 end
-local replaced = replaceable()
+local replaced = in_place ~= '1' and replaceable()
+-- In its place, and with its time of acceptance: by that time too it comes before what waits behind it.
+local instead_of = in_place == '1' and redis.call('HMGET', record(redrive_of), 'held', 'accepted_at')
+if instead_of and (instead_of[1] ~= '1' or not first_everywhere(redrive_of, keys)) then return {'gone'} end
 
 local subject, bytes = string.sub(redis.sha1hex(user), 1, 20), #body + #keys_json
 local function beyond(bound, waiting, more) return bound > 0 and waiting + more > bound end
 local function waits(field) return tonumber(redis.call('HGET', WAITING, field) or 0) end
-if redis.call('ZCARD', OPEN) >= bounds.backlog or beyond(bounds.bytes, waits('all:bytes'), bytes) then return {'full'} end
+-- Nor may what waits behind a dead letter keep it from being sent again.
+if not instead_of and (redis.call('ZCARD', OPEN) >= bounds.backlog or beyond(bounds.bytes, waits('all:bytes'), bytes)) then
+  return {'full'}
+end
 -- One that takes another's place adds nothing to how many wait.
 local more = replaced and 0 or 1
 if beyond(bounds.subject, waits(subject .. ':n'), more) or beyond(bounds.subjectBytes, waits(subject .. ':bytes'), bytes) then
   return {'over', 'subject'}
 end
 for _, key in ipairs(keys) do
-  if beyond(bounds.key, redis.call('LLEN', line(key)), more) then return {'over', 'key'} end
+  if beyond(bounds.key, redis.call('LLEN', line(key)), more) then
+    local first = redis.call('LINDEX', line(key), 0)
+    return {'over', first and redis.call('ZSCORE', HELD, first) and 'held' or 'key'}
+  end
 end
 -- In the same step as the command itself: there is none without its entry.
 audit(note, 'accepted', id)
 
 local last = tonumber(redis.call('GET', base .. ':last') or 0)
-local at = math.max(now, last + 1)
-redis.call('SET', base .. ':last', whole(at))
+local at = instead_of and tonumber(instead_of[2]) or math.max(now, last + 1)
+redis.call('SET', base .. ':last', whole(math.max(at, last)))
 redis.call('HSET', record(id), 'kind', kind, 'keys', keys_json, 'body', body, 'user', user, 'role', role,
   'fingerprint', fingerprints[1], 'latest', latest, 'state', 'queued', 'sends', 0, 'accepted_at', whole(at),
   'ttl', ttl, 'issued_at', issued_at, 'head', head)
@@ -99,19 +109,17 @@ if replaced then
   return {'accepted', whole(at), 0, 0}
 end
 
+if instead_of then
+  for _, key in ipairs(keys) do redis.call('LSET', line(key), 0, id) end
+  let_go(redrive_of)
+end
 local runnable = 1
-for _, key in ipairs(keys) do
+for _, key in ipairs(instead_of and {} or keys) do
   if redis.call('RPUSH', line(key), id) > 1 then runnable = 0 end
 end
 if runnable == 0 then return {'accepted', whole(at), 0, 0} end
 redis.call('ZADD', RUNNABLE, now, id)
 -- Of a destination's outbox only the worker itself takes anything, and needs nobody to wake it.
 if base ~= KEYS[2] then return {'accepted', whole(at), 1, 0} end
-redis.call('ZADD', READY, now, id)
--- A worker that is awake looks before it falls asleep, in the same step: this only saves it the wait until then. One that lost
--- its lease, or is gone, is not awake.
-local who = redis.call('MGET', AWAKE, LEASE)
-if not who[1] or who[1] ~= who[2] then return {'accepted', whole(at), 1, 1} end
-if redis.call('ZCARD', READY) == 1 then redis.pcall('PUBLISH', READY, '') end
-return {'accepted', whole(at), 1, 0}
+return {'accepted', whole(at), 1, call_worker(id) and 1 or 0}
 `;

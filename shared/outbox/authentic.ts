@@ -32,6 +32,8 @@ export interface Final {
   sentAt: string;
   sends: string;
   settledAt: string;
+  /** Whether it held its place when it was settled. */
+  held: boolean;
 }
 
 /**
@@ -66,7 +68,7 @@ export function createAuthenticator(sealer: Sealer, base: string): Authenticator
   const finalOf = ({ id, state, ...f }: Final) =>
     [
       ...(["outcome", base, id, state] as const),
-      ...[f.reason.toWellFormed(), f.by, f.acceptedAt, f.sentAt, f.sends, f.settledAt],
+      ...[f.reason.toWellFormed(), f.by, f.acceptedAt, f.sentAt, f.sends, f.settledAt, ...(f.held ? ["held"] : [])],
     ] as const;
   const redrivenOf = (id: string, newId: string) => ["redrive", base, id, newId] as const;
   return {

@@ -81,6 +81,8 @@ export interface ToSend {
   begunHere: number;
   /** When Redis says that it was accepted; `acceptedAt` is what of it is to be believed. */
   storedAcceptedAt: string;
+  /** It sends a dead letter again. */
+  redriven: boolean;
   /** Why it is not to be believed: it was changed in Redis, or cannot be checked. */
   doubt?: SealError;
 }
@@ -134,6 +136,7 @@ function parseToSend(id: string, values: readonly string[], check: Authenticator
   return {
     ...({ answer: "send", kind, keys: parseKeys(keys), body, user, role: role as Role, acceptedAt } as const),
     ...{ sends: Number(sends), begunAt: Number(now), begunHere: performance.now(), storedAcceptedAt: accepted },
+    redriven: redriveOf !== "",
     ...(doubt && { doubt }),
   };
 }

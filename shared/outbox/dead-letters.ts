@@ -1,10 +1,13 @@
 import type { Redis } from "ioredis";
+import { toMicros } from "../redis/clock.ts";
+import { script } from "../redis/redis.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { type SealedKind, type Sealer, tampered } from "../sealing/seal.ts";
 import { type Chunk, scanPage } from "../util/scan-page.ts";
 import type { Micros } from "../util/time.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { createAuthenticator } from "./authentic.ts";
+import { PRELUDE, RELEASE } from "./lua.ts";
 import {
   type MessageRecord,
   type NewMessage,
@@ -25,6 +28,8 @@ export interface DeadFilter {
   incident?: string | undefined;
   /** A part of "state: reason", in either case. */
   reason?: string | undefined;
+  /** Whether it holds its place. */
+  held?: boolean | undefined;
   /** Accepted at this time or later. */
   since?: Micros | undefined;
 }
@@ -48,12 +53,18 @@ export interface DeadQuery {
 /** What could not be delivered, and was kept with the reason. */
 export interface DeadLetters {
   list(query: DeadQuery): Promise<DeadPage>;
-  /** The message that would send this dead letter again, under a new id; undefined if it is none. Throws SealError. */
+  /**
+   * The message that would send this dead letter again, under a new id and in its place if it holds that; undefined if it is none.
+   * Throws SealError.
+   */
   again(id: string, newId: string): Promise<NewMessage | undefined>;
   /** Notes that a dead letter was sent again. Safe to repeat. */
   noteRedriven(id: string, newId: string): Promise<void>;
-  /** Takes it off the list and forgets its body; false if it is not on it. */
-  discard(id: string): Promise<boolean>;
+  /**
+   * Takes it off the list, forgets its body, and lets what waits behind it go on. Answers the commands for which an emit job is due;
+   * undefined if it is not on the list.
+   */
+  discard(id: string): Promise<string[] | undefined>;
   /** Its payload as JSON; undefined if it is none, or was discarded. Throws SealError. */
   reveal(id: string): Promise<string | undefined>;
 }
@@ -63,6 +74,22 @@ interface DeadRow {
   acceptedAt: Micros;
 }
 
+/** ARGV: id. Answers 0 if it is no dead letter any more, else {ids for which an emit job is due...}. */
+const DISCARD = `${PRELUDE}${RELEASE}
+local id = ARGV[1]
+local listed = redis.call('ZREM', DEAD, id) + redis.call('ZREM', UNCONFIRMED, id)
+redis.call('HDEL', record(id), 'body')
+local its = redis.call('HMGET', record(id), 'keys', 'held')
+if its[2] ~= '1' then return listed > 0 and {} or 0 end
+local keys, due = cjson.decode(its[1]), {}
+leave_lines(id, keys)
+let_go(id)
+for _, head in ipairs(runnable_heads(keys)) do
+  if call_worker(head) then due[#due + 1] = head end
+end
+return due
+`;
+
 const CHUNK = 200;
 /** How many letters one request looks at, at most. */
 const LOOK_AT = 5000;
@@ -70,6 +97,14 @@ const LOOK_AT = 5000;
 /** @param kind what the bodies are sealed as: each is bound to its id, and so sealed anew for a new one. */
 export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, kind: SealedKind): DeadLetters {
   const authentic = createAuthenticator(sealer, keys.base);
+  const discardScript = script(redis, "outboxDiscard", DISCARD, [keys.base, keys.cad]);
+
+  /** In the place of a letter that holds it: as old as that one, and for as long from now on as that one was to live. */
+  async function inPlace({ issuedAt, acceptedAt, ttl }: MessageRecord): Promise<Partial<NewMessage>> {
+    const more = ttl === undefined ? {} : { ttlSeconds: (toMicros(await redis.time()) - acceptedAt + ttl) / 1_000_000 };
+    return { inPlaceOf: { issuedAt: issuedAt ?? acceptedAt }, ...more };
+  }
+
   /** Ids with the times of their acceptance, in the order of the query. */
   async function readIds({ filter, first }: DeadQuery, after: Micros | undefined): Promise<Chunk<DeadRow>> {
     const since = filter.since ?? 0;
@@ -129,6 +164,7 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
         // No client can send this key. It makes a redrive that is repeated the same command.
         idempotencyKey: `\u0000redrive:${id}`,
         redriveOf: id,
+        ...(record.held && (await inPlace(record))),
       };
     },
 
@@ -147,13 +183,8 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
     },
 
     async discard(id) {
-      const answers = await redis
-        .multi()
-        .zrem(keys.dead, id)
-        .zrem(keys.unconfirmed, id)
-        .hdel(keys.record(id), "body")
-        .exec();
-      return answers?.slice(0, 2).some(([, removed]) => removed === 1) ?? false;
+      const due = await discardScript(id);
+      return Array.isArray(due) ? due.map(String) : undefined;
     },
   };
 }
@@ -162,6 +193,7 @@ function matches(record: MessageRecord, filter: DeadFilter): boolean {
   const about = (key: OrderingKey) => record.keys.includes(key);
   return (
     (filter.state === undefined || record.state === filter.state) &&
+    (filter.held === undefined || record.held === filter.held) &&
     (filter.kind === undefined || record.kind === filter.kind) &&
     (filter.unit === undefined || about(`unit:${filter.unit}`)) &&
     (filter.incident === undefined || about(`incident:${filter.incident}`)) &&

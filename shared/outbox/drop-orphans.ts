@@ -11,7 +11,7 @@ for i = 2, #ARGV do
   local id = ARGV[i]
   if redis.call('EXISTS', record(id)) == 0 then
     gone[id] = true
-    for _, set in ipairs({RUNNABLE, OPEN, EXPIRING}) do redis.call('ZREM', set, id) end
+    for _, set in ipairs({RUNNABLE, OPEN, EXPIRING, HELD}) do redis.call('ZREM', set, id) end
     release(id)
   end
 end

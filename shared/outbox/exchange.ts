@@ -12,7 +12,7 @@ const CHUNK = 16;
 
 /**
  * What the worker that is awake asks: what may be sent now, and here is what became of some commands. One object as ARGV[1]: `token`, `kept` and `deadKept` (ms, as text),
- * `settle` (lists of id, state, reason, by, at, mac, as SETTLE takes them), `offered` (ids that emit jobs brought), `take` (how
+ * `settle` (lists of id, state, reason, by, at, mac, held, as SETTLE takes them), `offered` (ids that emit jobs brought), `take` (how
  * many commands at most), `begins` (whether to begin them; else only their ids come back) and `maySleep`.
  *
  * Answers {owner 0|1, awake 0|1, how many are ready still, [what SETTLE answers, in short], [id, BEGIN's answer...]...}. A command
@@ -88,7 +88,7 @@ end
 return added
 `;
 
-/** One settlement as the scripts take it: id, state, reason, by, when, MAC. */
+/** One settlement as the scripts take it: id, state, reason, by, when, MAC, '1' if it holds its place. */
 export type StoredSettlement = readonly string[];
 
 export interface ExchangeAsk {

@@ -18,6 +18,7 @@ local RUNNABLE, OPEN, EXPIRING = base .. ':runnable', base .. ':open', base .. '
 local READY, AWAKE = base .. ':ready', base .. ':awake'
 local CHARGES, WAITING = base .. ':charges', base .. ':waiting'
 local DEAD, COUNTS, LEASE, OWNER = base .. ':dead', base .. ':counts', KEYS[2] .. ':lease', KEYS[2] .. ':owner'
+local HELD = base .. ':held'
 local function record(id) return base .. ':record:' .. id end
 local function line(key) return base .. ':line:' .. key end
 local clock = redis.call('TIME')
@@ -48,10 +49,11 @@ local function runnable_heads(keys)
   local heads, seen = {}, {}
   for _, key in ipairs(keys) do
     local head = redis.call('LINDEX', line(key), 0)
-    local theirs = head and redis.call('HGET', record(head), 'keys')
     if head and not seen[head] then
       seen[head] = true
-      if not theirs or first_everywhere(head, cjson.decode(theirs)) then
+      local its = redis.call('HMGET', record(head), 'keys', 'held')
+      -- A dead letter that holds its place lets nothing pass until somebody handles it.
+      if its[2] ~= '1' and (not its[1] or first_everywhere(head, cjson.decode(its[1]))) then
         redis.call('ZADD', RUNNABLE, 'NX', now, head)
         heads[#heads + 1] = head
       end
@@ -82,13 +84,18 @@ local function note_unconfirmed(id, keys, kept_ms)
   end
 end
 
--- Gives a message its final state and takes it off its lines. Only a dead letter's payload may be needed again.
--- at and mac: when, and what vouches for it, if that is not Redis's own word.
-local function finish(id, keys, state, kept_ms, reason, by, at, mac)
+local function leave_lines(id, keys)
   for _, key in ipairs(keys) do
     if redis.call('LINDEX', line(key), 0) == id then redis.call('LPOP', line(key))
     else redis.call('LREM', line(key), 1, id) end
   end
+end
+
+-- Gives a message its final state and takes it off its lines. Only a dead letter's payload may be needed again.
+-- at and mac: when, and what vouches for it, if that is not Redis's own word. held: it stays first in its lines, and is kept,
+-- until it is sent again in its place or discarded.
+local function finish(id, keys, state, kept_ms, reason, by, at, mac, held)
+  if not held then leave_lines(id, keys) end
   redis.call('ZREM', RUNNABLE, id)
   redis.call('ZREM', OPEN, id)
   redis.call('ZREM', EXPIRING, id)
@@ -96,7 +103,12 @@ local function finish(id, keys, state, kept_ms, reason, by, at, mac)
   local emptied = dead[state] and {} or { 'body', '' }
   redis.call('HSET', record(id), 'state', state, 'settled_at', at or whole(now), 'reason', reason, 'by', by,
     'final', mac or '', unpack(emptied))
-  redis.call('PEXPIRE', record(id), kept_ms)
+  if held then
+    redis.call('HSET', record(id), 'held', '1', 'kept', kept_ms)
+    redis.call('ZADD', HELD, now, id)
+  else
+    redis.call('PEXPIRE', record(id), kept_ms)
+  end
   redis.call('HINCRBY', COUNTS, state, 1)
   -- Of the commands alone, whose kinds are a closed set; what superseded one is an id, which is no label.
   if base == KEYS[2] then
@@ -107,6 +119,27 @@ local function finish(id, keys, state, kept_ms, reason, by, at, mac)
   if state == 'unconfirmed' then note_unconfirmed(id, keys, kept_ms) end
   -- Without the right to publish, those who wait look by themselves: what was written stands.
   redis.pcall('PUBLISH', base .. ':settled:' .. id, state)
+end
+`;
+
+/** For scripts that end the hold of a dead letter, or accept: of the commands alone. */
+export const RELEASE = `
+-- What held its place is kept from now on for as long as any dead letter.
+local function let_go(id)
+  local kept = redis.call('HGET', record(id), 'kept')
+  redis.call('HSET', record(id), 'held', '0')
+  redis.call('ZREM', HELD, id)
+  if kept then redis.call('PEXPIRE', record(id), kept) end
+end
+
+-- Has the worker take what became runnable; true if it sleeps, and a job is to wake it. A worker that is awake looks before it
+-- falls asleep, in the same step: this only saves it the wait until then. One that lost its lease, or is gone, is not awake.
+local function call_worker(id)
+  redis.call('ZADD', READY, 'NX', now, id)
+  local who = redis.call('MGET', AWAKE, LEASE)
+  if not who[1] or who[1] ~= who[2] then return true end
+  if redis.call('ZCARD', READY) == 1 then redis.pcall('PUBLISH', READY, '') end
+  return false
 end
 `;
 

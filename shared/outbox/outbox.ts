@@ -22,7 +22,7 @@ import {
 import { parseKeys } from "./claim.ts";
 import { EXPIRED_SENT, EXPIRED_UNSENT, SUPERSEDED } from "./lua.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
-import { isFinal, STATES, type State } from "./states.ts";
+import { isFinal, mayHold, STATES, type State } from "./states.ts";
 
 /** How long an idempotency key stands for its command. */
 export const IDEMPOTENCY_MS = 24 * 3_600_000;
@@ -52,6 +52,8 @@ export interface NewMessage {
   redriveOf?: string;
   /** Who asks for it: noted in the audit trail in the same step. */
   note?: AuditNote;
+  /** That one holds its place: this one takes it, and goes by the time at which that one was handed over. */
+  inPlaceOf?: { issuedAt: Micros };
   /** Of messages that share one of these, only the first is accepted, however long ago that was (400 days). */
   once?: readonly string[];
 }
@@ -64,10 +66,12 @@ export type Appended =
   | { outcome: "conflict"; id: string }
   /** Another message had the same `once`. */
   | { outcome: "once"; id: string }
+  /** The dead letter whose place it was to take does not hold it any more. */
+  | { outcome: "gone" }
   /** As many unsettled messages as the backlog may hold. */
   | { outcome: "full" }
-  /** As many or as large ones wait of this subject, or as many of one of these ordering keys, as may. */
-  | { outcome: "over"; bound: "subject" | "key" };
+  /** As many or as large ones wait of this subject, or as many of one of these ordering keys (`held`: behind a dead letter), as may. */
+  | { outcome: "over"; bound: "subject" | "key" | "held" };
 
 /** What is known of a message, without its body. */
 export interface MessageRecord {
@@ -93,6 +97,8 @@ export interface MessageRecord {
   /** The dead letter that it sends again, and the command that sends it again. */
   redriveOf: string | undefined;
   redrivenAs: string | undefined;
+  /** A dead letter that holds its place: what came after it with its ordering keys waits. */
+  held: boolean;
   /** Of an unconfirmed one: a later message of the same kind and keys. */
   overtakenBy?: string | undefined;
 }
@@ -125,10 +131,11 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
     async append(m) {
       const key = m.idempotencyKey ?? m.id;
       const ttl = m.ttlSeconds === undefined ? "" : String(Math.round(m.ttlSeconds * 1_000_000));
+      const handedOver = sealer.keyed ? String(await clock()) : "";
       const head = {
         ...{ id: m.id, kind: m.kind, keys: JSON.stringify(m.keys), user: m.user, role: m.role, ttl },
         ...{ fingerprint: m.fingerprints[0] ?? "", latest: m.latestWins ? "1" : "", redriveOf: m.redriveOf ?? "" },
-        issuedAt: sealer.keyed ? String(await clock()) : "",
+        issuedAt: sealer.keyed && m.inPlaceOf ? String(m.inPlaceOf.issuedAt) : handedOver,
       };
       const reply = await append(
         ...[m.id, m.kind, head.keys, m.body, m.user, m.role, JSON.stringify(m.fingerprints)],
@@ -141,11 +148,12 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
           JSON.stringify(boundsFor(bounds, m.role, m.redriveOf !== undefined)),
           KEPT_MS,
           m.redriveOf ?? "",
-          toArgument(sealer, keys.cad, m.note, { accepted: m.id, replayed: "" }, head.issuedAt),
+          toArgument(sealer, keys.cad, m.note, { accepted: m.id, replayed: "" }, handedOver),
           JSON.stringify(m.once ?? []),
           ONCE_MS,
           head.issuedAt,
           authentic.head(head),
+          m.inPlaceOf ? "1" : "",
         ],
       );
       return parseAppended(m.id, reply);
@@ -165,7 +173,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
 export const RECORD_FIELDS = [
   ...["kind", "keys", "user", "state", "sends", "accepted_at", "expires_at", "sent_at", "settled_at"],
   ...["reason", "by", "redrive_of", "redriven_as", "overtaken_by"],
-  ...["role", "fingerprint", "latest", "ttl", "issued_at", "head", "final", "redriven"],
+  ...["role", "fingerprint", "latest", "ttl", "issued_at", "head", "final", "redriven", "held"],
 ] as const;
 
 const time = (value: string | null | undefined) => (value ? Number(value) : undefined);
@@ -218,7 +226,8 @@ function unbelieved(id: string, values: readonly (string | null)[], reason: stri
   const acceptedAt = Number(values[RECORD_FIELDS.indexOf("accepted_at")] ?? Number.NaN);
   if (!Number.isSafeInteger(acceptedAt)) return undefined;
   const nothing = { sends: 0, sentAt: undefined, settledAt: undefined, by: "" };
-  return { id, acceptedAt, state: "failed", reason, ...nothing, ...UNBELIEVED, keys: [] };
+  const held = values[RECORD_FIELDS.indexOf("held")] === "1";
+  return { id, acceptedAt, state: "failed", reason, held, ...nothing, ...UNBELIEVED, keys: [] };
 }
 
 const headOf = (id: string, s: StoredRecord): Head => ({
@@ -234,7 +243,7 @@ function checkOutcome(record: MessageRecord, s: StoredRecord, authentic: Authent
   if (s.redriven_as !== "") unlessRemoved(() => authentic.checkRedriven(id, s.redriven_as, s.redriven), s.head !== "");
   if (hasOwnOutcome(state)) {
     const times = { acceptedAt: s.accepted_at, sentAt: s.sent_at, sends: s.sends, settledAt: s.settled_at };
-    const final = { id, state, reason: s.reason, by: s.by, ...times };
+    const final = { id, state, reason: s.reason, by: s.by, ...times, held: s.held !== "" };
     unlessRemoved(() => authentic.checkFinal(final, s.final), s.head !== "");
     return;
   }
@@ -256,6 +265,7 @@ function toRecord(id: string, s: StoredRecord): MessageRecord {
     expiresAt: ttl === undefined ? time(s.expires_at) : acceptedAt + ttl,
     ...{ sentAt: time(s.sent_at), settledAt: time(s.settled_at), reason: s.reason, by: s.by },
     ...{ redriveOf: s.redrive_of || undefined, redrivenAs: s.redriven_as || undefined },
+    held: s.held === "1" && mayHold(asState(s.state)),
     overtakenBy: s.overtaken_by || undefined,
   };
 }
@@ -271,9 +281,10 @@ function parseAppended(id: string, reply: ScriptReply): Appended {
     case "once":
       return { outcome, id: String(first) };
     case "full":
+    case "gone":
       return { outcome };
     case "over":
-      return { outcome, bound: first === "key" ? "key" : "subject" };
+      return { outcome, bound: first === "key" || first === "held" ? first : "subject" };
     default:
       throw new Error("the append script answered in a form that this version does not know");
   }

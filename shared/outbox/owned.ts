@@ -20,7 +20,7 @@ import { PRELUDE } from "./lua.ts";
 import { KEPT_MS } from "./outbox.ts";
 import { RETRY_NOW, parseRetrySchedule, SCHEDULE_RETRY, type RetrySchedule } from "./schedule-retry.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
-import type { FinalState } from "./states.ts";
+import { type FinalState, mayHold } from "./states.ts";
 
 export interface Settlement {
   id: string;
@@ -102,6 +102,7 @@ const REFUSED = `${PRELUDE} return redis.call('HINCRBY', record(ARGV[1]), 'refus
  * @param token the lease's; begin and settle are refused without it
  * @param deadKeptMs how long a dead letter is kept
  * @param keptMs how long any other settled record is
+ * @param hold kinds of messages whose dead letters hold their place
  */
 export function openOwnedOutbox(
   redis: Redis,
@@ -110,6 +111,7 @@ export function openOwnedOutbox(
   token: string,
   deadKeptMs: number,
   keptMs: number = KEPT_MS,
+  hold: ReadonlySet<string> = new Set(),
 ): OwnedOutbox {
   const beginScript = script(redis, "outboxBegin", BEGIN, [keys.base, keys.cad]);
   const putBackScript = script(redis, "outboxPutBack", PUT_BACK, [keys.base, keys.cad]);
@@ -128,10 +130,22 @@ export function openOwnedOutbox(
     const { id, state, by } = settlement;
     // The JSON of scripts refuses half of a surrogate pair; so does the MAC.
     const reason = settlement.reason.toWellFormed();
-    if (!begun) return [id, state, reason, by, "", ""];
+    if (!begun) return [id, state, reason, by, "", "", ""];
+    // What somebody changed in Redis is not believed: it cannot be sent again, and is not to hold anything up.
+    const held = mayHold(state) && hold.has(begun.kind) && !begun.doubt;
     const [acceptedAt, sentAt, sends, at] = [begun.storedAcceptedAt, begun.begunAt, begun.sends, settledAt(begun)];
-    const final = { id, state, reason, by, acceptedAt, sentAt: String(sentAt), sends: String(sends), settledAt: at };
-    return [id, state, reason, by, at, authentic.final(final)];
+    const final = {
+      id,
+      state,
+      reason,
+      by,
+      acceptedAt,
+      sentAt: String(sentAt),
+      sends: String(sends),
+      settledAt: at,
+      held,
+    };
+    return [id, state, reason, by, at, authentic.final(final), held ? "1" : ""];
   }
 
   const settleBatch = batched(async (batch: string[][]) => {

@@ -15,20 +15,31 @@ const LOOK_AT = 1000;
 export interface QueueSummary {
   key: OrderingKey;
   waiting: number;
-  /** When its oldest command was accepted. */
+  /** When its oldest command was accepted; of an empty one behind which nothing waits, the dead letter. */
   oldest: Micros;
+  /** The dead letter that holds it. */
+  held: string | undefined;
 }
 
 export interface QueueContent {
   key: OrderingKey;
   now: Micros;
+  /** How many commands are not settled; a dead letter that holds it is none of them. */
   waiting: number;
-  /** The first of them, in their order. */
+  /** The first of them, in their order; before them the dead letter that holds it. */
   commands: MessageRecord[];
-  /** Of its head: in which of its other queues another command is before it. */
-  behind: { key: OrderingKey; id: string }[];
+  /** Of its head: in which of its other queues another command, or a dead letter that holds it, is before it. */
+  behind: { key: OrderingKey; id: string; held: boolean }[];
   /** When the head is tried again, if it was postponed. */
   retryAt: Micros | undefined;
+}
+
+/** What a command has to do with a dead letter that holds its place. */
+export interface Hold {
+  /** The dead letter at the head of one of its queues, behind which it waits. */
+  heldBackBy: string | undefined;
+  /** If it is such a letter itself: how many commands wait in its queues; of more than 1000 in one of them, those. */
+  waitingBehind: number | undefined;
 }
 
 /** Reads the per-key queues of the commands. */
@@ -36,6 +47,7 @@ export interface Queues {
   /** Those of the oldest unsettled commands, the one that waits longest first; `more`: not all commands were looked at. */
   list(): Promise<{ queues: QueueSummary[]; more: boolean }>;
   read(key: OrderingKey, limit: number): Promise<QueueContent>;
+  hold(command: Pick<MessageRecord, "id" | "keys" | "state" | "held">): Promise<Hold>;
 }
 
 export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queues {
@@ -46,12 +58,26 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
     return parseOrUnbelieved(id, await redis.hmget(keys.record(id), ...RECORD_FIELDS), authentic);
   }
 
-  async function othersBefore(head: MessageRecord): Promise<QueueContent["behind"]> {
-    const heads = await Promise.all(head.keys.map((key) => redis.lindex(line(key), 0)));
-    return head.keys.flatMap((key, i) => {
-      const first = heads[i];
-      return first != null && first !== head.id ? [{ key, id: first }] : [];
-    });
+  const isHeld = async (id: string): Promise<boolean> => (await redis.zscore(keys.held, id)) !== null;
+
+  async function othersBefore(head: Pick<MessageRecord, "id" | "keys">): Promise<QueueContent["behind"]> {
+    const before = await Promise.all(
+      head.keys.map(async (key) => {
+        const id = await redis.lindex(line(key), 0);
+        return id !== null && id !== head.id ? [{ key, id, held: await isHeld(id) }] : [];
+      }),
+    );
+    return before.flat();
+  }
+
+  /** The queues that a dead letter holds, by which and since when. */
+  async function heldQueues(): Promise<{ key: OrderingKey; held: string; since: Micros }[]> {
+    const scored = await redis.zrange(keys.held, "0", String(LOOK_AT - 1), "WITHSCORES");
+    const ids = scored.filter((_, i) => i % 2 === 0);
+    const texts = await Promise.all(ids.map((id) => redis.hget(keys.record(id), "keys")));
+    return ids.flatMap((held, i) =>
+      parseKeys(texts[i]).map((key) => ({ key, held, since: Number(scored[2 * i + 1]) })),
+    );
   }
 
   return {
@@ -64,9 +90,11 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
         for (const key of parseKeys(text)) {
           const known = found.get(key);
           if (known) known.waiting += 1;
-          else found.set(key, { key, waiting: 1, oldest: Number(scored[2 * i + 1]) });
+          else found.set(key, { key, waiting: 1, oldest: Number(scored[2 * i + 1]), held: undefined });
         }
       });
+      for (const { key, held, since } of await heldQueues())
+        found.set(key, { ...(found.get(key) ?? { key, waiting: 0, oldest: since }), held });
       return { queues: [...found.values()], more: scored.length > 2 * LOOK_AT };
     },
 
@@ -84,10 +112,19 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
       return {
         key,
         now: toMicros(time),
-        waiting,
+        waiting: head?.held ? waiting - 1 : waiting,
         commands: records.flatMap((record) => record ?? []),
         behind,
         retryAt: retryAt === null ? undefined : Number(retryAt),
+      };
+    },
+
+    async hold({ id, keys: about, state, held }) {
+      const before = state === "queued" ? await othersBefore({ id, keys: about }) : [];
+      const behind = held ? await Promise.all(about.map((key) => redis.lrange(line(key), 1, LOOK_AT))) : undefined;
+      return {
+        heldBackBy: before.find((other) => other.held)?.id,
+        waitingBehind: behind && new Set(behind.flat()).size,
       };
     },
   };

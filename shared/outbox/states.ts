@@ -33,6 +33,10 @@ export type RedrivableState = (typeof REDRIVABLE_STATES)[number];
 export const isRedrivable = (state: State): state is RedrivableState =>
   (REDRIVABLE_STATES as readonly State[]).includes(state);
 
+/** Those that hold their place if their kind is in HOLD. Of an expired one it was said beforehand that nobody needs it later. */
+export const HOLDING_STATES = ["rejected", "failed"] as const satisfies readonly FinalState[];
+export const mayHold = (state: State): boolean => (HOLDING_STATES as readonly State[]).includes(state);
+
 export const isFinal = (state: State): state is FinalState => state !== "queued" && state !== "sent";
 export const isDead = (state: State): state is (typeof DEAD_STATES)[number] =>
   (DEAD_STATES as readonly State[]).includes(state);

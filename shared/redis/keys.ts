@@ -15,6 +15,8 @@ export interface OutboxKeys {
   readyChannel: string;
   open: string;
   dead: string;
+  /** Of the commands alone: dead letters that hold their place. */
+  held: string;
   waiting: string;
   unconfirmed: string;
   counts: string;
@@ -56,6 +58,7 @@ function keysOf(prefix: string, outbox: string): OutboxKeys {
     readyChannel: `${base}:ready`,
     open: `${base}:open`,
     dead: `${base}:dead`,
+    held: `${base}:held`,
     waiting: `${base}:waiting`,
     unconfirmed: `${base}:unconfirmed`,
     counts: `${base}:counts`,

@@ -37,6 +37,7 @@ const message = (more: Partial<MessageRecord & { retryAt: number }>): DeliveryFa
   by: "",
   redriveOf: undefined,
   redrivenAs: undefined,
+  held: false,
   overtakenBy: undefined,
   retryAt: undefined,
   ...more,

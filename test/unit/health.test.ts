@@ -69,6 +69,7 @@ const EMPTY: Backlog = {
   unsettled: 0,
   unsettledBytes: 0,
   dead: 0,
+  held: { count: 0, since: undefined, behind: 0 },
   oldestUnsettled: undefined,
   oldestRunnable: undefined,
   accepted: 0,

@@ -63,4 +63,15 @@ describe("the model of the ordered outbox", () => {
     const { counterexample } = explore(protocolOf(quick, mutant), MAX_STATES);
     expect(counterexample?.broken, MUTANTS[mutant]).toMatch(broken);
   });
+
+  const held = SCENARIOS.find(({ commands }) => commands.some(({ holds }) => holds));
+  test.each<[Mutant, RegExp]>([
+    ["hold-without-place", /invariant 3/],
+    ["redrive-at-the-end", /invariant 2/],
+    ["discard-marks-nothing", /invariant 4/],
+  ])("finds the seeded bug %s of a dead letter that holds its place", (mutant, broken) => {
+    if (!held) throw new Error("no scenario has such a dead letter");
+    const { counterexample } = explore(protocolOf(held, mutant), MAX_STATES);
+    expect(counterexample?.broken, MUTANTS[mutant]).toMatch(broken);
+  });
 });

@@ -31,6 +31,7 @@ describe("what a stored confirmation proves", () => {
       settledAt: 1,
       redriveOf: undefined,
       redrivenAs: undefined,
+      held: false,
       ...({ role: "crew", fingerprint: "", latestWins: true, ttl: undefined, issuedAt: undefined } as const),
     };
     const receipt = toReceipt({ ...record, ...unset, state: "superseded", reason: "", by: "2" });

@@ -10,6 +10,8 @@ import { withDeadline } from "../../shared/util/sleep.ts";
 import { noLog } from "../../shared/util/log.ts";
 import { readLoad } from "../../shared/destinations/load.ts";
 import { loadProblems } from "../../shared/health/destination-problems.ts";
+import { heldProblems } from "../../shared/health/held-problems.ts";
+import { openBacklog } from "../../shared/outbox/backlog.ts";
 import { destinationKeys, outboxKeys } from "../../shared/redis/keys.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import { checkRedis, type Finding, fine, redisTrouble, wrong } from "../../shared/health/check-redis.ts";
@@ -48,12 +50,11 @@ async function lookAtRedis(redis: Redis, config: WorkerConfig): Promise<Finding[
 async function lookAtBridge(redis: Redis, config: WorkerConfig): Promise<Finding[]> {
   const keys = outboxKeys(config.REDIS_PREFIX);
   const store = await readStore(redis, keys);
-  const [owner, text, rooms, unsettled, dead] = await Promise.all([
+  const [owner, text, rooms, { unsettled, dead, held, now }] = await Promise.all([
     redis.get(keys.lease),
     redis.get(keys.health),
     redis.zcard(keys.rooms),
-    redis.zcard(keys.open),
-    redis.zcard(keys.dead),
+    openBacklog(redis, keys)(),
   ]);
   const beat = parseHeartbeat(text, sealerOf(config), keys);
   return [
@@ -61,6 +62,7 @@ async function lookAtBridge(redis: Redis, config: WorkerConfig): Promise<Finding
     owner === null ? wrong("worker-missing", {}) : fine(`the CAD's owner is ${owner}`),
     ...(beat && "doubt" in beat ? [doubtProblem(beat)] : (beat?.problems ?? [])).map(asFinding),
     fine(`${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms`),
+    ...heldProblems(held, now).map(asFinding),
     dead === 0 ? fine("0 dead letters") : wrong("dead-letters", { count: dead }, { count: dead }),
   ];
 }

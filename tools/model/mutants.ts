@@ -25,6 +25,9 @@ export const MUTANTS = {
   "take-after-settle":
     "an exchange begins what its own settlements made runnable, which a Redis that restarts may have lost",
   "slot-without-sentinel": "a script runs on a node that has none of the keys, as if nothing were stored",
+  "hold-without-place": "a dead letter that is to hold its place is taken off its queues like any other",
+  "redrive-at-the-end": "a held dead letter is sent again at the end of its queues",
+  "discard-marks-nothing": "what waited behind a discarded dead letter is not noted as runnable",
   "give-up-on-disconnect": "a command in flight at a disconnect is settled as received",
 } as const;
 

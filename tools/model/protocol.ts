@@ -1,13 +1,22 @@
 import type { Model, Step } from "./explore.ts";
 import type { Mutant } from "./mutants.ts";
 import { createScripts } from "./redis.ts";
-import { cloneOf, type CommandModel, type Faults, initialState, isFinal, type State, type Task } from "./state.ts";
+import {
+  cloneOf,
+  type CommandModel,
+  type Faults,
+  initialState,
+  isFinal,
+  isSettled,
+  type State,
+  type Task,
+} from "./state.ts";
 
 /**
  * The protocol of the ordered outbox, as steps that may be taken in any order. A client appends; the functions add an emit job if
  * the worker sleeps; a worker acquires the lease, exchanges what it has to settle for what is ready, emits it, hears what the CAD
- * answers, and falls asleep. A sweep picks up what nobody works on. Faults strike between any two steps, as often as the scenario
- * allows.
+ * answers, and falls asleep. A sweep picks up what nobody works on. An admin redrives or discards a dead letter that holds its
+ * place. Faults strike between any two steps, as often as the scenario allows.
  *
  * Left out: payloads, time to live, the number of BullMQ's own states (a job is there or not), and the window in which a process
  * freezes between its last check and the write to its socket, which only a CAD that recognises ids can close.
@@ -102,11 +111,14 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
   const is = (m: Mutant) => mutant === m;
   const ids = commands.map((_, id) => id);
   const sharesKey = (a: number, b: number) => commands[a]?.keys.some((key) => commands[b]?.keys.includes(key)) ?? false;
+  /** Where it comes in the order of acceptance: a redrive has the place of its dead letter. */
+  const placeOf = (id: number) => commands[id]?.redriveOf ?? id;
+  const appends = commands.filter(({ redriveOf }) => redriveOf === undefined).length;
   const nameOf = (id: number) => `#${id + 1} (${commands[id]?.keys.join("+")})`;
 
   function* clientSteps(s: State): Iterable<Step<State>> {
     const id = s.appended;
-    if (id < commands.length) {
+    if (id < appends) {
       yield step(s, `client: appends ${nameOf(id)}, 202`, (n) => {
         if (scripts.append(n, id) === "accepted") n.appended += 1;
         n.jobs[id] = n.runnable[id] === true && scripts.isDue(n);
@@ -121,14 +133,50 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     }
   }
 
+  /** What becomes runnable by it has its emit job, if the worker sleeps. */
+  function addJobs(n: State, before: State): void {
+    for (const id of ids) if (n.runnable[id] && !before.runnable[id]) n.jobs[id] = scripts.isDue(n);
+  }
+
+  function* adminSteps(s: State): Iterable<Step<State>> {
+    if (s.slot !== "here") return;
+    for (const id of ids) {
+      const letter = commands[id]?.redriveOf;
+      if (letter !== undefined && s.records[letter] === "held") {
+        const label = `admin: redrives ${nameOf(letter)} in its place, as #${id + 1}`;
+        yield step(s, label, (n) => {
+          scripts.redrive(n, id);
+          addJobs(n, s);
+        });
+        yield* fault(s, "lostWakeUp", `${label}, and its emit job is never added`, (n) => void scripts.redrive(n, id));
+        yield* fault(s, "lostReply", `${label}, and again, since the reply is lost`, (n) => {
+          scripts.redrive(n, id);
+          addJobs(n, s);
+          scripts.redrive(n, id);
+        });
+      }
+      if (s.records[id] === "held")
+        yield step(s, `admin: discards ${nameOf(id)}`, (n) => {
+          scripts.discard(n, id);
+          addJobs(n, s);
+        });
+    }
+  }
+
   /** What the CAD does with an emit, and what the worker hears of it. */
   function emit(n: State, worker: number, id: number, answer: Outcome | "silence"): string | undefined {
     const command = commands[id];
     if (!command) return undefined;
     n.sends[id] = Math.min(MAX_SENDS, (n.sends[id] ?? 0) + 1);
-    const overtaken = ids.find((other) => other > id && sharesKey(id, other) && n.delivered[other] === true);
+    const overtaken = ids.find(
+      (other) => placeOf(other) > placeOf(id) && sharesKey(id, other) && n.delivered[other] === true,
+    );
     const before = ids.find(
-      (other) => other < id && sharesKey(id, other) && n.accepted[other] && !isFinal(n.records[other] ?? "absent"),
+      (other) =>
+        placeOf(other) < placeOf(id) &&
+        sharesKey(id, other) &&
+        n.accepted[other] &&
+        !isFinal(n.records[other] ?? "absent"),
     );
     const other = n.workers[1 - worker];
     const owned = n.lease === "held" && other?.epoch === n.epoch && n.workers[worker]?.epoch !== n.epoch;
@@ -258,7 +306,7 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
         });
       if (s.runnable[id] && tasks[id] === "idle" && s.slot === "here" && !is("wake-up-only"))
         yield step(s, `${who}: the sweep finds ${nameOf(id)}`, (n) => setTask(n, w, id, "due"));
-      if (tasks[id] === "idle" && isFinal(s.records[id] ?? "absent"))
+      if (tasks[id] === "idle" && isSettled(s.records[id] ?? "absent"))
         yield* fault(s, "staleJob", `BullMQ runs the stalled emit job of ${nameOf(id)} again`, (n) =>
           setTask(n, w, id, "due"),
         );
@@ -271,7 +319,8 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     }
     if (is("runnable-in-second-step"))
       for (const id of ids) {
-        const head = commands[id]?.keys.every((key) => s.queues[key][0] === id) && !isFinal(s.records[id] ?? "absent");
+        const head =
+          commands[id]?.keys.every((key) => s.queues[key][0] === id) && !isSettled(s.records[id] ?? "absent");
         if (head && !s.runnable[id] && tasks.some(isOutcome))
           yield step(s, `${who}: notes that ${nameOf(id)} is runnable`, (n) => void (n.runnable[id] = true));
       }
@@ -328,6 +377,7 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     initial: initialState(commands, { ...NO_FAULTS, ...faults }),
     *steps(s) {
       yield* clientSteps(s);
+      yield* adminSteps(s);
       for (const w of [0, 1]) yield* workerSteps(s, w);
       yield* worldSteps(s);
     },
@@ -340,7 +390,7 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
         const waits = state === "queued" || state === "sent";
         if (s.accepted[id] && state === "absent")
           return `invariant 1: ${nameOf(id)} got a 202, and Redis does not have it`;
-        if (places.some((count) => count !== (waits ? 1 : 0)))
+        if (places.some((count) => count !== (waits || state === "held" ? 1 : 0)))
           return `invariant 3: ${nameOf(id)} is ${state} and stands ${places.join(" and ")} times in its queues`;
         const isHead = waits && (commands[id]?.keys ?? []).every((key) => s.queues[key][0] === id);
         if (!loses && sleepsThrough(s, id))

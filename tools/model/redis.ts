@@ -1,4 +1,4 @@
-import { type CommandModel, isFinal, type RecordState, type State } from "./state.ts";
+import { type CommandModel, isSettled, type RecordState, type State } from "./state.ts";
 import type { Mutant } from "./mutants.ts";
 
 /** The scripts, each of which Redis runs as one step. They change the state that they are given. */
@@ -14,6 +14,10 @@ export interface Scripts {
   claim(s: State, worker: number, id: number): boolean;
   /** True if it was taken, or was settled before; false if this worker may not settle any more. */
   settle(s: State, worker: number, id: number, to: RecordState): boolean;
+  /** Sends a held dead letter again in its place; false if it is not held any more. */
+  redrive(s: State, id: number): boolean;
+  /** Takes a held dead letter off its queues. */
+  discard(s: State, id: number): void;
   /** The next owner's epoch. */
   acquire(s: State): number;
 }
@@ -24,7 +28,7 @@ export function createScripts(commands: readonly CommandModel[], mutant: Mutant 
   const isHead = (s: State, id: number) => keysOf(id).every((key) => s.queues[key][0] === id);
 
   function markRunnable(s: State, id: number): void {
-    if (!isHead(s, id) || isFinal(s.records[id] ?? "absent")) return;
+    if (!isHead(s, id) || isSettled(s.records[id] ?? "absent")) return;
     s.runnable[id] = true;
     if (s.records[id] === "queued") s.ready[id] = true;
   }
@@ -51,6 +55,15 @@ export function createScripts(commands: readonly CommandModel[], mutant: Mutant 
     s.runnable[tail] = false;
     s.ready[tail] = false;
     return true;
+  }
+
+  /** Takes it off its queues; what is first then is runnable. */
+  function leave(s: State, id: number, marks: boolean): void {
+    for (const key of keysOf(id)) {
+      s.queues[key] = s.queues[key].filter((each) => each !== id);
+      const head = s.queues[key][0];
+      if (head !== undefined && marks) markRunnable(s, head);
+    }
   }
 
   return {
@@ -92,7 +105,7 @@ export function createScripts(commands: readonly CommandModel[], mutant: Mutant 
       const owns = s.lease === "held" && s.epoch === epoch;
       if (!owns && !is("claim-without-lease")) return false;
       // What is final is in no queue any more.
-      if (isFinal(s.records[id] ?? "absent")) return is("claim-of-final");
+      if (isSettled(s.records[id] ?? "absent")) return is("claim-of-final");
       if (!isHead(s, id) && !is("claim-without-head")) return false;
       s.records[id] = "sent";
       if (is("settle-before-emit")) this.settle(s, worker, id, "confirmed");
@@ -101,20 +114,39 @@ export function createScripts(commands: readonly CommandModel[], mutant: Mutant 
 
     settle(s, worker, id, to) {
       if (s.epoch !== s.workers[worker]?.epoch && !is("settle-by-old-owner")) return false;
-      const first = !isFinal(s.records[id] ?? "absent");
-      if (first) s.records[id] = to;
+      const first = !isSettled(s.records[id] ?? "absent");
+      const holds = commands[id]?.holds && to === "rejected";
+      if (first) s.records[id] = holds ? "held" : to;
       s.runnable[id] = false;
       s.ready[id] = false;
       // What no longer makes a difference is forgotten: fewer states to visit.
       s.jobs[id] = false;
       s.sends[id] = 0;
+      if (s.records[id] === "held" && !is("hold-without-place")) return true;
+      if (is("head-removed-twice")) for (const key of keysOf(id)) s.queues[key].shift();
+      leave(s, id, !is("runnable-in-second-step"));
+      return true;
+    },
+
+    redrive(s, id) {
+      const letter = commands[id]?.redriveOf ?? id;
+      if (s.records[letter] !== "held") return false;
+      s.records[letter] = "rejected";
+      s.accepted[id] = true;
+      s.records[id] = "queued";
       for (const key of keysOf(id)) {
-        if (is("head-removed-twice")) s.queues[key].shift();
-        else s.queues[key] = s.queues[key].filter((each) => each !== id);
+        if (is("redrive-at-the-end")) s.queues[key] = [...s.queues[key].filter((each) => each !== letter), id];
+        else s.queues[key] = s.queues[key].map((each) => (each === letter ? id : each));
         const head = s.queues[key][0];
-        if (head !== undefined && !is("runnable-in-second-step")) markRunnable(s, head);
+        if (head !== undefined) markRunnable(s, head);
       }
       return true;
+    },
+
+    discard(s, id) {
+      if (s.records[id] !== "held") return;
+      s.records[id] = "rejected";
+      leave(s, id, !is("discard-marks-nothing"));
     },
 
     acquire(s) {

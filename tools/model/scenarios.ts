@@ -6,6 +6,10 @@ const relay = (...keys: ("A" | "B")[]): CommandModel => ({ keys, answer: "relay"
 const position = (...keys: ("A" | "B")[]): CommandModel => ({ keys, answer: "write", sets: true, latestWins: true });
 const transport = (...keys: ("A" | "B")[]): CommandModel => ({ keys, answer: "none", sets: false });
 
+const holding = (...keys: ("A" | "B")[]): CommandModel => ({ ...status(...keys), holds: true });
+const redriveOf = (letter: number, ...keys: ("A" | "B")[]): CommandModel => ({ ...status(...keys), redriveOf: letter });
+const metrics = (...keys: ("A" | "B")[]): CommandModel => ({ ...transport(...keys), latestWins: true });
+
 /** Each is explored to the end. Together they have every fault, and every kind of command, beside every other. */
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -52,6 +56,11 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "Redis restarts without its last write: crash, freeze",
     commands: [status("A"), status("A", "B")],
     faults: { lostWrite: 1, crash: 1, freeze: 1 },
+  },
+  {
+    name: "a dead letter holds its place before a transport and metrics: crash",
+    commands: [holding("A", "B"), transport("A"), metrics("B"), metrics("B"), redriveOf(0, "A", "B")],
+    faults: { crash: 1 },
   },
   {
     name: "a slot migrates: lost reply, crash",

@@ -6,17 +6,22 @@ export interface CommandModel {
   keys: readonly ("A" | "B")[];
   /** A newer one takes the place of one that waits right before it. */
   latestWins?: true;
+  /** If the CAD rejects it, it holds its place until it is redriven or discarded. */
+  holds?: true;
+  /** The one that it sends again, in its place, if that is held. Such commands come last, and no client appends them. */
+  redriveOf?: number;
   /** How the CAD shows that it handled it. `write`: its ack or echo follows a write; `relay`: an echo that proves no write; `none`: nothing. */
   answer: "write" | "relay" | "none";
   /** It sets a value, so that sending it again is harmless; else it adds something. */
   sets: boolean;
 }
 
-/** Absent, waiting, sent, or one of the final states with what proves it. */
+/** Absent, waiting, sent, a dead letter that holds its place, or one of the final states with what proves it. */
 export type RecordState =
   | "absent"
   | "queued"
   | "sent"
+  | "held"
   | "confirmed"
   | "relayed"
   | "received"
@@ -24,7 +29,10 @@ export type RecordState =
   | "rejected"
   | "superseded";
 
-export const isFinal = (state: RecordState): boolean => state !== "absent" && state !== "queued" && state !== "sent";
+/** Nobody sends it any more. */
+export const isSettled = (state: RecordState): boolean => state !== "absent" && state !== "queued" && state !== "sent";
+/** Nor does anything wait for what becomes of it. */
+export const isFinal = (state: RecordState): boolean => isSettled(state) && state !== "held";
 
 /**
  * What a worker does with a command. `due`: to be claimed; `claimed`: it may be emitted; `waiting`: emitted, no answer yet; the

@@ -17,7 +17,7 @@ const MAX_EXAMPLES = 100;
 
 /**
  * Judges the order of commands as they come: within a key, commands that come for the first time must have
- * been issued one after the other. Constant time per command, and memory for at most `max` commands and keys.
+ * been issued one after the other, or at the same time: a dead letter that is sent again in its place keeps its time. Constant time per command, and memory for at most `max` commands and keys.
  */
 export class OrderCheck {
   /** Commands that came for the first time. */
@@ -53,7 +53,7 @@ export class OrderCheck {
   #judgeFirst(command: Stamp, keys: readonly string[]): void {
     for (const key of keys) {
       const newest = this.#newest.get(key);
-      if (newest === undefined || command.issuedAt > newest.issuedAt) {
+      if (newest === undefined || command.issuedAt >= newest.issuedAt) {
         this.#newest.set(key, command);
       } else {
         this.violations += 1;

@@ -51,7 +51,9 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
     const runnable = await settleSurely(outbox, settlement, message, options);
     const { id, state, reason, by } = settlement;
     const { kind, sends } = message;
-    options.onSettled?.((message.begunAt - message.acceptedAt) / 1000 + performance.now() - message.begunHere);
+    // One that was sent again may go by the time of its dead letter: how long that lay there is no latency.
+    if (!message.redriven)
+      options.onSettled?.((message.begunAt - message.acceptedAt) / 1000 + performance.now() - message.begunHere);
     const proof = proofOf(kind, by)?.proof;
     const sinceEmit = (performance.now() - message.begunHere) / 1000;
     if (proof) options.measure.observe("socket_bridge_emit_to_proof_seconds", sinceEmit, { proof });
@@ -75,7 +77,8 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
     }
     const brief = pass.isUnechoed() && { confirmMs: Math.min(BRIEF_MS, confirmMs) };
     const waited = (message.begunAt - message.acceptedAt) / 1_000_000;
-    if (message.sends === 1) options.measure.observe("socket_bridge_accept_to_emit_seconds", waited);
+    if (message.sends === 1 && !message.redriven)
+      options.measure.observe("socket_bridge_accept_to_emit_seconds", waited);
     const outcome = await options.send({ ...delivery, ...brief }, prepared.needsRoom);
     const value = JSON.stringify([delivery.event, message.keys]);
     switch (outcome.result) {

@@ -3,6 +3,7 @@ import { chainKeys } from "../../shared/audit/chain.ts";
 import { openAuditTrail } from "../../shared/audit/trail.ts";
 import type { Found } from "../../shared/health/problems.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
+import { KEPT_MS } from "../../shared/outbox/outbox.ts";
 import { NotOwner, openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import type { Measure } from "../../shared/metrics/measure.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
@@ -18,6 +19,7 @@ import { createPager } from "../paging/pager.ts";
 import { createAuditChainer } from "./audit-chain.ts";
 import { createCanary } from "./canary.ts";
 import { createHealth, createHeartbeat } from "./heartbeat.ts";
+import { createHeldWatch } from "./held-watch.ts";
 import { createHistory } from "./history.ts";
 import { createCadAccess, createCommandPath, createEventPath, DAY_MS } from "./leader-parts.ts";
 import type { Lease } from "./lease.ts";
@@ -69,7 +71,8 @@ export function startLeader(options: LeaderOptions): Leader {
   const sending = new AbortController();
   const receiving = new AbortController();
   const { signal } = sending;
-  const outbox = openOwnedOutbox(redis, keys, sealer, lease.token, config.DEAD_LETTER_DAYS * DAY_MS);
+  const deadKeptMs = config.DEAD_LETTER_DAYS * DAY_MS;
+  const outbox = openOwnedOutbox(redis, keys, sealer, lease.token, deadKeptMs, KEPT_MS, new Set(config.HOLD));
   const forgeries = createForgeries(openAuditTrail(redis, keys, sealer), log);
   const changes = createChanges();
   const cadChanges = createChanges();
@@ -87,7 +90,8 @@ export function startLeader(options: LeaderOptions): Leader {
     keptMs: config.AUDIT_DAYS * DAY_MS,
   });
   const canary = createCanary({ ...shared, ready: () => connection.status().ready, wake: () => exchange.wake() });
-  const problems = [...options.problems, forgeries.problems, cadEvents.problems, canary.problems];
+  const held = createHeldWatch({ redis, keys, signal });
+  const problems = [...options.problems, forgeries.problems, cadEvents.problems, canary.problems, held.problems];
   const parts = { connection, admission, jobs, payloads, audit, cadEvents, destinations };
   const health = createHealth({ ...options, ...parts, problems });
   const heartbeat = createHeartbeat(redis, keys, sealer, health, signal);
@@ -109,7 +113,7 @@ export function startLeader(options: LeaderOptions): Leader {
     inbound: cadEvents.inbound,
     signal,
   });
-  const others = Promise.all([heartbeat.run(), history.run(), audit.run(), pager.run(), canary.run()]);
+  const others = Promise.all([heartbeat.run(), history.run(), audit.run(), pager.run(), canary.run(), held.run()]);
 
   function wake(): void {
     exchange.wake().catch(() => undefined);

@@ -35,6 +35,7 @@ export const CALL_MS = {
   findCommands: 10_000,
   listQueues: 5000,
   readQueue: 3000,
+  readHold: 3000,
   history: 3000,
   destinations: 5000,
   figures: 5000,

@@ -61,6 +61,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     findCommands: (query) => call("findCommands", [query]),
     listQueues: () => call("listQueues", []),
     readQueue: (key, limit) => call("readQueue", [key, limit]),
+    readHold: ({ id, keys, state, held }) => call("readHold", [{ id, keys, state, held }]),
     history: () => call("history", []),
     destinations: () => call("destinations", []),
     figures: () => call("figures", []),
