@@ -51,9 +51,10 @@ local function runnable_heads(keys)
     local head = redis.call('LINDEX', line(key), 0)
     if head and not seen[head] then
       seen[head] = true
-      local its = redis.call('HMGET', record(head), 'keys', 'held')
+      local its = redis.call('HMGET', record(head), 'keys', 'held', 'state')
       -- A dead letter that holds its place lets nothing pass until somebody handles it.
-      if its[2] ~= '1' and (not its[1] or first_everywhere(head, cjson.decode(its[1]))) then
+      local holds = its[2] == '1' and is_final(its[3])
+      if not holds and (not its[1] or first_everywhere(head, cjson.decode(its[1]))) then
         redis.call('ZADD', RUNNABLE, 'NX', now, head)
         heads[#heads + 1] = head
       end

@@ -243,7 +243,7 @@ function checkOutcome(record: MessageRecord, s: StoredRecord, authentic: Authent
   if (s.redriven_as !== "") unlessRemoved(() => authentic.checkRedriven(id, s.redriven_as, s.redriven), s.head !== "");
   if (hasOwnOutcome(state)) {
     const times = { acceptedAt: s.accepted_at, sentAt: s.sent_at, sends: s.sends, settledAt: s.settled_at };
-    const final = { id, state, reason: s.reason, by: s.by, ...times, held: s.held !== "" };
+    const final = { id, state, reason: s.reason, by: s.by, ...times, held: s.held !== "" && mayHold(state) };
     unlessRemoved(() => authentic.checkFinal(final, s.final), s.head !== "");
     return;
   }

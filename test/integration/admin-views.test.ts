@@ -90,6 +90,32 @@ test(
 );
 
 test(
+  "a dead letter that holds its place is named with what waits, and redriven in it",
+  { timeout: TEST_MS },
+  async (t) => {
+    const cad = { character: "modern", switches: { reject: { next: 1 } } } as const;
+    const bridge = await startBridge({ cad, worker: { HOLD: "units/status" } });
+    const { command_id: held } = await bridge.deliver("/units/status", { unit_id: "<b>M1", status: "enroute" });
+    const { body } = await bridge.post("/units/status", { unit_id: "<b>M1", status: "onscene" });
+    const { page, complaints, names } = await openAdmin(bridge, "admin", t.skip);
+    await names("dead-letter-held");
+    await page.waitForSelector("#held:has-text('1 dead letter held in place, 1 command waiting behind.')");
+    await page.click("[aria-label='What is held'] a");
+    await page.waitForSelector(`text=The dead letter ${held} (rejected) holds its place`);
+    await page.click("tbody tr:first-child a");
+    await page.waitForSelector("text=1 command waits behind it until it is redriven or discarded.");
+    await page.click("text=redriven or discarded");
+    await page.waitForSelector("tbody .tag:text-is('holds its place')");
+    await page.click("button[aria-label^='Redrive']");
+    await page.waitForSelector("dialog[open] >> text=in its place: what waits behind it follows");
+    await page.click("dialog button:text-is('Redrive')");
+    await page.waitForSelector("text=Sent again as");
+    expect(await bridge.settled(body["command_id"])).toMatchObject({ status: "confirmed" });
+    expect(complaints).toEqual([]);
+  },
+);
+
+test(
   "an event appears as it comes, its destination is tested and paused, and its incident has a timeline",
   { timeout: TEST_MS },
   async (t) => {

@@ -41,6 +41,8 @@ const FORGED: Record<string, string> = {
   redrive_of: "another",
   redriven_as: "another",
   redriven: `mac:v1:a:${"A".repeat(43)}`,
+  held: "1",
+  kept: "1",
 };
 /** Of a command that waits, these are the scheduling's own: whatever they say, it is delivered as it was accepted, or later. */
 const HARMLESS_WAITING = new Set([
@@ -53,6 +55,8 @@ const HARMLESS_WAITING = new Set([
   "reason",
   "by",
   "final",
+  "held",
+  "kept",
 ]);
 const post = async (bridge: Bridge, unit: string, headers = {}) => {
   const { status, body } = await bridge.post("/units/status", { unit_id: unit, status: "enroute" }, headers);

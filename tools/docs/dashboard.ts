@@ -38,6 +38,8 @@ export const PANELS: readonly Panel[] = [
     kind: "stat",
     queries: [
       ["max(socket_bridge_dead_letters)", "commands"],
+      ["max(socket_bridge_dead_letters_held)", "held in place"],
+      ["max(socket_bridge_commands_held_back)", "waiting behind these"],
       ["sum(max by (destination) (socket_bridge_destination_dead_letters))", "events"],
     ],
   },
