@@ -5,7 +5,7 @@ import type { OutboxKeys } from "./keys.ts";
  * The version of the format that the FORMAT.md files describe. Raise it when a process of the version before would misread what
  * this one writes; what older versions wrote must still be read, as it was their backlog. A store without a number has 0.
  */
-export const STORE_FORMAT = 1;
+export const STORE_FORMAT = 2;
 
 /** What a store (all that one REDIS_PREFIX has in Redis) says of itself; `{prefix}:cad:store` in FORMAT.md. */
 export interface StoreIdentity {
