@@ -12,16 +12,8 @@ import { createSealer } from "../../shared/sealing/seal.ts";
 import { freePort } from "../setup/free-port.ts";
 import { newSecret, type Receiver, type ReceiverAnswer, startReceiver } from "../support/receiver.ts";
 import type { Delivered, EventEvidence } from "./event-checker.ts";
+import { DESTINATION_NAMES as NAMES, type DestinationName as Name, routesFileOf, wantedBy } from "./routes.ts";
 
-/** The services that get the CAD's events: one all of them, the other what is said of statuses and incidents. */
-const DESTINATIONS = {
-  everything: ["*"],
-  dispatch: ["unit:status:updated", "incident:*", "assignment:*"],
-} as const;
-type Name = keyof typeof DESTINATIONS;
-const NAMES = Object.keys(DESTINATIONS) as Name[];
-/** Short, so that a run ends: the first are for a service that fails now and then, all of them for one that is away. */
-const RETRY_S = [0.3, 0.5, 1, 2, 2, 3, 3, 5, 5, 10];
 const LOOK_EVERY_MS = 100;
 const PAGE = 1000;
 
@@ -65,12 +57,7 @@ export async function startServices(dir: string): Promise<Services> {
   const routes = join(dir, "routes.json");
   writeFileSync(
     routes,
-    JSON.stringify({
-      destinations: [...all].map(([id, { receiver, secret }]) => ({
-        ...{ id, url: receiver.url, secret, phi: true, retry_s: RETRY_S, timeout_ms: 2000 },
-      })),
-      rules: NAMES.map((to) => ({ to, events: DESTINATIONS[to] })),
-    }),
+    routesFileOf([...all].map(([id, { receiver, secret }]) => ({ id, url: receiver.url, secret }))),
   );
 
   return {
@@ -155,11 +142,4 @@ async function evidence(
     kept: journal.flatMap(({ eventId }) => eventId ?? []),
     gaps: journal.filter(({ event }) => event === BRIDGE_EVENTS.gap).length,
   };
-}
-
-/** By hand, since it is what the bridge's own rules are judged by. */
-function wantedBy({ kind, event }: JournalEntry): Name[] {
-  if (kind === "malformed") return [];
-  const dispatch = event === "unit:status:updated" || /^(incident|assignment):/.test(event);
-  return dispatch ? [...NAMES] : ["everything"];
 }

@@ -60,7 +60,17 @@ const BY_STEP: readonly [prefix: string, faults: readonly string[]][] = [
   ["bullmq add", ["crash before", "crash after", "freeze", "lost reply", "lost wake-up"]],
   ["bullmq job", ["crash before", "freeze", "stale job"]],
   ["bullmq", ["crash before", "crash after", "freeze", "lost reply"]],
-  ["webhook", ["crash before", "crash after", "freeze", "service error", "no answer", "busy", "lost reply"]],
+  ["webhook connect", ["crash before", "freeze", "refused"]],
+  [
+    "webhook request",
+    [
+      ...["crash before", "crash after", "freeze", "cut before", "lost reply"],
+      ...["service error", "no answer", "slow handler", "busy", "gone"],
+    ],
+  ],
+  ["webhook answer", ["crash before", "freeze", "cut before"]],
+  ["http request", ["crash before", "freeze", "cut before", "late"]],
+  ["http answer", ["crash before", "freeze", "lost reply", "slow reply"]],
 ];
 
 /** Those whose effect cannot be lost: see redis-network.ts. */
@@ -80,7 +90,7 @@ export interface PlannedFault {
 }
 
 /** The steps of the protocol itself are met more often than what goes on beside it. */
-const CORE = /^(frame|dial|bullmq|webhook|lease|outbox|journal|consumer|state)/;
+const CORE = /^(frame|dial|bullmq|webhook|http|lease|outbox|journal|consumer|state)/;
 const CORE_WEIGHT = 3;
 
 /** @param steps those that can be taken, and how often a run without faults takes them */

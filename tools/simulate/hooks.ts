@@ -9,6 +9,7 @@ const port = (name: string) => pathToFileURL(join(import.meta.dirname, "ports", 
 const PACKAGES: Readonly<Record<string, string>> = {
   ioredis: port("redis"),
   bullmq: port("bullmq"),
+  undici: port("undici"),
 };
 const FILES: Readonly<Record<string, string>> = {
   "worker/cad/transport.ts": port("transport"),

@@ -97,10 +97,14 @@ export class RedisNetwork {
       case "multi":
         return await this.#server.run(TRANSACTION, [], args, micros);
       default:
-        return await this.#server.run(PLAIN, [], [name, ...args], micros);
+        return sorted(name, await this.#server.run(PLAIN, [], [name, ...args], micros));
     }
   }
 }
+
+/** Redis tells the members of a set in an order that differs from one process of it to the next. */
+const sorted = (name: string, reply: Reply): Reply =>
+  name === "smembers" && Array.isArray(reply) ? reply.map(String).toSorted() : reply;
 
 function shown(reply: Reply): string {
   if (reply instanceof ReplyError) return reply.message.slice(0, 60);

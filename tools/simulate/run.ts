@@ -1,9 +1,11 @@
 import { noLog } from "../../shared/util/log.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
+import type { Destination } from "../../worker/destinations/routes.ts";
 import { startWorker } from "../../worker/runtime/lifecycle.ts";
 import { CadHost } from "./cad-host.ts";
 import { Clients } from "./client.ts";
 import { strikesOf } from "./faults.ts";
+import { FunctionsHost } from "./functions-host.ts";
 import { JobBoard } from "./job-board.ts";
 import { judge, type Owner } from "./judge.ts";
 import { eventsAreThrough } from "./judge-events.ts";
@@ -11,7 +13,8 @@ import { Probe } from "./probe.ts";
 import { RedisNetwork } from "./redis-network.ts";
 import type { RedisServer } from "./redis-server.ts";
 import type { Schedule } from "./schedule.ts";
-import { configOf, PREFIX } from "./settings.ts";
+import { ServiceHost } from "./service-host.ts";
+import { configOf, destinationsOf, PREFIX } from "./settings.ts";
 import { World } from "./world.ts";
 
 /** After so long nothing strikes any more; after so much longer all must have come to rest, ms. */
@@ -20,6 +23,8 @@ const REST_MS = 200_000;
 const LOOK_MS = 200;
 /** A killed worker is started again after so long, from, to, ms. */
 const RESTART_MS = [100, 5000] as const;
+/** When a destination that was disabled is enabled, ms after that: the last is when nothing strikes any more. */
+const ENABLE_MS = [2000, 6000, 15_000, FAULTS_MS + 2000];
 
 export interface Ran {
   /** What is wrong, each in a line; empty if nothing is. */
@@ -45,6 +50,8 @@ export async function runSchedule(
   const board = world.add(new JobBoard(world));
   const cad = world.add(new CadHost(world, schedule.cad));
   const probe = world.add(new Probe());
+  const destinations = destinationsOf(schedule.services ?? 0);
+  const services = world.add(new ServiceHost(world, destinations));
   const broken: string[] = [];
   const onUnhandled = (error: unknown) => {
     broken.push(
@@ -59,23 +66,26 @@ export async function runSchedule(
       owners.push({ worker: owner.name, after: world.epochMs(), seen: world.epochMs() });
   });
 
-  for (let i = 1; i <= schedule.workers; i += 1) startOne(world, `worker-${i}`, broken);
-  const clients = new Clients(world, schedule.commands);
+  for (let i = 1; i <= schedule.workers; i += 1) startOne(world, `worker-${i}`, destinations, broken);
+  const functions = new FunctionsHost(world);
+  const clients = new Clients(world, functions, schedule.commands);
+  services.onGone.push((destination) => enableLater(world, functions, destination));
   for (const { at, event, payload } of schedule.events)
     world.after(at, "", undefined, () => cad.happen(event, payload));
   world.after(FAULTS_MS, "no more faults", undefined, () => world.calmDown());
 
   const keys = outboxKeys(PREFIX);
   let atRest = false;
+  const ids = destinations.map(({ id }) => id);
   const look = async () => {
-    if (clients.isDone()) {
-      const [open, runnable] = [await server.command("ZCARD", keys.open), await server.command("ZCARD", keys.runnable)];
-      const jobs = board.counts(`${keys.queue.prefix} ${keys.queue.name}`);
-      atRest =
-        open === 0 &&
-        runnable === 0 &&
-        jobs.waiting + jobs.active + jobs.delayed === 0 &&
-        (await eventsAreThrough({ server, cad, probe }));
+    const jobs = board.counts(`${keys.queue.prefix} ${keys.queue.name}`);
+    if (clients.isDone() && jobs.waiting + jobs.active + jobs.delayed === 0) {
+      const [open, runnable] = await Promise.all([
+        server.command("ZCARD", keys.open),
+        server.command("ZCARD", keys.runnable),
+      ]);
+      const settled = open === 0 && runnable === 0;
+      atRest = settled && (await eventsAreThrough({ server, cad, probe, services, destinations: ids }));
     }
     world.after(LOOK_MS, "", undefined, look);
   };
@@ -84,7 +94,10 @@ export async function runSchedule(
     await world.run(() => atRest || broken.length > 0, REST_MS);
     const violations = [
       ...broken,
-      ...(await judge({ world, server, board, cad, clients, owners, probe, keys, atRest })),
+      ...(await judge({
+        ...{ world, server, board, cad, clients, owners, probe, services, keys, atRest },
+        destinations: ids,
+      })),
     ];
     const { now, steps, struck, lines } = world;
     return { violations, digest: world.digest(), lines, simulatedMs: now, steps, struck };
@@ -95,15 +108,33 @@ export async function runSchedule(
 }
 
 /** A worker as a supervisor keeps it: started again whenever it ends. */
-function startOne(world: World, name: string, broken: string[]): void {
+function startOne(world: World, name: string, destinations: readonly Destination[], broken: string[]): void {
   const process = world.start(name, () => {
     const random = () => world.roll(`random of ${name}`);
-    startWorker({ config: configOf(name), handlers: [world.part(Probe).handler()], random, log: noLog }).then(
+    startWorker({
+      ...{ config: configOf(name), handlers: [world.part(Probe).handler()], destinations, random, log: noLog },
+    }).then(
       (worker) => worker.failed.catch(() => world.after(0, "", undefined, () => world.kill(process))),
       (error: unknown) => broken.push(`${name} does not start: ${String(error)}`),
     );
   });
   process.onDeath.push(() => {
-    world.after(world.between("restart", ...RESTART_MS), "", undefined, () => startOne(world, name, broken));
+    world.after(world.between("restart", ...RESTART_MS), "", undefined, () =>
+      startOne(world, name, destinations, broken),
+    );
   });
+}
+
+/** Somebody enables a destination that said it wants no more: again and again, as long as it may not have been heard. */
+function enableLater(world: World, functions: FunctionsHost, destination: string): void {
+  for (const ms of ENABLE_MS)
+    world.after(ms, "", undefined, () =>
+      functions.ask(
+        {
+          ...{ method: "POST", path: `/destinations/${destination}/enable`, user: "admin", role: "admin" },
+          newId: `enable-${destination}-${ms}`,
+        },
+        () => undefined,
+      ),
+    );
 }

@@ -9,6 +9,8 @@ export interface Schedule {
   seed: number;
   cad: CharacterName;
   workers: 1 | 2;
+  /** How many services get the CAD's events; 0 if it is not there. */
+  services?: number;
   commands: readonly PlannedCommand[];
   /** Of the CAD itself. */
   events: readonly PlannedEvent[];
@@ -16,6 +18,7 @@ export interface Schedule {
 }
 
 const MOST_FAULTS = 4;
+const SERVICES = [0, 0, 1, 1, 2];
 
 /** @param steps what a run without faults takes, and how often */
 export function planSchedule(seed: number, steps: ReadonlyMap<string, number>): Schedule {
@@ -27,6 +30,7 @@ export const calmSchedule = (seed: number): Schedule => ({
   seed,
   cad: CHARACTERS[mixed(seed, "cad", 0) < 0.5 ? 0 : 1] ?? "legacy",
   workers: mixed(seed, "workers", 0) < 0.3 ? 1 : 2,
+  services: SERVICES[Math.floor(mixed(seed, "services", 0) * SERVICES.length)] ?? 0,
   commands: planCommands(seed),
   events: planEvents(seed),
   faults: [],

@@ -1,5 +1,7 @@
 import type { LogLevel } from "../../shared/util/log-levels.ts";
 import { workerEnv, type WorkerConfig } from "../../worker/config.ts";
+import { type Destination, loadRoutes } from "../../worker/destinations/routes.ts";
+import { DESTINATION_NAMES, routesFileOf } from "../chaos/routes.ts";
 
 export const PREFIX = "sim";
 export const REDIS_URL = "redis://simulation";
@@ -14,9 +16,17 @@ export const configOf = (instance: string): WorkerConfig => ({
     CAD_BACKEND_AUTH_TOKEN: "token",
     CAD_ID: "cad",
     WORKER_INSTANCE: instance,
-    ALLOW_PRIVATE_DESTINATIONS: "true",
-    BILLING_API_URL: "http://billing.simulation/events",
-    BILLING_WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
   }),
   secretFiles: {},
 });
+
+const SERVICES = DESTINATION_NAMES.map((id) => ({
+  ...{ id, url: `http://${id}.simulation/events` },
+  secret: `whsec_${Buffer.alloc(32, 7).toString("base64")}`,
+}));
+const ROUTED = Array.from({ length: SERVICES.length + 1 }, (_, n) =>
+  loadRoutes({ ROUTES_FILE: "routes", ALLOW_PRIVATE_DESTINATIONS: true }, {}, () => routesFileOf(SERVICES.slice(0, n))),
+);
+
+/** The first of the services that events go to. */
+export const destinationsOf = (services: number): readonly Destination[] => ROUTED[services] ?? [];

@@ -1,7 +1,5 @@
 import { commandNamed } from "../../shared/commands/table.ts";
-import type { NewMessage } from "../../shared/outbox/outbox.ts";
-import { createSealer } from "../../shared/sealing/seal.ts";
-import type { Role } from "../../shared/vocabulary/roles.ts";
+import { may, type Role } from "../../shared/vocabulary/roles.ts";
 import { mixed } from "./roll.ts";
 
 /** A command that a client posts. */
@@ -67,6 +65,13 @@ const KINDS = [
   ...["incidents/status", "incidents/timestamp", "transport/completed", "assignments/send", "metrics/broadcast"],
 ];
 
+const CALLERS = [
+  { user: "crew-1", role: "crew" },
+  { user: "crew-2", role: "crew" },
+  { user: "dispatcher", role: "dispatcher" },
+  { user: "admin", role: "admin" },
+] as const satisfies { user: string; role: Role }[];
+
 export function planCommands(seed: number): PlannedCommand[] {
   const count = 4 + Math.floor(mixed(seed, "commands", 0) * 11);
   const planned = Array.from({ length: count }, (_, i): PlannedCommand => {
@@ -79,11 +84,10 @@ export function planCommands(seed: number): PlannedCommand[] {
       at: 300 + Math.round(roll("at") * SPAN_MS),
       kind,
       body: bodyOf(kind, i, pick),
-      ...pick("caller", [
-        { user: "crew-1", role: "crew" },
-        { user: "crew-2", role: "crew" },
-        { user: "dispatcher", role: "dispatcher" },
-      ] as const),
+      ...pick(
+        "caller",
+        CALLERS.filter(({ role }) => may([role], commandNamed(kind)?.role ?? "admin")),
+      ),
       ...(ttl < 0.1 && { ttlSeconds: 1 + Math.round(ttl * 100) }),
     };
   });
@@ -107,27 +111,9 @@ export function planEvents(seed: number): PlannedEvent[] {
   }).toSorted((a, b) => a.at - b.at);
 }
 
-const sealer = createSealer([]);
-
-/** As the functions' route makes it of a request. */
-export function messageOf({ number, kind, body, user, role, ttlSeconds }: PlannedCommand, id: string): NewMessage {
+/** The units and incidents that it is about. */
+export function keysOf({ kind, body }: PlannedCommand): readonly string[] {
   const command = commandNamed(kind);
   if (!command) throw new Error(`there is no command ${kind}`);
-  const parsed = command.body.parse(body);
-  const text = JSON.stringify(parsed);
-  const ttl = ttlSeconds ?? command.ttlSeconds;
-  const keys = command.keys(parsed);
-  return {
-    id,
-    kind,
-    keys,
-    body: text,
-    user,
-    role,
-    fingerprints: sealer.fingerprints(JSON.stringify([kind, ttl ?? null, text])),
-    latestWins: command.latestWins ?? false,
-    ttlSeconds: ttl,
-    idempotencyKey: `command-${number}`,
-    note: { user, role, action: `POST /${kind}`, about: keys, requestId: `request-${number}`, address: "" },
-  };
+  return command.keys(command.body.parse(body));
 }
