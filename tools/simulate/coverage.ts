@@ -1,4 +1,4 @@
-import { faultsAt } from "./faults.ts";
+import { pairsOf } from "./faults.ts";
 
 /** Which fault struck at which step, over all runs. */
 export interface Coverage {
@@ -7,7 +7,7 @@ export interface Coverage {
 }
 
 export function coverageOf(steps: Iterable<string>, struck: ReadonlyMap<string, number>): Coverage {
-  const pairs = [...steps].toSorted().flatMap((step) => faultsAt(step).map((fault) => `${step} × ${fault}`));
+  const pairs = pairsOf(new Set(steps)).map(({ step, fault }) => `${step} × ${fault}`);
   return {
     reached: pairs.filter((pair) => struck.has(pair)),
     missed: pairs.filter((pair) => !struck.has(pair)),

@@ -89,24 +89,29 @@ export interface PlannedFault {
   ms: number;
 }
 
-/** The steps of the protocol itself are met more often than what goes on beside it. */
-const CORE = /^(frame|dial|bullmq|webhook|http|lease|outbox|journal|consumer|state)/;
-const CORE_WEIGHT = 3;
+/** A step and a fault that may strike there. */
+export interface Pair {
+  step: string;
+  fault: string;
+}
 
-/** @param steps those that can be taken, and how often a run without faults takes them */
-export function planFaults(seed: number, steps: ReadonlyMap<string, number>, most: number): PlannedFault[] {
-  const names = [...steps.keys()]
-    .toSorted()
-    .flatMap((name) => Array.from({ length: CORE.test(name) ? CORE_WEIGHT : 1 }, () => name));
-  const count = Math.floor(mixed(seed, "faults", 0) * (most + 1));
-  return Array.from({ length: count }, (_, i) => {
+export const pairsOf = (steps: Iterable<string>): Pair[] =>
+  [...steps].toSorted().flatMap((step) => faultsAt(step).map((fault) => ({ step, fault })));
+
+/** @param roll for one fault of one schedule */
+export function planFault({ step, fault }: Pair, times: number, roll: (what: string) => number): PlannedFault {
+  const [from, to] = DURATIONS[fault] ?? [0, 0];
+  const nth = 1 + Math.floor(roll("nth") * times);
+  return { step, nth, fault, ms: Math.round(from + (to - from) * roll("ms")) };
+}
+
+/** Some beside the one that a schedule is for: none, or up to `most`. */
+export function planMore(seed: number, steps: Readonly<Record<string, number>>, most: number): PlannedFault[] {
+  const pairs = pairsOf(Object.keys(steps));
+  return Array.from({ length: Math.floor(mixed(seed, "faults", 0) * (most + 1)) }, (_, i) => {
     const roll = (what: string) => mixed(seed, what, i);
-    const step = names[Math.floor(roll("step") * names.length)] ?? "";
-    const faults = faultsAt(step);
-    const fault = faults[Math.floor(roll("fault") * faults.length)] ?? "";
-    const [from, to] = DURATIONS[fault] ?? [0, 0];
-    const nth = 1 + Math.floor(roll("nth") * Math.max(2, steps.get(step) ?? 1));
-    return { step, nth, fault, ms: Math.round(from + (to - from) * roll("ms")) };
+    const pair = pairs[Math.floor(roll("pair") * pairs.length)] as Pair;
+    return planFault(pair, Math.max(2, steps[pair.step] ?? 1), roll);
   });
 }
 

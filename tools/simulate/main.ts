@@ -1,10 +1,11 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { coverageOf } from "./coverage.ts";
 import type { Failure } from "./messages.ts";
 import { MUTANTS } from "./mutants.ts";
 import type { Schedule } from "./schedule.ts";
 import { startShard } from "./shards.ts";
+import { STEPS_FILE } from "./steps.ts";
 
 const HELP = `npm run simulate -- [options]   runs the bridge's own code under a scheduler that owns time, chance and every fault
 
@@ -14,11 +15,14 @@ const HELP = `npm run simulate -- [options]   runs the bridge's own code under a
   --digests         shows a digest of each run: the same for the same run
   --coverage        lists every step and fault that did not meet
   --replay FILE     runs the schedule of that file, as a failure prints it, and shows every step; - for standard input
+  --survey          finds out which steps there are, for the planning of schedules, and writes steps.json
   --mutants         seeds one bug after the other into the code, and shows the schedule that reveals it
 
 The same seed gives the same run, byte for byte. Exit code 1 if anything is wrong, or a seeded bug is not found.
 `;
 const PROCESSES = 2;
+/** How many schedules with faults show which steps there are. */
+const SURVEYED = 400;
 /** How many schedules a seeded bug may survive. */
 const MUTANT_SCHEDULES = 600;
 
@@ -86,6 +90,18 @@ async function replay(file: string): Promise<boolean> {
   }
 }
 
+async function survey(count: number): Promise<boolean> {
+  const shard = await startShard();
+  try {
+    const steps = await shard.survey(count);
+    writeFileSync(STEPS_FILE, `${JSON.stringify(steps, undefined, 2)}\n`);
+    say(`${Object.keys(steps.calm).length} steps without a fault, ${Object.keys(steps.rare).length} more with faults`);
+    return true;
+  } finally {
+    await shard.stop();
+  }
+}
+
 async function killOne(name: string): Promise<boolean> {
   const shard = await startShard(name);
   const found: Failure[] = [];
@@ -124,7 +140,7 @@ if (import.meta.main) {
     options: {
       ...({ schedules: { type: "string" }, seed: { type: "string" }, processes: { type: "string" } } as const),
       ...({ replay: { type: "string" }, coverage: { type: "boolean" }, digests: { type: "boolean" } } as const),
-      ...({ mutants: { type: "boolean" }, help: { type: "boolean" } } as const),
+      ...({ mutants: { type: "boolean" }, survey: { type: "boolean" }, help: { type: "boolean" } } as const),
     },
   });
   const processes = number(values.processes, PROCESSES);
@@ -133,12 +149,14 @@ if (import.meta.main) {
     const good =
       values.replay !== undefined
         ? await replay(values.replay)
-        : values.mutants
-          ? await killAll(positionals.length > 0 ? positionals : Object.keys(MUTANTS), processes)
-          : await simulate(number(values.seed, 1), number(values.schedules, 1000), processes, {
-              coverage: values.coverage ?? false,
-              digests: values.digests ?? false,
-            });
+        : values.survey
+          ? await survey(SURVEYED)
+          : values.mutants
+            ? await killAll(positionals.length > 0 ? positionals : Object.keys(MUTANTS), processes)
+            : await simulate(number(values.seed, 1), number(values.schedules, 1000), processes, {
+                coverage: values.coverage ?? false,
+                digests: values.digests ?? false,
+              });
     process.exitCode = good ? 0 : 1;
   }
 }

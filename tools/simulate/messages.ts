@@ -1,8 +1,10 @@
 import type { Schedule } from "./schedule.ts";
+import type { Steps } from "./steps.ts";
 
 export type ToShard =
   | { what: "seeds"; from: number; count: number; stopAtFailure: boolean; shrink: boolean }
-  | { what: "schedule"; schedule: Schedule; lines: boolean };
+  | { what: "schedule"; schedule: Schedule; lines: boolean }
+  | { what: "survey"; count: number };
 
 /** A schedule under which something goes wrong. */
 export interface Failure {
@@ -16,6 +18,7 @@ export type FromShard =
   | { what: "ready" }
   | { what: "failure"; failure: Failure }
   | { what: "line"; line: string }
+  | { what: "surveyed"; steps: Steps }
   | {
       what: "done";
       schedules: number;

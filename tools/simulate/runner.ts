@@ -1,26 +1,15 @@
 import type { FromShard, ToShard } from "./messages.ts";
-import { type RedisServer, startRedisServer } from "./redis-server.ts";
+import { startRedisServer } from "./redis-server.ts";
 import { type Ran, runSchedule } from "./run.ts";
-import { calmSchedule, planSchedule, type Schedule } from "./schedule.ts";
+import { planSchedule, type Schedule } from "./schedule.ts";
 import { shrink } from "./shrink.ts";
-
-/** How many runs without faults show which steps there are. */
-const SURVEYED = 8;
-
-/** The steps that runs without faults take, and how often one of them took each at most. */
-async function survey(server: RedisServer): Promise<Map<string, number>> {
-  const steps = new Map<string, number>();
-  for (let seed = 1; seed <= SURVEYED; seed += 1)
-    for (const [step, times] of (await runSchedule(calmSchedule(seed), server)).steps)
-      steps.set(step, Math.max(times, steps.get(step) ?? 0));
-  return steps;
-}
+import { STEPS } from "./steps.ts";
+import { survey } from "./survey.ts";
 
 const kindOf = (violation: string) => violation.slice(0, violation.indexOf(":"));
 
 export async function openRunner(tell: (message: FromShard) => void) {
   const server = await startRedisServer();
-  let surveyed: Map<string, number> | undefined;
 
   async function smaller(schedule: Schedule, ran: Ran): Promise<Schedule> {
     const kinds = new Set(ran.violations.map(kindOf));
@@ -30,10 +19,9 @@ export async function openRunner(tell: (message: FromShard) => void) {
   }
 
   async function runSeeds({ from, count, stopAtFailure, shrink: shrinks }: Extract<ToShard, { what: "seeds" }>) {
-    surveyed ??= await survey(server);
-    const sum = summary(surveyed.keys());
+    const sum = summary(Object.keys({ ...STEPS.calm, ...STEPS.rare }));
     for (let seed = from; seed < from + count; seed += 1) {
-      const schedule = planSchedule(seed, surveyed);
+      const schedule = planSchedule(seed);
       const ran = await runSchedule(schedule, server);
       sum.add(ran);
       if (ran.violations.length === 0) continue;
@@ -47,6 +35,7 @@ export async function openRunner(tell: (message: FromShard) => void) {
   return {
     async take(message: ToShard): Promise<void> {
       if (message.what === "seeds") return await runSeeds(message);
+      if (message.what === "survey") return tell({ what: "surveyed", steps: await survey(server, message.count) });
       const sum = summary([]);
       const onLine = message.lines ? (line: string) => tell({ what: "line", line }) : undefined;
       sum.add(await runSchedule(message.schedule, server, onLine));

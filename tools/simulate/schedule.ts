@@ -1,6 +1,7 @@
 import { CHARACTERS, type CharacterName } from "../simulator/characters.ts";
-import { type PlannedFault, planFaults } from "./faults.ts";
+import { type Pair, pairsOf, planFault, type PlannedFault, planMore } from "./faults.ts";
 import { mixed } from "./roll.ts";
+import { MOST, STEPS } from "./steps.ts";
 import { type PlannedCommand, type PlannedEvent, planCommands, planEvents } from "./workload.ts";
 
 /** All that a run depends on, beside the code: the same schedule gives the same run, byte for byte. */
@@ -17,12 +18,35 @@ export interface Schedule {
   faults: readonly PlannedFault[];
 }
 
-const MOST_FAULTS = 4;
+/** How many more faults a schedule has beside the one that it is for. */
+const MOST_MORE = 3;
 const SERVICES = [0, 0, 1, 1, 2];
+/** How often a fault is planned for as late as a step was ever taken, and not for where each run takes it. */
+const LATE = 0.3;
 
-/** @param steps what a run without faults takes, and how often */
-export function planSchedule(seed: number, steps: ReadonlyMap<string, number>): Schedule {
-  return { ...calmSchedule(seed), faults: planFaults(seed, steps, MOST_FAULTS) };
+/** Each pair of a step and a fault, in an order in which those of one step do not stand together. */
+const PAIRS = pairsOf(Object.keys(STEPS.calm).concat(Object.keys(STEPS.rare)))
+  .map((pair) => ({ pair, place: mixed(0, `${pair.step} ${pair.fault}`, 0) }))
+  .toSorted((a, b) => a.place - b.place)
+  .map(({ pair }) => pair);
+
+/**
+ * Each schedule is for one pair, and so many of them in a row as there are pairs are for all of them. A step that only some runs
+ * take is met in the surroundings in which it was seen.
+ */
+export function planSchedule(seed: number): Schedule {
+  const pair = PAIRS[seed % PAIRS.length] as Pair;
+  const roll = (what: string) => mixed(seed, `${what} of the pair`, 0);
+  const calm = STEPS.calm[pair.step];
+  if (calm?.least) {
+    const times = roll("late") < LATE ? calm.most : calm.least;
+    const more = planMore(seed, MOST, MOST_MORE);
+    return { ...calmSchedule(seed), faults: [planFault(pair, times, roll), ...more] };
+  }
+  const seen = calm?.seen ?? STEPS.rare[pair.step] ?? [];
+  const one = seen[Math.floor(roll("seen") * seen.length)];
+  if (!one) throw new Error(`nothing is known of the step ${pair.step}`);
+  return { ...calmSchedule(one.seed), faults: [...(one.faults ?? []), planFault(pair, one.times, roll)] };
 }
 
 /** The same without faults. */

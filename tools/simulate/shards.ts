@@ -2,6 +2,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Failure, FromShard, ToShard } from "./messages.ts";
+import type { Steps } from "./steps.ts";
 
 type Done = Extract<FromShard, { what: "done" }>;
 type Without<T> = Omit<T, "what">;
@@ -10,6 +11,7 @@ type Without<T> = Omit<T, "what">;
 export interface Shard {
   seeds(range: Without<Extract<ToShard, { what: "seeds" }>>, onFailure: (failure: Failure) => void): Promise<Done>;
   schedule(one: Without<Extract<ToShard, { what: "schedule" }>>, onLine: (line: string) => void): Promise<Done>;
+  survey(count: number): Promise<Steps>;
   stop(): Promise<void>;
 }
 
@@ -49,6 +51,11 @@ export async function startShard(mutant?: string): Promise<Shard> {
       const done = hear("done", (message) => message.what === "line" && onLine(message.line));
       send({ what: "schedule", ...one });
       return await done;
+    },
+    async survey(count) {
+      const surveyed = hear("surveyed");
+      send({ what: "survey", count });
+      return (await surveyed).steps;
     },
     async stop() {
       if (child.connected) child.disconnect();

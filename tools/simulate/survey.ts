@@ -1,0 +1,48 @@
+import { planMore } from "./faults.ts";
+import type { RedisServer } from "./redis-server.ts";
+import { type Ran, runSchedule } from "./run.ts";
+import { calmSchedule } from "./schedule.ts";
+import type { Seen, Steps } from "./steps.ts";
+
+const CALM = 40;
+/** Seeds from here on, with faults. */
+const FROM = 1001;
+const MOST_FAULTS = 4;
+/** How many runs are kept for a step which not every run takes. */
+const KEPT = 6;
+
+/** Runs schedules without faults, and then some with, to see which steps there are. @param count how many with faults */
+export async function survey(server: RedisServer, count: number): Promise<Steps> {
+  const calm = new Map<string, { counts: number[]; seen: Seen[] }>();
+  for (let seed = 1; seed <= CALM; seed += 1) {
+    const { steps } = await runSchedule(calmSchedule(seed), server);
+    for (const [step, times] of steps) {
+      const known = calm.get(step) ?? { counts: [], seen: [] };
+      calm.set(step, known);
+      known.counts.push(times);
+      known.seen.push({ seed, times });
+    }
+  }
+  const most = Object.fromEntries([...calm].map(([step, { counts }]) => [step, Math.max(...counts)]));
+  const rare = new Map<string, Seen[]>();
+  for (let seed = FROM; seed < FROM + count; seed += 1) {
+    const faults = planMore(seed, most, MOST_FAULTS);
+    if (faults.length === 0) continue;
+    const { steps }: Ran = await runSchedule({ ...calmSchedule(seed), faults }, server);
+    for (const [step, times] of steps) {
+      const kept = rare.get(step) ?? [];
+      if (calm.has(step) || kept.length >= KEPT) continue;
+      rare.set(step, [...kept, { seed, faults, times }]);
+    }
+  }
+  const byName = <T>(entries: [string, T][]) => Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  return {
+    calm: byName(
+      [...calm].map(([step, { counts, seen }]) => {
+        const least = counts.length < CALM ? 0 : Math.min(...counts);
+        return [step, { least, most: Math.max(...counts), ...(least === 0 && { seen: seen.slice(0, KEPT) }) }];
+      }),
+    ),
+    rare: byName([...rare]),
+  };
+}
