@@ -17,6 +17,11 @@ const EXCHANGE = "shared/outbox/exchange.ts";
 const LEASE = "worker/runtime/lease.ts";
 const DELIVER = "worker/commands/deliver.ts";
 
+const OUTBOX = "shared/outbox/outbox.ts";
+/** Its own epoch counts as the newest, and every later one as a mistake. */
+const OLDER =
+  "local function mine(other) return other and tonumber(string.match(other, '^%d+')) >= tonumber(string.match(token, '^%d+')) end\n";
+const MAY_EMIT: Change = ["worker/delivery/claim.ts", "if (!options.mayEmit()) throw new NotOwner();", ""];
 const NO_CLAIM_CHECK: Change = [CLAIM, "if not owner then return {'not-owner'} end", ""];
 const FINAL_AGAIN: Change = [SETTLE, "if not is_final(was[2]) then", "if true then"];
 
@@ -26,7 +31,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     changes: [
       NO_CLAIM_CHECK,
       [EXCHANGE, "local owner, was_last = who[1] == token, who[2] == token", "local owner, was_last = true, true"],
-      ["worker/delivery/claim.ts", "if (!options.mayEmit()) throw new NotOwner();", ""],
+      MAY_EMIT,
     ],
   },
   "lease-taken-from-its-holder": {
@@ -94,7 +99,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       [
         DELIVER,
         "return unanswered(id, message, pass, value);",
-        'setTimeout(() => void options.send(delivery, prepared.needsRoom), 2000);\n        return settle({ id, state: "unconfirmed", reason: "no answer", by: "barrier" }, message);',
+        'setTimeout(() => void options.send(delivery, prepared.needsRoom), 400);\n        return settle({ id, state: "unconfirmed", reason: "no answer", by: "barrier" }, message);',
       ],
     ],
   },
@@ -123,7 +128,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     changes: [
       [APPEND, "audit(note, 'accepted', id)", ""],
       [
-        "shared/outbox/outbox.ts",
+        OUTBOX,
         "return parseAppended(m.id, reply);",
         'const appended = parseAppended(m.id, reply);\n      if (appended.outcome === "accepted") await redis.xadd(`${keys.base}:audit`, "*", "outcome", "accepted", "command", m.id);\n      return appended;',
       ],
@@ -165,8 +170,68 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "gap-in-silence": {
     what: "what the CAD sent while the line was broken is neither recovered nor told of",
+    changes: [["worker/events/recovery.ts", "else await recoverSince(", "else if (false) await recoverSince("]],
+  },
+  "wake-up-in-second-step": {
+    what: "that a command is ready is noted in a step of its own, after the append",
     changes: [
-      ["worker/events/recovery.ts", "if (owed || inbound.lost() > 0) await recover(", "if (false) await recover("],
+      [APPEND, "redis.call('ZADD', READY, now, id)\n-- A worker that is awake", "-- A worker that is awake"],
+      [
+        OUTBOX,
+        "return parseAppended(m.id, reply);",
+        'const appended = parseAppended(m.id, reply);\n      if (appended.outcome === "accepted" && appended.runnable) await redis.zadd(`${keys.base}:ready`, String(Date.now() * 1000), m.id);\n      return appended;',
+      ],
+    ],
+  },
+  "sleeps-without-look": {
+    what: "the worker falls asleep without looking whether something is ready",
+    changes: [[EXCHANGE, "local sleeps = ask.maySleep and left == 0 and #taken == 0", "local sleeps = ask.maySleep"]],
+  },
+  "epoch-compared-the-wrong-way-round": {
+    what: "whose token has the lower epoch is taken for the owner: one that lost the lease to the next",
+    changes: [
+      [
+        EXCHANGE,
+        "local owner, was_last = who[1] == token, who[2] == token",
+        `${OLDER}local owner, was_last = mine(who[1]), mine(who[2])`,
+      ],
+      [
+        CLAIM,
+        "local owner = redis.call('GET', LEASE) == token",
+        `${OLDER}local owner = mine(redis.call('GET', LEASE))`,
+      ],
+      [
+        SETTLE,
+        "local was_last = redis.call('GET', OWNER) == token",
+        `${OLDER}local was_last = mine(redis.call('GET', OWNER))`,
+      ],
+      MAY_EMIT,
+    ],
+  },
+  "webhook-cursor-before-delivery": {
+    what: "a destination's cursor is saved before the event is in its outbox",
+    changes: [
+      [
+        "worker/destinations/handler.ts",
+        "if (rule) return () => send(entry, rule);",
+        "if (rule) return async () => void send(entry, rule).catch(() => undefined);",
+      ],
+    ],
+  },
+  "webhook-settled-before-post": {
+    what: "a webhook is settled before it is posted",
+    changes: [
+      [
+        "worker/destinations/deliver.ts",
+        "const said = await options.send(begun.text);",
+        'await settleSurely(outbox, { id, state: "confirmed", reason: "", by: "response:204" }, message, options);\n    const said = await options.send(begun.text);',
+      ],
+    ],
+  },
+  "webhook-failure-as-success": {
+    what: "whatever a service answers counts as delivered",
+    changes: [
+      ["worker/destinations/send.ts", "if (status >= 200 && status < 300) return", "if (status >= 200) return"],
     ],
   },
 };

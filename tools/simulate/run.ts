@@ -21,6 +21,8 @@ import { World } from "./world.ts";
 const FAULTS_MS = 40_000;
 const REST_MS = 200_000;
 const LOOK_MS = 200;
+/** At rest it must stay for so long: what is sent late is seen still, ms. */
+const STAY_MS = 600;
 /** A killed worker is started again after so long, from, to, ms. */
 const RESTART_MS = [100, 5000] as const;
 /** When a destination that was disabled is enabled, ms after that: the last is when nothing strikes any more. */
@@ -60,7 +62,10 @@ export async function runSchedule(
   };
   process.on("unhandledRejection", onUnhandled);
   const owners: Owner[] = [];
+  const neglected: string[] = [];
   network.watchers.push((owner, { name }, reply) => {
+    if (name === "outboxMakeReady" && Number(reply) > 0 && world.struck.size === 0)
+      neglected.push(`wake-up: only the sweep found ${reply} commands, although nothing had struck`);
     if (name === "journalHeard" && reply === 1) cad.owes = true;
     if (name === "leaseAcquire" && Array.isArray(reply) && reply[0] === "owner")
       owners.push({ worker: owner.name, after: world.epochMs(), seen: world.epochMs() });
@@ -76,6 +81,7 @@ export async function runSchedule(
 
   const keys = outboxKeys(PREFIX);
   let atRest = false;
+  let over = false;
   const ids = destinations.map(({ id }) => id);
   const look = async () => {
     const jobs = board.counts(`${keys.queue.prefix} ${keys.queue.name}`);
@@ -87,13 +93,15 @@ export async function runSchedule(
       const settled = open === 0 && runnable === 0;
       atRest = settled && (await eventsAreThrough({ server, cad, probe, services, destinations: ids }));
     }
-    world.after(LOOK_MS, "", undefined, look);
+    if (atRest) world.after(STAY_MS, "", undefined, () => void (over = true));
+    else world.after(LOOK_MS, "", undefined, look);
   };
   world.after(LOOK_MS, "", undefined, look);
   try {
-    await world.run(() => atRest || broken.length > 0, REST_MS);
+    await world.run(() => over || broken.length > 0, REST_MS);
     const violations = [
       ...broken,
+      ...neglected,
       ...(await judge({
         ...{ world, server, board, cad, clients, owners, probe, services, keys, atRest },
         destinations: ids,
