@@ -5,7 +5,7 @@ import type { Failure } from "./messages.ts";
 import { MUTANTS } from "./mutants.ts";
 import type { Schedule } from "./schedule.ts";
 import { startShard } from "./shards.ts";
-import { STEPS_FILE } from "./steps.ts";
+import { STEPS, STEPS_FILE } from "./steps.ts";
 
 const HELP = `npm run simulate -- [options]   runs the bridge's own code under a scheduler that owns time, chance and every fault
 
@@ -15,7 +15,7 @@ const HELP = `npm run simulate -- [options]   runs the bridge's own code under a
   --digests         shows a digest of each run: the same for the same run
   --coverage        lists every step and fault that did not meet
   --replay FILE     runs the schedule of that file, as a failure prints it, and shows every step; - for standard input
-  --survey          finds out which steps there are, for the planning of schedules, and writes steps.json
+  --survey          finds out which steps there are, for the planning of schedules, and adds them to steps.json
   --mutants         seeds one bug after the other into the code, and shows the schedule that reveals it
 
 The same seed gives the same run, byte for byte. Exit code 1 if anything is wrong, or a seeded bug is not found.
@@ -62,7 +62,10 @@ async function simulate(from: number, count: number, processes: number, shown: S
   const struck = new Map<string, number>();
   for (const result of results)
     for (const [pair, times] of result.struck) struck.set(pair, (struck.get(pair) ?? 0) + times);
-  const { reached, missed } = coverageOf(new Set(results.flatMap(({ steps }) => steps)), struck);
+  const taken = results.flatMap(({ steps }) => steps);
+  const planned = Object.keys({ ...STEPS.calm, ...STEPS.rare });
+  const unknown = new Map(taken.filter(([step]) => !planned.includes(step)));
+  const { reached, missed } = coverageOf([...planned, ...unknown.keys()], struck);
   const failures = results.reduce((sum, { failures: n }) => sum + n, 0);
   const hours = results.reduce((sum, { simulatedMs }) => sum + simulatedMs, 0) / 3_600_000;
   const faults = [...struck.values()].reduce((sum, n) => sum + n, 0);
@@ -70,6 +73,7 @@ async function simulate(from: number, count: number, processes: number, shown: S
     `${count} schedules in ${seconds.toFixed(0)} s (${Math.round((60 * count) / seconds)}/min), ${hours.toFixed(1)} simulated hours, ${faults} faults`,
   );
   say(`${reached.length} of ${reached.length + missed.length} pairs of a step and a fault were reached`);
+  for (const [step, seed] of unknown) say(`the step ${step} is new (seed ${seed}): --survey adds it to steps.json`);
   if (shown.digests)
     for (const [i, digest] of results.flatMap(({ digests }) => digests).entries()) say(`digest ${from + i} ${digest}`);
   if (shown.coverage) for (const pair of missed) say(`  not reached: ${pair}`);
@@ -90,10 +94,10 @@ async function replay(file: string): Promise<boolean> {
   }
 }
 
-async function survey(count: number): Promise<boolean> {
+async function survey(from: number, count: number): Promise<boolean> {
   const shard = await startShard();
   try {
-    const steps = await shard.survey(count);
+    const steps = await shard.survey({ from, count });
     writeFileSync(STEPS_FILE, `${JSON.stringify(steps, undefined, 2)}\n`);
     say(`${Object.keys(steps.calm).length} steps without a fault, ${Object.keys(steps.rare).length} more with faults`);
     return true;
@@ -150,7 +154,7 @@ if (import.meta.main) {
       values.replay !== undefined
         ? await replay(values.replay)
         : values.survey
-          ? await survey(SURVEYED)
+          ? await survey(number(values.seed, 1001), number(values.schedules, SURVEYED))
           : values.mutants
             ? await killAll(positionals.length > 0 ? positionals : Object.keys(MUTANTS), processes)
             : await simulate(number(values.seed, 1), number(values.schedules, 1000), processes, {

@@ -4,7 +4,7 @@ import type { Steps } from "./steps.ts";
 export type ToShard =
   | { what: "seeds"; from: number; count: number; stopAtFailure: boolean; shrink: boolean }
   | { what: "schedule"; schedule: Schedule; lines: boolean }
-  | { what: "survey"; count: number };
+  | { what: "survey"; from: number; count: number };
 
 /** A schedule under which something goes wrong. */
 export interface Failure {
@@ -26,7 +26,8 @@ export type FromShard =
       violations: string[];
       digests: string[];
       simulatedMs: number;
-      steps: string[];
+      /** Each with the seed of the run that was the first to take it. */
+      steps: [step: string, seed: number][];
       struck: [pair: string, times: number][];
     }
   | { what: "broken"; reason: string };

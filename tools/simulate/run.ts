@@ -63,7 +63,8 @@ export async function runSchedule(
   process.on("unhandledRejection", onUnhandled);
   const owners: Owner[] = [];
   const neglected: string[] = [];
-  network.watchers.push((owner, { name }, reply) => {
+  network.watchers.push((owner, { name, args }, reply) => {
+    if (name === "consumerNote" && reply === 1) services.begins(String(args[3]), String(args[4]));
     if (name === "outboxMakeReady" && Number(reply) > 0 && world.struck.size === 0)
       neglected.push(`wake-up: only the sweep found ${reply} commands, although nothing had struck`);
     if (name === "journalHeard" && reply === 1) cad.owes = true;
@@ -82,10 +83,14 @@ export async function runSchedule(
   const keys = outboxKeys(PREFIX);
   let atRest = false;
   let over = false;
+  const last = Math.max(0, ...schedule.events.map(({ at }) => at));
+  /** Since when it has been at rest without a break, ms. */
+  let restsSince = Infinity;
   const ids = destinations.map(({ id }) => id);
   const look = async () => {
     const jobs = board.counts(`${keys.queue.prefix} ${keys.queue.name}`);
-    if (clients.isDone() && jobs.waiting + jobs.active + jobs.delayed === 0) {
+    atRest = false;
+    if (world.now > last && clients.isDone() && jobs.waiting + jobs.active + jobs.delayed === 0) {
       const [open, runnable] = await Promise.all([
         server.command("ZCARD", keys.open),
         server.command("ZCARD", keys.runnable),
@@ -93,8 +98,9 @@ export async function runSchedule(
       const settled = open === 0 && runnable === 0;
       atRest = settled && (await eventsAreThrough({ server, cad, probe, services, destinations: ids }));
     }
-    if (atRest) world.after(STAY_MS, "", undefined, () => void (over = true));
-    else world.after(LOOK_MS, "", undefined, look);
+    restsSince = atRest ? Math.min(restsSince, world.now) : Infinity;
+    over = world.now - restsSince >= STAY_MS;
+    world.after(LOOK_MS, "", undefined, look);
   };
   world.after(LOOK_MS, "", undefined, look);
   try {

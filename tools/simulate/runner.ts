@@ -3,7 +3,6 @@ import { startRedisServer } from "./redis-server.ts";
 import { type Ran, runSchedule } from "./run.ts";
 import { planSchedule, type Schedule } from "./schedule.ts";
 import { shrink } from "./shrink.ts";
-import { STEPS } from "./steps.ts";
 import { survey } from "./survey.ts";
 
 const kindOf = (violation: string) => violation.slice(0, violation.indexOf(":"));
@@ -19,11 +18,11 @@ export async function openRunner(tell: (message: FromShard) => void) {
   }
 
   async function runSeeds({ from, count, stopAtFailure, shrink: shrinks }: Extract<ToShard, { what: "seeds" }>) {
-    const sum = summary(Object.keys({ ...STEPS.calm, ...STEPS.rare }));
+    const sum = summary();
     for (let seed = from; seed < from + count; seed += 1) {
       const schedule = planSchedule(seed);
       const ran = await runSchedule(schedule, server);
-      sum.add(ran);
+      sum.add(ran, seed);
       if (ran.violations.length === 0) continue;
       const shown = shrinks ? await smaller(schedule, ran) : schedule;
       tell({ what: "failure", failure: { seed, violations: ran.violations, schedule: shown } });
@@ -35,25 +34,25 @@ export async function openRunner(tell: (message: FromShard) => void) {
   return {
     async take(message: ToShard): Promise<void> {
       if (message.what === "seeds") return await runSeeds(message);
-      if (message.what === "survey") return tell({ what: "surveyed", steps: await survey(server, message.count) });
-      const sum = summary([]);
+      if (message.what === "survey") return tell({ what: "surveyed", steps: await survey(server, message) });
+      const sum = summary();
       const onLine = message.lines ? (line: string) => tell({ what: "line", line }) : undefined;
-      sum.add(await runSchedule(message.schedule, server, onLine));
+      sum.add(await runSchedule(message.schedule, server, onLine), message.schedule.seed);
       tell(sum.done());
     },
     stop: () => server.stop(),
   };
 }
 
-function summary(known: Iterable<string>) {
-  const steps = new Set(known);
+function summary() {
+  const steps = new Map<string, number>();
   const struck = new Map<string, number>();
   const digests: string[] = [];
   const violations: string[] = [];
   let [failures, simulatedMs] = [0, 0];
   return {
-    add(ran: Ran): void {
-      for (const step of ran.steps.keys()) steps.add(step);
+    add(ran: Ran, seed: number): void {
+      for (const step of ran.steps.keys()) if (!steps.has(step)) steps.set(step, seed);
       for (const [pair, times] of ran.struck) struck.set(pair, (struck.get(pair) ?? 0) + times);
       digests.push(ran.digest);
       violations.push(...ran.violations);

@@ -11,7 +11,7 @@ type Without<T> = Omit<T, "what">;
 export interface Shard {
   seeds(range: Without<Extract<ToShard, { what: "seeds" }>>, onFailure: (failure: Failure) => void): Promise<Done>;
   schedule(one: Without<Extract<ToShard, { what: "schedule" }>>, onLine: (line: string) => void): Promise<Done>;
-  survey(count: number): Promise<Steps>;
+  survey(range: { from: number; count: number }): Promise<Steps>;
   stop(): Promise<void>;
 }
 
@@ -52,9 +52,9 @@ export async function startShard(mutant?: string): Promise<Shard> {
       send({ what: "schedule", ...one });
       return await done;
     },
-    async survey(count) {
+    async survey(range) {
       const surveyed = hear("surveyed");
-      send({ what: "survey", count });
+      send({ what: "survey", ...range });
       return (await surveyed).steps;
     },
     async stop() {

@@ -2,17 +2,15 @@ import { planMore } from "./faults.ts";
 import type { RedisServer } from "./redis-server.ts";
 import { type Ran, runSchedule } from "./run.ts";
 import { calmSchedule } from "./schedule.ts";
-import type { Seen, Steps } from "./steps.ts";
+import { type Seen, type Steps, STEPS } from "./steps.ts";
 
 const CALM = 40;
-/** Seeds from here on, with faults. */
-const FROM = 1001;
 const MOST_FAULTS = 4;
 /** How many runs are kept for a step which not every run takes. */
 const KEPT = 6;
 
-/** Runs schedules without faults, and then some with, to see which steps there are. @param count how many with faults */
-export async function survey(server: RedisServer, count: number): Promise<Steps> {
+/** Runs schedules without faults, and then some with, to see which steps there are; what was known is kept where it still holds. */
+export async function survey(server: RedisServer, { from, count }: { from: number; count: number }): Promise<Steps> {
   const calm = new Map<string, { counts: number[]; seen: Seen[] }>();
   for (let seed = 1; seed <= CALM; seed += 1) {
     const { steps } = await runSchedule(calmSchedule(seed), server);
@@ -25,8 +23,9 @@ export async function survey(server: RedisServer, count: number): Promise<Steps>
   }
   const most = Object.fromEntries([...calm].map(([step, { counts }]) => [step, Math.max(...counts)]));
   const rare = new Map<string, Seen[]>();
-  for (let seed = FROM; seed < FROM + count; seed += 1) {
-    const faults = planMore(seed, most, MOST_FAULTS);
+  const known = Object.values(STEPS.rare).flat();
+  const drawn = Array.from({ length: count }, (_, i) => ({ seed: from + i, faults: planMore(from + i, most, MOST_FAULTS) }));
+  for (const { seed, faults = [] } of [...known, ...drawn]) {
     if (faults.length === 0) continue;
     const { steps }: Ran = await runSchedule({ ...calmSchedule(seed), faults }, server);
     for (const [step, times] of steps) {
