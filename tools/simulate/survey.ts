@@ -24,7 +24,10 @@ export async function survey(server: RedisServer, { from, count }: { from: numbe
   const most = Object.fromEntries([...calm].map(([step, { counts }]) => [step, Math.max(...counts)]));
   const rare = new Map<string, Seen[]>();
   const known = Object.values(STEPS.rare).flat();
-  const drawn = Array.from({ length: count }, (_, i) => ({ seed: from + i, faults: planMore(from + i, most, MOST_FAULTS) }));
+  const drawn = Array.from({ length: count }, (_, i) => ({
+    seed: from + i,
+    faults: planMore(from + i, most, MOST_FAULTS),
+  }));
   for (const { seed, faults = [] } of [...known, ...drawn]) {
     if (faults.length === 0) continue;
     const { steps }: Ran = await runSchedule({ ...calmSchedule(seed), faults }, server);
