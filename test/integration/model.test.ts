@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { MODELS } from "../../tools/model/models.ts";
 import { MUTANTS } from "../../tools/model/mutants.ts";
-import { SCENARIOS } from "../../tools/model/scenarios.ts";
 import { runScript } from "../../tools/setup/run-script.ts";
 
 const LONG_MS = 300_000;
@@ -10,7 +10,7 @@ test(
   { timeout: LONG_MS },
   async () => {
     const { code, output } = await runScript("tools/model/main.ts", [], {}).ended;
-    expect(output.match(/^holds .* \d+ states/gm)).toHaveLength(SCENARIOS.length);
+    expect(output.match(/^holds .* \d+ states/gm)).toHaveLength(MODELS.length);
     expect(code).toBe(0);
   },
 );

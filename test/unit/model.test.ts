@@ -23,6 +23,10 @@ describe("the checker", () => {
     expect(explore(counter(false), 10)).toMatchObject({ states: 4, depth: 3, counterexample: undefined });
   });
 
+  test("counts how many steps the farthest state is from the goal", () => {
+    expect(explore(counter(false), 10).recovery).toBe(3);
+  });
+
   test("names the rule that a state breaks, with the shortest way to it", () => {
     const { counterexample } = explore(
       counter(false, (n) => (n === 2 ? "two is forbidden" : undefined)),

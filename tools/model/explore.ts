@@ -32,6 +32,8 @@ export interface Explored {
   steps: number;
   /** The longest of the shortest ways to a state. */
   depth: number;
+  /** From any state, so many steps without a fault lead to the goal at most. */
+  recovery: number;
   counterexample: Counterexample | undefined;
 }
 
@@ -61,10 +63,11 @@ export function explore<State>(model: Model<State>, maxStates: number): Explored
     for (let at = id; at > 0; at = nodes[at]?.parent ?? 0) trace.unshift(nodes[at]?.label ?? "");
     return trace;
   };
-  const result = (counterexample?: Counterexample): Explored => ({
+  const result = (counterexample?: Counterexample, recovery = 0): Explored => ({
     states: nodes.length,
     steps,
     depth: nodes.reduce((deepest, { depth }) => Math.max(deepest, depth), 0),
+    recovery,
     counterexample,
   });
 
@@ -96,23 +99,32 @@ export function explore<State>(model: Model<State>, maxStates: number): Explored
       if (!step.fault && next !== id) before[next]?.push(id);
     }
   }
-  const stuck = firstThatReachesNoGoal(before, goals);
-  if (stuck === undefined) return result();
+  const { stuck, farthest } = waysToGoal(before, goals);
+  if (stuck === undefined) return result(undefined, farthest);
   return result({ broken: "a command never becomes final, although no fault strikes any more", trace: traceTo(stuck) });
 }
 
-/** Every state must have a way to a goal without a fault. Answers the first in breadth-first order that has none. */
-function firstThatReachesNoGoal(before: readonly number[][], goals: readonly number[]): number | undefined {
-  const reaches = new Uint8Array(before.length);
+/**
+ * Every state must have a way to a goal without a fault. Answers the first in breadth-first order that has none, and how long the
+ * longest of the shortest ways is.
+ */
+function waysToGoal(
+  before: readonly number[][],
+  goals: readonly number[],
+): { stuck: number | undefined; farthest: number } {
+  const distance = new Int32Array(before.length).fill(-1);
   const open = [...goals];
-  for (const goal of goals) reaches[goal] = 1;
-  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+  for (const goal of goals) distance[goal] = 0;
+  let farthest = 0;
+  for (let i = 0; i < open.length; i += 1) {
+    const id = open[i] as number;
+    farthest = distance[id] as number;
     for (const earlier of before[id] ?? []) {
-      if (reaches[earlier]) continue;
-      reaches[earlier] = 1;
+      if (distance[earlier] !== -1) continue;
+      distance[earlier] = farthest + 1;
       open.push(earlier);
     }
   }
-  const stuck = reaches.indexOf(0);
-  return stuck < 0 ? undefined : stuck;
+  const stuck = distance.indexOf(-1);
+  return { stuck: stuck < 0 ? undefined : stuck, farthest };
 }

@@ -1,26 +1,28 @@
 import { parseArgs } from "node:util";
-import { explore, type Explored, TooManyStates } from "./explore.ts";
+import { type Explored, TooManyStates } from "./explore.ts";
+import { type Explorable, MODELS } from "./models.ts";
 import { type Mutant, MUTANTS } from "./mutants.ts";
-import { protocolOf, type Scenario } from "./protocol.ts";
-import { SCENARIOS } from "./scenarios.ts";
 
 const HELP = `npm run model               explores every state of every scenario and checks the invariants in each
 npm run model -- --mutants  seeds one bug at a time and shows the shortest run that reveals it
 
-The model is of the ordered outbox: append, emit job, claim, emit, settle, sweep, lease. It is in tools/model/protocol.ts.
+protocol.ts is the ordered outbox: append, emit job, claim, emit, settle, sweep, lease. cursors.ts is the way of an event to a service:
+journal, handler, cursors, webhook. breaker.ts is the circuit breaker, around the worker's own functions.
+"recovery" is how many steps without a fault lead from any state to the end, at most.
 Exit code 1 if a rule is broken, or a seeded bug is not found.
 `;
 /** An exploration that needs more memory than this many states take, some 2 GB, is a mistake. */
 const MAX_STATES = 3_000_000;
 
-const show = ({ states, steps, depth }: Explored) => `${states} states, ${steps} steps, depth ${depth}`;
+const show = ({ states, steps, depth, recovery }: Explored) =>
+  `${states} states, ${steps} steps, depth ${depth}, recovery ${recovery}`;
 const traceOf = (trace: readonly string[]) => trace.map((line, i) => `    ${i + 1}. ${line}\n`).join("");
 
 function checkAll(): boolean {
   let good = true;
-  for (const scenario of SCENARIOS) {
+  for (const scenario of MODELS) {
     const from = performance.now();
-    const explored = explore(protocolOf(scenario), MAX_STATES);
+    const explored = scenario.explore(MAX_STATES);
     const seconds = ((performance.now() - from) / 1000).toFixed(1);
     const { counterexample } = explored;
     process.stdout.write(
@@ -37,9 +39,9 @@ function checkAll(): boolean {
 const BOUNDS = [3000, 30_000, MAX_STATES];
 
 /** Undefined if the exploration did not end within so many states. */
-function within(bound: number, scenario: Scenario, mutant: Mutant): Explored | undefined {
+function within(bound: number, scenario: Explorable, mutant: Mutant): Explored | undefined {
   try {
-    return explore(protocolOf(scenario, mutant), bound);
+    return scenario.explore(bound, mutant);
   } catch (error) {
     if (error instanceof TooManyStates && bound < MAX_STATES) return undefined;
     throw error;
@@ -49,7 +51,7 @@ function within(bound: number, scenario: Scenario, mutant: Mutant): Explored | u
 /** The scenario and the shortest run that reveal a seeded bug; undefined if none does. */
 export function killerOf(mutant: Mutant): { scenario: string; explored: Explored } | undefined {
   for (const bound of BOUNDS) {
-    for (const scenario of SCENARIOS) {
+    for (const scenario of MODELS) {
       const explored = within(bound, scenario, mutant);
       if (explored?.counterexample) return { scenario: scenario.name, explored };
     }

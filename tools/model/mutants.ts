@@ -29,6 +29,13 @@ export const MUTANTS = {
   "redrive-at-the-end": "a held dead letter is sent again at the end of its queues",
   "discard-marks-nothing": "what waited behind a discarded dead letter is not noted as runnable",
   "give-up-on-disconnect": "a command in flight at a disconnect is settled as received",
+  "cursor-before-delivery": "a handler's cursor is noted as far as it has read, whatever is still being worked on",
+  "webhook-settled-first": "a webhook is settled before it is posted",
+  "failure-as-success": "a webhook that the service did not take counts as delivered",
+  "append-again": "an entry that is handled again after a crash becomes a second webhook",
+  "gap-in-silence": "what was missed while nobody was connected is neither recovered nor recorded as a gap",
+  "relay-closes-sets": "a relay that got through closes the circuit of commands that need a write",
+  "no-probes": "an open circuit sends no probes: nothing ever closes it",
 } as const;
 
 export type Mutant = keyof typeof MUTANTS;
