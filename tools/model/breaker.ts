@@ -62,6 +62,15 @@ function circuitKey({ phase, misses, trips, probeAt }: Circuit, now: number): un
   return [phase, [...counts].toSorted(), misses.at(-1)?.command.id, Math.min(trips, 2), probeAt <= now];
 }
 
+/** What no single step may do. */
+function brokenBy(before: AdmissionState, after: AdmissionState, input: Input): string | undefined {
+  const { sets } = before.everybody;
+  const wasWrite = input.type === "proved" && input.command.effect === "sets" && input.proof === "write";
+  if (sets.phase === "open" && after.everybody.sets.phase === "closed" && !wasWrite)
+    return "breaker: what proves no write closes the circuit of commands that need one";
+  return undefined;
+}
+
 export function breakerOf({ commands, faults }: BreakerScenario, mutant?: Mutant): Model<State> {
   const is = (m: Mutant) => mutant === m;
   const all = commands.map(({ effect, key, caller }, id): Candidate => ({
@@ -97,15 +106,6 @@ export function breakerOf({ commands, faults }: BreakerScenario, mutant?: Mutant
     else if (s.database === "down") yield feed(missed, "gets no answer: the CAD's database is down");
     else yield feed({ type: "proved", command, proof: "write" }, "is confirmed by a write");
     if (s.faults.silence > 0) yield feed(missed, "gets no answer", true);
-  }
-
-  /** What no single step may do. */
-  function brokenBy(before: AdmissionState, after: AdmissionState, input: Input): string | undefined {
-    const { sets } = before.everybody;
-    const wasWrite = input.type === "proved" && input.command.effect === "sets" && input.proof === "write";
-    if (sets.phase === "open" && after.everybody.sets.phase === "closed" && !wasWrite)
-      return "breaker: what proves no write closes the circuit of commands that need one";
-    return undefined;
   }
 
   return {

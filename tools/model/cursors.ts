@@ -272,9 +272,10 @@ export function cursorsOf({ events, replays, faults }: CursorScenario, mutant?: 
       for (const w of [0, 1]) yield* workerSteps(s, w);
     },
     keyOf: ({ workers, ...rest }) => {
-      const key = ({ held, ...w }: Worker) => JSON.stringify([w, held]);
       // An epoch matters by whose it is alone: the two workers are alike.
-      const alike = workers.map((w) => key({ ...w, epoch: w.epoch === 0 ? 0 : w.epoch === rest.epoch ? 2 : 1 }));
+      const alike = workers.map((w) =>
+        JSON.stringify({ ...w, epoch: w.epoch === 0 ? 0 : w.epoch === rest.epoch ? 2 : 1 }),
+      );
       return JSON.stringify([{ ...rest, epoch: Math.min(1, rest.epoch) }, alike.toSorted()]);
     },
     check(s) {

@@ -36,10 +36,11 @@ const connect = () => connectRedis({ REDIS_URL }, "request", noLog);
 /** Of the request whose answer is being made. */
 const asked = new AsyncLocalStorage<ApiRequest>();
 
+const noFile = () => Promise.reject(new Error("the simulation serves no files"));
+
 /** The whole HTTP API, without a server before it, and with tokens that need no cryptography: those take threads. */
 function openApp(): ReturnType<typeof createApp> {
   const sealer = createSealer([]);
-  const noFile = () => Promise.reject(new Error("the simulation serves no files"));
   return createApp({
     backend: createBackend(connect(), connect(), PREFIX, atMost(BACKLOG), sealer, noLog),
     sealer,

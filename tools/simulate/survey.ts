@@ -9,6 +9,9 @@ const MOST_FAULTS = 4;
 /** How many runs are kept for a step which not every run takes. */
 const KEPT = 6;
 
+const byName = <T>(entries: [string, T][]): Record<string, T> =>
+  Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+
 /** Runs schedules without faults, and then some with, to see which steps there are; what was known is kept where it still holds. */
 export async function survey(server: RedisServer, { from, count }: { from: number; count: number }): Promise<Steps> {
   const calm = new Map<string, { counts: number[]; seen: Seen[] }>();
@@ -37,7 +40,6 @@ export async function survey(server: RedisServer, { from, count }: { from: numbe
       rare.set(step, [...kept, { seed, faults, times }]);
     }
   }
-  const byName = <T>(entries: [string, T][]) => Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
   return {
     calm: byName(
       [...calm].map(([step, { counts, seen }]) => {
