@@ -28,6 +28,33 @@ const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
       faults: [{ step: "journalWrite", nth: 1, fault: "lost reply", ms: 200 }],
     },
   ],
+  [
+    "a destination that is new when Redis restarts gets what was written as its first worker ended",
+    {
+      seed: 344,
+      cad: "legacy",
+      workers: 1,
+      services: 2,
+      commands: [
+        {
+          number: 0,
+          at: 363,
+          kind: "transport/completed",
+          body: { incident_id: "INC-1", epcr_id: "EPCR-5" },
+          user: "crew-2",
+          role: "crew",
+        },
+      ],
+      events: [
+        { at: 1327, event: "unit:status:updated", payload: { unitId: "M2", status: "available", by: "terminal 0" } },
+      ],
+      faults: [
+        { step: "get", nth: 1, fault: "redis restart", ms: 2877 },
+        { step: "xinfo", nth: 1, fault: "lost write", ms: 3138 },
+        { step: "historyPush", nth: 2, fault: "redis restart", ms: 2506 },
+      ],
+    },
+  ],
 ];
 
 test.each(FOUND)("%s", { timeout: LONG_MS }, async (_, schedule) => {

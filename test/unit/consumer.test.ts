@@ -46,7 +46,14 @@ function start(
     gone = 0,
     handleMs = 50,
     unreadable = () => undefined,
-  }: { known?: string; gone?: number; handleMs?: number; unreadable?: () => Error | undefined } = {},
+    unplaceable = () => undefined,
+  }: {
+    known?: string;
+    gone?: number;
+    handleMs?: number;
+    unreadable?: () => Error | undefined;
+    unplaceable?: () => Error | undefined;
+  } = {},
 ): Fresh {
   const kept = () => entries.slice(gone);
   const noted: Fresh["noted"] = [];
@@ -66,7 +73,11 @@ function start(
     bounds: async () => ({ oldest: kept()[0]?.id, newest: entries.at(-1)?.id ?? START, trimmed: gone > 0 }),
   };
   const checkpoints: Checkpoints = {
-    cursor: async () => cursor,
+    async cursor() {
+      const wrong = unplaceable();
+      if (wrong) throw wrong;
+      return cursor;
+    },
     async note(_handler, outcomes, upTo) {
       noted.push(...outcomes);
       cursor = upTo;
@@ -265,4 +276,19 @@ test("a handler that takes long to say what it makes of an entry leaves the othe
   await until("it has failed at all of them", () => consumer.status().failed === 10);
   const inOneTurn = Map.groupBy(asked, (at) => at);
   expect(Math.max(...[...inOneTurn.values()].map((plans) => plans.length))).toBeLessThanOrEqual(2);
+});
+
+test("a new handler that has no place yet when the worker stops gets one before what is held is written", async () => {
+  const entries: JournalEntry[] = [];
+  let away = true;
+  const unplaceable = () => (away ? new Error("Redis is away") : undefined);
+  const { consumer, cursor, stop } = start({}, entries, { unplaceable });
+  await until("placing failed", () => consumer.status().last_error !== null);
+  away = false;
+  const written = consumer.placed.then(() => {
+    entries.push(entry(1));
+    return cursor();
+  });
+  await stop();
+  expect(await written).toBe(START);
 });

@@ -73,7 +73,7 @@ export async function judgeEvents(events: Events & { atRest: boolean }): Promise
   const verdict = checkEvents({
     journal: entries.map((entry) => ({
       ...{ id: entry.id, keys: entry.keys },
-      wanted: wantedBy(entry).filter((id) => destinations.includes(id) && isAfter(entry.id, services, id)),
+      wanted: wantedBy(entry).filter((id) => destinations.includes(id)),
     })),
     received: services.delivered,
     dead: new Set(dead.flat()),
@@ -93,12 +93,6 @@ export async function judgeEvents(events: Events & { atRest: boolean }): Promise
     ...twice.map(({ id, event }) => `journal: what was written once stands there twice: ${event} at ${id}`),
     ...(events.atRest ? judgeHandler(entries, probe) : []),
   ];
-}
-
-/** A destination gets what comes after it was first placed in the journal. */
-function isAfter(entry: string, { began }: ServiceHost, destination: string): boolean {
-  const from = began.get(handlerOf(destination));
-  return from !== undefined && compareIds(entry, from) > 0;
 }
 
 const ORDER: ReadonlySet<string> = new Set([

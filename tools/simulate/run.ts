@@ -63,8 +63,7 @@ export async function runSchedule(
   process.on("unhandledRejection", onUnhandled);
   const owners: Owner[] = [];
   const neglected: string[] = [];
-  network.watchers.push((owner, { name, args }, reply) => {
-    if (name === "consumerNote" && reply === 1) services.begins(String(args[3]), String(args[4]));
+  network.watchers.push((owner, { name }, reply) => {
     if (name === "outboxMakeReady" && Number(reply) > 0 && world.struck.size === 0)
       neglected.push(`wake-up: only the sweep found ${reply} commands, although nothing had struck`);
     if (name === "journalHeard" && reply === 1) cad.owes = true;

@@ -23,8 +23,6 @@ const RETRY_AFTER_S = 2;
 export class ServiceHost {
   /** In the order in which they came; `id` is the entry's. */
   readonly delivered: Delivered[] = [];
-  /** Of each handler, where it began: nothing after that may be missing. */
-  readonly began = new Map<string, string>();
   /** Told of a service that wants no more: somebody has to enable it again. */
   readonly onGone: ((destination: string) => void)[] = [];
   readonly #names: ReadonlyMap<string, string>;
@@ -33,11 +31,6 @@ export class ServiceHost {
   constructor(world: World, destinations: readonly Pick<Destination, "id" | "url">[]) {
     this.#world = world;
     this.#names = new Map(destinations.map(({ id, url }) => [url, id]));
-  }
-
-  /** A handler's cursor was noted: the first is where it began. */
-  begins(handler: string, cursor: string): void {
-    if (!this.began.has(handler)) this.began.set(handler, cursor);
   }
 
   /** Undefined: it never answers. */

@@ -81,7 +81,9 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   let turns = Promise.resolve();
   let outcomes: (Handled & { entry: string })[] = [];
   const placed = Promise.withResolvers<void>();
-  signal.addEventListener("abort", () => placed.resolve(), { once: true });
+  let isPlaced = false;
+  // What is held is written even then: a new handler needs its place before that too, or it would miss it.
+  signal.addEventListener("abort", () => void place().then(placed.resolve, () => placed.resolve()), { once: true });
 
   const attempt = createAttempts({
     handler: handler.name,
@@ -94,11 +96,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
 
   /** Does the work of the state, and answers what came of it. */
   const steps: Record<Exclude<ConsumerState["name"], "stopped">, () => Promise<ConsumerEvent>> = {
-    /** A handler that is new begins with what comes from now on. */
     async placing() {
-      const known = await cursorOf();
-      position = cursor = known ?? (await journal.bounds()).newest;
-      if (known === undefined) await checkpoints.note(handler.name, [], position);
+      await place();
       placed.resolve();
       handler.placed?.(position);
       return { type: "placed" };
@@ -123,6 +122,17 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       return { type: "waited" };
     },
   };
+
+  /** A handler that is new begins with what comes from now on. */
+  async function place(): Promise<void> {
+    if (isPlaced) return;
+    const known = await cursorOf();
+    const from = known ?? (await journal.bounds()).newest;
+    if (known === undefined) await checkpoints.note(handler.name, [], from);
+    if (isPlaced) return;
+    position = cursor = from;
+    isPlaced = true;
+  }
 
   /** Instead of one that was changed in Redis the handler takes the oldest entry: what is done again is no harm, what is skipped is. */
   async function cursorOf(): Promise<string | undefined> {
