@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import type { Schedule } from "../../tools/simulate/schedule.ts";
 import { runScript } from "../../tools/setup/run-script.ts";
 
-const LONG_MS = 180_000;
+const LONG_MS = 400_000;
 const simulate = (...args: string[]) => runScript("tools/simulate/main.ts", args, {}).ended;
 
 async function digests(seed: number): Promise<string[] | null> {
@@ -57,10 +57,14 @@ const FOUND: readonly (readonly [what: string, schedule: Schedule])[] = [
   ],
 ];
 
-test.each(FOUND)("%s", { timeout: LONG_MS }, async (_, schedule) => {
+async function replay(schedule: string, ...more: string[]): Promise<string> {
   const file = join(mkdtempSync(join(tmpdir(), "schedule-")), "schedule.json");
-  writeFileSync(file, JSON.stringify(schedule));
-  const { output } = await simulate("--replay", file);
+  writeFileSync(file, schedule);
+  return (await simulate("--replay", file, ...more)).output;
+}
+
+test.each(FOUND)("%s", { timeout: LONG_MS }, async (_, schedule) => {
+  const output = await replay(JSON.stringify(schedule));
   expect(output).not.toContain("FAILED");
   expect(output).toMatch(/^holds/m);
 });
@@ -77,3 +81,19 @@ test("a seed gives the same run twice, byte for byte, and another seed another r
   expect(await digests(7)).toEqual(first);
   expect(await digests(8)).not.toEqual(first);
 });
+
+test(
+  "a failure prints its seed and a smaller schedule, which fails with the bug and holds without it",
+  { timeout: LONG_MS },
+  async () => {
+    const mutant = ["--mutant", "webhook-settled-before-post"];
+    const { code, output } = await simulate("--schedules", "20", "--processes", "1", ...mutant);
+    expect(code).toBe(1);
+    expect(output).toMatch(/^FAILED {2}seed \d+$/m);
+    const [schedule = ""] = output.match(/^\{.*\}$/m) ?? [];
+    const { commands } = JSON.parse(schedule) as Schedule;
+    expect(commands.length).toBeLessThan(4);
+    expect(await replay(schedule, ...mutant)).toMatch(/^FAILED, digest/m);
+    expect(await replay(schedule)).toMatch(/^holds, digest/m);
+  },
+);

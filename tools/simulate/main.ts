@@ -16,6 +16,7 @@ const HELP = `npm run simulate -- [options]   runs the bridge's own code under a
   --coverage        lists every step and fault that did not meet
   --replay FILE     runs the schedule of that file, as a failure prints it, and shows every step; - for standard input
   --survey          finds out which steps there are, for the planning of schedules, and adds them to steps.json
+  --mutant NAME     seeds this bug into the code first, and stops at the first schedule that reveals it
   --mutants         seeds one bug after the other into the code, and shows the schedule that reveals it
 
 The same seed gives the same run, byte for byte. Exit code 1 if anything is wrong, or a seeded bug is not found.
@@ -39,7 +40,14 @@ interface Show {
   digests: boolean;
 }
 
-async function simulate(from: number, count: number, processes: number, shown: Show): Promise<boolean> {
+interface Asked {
+  from: number;
+  count: number;
+  processes: number;
+  mutant: string | undefined;
+}
+
+async function simulate({ from, count, processes, mutant }: Asked, shown: Show): Promise<boolean> {
   const began = performance.now();
   const size = Math.ceil(count / processes);
   const shares = Array.from(
@@ -50,9 +58,10 @@ async function simulate(from: number, count: number, processes: number, shown: S
     shares
       .filter(([, share]) => share > 0)
       .map(async ([first, share]) => {
-        const shard = await startShard();
+        const shard = await startShard(mutant);
         try {
-          return await shard.seeds({ from: first, count: share, stopAtFailure: false, shrink: true }, show);
+          const stopAtFailure = mutant !== undefined;
+          return await shard.seeds({ from: first, count: share, stopAtFailure, shrink: true }, show);
         } finally {
           await shard.stop();
         }
@@ -81,9 +90,9 @@ async function simulate(from: number, count: number, processes: number, shown: S
   return failures === 0;
 }
 
-async function replay(file: string): Promise<boolean> {
+async function replay(file: string, mutant: string | undefined): Promise<boolean> {
   const schedule = JSON.parse(readFileSync(file === "-" ? 0 : file, "utf8")) as Schedule;
-  const shard = await startShard();
+  const shard = await startShard(mutant);
   try {
     const { violations, digests } = await shard.schedule({ schedule, lines: true }, say);
     for (const violation of violations) say(`FAILED  ${violation}`);
@@ -144,20 +153,27 @@ if (import.meta.main) {
     options: {
       ...({ schedules: { type: "string" }, seed: { type: "string" }, processes: { type: "string" } } as const),
       ...({ replay: { type: "string" }, coverage: { type: "boolean" }, digests: { type: "boolean" } } as const),
-      ...({ mutants: { type: "boolean" }, survey: { type: "boolean" }, help: { type: "boolean" } } as const),
+      ...({
+        mutants: { type: "boolean" },
+        mutant: { type: "string" },
+        survey: { type: "boolean" },
+        help: { type: "boolean" },
+      } as const),
     },
   });
   const processes = number(values.processes, PROCESSES);
+  const [from, count] = [number(values.seed, 1), number(values.schedules, 1000)];
+  const asked = { from, count, processes, mutant: values.mutant };
   if (values.help) process.stdout.write(HELP);
   else {
     const good =
       values.replay !== undefined
-        ? await replay(values.replay)
+        ? await replay(values.replay, values.mutant)
         : values.survey
           ? await survey(number(values.seed, 1001), number(values.schedules, SURVEYED))
           : values.mutants
             ? await killAll(positionals.length > 0 ? positionals : Object.keys(MUTANTS), processes)
-            : await simulate(number(values.seed, 1), number(values.schedules, 1000), processes, {
+            : await simulate(asked, {
                 coverage: values.coverage ?? false,
                 digests: values.digests ?? false,
               });
