@@ -51,7 +51,7 @@ function within(bound: number, scenario: Explorable, mutant: Mutant): Explored |
 /** The scenario and the shortest run that reveal a seeded bug; undefined if none does. */
 export function killerOf(mutant: Mutant): { scenario: string; explored: Explored } | undefined {
   for (const bound of BOUNDS) {
-    for (const scenario of MODELS) {
+    for (const scenario of MODELS.filter((each) => each.knows(mutant))) {
       const explored = within(bound, scenario, mutant);
       if (explored?.counterexample) return { scenario: scenario.name, explored };
     }
