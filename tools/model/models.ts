@@ -13,17 +13,15 @@ export interface Explorable {
   explore(maxStates: number, mutant?: Mutant): Explored;
 }
 
-const CURSOR_MUTANTS: readonly Mutant[] = [
-  ...([
-    "cursor-before-delivery",
-    "webhook-settled-first",
-    "failure-as-success",
-    "append-again",
-    "gap-in-silence",
-  ] as const),
-];
-const BREAKER_MUTANTS: readonly Mutant[] = ["relay-closes-sets", "no-probes"];
-const isOfOutbox = (mutant: Mutant) => !CURSOR_MUTANTS.includes(mutant) && !BREAKER_MUTANTS.includes(mutant);
+const CURSOR_MUTANTS: ReadonlySet<Mutant> = new Set([
+  "cursor-before-delivery",
+  "webhook-settled-first",
+  "failure-as-success",
+  "append-again",
+  "gap-in-silence",
+]);
+const BREAKER_MUTANTS: ReadonlySet<Mutant> = new Set(["relay-closes-sets", "no-probes"]);
+const isOfOutbox = (mutant: Mutant) => !CURSOR_MUTANTS.has(mutant) && !BREAKER_MUTANTS.has(mutant);
 
 const explorable =
   <Scenario extends { name: string }, State>(
@@ -39,6 +37,6 @@ const explorable =
 /** Each is explored to its end: the outbox, the way of events to a service, the circuit breaker. */
 export const MODELS: readonly Explorable[] = [
   ...SCENARIOS.map(explorable(protocolOf, isOfOutbox)),
-  ...CURSOR_SCENARIOS.map(explorable(cursorsOf, (mutant) => CURSOR_MUTANTS.includes(mutant))),
-  ...BREAKER_SCENARIOS.map(explorable(breakerOf, (mutant) => BREAKER_MUTANTS.includes(mutant))),
+  ...CURSOR_SCENARIOS.map(explorable(cursorsOf, (mutant) => CURSOR_MUTANTS.has(mutant))),
+  ...BREAKER_SCENARIOS.map(explorable(breakerOf, (mutant) => BREAKER_MUTANTS.has(mutant))),
 ];
