@@ -175,7 +175,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "wake-up-in-second-step": {
     what: "that a command is ready is noted in a step of its own, after the append",
     changes: [
-      [APPEND, "redis.call('ZADD', READY, now, id)\n-- A worker that is awake", "-- A worker that is awake"],
+      [LUA, "redis.call('ZADD', READY, 'NX', now, id)", ""],
       [
         OUTBOX,
         "return parseAppended(m.id, reply);",
