@@ -1,6 +1,7 @@
 import { SignJWT } from "jose";
 import { expect, test } from "vitest";
 import type { Receipt } from "../../shared/commands/receipt.ts";
+import { until } from "../../tools/support/until.ts";
 import { type Bridge, JWT_SECRET, startBridge, tokens } from "../support/bridge.ts";
 
 const list = async (bridge: Bridge, query = "") => {
@@ -127,18 +128,27 @@ test("a command that was delivered is no dead letter", async () => {
 });
 
 test("unconfirmed commands are listed and sent again if asked for; a dry run shows which were overtaken", async () => {
-  const cad = { character: "legacy", switches: { dropEchoes: 1 } } as const;
+  const cad = {
+    character: "legacy",
+    switches: { statusNeedsIncident: true, dropEchoes: { next: 1 } },
+  } as const;
   const bridge = await startBridge({ cad, worker: { CAD_CONFIRM_TIMEOUT_MS: "100" } });
   const unconfirmed = async (path: string, body: object) => {
-    const receipt = await bridge.deliver(path, body);
-    expect(receipt.status).toBe("unconfirmed");
-    return receipt.command_id;
+    const { command_id: id } = (await bridge.post(path, body)).body;
+    // That others are answered shows that it is this command.
+    const receipt = await until("it is settled while others are answered", async () => {
+      await bridge.deliver("/units/location", { unit_id: "other", latitude: 1, longitude: 1 });
+      const { body: found } = await bridge.get(`/commands/${String(id)}`);
+      return found["final"] === true && found;
+    });
+    expect(receipt["status"]).toBe("unconfirmed");
+    return id;
   };
   const incident = { incident_id: "I1", incident_type: "Fall", address: "1 Main St", priority: 2 };
   const relay = await unconfirmed("/incidents", incident);
   const overtaken = await unconfirmed("/units/status", { unit_id: "A", status: "enroute" });
   const last = await unconfirmed("/units/status", { unit_id: "B", status: "enroute" });
-  bridge.cad.switches.dropEchoes = 0;
+  bridge.cad.switches.statusNeedsIncident = false;
   const newer = await bridge.deliver("/units/status", { unit_id: "A", status: "onscene" });
 
   expect(ids(await list(bridge))).toEqual([]);

@@ -260,7 +260,8 @@ describe("Prefer: wait", () => {
       cad: { character: "legacy", switches: { dropEchoes: 1 } },
       worker: { CAD_CONFIRM_TIMEOUT_MS: "100" },
     });
-    const answer = await bridge.post("/units/status", STATUS, wait(10));
+    const incident = { incident_id: "1", incident_type: "Fall", address: "1 Main St", priority: 2 };
+    const answer = await bridge.post("/incidents", incident, wait(10));
     expect(answer).toMatchObject({ status: 200, body: { success: false, status: "unconfirmed" } });
   });
 });

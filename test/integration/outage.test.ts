@@ -112,6 +112,32 @@ test("a database that stops for 28 s loses no status, and health names what is u
   await bridge.healthy();
 }, 90_000);
 
+test("with one unit that was never answered, a stopped database loses no status, not even over a restart of the worker", async () => {
+  const worker = { CAD_CONFIRM_TIMEOUT_MS: "500" };
+  const bridge = await startBridge({ cad: LEGACY, worker });
+  bridge.cad.switches.databaseDown = true;
+  const accepted: Accepted[] = [];
+  const post = async () => {
+    const word = WORDS[accepted.length % WORDS.length] ?? "available";
+    accepted.push({ id: await accept(bridge, "/units/status", { unit_id: "u0", status: word }), unit: "u0", word });
+  };
+  const degraded = async () => JSON.stringify((await healthOf(bridge))["problems"]).includes("cad-not-confirming");
+  for (let n = 0; n < 3; n += 1) await post();
+  await until("health says what is unconfirmed", degraded, 10_000);
+  await bridge.worker()?.stop();
+  await bridge.startWorker(worker);
+  await post();
+  // More often than a command is resent that alone goes unanswered.
+  const sends = () => bridge.cad.ledger.entries().filter((e) => e.event === "unit:status").length;
+  const before = sends();
+  await until("the first was resent without an end", () => sends() > before + 3, 15_000);
+  await until("health says it again", degraded, 10_000);
+  bridge.cad.switches.databaseDown = false;
+  for (const { id } of accepted) expect(await bridge.settled(id, 20_000)).toMatchObject({ proof: "echoed" });
+  await expectStored(bridge, accepted);
+  await bridge.healthy();
+}, 60_000);
+
 test("a database that stops for 15 s under 200 commands/s loses nothing but superseded positions", async () => {
   const bridge = await startBridge({ cad: LEGACY });
   const accepted: Accepted[] = [];

@@ -19,11 +19,15 @@ const command = (id: string, more: Partial<Candidate> = {}): Candidate => ({
   ...more,
 });
 const at = { now: 10_000, roll: 0.5 };
-const missed = (of: Candidate, more: { known?: boolean; answered?: boolean; now?: number } = {}): Input => ({
+const missed = (
+  of: Candidate,
+  more: { known?: boolean; answered?: boolean; alone?: boolean; now?: number } = {},
+): Input => ({
   type: "missed",
   command: of,
   known: false,
   answered: false,
+  alone: more.answered ?? false,
   ...at,
   ...more,
 });
@@ -163,7 +167,8 @@ test.each(WAITS)("who waits when %s", (_what, inputs, waits) => {
 const FIVE = Array.from({ length: 5 }, (_, i) => missed(command(`${i}`), { answered: true }));
 const VERDICTS: [string, readonly Input[], Input, Verdict][] = [
   ["one that sets a value, missed alone, is resent", [], missed(command("1"), { answered: true }), "resend"],
-  ["one that sets a value, missed with nothing else known, is resent", [], missed(command("1")), "resend"],
+  ["one that sets a value, while nothing is answered, is resent without an end", [], missed(command("1")), "retry"],
+  ["one that was missed while others were answered before", [], missed(command("1"), { alone: true }), "resend"],
   ["one that opens the circuit is held", OUTAGE.slice(1), OUTAGE[0] ?? missed(command("0")), "hold"],
   ["one that was on its way when it opened is held", OUTAGE, missed(command("9")), "hold"],
   ["one that adds is given up", [], missed(command("1", RELAY), { answered: true }), "giveUp"],

@@ -21,6 +21,7 @@ const missed = (of: Candidate, known = true): Input => ({
   command: of,
   known,
   answered: false,
+  alone: false,
   now: 1000,
   roll: 0,
 });
@@ -182,7 +183,7 @@ function miss(pass: Pass): ReturnType<Pass["missed"]> {
 function breakCad({ send }: ReturnType<typeof start>): void {
   for (const id of ["a", "b", "c"]) answer(send(command(id)));
   const passes = ["a", "b", "c"].map((id) => send(command(id, { caller: "bert" })));
-  expect(passes.map(miss)).toEqual(["resend", "resend", "hold"]);
+  expect(passes.map(miss)).toEqual(["retry", "retry", "hold"]);
 }
 
 test("commands pass at once while the CAD answers", () => {

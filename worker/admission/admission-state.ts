@@ -43,8 +43,19 @@ export type Evidence = "write" | "relay" | "receipt";
 export type Input =
   /** The CAD answered, by an ack, an echo or a barrier. */
   | { type: "proved"; command: Candidate; proof: Evidence }
-  /** The expected ack or echo did not come. `answered`: a command of its kind that was sent later was answered. */
-  | { type: "missed"; command: Candidate; known: boolean; answered: boolean; now: number; roll: number }
+  /**
+   * The expected ack or echo did not come. `answered`: a command of its kind that was sent later was answered. `alone`: one was that was
+   * sent after this one was first sent: it is this command that goes unanswered.
+   */
+  | {
+      type: "missed";
+      command: Candidate;
+      known: boolean;
+      answered: boolean;
+      alone: boolean;
+      now: number;
+      roll: number;
+    }
   /** The connection ended with it in flight. `alone`: it was the only suspect. `answered`: any command was answered since it was sent. */
   | { type: "broke"; command: Candidate; alone: boolean; probe: boolean; answered: boolean; now: number; roll: number }
   | { type: "reconnected"; now: number };
@@ -55,8 +66,10 @@ export type Verdict =
   | "none"
   /** It stays where it is until its circuit closes, and is resent then. Costs no attempt. */
   | "hold"
-  /** It is resent in its place after a while, if it was not too often. */
+  /** It alone goes unanswered: it is resent in its place after a while, if it was not too often. */
   | "resend"
+  /** Nothing tells whether it is the command or the CAD: it is resent in its place after a while. Costs no attempt. */
+  | "retry"
   /** It is settled as unconfirmed. */
   | "giveUp"
   /** It is what breaks the connection. */
@@ -144,9 +157,9 @@ function missed(before: AdmissionState, input: Extract<Input, { type: "missed" }
   const received = { ...before, connection: CLOSED, suspects: acquit(before.suspects, command.id) };
   if (answered || isUnechoed(before, command.event)) {
     const state = { ...received, events: afterMissedEcho(before.events, input) };
-    return { state, verdict: verdictOf(state, command) };
+    return { state, verdict: verdictOf(state, command, true) };
   }
-  const miss: Miss = { command, known, at: now };
+  const miss: Miss = { command, known, alone: input.alone, at: now };
   const callers = new Map(before.callers[effect]);
   callers.set(caller, afterMiss(callers.get(caller) ?? CLOSED, miss, opensForCaller, input));
   const everybodys = afterMiss(before.everybody[effect], miss, opensForEverybody, input);
@@ -155,19 +168,20 @@ function missed(before: AdmissionState, input: Extract<Input, { type: "missed" }
     everybody: { ...before.everybody, [effect]: everybodys },
     callers: { ...before.callers, [effect]: callers },
   };
-  return { state, verdict: verdictOf(state, command) };
+  return { state, verdict: verdictOf(state, command, input.alone) };
 }
 
-function verdictOf(state: AdmissionState, command: Candidate): Verdict {
+function verdictOf(state: AdmissionState, command: Candidate, alone: boolean): Verdict {
   if (command.effect === "adds" || isUnechoed(state, command.event)) return "giveUp";
-  return blockedBy(state, command) ? "hold" : "resend";
+  if (blockedBy(state, command)) return "hold";
+  return alone ? "resend" : "retry";
 }
 
 function broke(before: AdmissionState, input: Extract<Input, { type: "broke" }>): Step {
   const { command, alone, probe, answered, now } = input;
   const { connection } = before;
   const withMiss = (circuit: Circuit, opens: (misses: readonly Miss[]) => boolean): Circuit =>
-    afterMiss(circuit, { command, known: false, at: now }, opens, input);
+    afterMiss(circuit, { command, known: false, alone: false, at: now }, opens, input);
   // It was sent to see whether the connection holds: that it does not says nothing of this command.
   if (probe) {
     const state = connection.phase === "open" ? { ...before, connection: withMiss(connection, () => true) } : before;

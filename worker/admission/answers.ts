@@ -3,6 +3,8 @@ import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import type { Evidence } from "./admission-state.ts";
 import type { Candidate, Effect } from "./circuit.ts";
 
+/** For how many commands it is remembered when they were first sent in vain. */
+const MAX_MISSED = 20_000;
 /** How many units and incidents are remembered as answered: those of several large agencies. */
 const MAX_REMEMBERED = 100_000;
 /**
@@ -18,6 +20,8 @@ export class Answers {
   readonly #keys = new BoundedMap<string, "write" | "other">(MAX_REMEMBERED);
   /** When the last of those commands was sent that were answered. */
   readonly #answeredUpTo: Record<Effect, number> = { sets: -Infinity, adds: -Infinity };
+  /** When a command that went unanswered was first sent. */
+  readonly #firstSent = new BoundedMap<string, number>(MAX_MISSED);
   #count = 0;
 
   /** @param confirmMs how long an answer is waited for, ms */
@@ -37,6 +41,16 @@ export class Answers {
   /** Something was answered about all its units and incidents. */
   isHeard(command: Candidate): boolean {
     return command.keys.every((key) => this.#keys.has(key));
+  }
+
+  /**
+   * When a command that went unanswered was first sent by this process: whether anything was answered since tells a fault of its own
+   * from an outage, however often it is resent.
+   */
+  firstSent({ id }: Candidate, sentAt: number): number {
+    const first = this.#firstSent.get(id) ?? sentAt;
+    this.#firstSent.set(id, first);
+    return first;
   }
 
   /** True if a command of the same kind that was sent clearly later was answered. */

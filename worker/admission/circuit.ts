@@ -41,6 +41,8 @@ export interface Miss {
   readonly command: Candidate;
   /** All its units and incidents were answered by this CAD before. */
   readonly known: boolean;
+  /** Others of its kind were answered since it was first sent. */
+  readonly alone: boolean;
   /** When it was missed, ms. */
   readonly at: number;
 }

@@ -90,7 +90,8 @@ export class Pass {
     const known = answers.isKnown(command);
     answers.noteMiss();
     const answered = answers.hasLater(command.effect, at);
-    return feed({ type: "missed", command, known, answered, now: now(), roll: random() });
+    const alone = answers.hasLater(command.effect, answers.firstSent(command, at));
+    return feed({ type: "missed", command, known, answered, alone, now: now(), roll: random() });
   }
 
   /** The connection ended with it in flight. */

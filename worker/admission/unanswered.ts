@@ -21,11 +21,14 @@ export interface Unechoed {
   count: number;
 }
 
+/** For how long nothing of its kind was answered when a miss is reported that opens no circuit, ms. */
+const SILENT_MS = 3000;
 /** How long it is reported after the last miss if no command waits: the next one is sent at once, ms. */
 const REPORTED_MS = 3000;
 
 /**
- * Pure. Undefined while commands are confirmed. A miss about what was answered before is reported before enough of them open a circuit.
+ * Pure. Undefined while commands are confirmed. What opens no circuit yet is reported too: a miss about what was answered before at
+ * once, any other command that sets a value once nothing was answered for a while.
  *
  * @param probes how many are in flight
  * @param now by the process's clock, ms
@@ -39,7 +42,8 @@ export function findUnanswered(
   const last = misses.reduce((at, miss) => Math.max(at, miss.at), -Infinity);
   const isOpen = everybody.sets.phase === "open" || everybody.adds.phase === "open";
   const isOpenForCaller = [...callers.sets.values(), ...callers.adds.values()].some(({ phase }) => phase === "open");
-  const isSuspected = misses.some(({ known }) => known);
+  const isSilent = everybody.sets.misses.some(({ alone, at }) => !alone && now - at > SILENT_MS);
+  const isSuspected = isSilent || misses.some(({ known }) => known);
   if (misses.length === 0 || !(isOpen || isOpenForCaller || isSuspected)) return undefined;
   const isQuiet = waiting === 0 && probes === 0 && now - last > REPORTED_MS;
   if (isQuiet && !isSuspected) return undefined;

@@ -116,6 +116,13 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
   async function unanswered(id: string, message: ToSend, pass: Pass, value: string): Promise<Delivered | "again"> {
     const verdict = pass.missed();
     if (verdict === "hold") return "again";
+    if (verdict === "retry") {
+      log.info(
+        { command_id: id, command: message.kind, sends: message.sends },
+        "not confirmed, nor is any other: resending",
+      );
+      return { retryInMs: (message.sends > 1 ? 1 : RESEND_AFTER[0]) * confirmMs };
+    }
     const unechoed = pass.isUnechoed();
     if (verdict === "resend") {
       const waits = hopeless.get(value) ? [] : RESEND_AFTER.map((part) => part * confirmMs);
