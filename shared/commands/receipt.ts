@@ -19,12 +19,10 @@ export const receipt = z.object({
   sent_at: z.string().nullable().meta({ description: "When it was last sent." }),
   settled_at: z.string().nullable(),
   expires_at: z.string().nullable(),
-  sends: z
-    .int()
-    .meta({
-      description:
-        "How often it was sent: more than once after a disconnect, a refusal, or an ack or echo that did not come.",
-    }),
+  sends: z.int().meta({
+    description:
+      "How often it was sent: more than once after a disconnect, a refusal, or an ack or echo that did not come.",
+  }),
   proof: z.enum(PROOFS).nullable().meta({
     description:
       "What is known of the delivery: `acknowledged` (the CAD acked it), `echoed` (it broadcast it, after its database write), `relayed` (it passed it on to its connected clients; it need not have stored it, and nobody need have listened), `received` (its process has it). null if nothing is.",
