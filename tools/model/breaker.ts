@@ -85,7 +85,8 @@ export function breakerOf({ commands, faults }: BreakerScenario, mutant?: Mutant
   function* answers(s: State, id: number, command: Candidate): Iterable<Step<State>> {
     const feed = (input: Input, label: string, faulty = false): Step<State> => {
       const { state: admission, verdict } = admit(s.admission, input);
-      const fates = s.fates.with(id, verdict === "hold" || verdict === "resend" ? "waiting" : "final");
+      const stays = verdict === "hold" || verdict === "resend" || verdict === "retry";
+      const fates = s.fates.with(id, stays ? "waiting" : "final");
       const budget = faulty ? { ...s.faults, silence: s.faults.silence - 1 } : s.faults;
       const broken = brokenBy(s.admission, admission, input);
       return {
@@ -98,6 +99,7 @@ export function breakerOf({ commands, faults }: BreakerScenario, mutant?: Mutant
       command,
       known: commands[id]?.known ?? false,
       answered: false,
+      alone: false,
       now: s.now,
       roll: 0,
     } as const;
