@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { Problem, type WrongField, wrongFields } from "./problem.ts";
 import type { Caller, CallerEnv } from "./caller.ts";
 import { limitBody } from "./limit-body.ts";
+import { refuseQuery } from "./query.ts";
 import { readStrictJson } from "./strict-json.ts";
 
 /**
@@ -21,20 +22,32 @@ export function jsonBody<Body>(
     await next();
   };
   return async (c, next) => {
+    refuseQuery(c);
     requireJson(c);
     await limitBody(c, () => Promise.resolve(read(c, next)).then(() => undefined));
   };
 }
 
-/** For a request that takes no body: one that comes all the same must at least be JSON, and is not looked into. */
+/** For a request that takes no body: `{}` and `null` are none. Anything else is refused: what is ignored could be meant as a safeguard. */
 export const noBody: MiddlewareHandler = (c, next) =>
   limitBody(c, async () => {
+    refuseQuery(c);
     if ((await c.req.arrayBuffer()).byteLength > 0) {
       requireJson(c);
-      await readBody(c);
+      refuseContent(await readBody(c));
     }
     await next();
   });
+
+function refuseContent(body: unknown): void {
+  const names = typeof body === "object" && body !== null && !Array.isArray(body) ? Object.keys(body) : undefined;
+  if (body === null || names?.length === 0) return;
+  const errors = (names ?? []).slice(0, 50).map((name) => ({
+    pointer: `/${name.slice(0, 50)}`,
+    detail: "is not a field of this request",
+  }));
+  throw new Problem("invalid-body", "This request takes no body.", { errors });
+}
 
 /** Refuses a body that is not declared as JSON. */
 function requireJson(c: Context): void {

@@ -1,4 +1,5 @@
 import { zValidator } from "@hono/zod-validator";
+import type { Context, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import { Problem, type WrongField, wrongFields } from "./problem.ts";
 
@@ -16,6 +17,26 @@ const invalidQuery = (errors: WrongField[]) =>
       errors,
     },
   );
+
+/**
+ * Refuses a query where none was parsed before. What is ignored could be meant as a safeguard: `?dry_run=true` on a request that takes
+ * it in its body.
+ */
+export function refuseQuery(c: Context): void {
+  const parsed: unknown = c.req.valid("query" as never);
+  const names = Object.keys(c.req.query());
+  if (parsed !== undefined || names.length === 0) return;
+  const errors = names
+    .slice(0, MANY)
+    .map((name) => ({ pointer: `/${name.slice(0, MANY)}`, detail: "is not a parameter of this request" }));
+  throw invalidQuery(errors);
+}
+
+/** For a request that takes no parameters. */
+export const noQuery: MiddlewareHandler = async (c, next) => {
+  refuseQuery(c);
+  await next();
+};
 
 const MANY = 50;
 

@@ -9,9 +9,9 @@ import { incidentKey, type OrderingKey, unitKey } from "../../shared/vocabulary/
 import { type Backend, believedBeat } from "../backend/backend.ts";
 import type { FoundCommand } from "../backend/command-calls.ts";
 import type { CallerEnv } from "../http/caller.ts";
-import { Problem } from "../http/problem.ts";
+import { noSuch, Problem } from "../http/problem.ts";
 import { pageOf } from "../http/page.ts";
-import { parseQuery } from "../http/query.ts";
+import { noQuery, parseQuery } from "../http/query.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import { mayTouch } from "../middleware/scope.ts";
 import { whyHeadWaits } from "./queue-head.ts";
@@ -87,7 +87,7 @@ const toFoundResponse = ({ id: command, at, user, role, action, about, record }:
 /** The key of a queue, as a path names it. Throws a Problem for what is none. */
 function toKey(text: string): OrderingKey {
   if (/^(unit|incident):.{1,200}$/s.test(text) || text === "metrics" || text === "other") return text as OrderingKey;
-  throw new Problem("not-found", "A queue is named unit:ID, incident:ID, metrics or other.");
+  throw noSuch("queue", text, ": a queue is named unit:ID, incident:ID, metrics or other");
 }
 
 export interface CommandSearchDeps {
@@ -119,7 +119,7 @@ export function serveCommandSearch(app: Hono<CallerEnv>, deps: CommandSearchDeps
     },
   );
 
-  app.get("/queues", requireAccess(authenticate, "GET /queues"), limitReads, noted, async (c) => {
+  app.get("/queues", requireAccess(authenticate, "GET /queues"), limitReads, noQuery, noted, async (c) => {
     const { queues, more } = await backend.listQueues();
     const at = now().getTime() * 1000;
     const seen = queues.filter(({ key }) => mayTouch(c.get("caller"), [key]));
@@ -134,7 +134,7 @@ export function serveCommandSearch(app: Hono<CallerEnv>, deps: CommandSearchDeps
     });
   });
 
-  app.get("/queues/:id", requireAccess(authenticate, "GET /queues/{id}"), noted, async (c) => {
+  app.get("/queues/:id", requireAccess(authenticate, "GET /queues/{id}"), noQuery, noted, async (c) => {
     const key = toKey(c.req.param("id"));
     if (!mayTouch(c.get("caller"), [key])) throw new Problem("not-found", "There is no such queue.");
     const [queue, heard] = await Promise.all([backend.readQueue(key, SHOWN), backend.lastHeartbeat()]);

@@ -4,6 +4,7 @@ import { WORKER_SILENT_S } from "../../shared/health/history.ts";
 import { toIso } from "../../shared/util/time.ts";
 import { type Backend, believedBeat } from "../backend/backend.ts";
 import type { CallerEnv } from "../http/caller.ts";
+import { noQuery } from "../http/query.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 
 export const historyAnswer = z.object({
@@ -44,7 +45,7 @@ export function serveHistory(
   app: Hono<CallerEnv>,
   { backend, authenticate }: { backend: Pick<Backend, "history" | "lastHeartbeat">; authenticate: Authenticate },
 ): void {
-  app.get("/history", requireAccess(authenticate, "GET /history"), async (c) => {
+  app.get("/history", requireAccess(authenticate, "GET /history"), noQuery, async (c) => {
     const [{ minutes, hours, workers }, heard] = await Promise.all([backend.history(), backend.lastHeartbeat()]);
     const beat = believedBeat(heard);
     const leader = beat && beat.owned && !beat.health.stopped ? beat.health.instance : undefined;

@@ -172,6 +172,29 @@ describe("invalid requests", () => {
   });
 });
 
+describe("what a request does not take", () => {
+  test.each([
+    ["POST", "/units/status?dry_run=true", STATUS],
+    ["POST", "/dead-letters/redrive?dry_run=true", {}],
+    ["POST", "/dead-letters/x/redrive?dry_run=true", {}],
+    ["POST", "/reconnect?dry_run=true", {}],
+    ["GET", "/queues?x=1", undefined],
+    ["GET", "/history?x=1", undefined],
+  ])("%s %s is refused, and names the parameter", async (method, path, body) => {
+    const bridge = await functionsOnly();
+    const { status, body: problem } = method === "GET" ? await bridge.get(path) : await bridge.post(path, body);
+    expect([status, problem["code"]]).toEqual([422, "invalid-query"]);
+    expect(problem["errors"]).toMatchObject([{ pointer: /\?(\w+)/.exec(path)?.[1]?.replace(/^/, "/") }]);
+  });
+
+  test("a body is refused where none is taken, unless it is empty", async () => {
+    const bridge = await functionsOnly();
+    const refused = await bridge.post("/dead-letters/x/redrive", { dry_run: true });
+    expect(refused).toMatchObject({ status: 422, body: { code: "invalid-body", errors: [{ pointer: "/dry_run" }] } });
+    for (const empty of [{}, null]) expect((await bridge.post("/dead-letters/x/redrive", empty)).status).toBe(404);
+  });
+});
+
 describe("Idempotency-Key", () => {
   const key = { "Idempotency-Key": "a key, with spaces" };
 
