@@ -11,11 +11,16 @@ await runProgram({
   async start(config, log) {
     // A certificate that cannot be used is refused now, and not once this worker owns the CAD.
     endpointOf(config);
-    return await startWorker({
+    const worker = await startWorker({
       config,
       destinations: loadRoutes(config, process.env, fromDisk),
       random: Math.random,
       log,
     });
+    return {
+      ...worker,
+      reload: (next) => worker.route(loadRoutes(next, process.env, fromDisk)),
+      reloadRefused: (problems) => worker.refuseRoutes(problems.length),
+    };
   },
 });

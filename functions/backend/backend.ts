@@ -4,6 +4,8 @@ import { type AuditPage, type AuditQuery, openAuditTrail } from "../../shared/au
 import { type DoubtedHeartbeat, heartbeatAge, parseHeartbeat } from "../../shared/health/heartbeat.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import { type DestinationState, openDestinationStore } from "../../shared/destinations/store.ts";
+import type { DestinationAttempt } from "../../shared/destinations/attempts.ts";
+import type { ReplayRequest, ReplayStatus } from "../../shared/destinations/replay.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sourceOf } from "../../shared/destinations/source.ts";
 import { TEST_EVENT, testEvent } from "../../shared/destinations/test-event.ts";
@@ -63,6 +65,14 @@ export interface DestinationBacklog {
   state: DestinationState | undefined;
 }
 
+/** The last attempts at a destination, its last replay and its last dry run; `asked`: the id of what was asked for last. */
+export interface DestinationDetails {
+  attempts: DestinationAttempt[];
+  asked: string | undefined;
+  replay: ReplayStatus | undefined;
+  dryRun: ReplayStatus | undefined;
+}
+
 /** The commands' backlog; `full`: why no more of them are accepted; `crews`: of that role. */
 export type CommandBacklog = Backlog & { full?: "redis" | "backlog" | "crews" };
 
@@ -95,6 +105,10 @@ export interface Backend extends EventCalls, CommandCalls, TimelineCalls {
   enableDestination(id: string): Promise<void>;
   /** Has the worker stop sending to it until somebody enables it. */
   pauseDestination(id: string, reason: string): Promise<void>;
+  /** What is known of it beside its backlog. */
+  destination(id: string): Promise<DestinationDetails>;
+  /** Asks the worker for a replay; how it is, `destination` says. */
+  askReplay(destination: string, request: ReplayRequest): Promise<void>;
   /** Puts an event that is about nobody into its outbox. */
   sendTest(destination: string, id: string, at: Date): Promise<void>;
   /** Notes who did what, beside what `accept` and `redrive` note themselves. */
@@ -298,6 +312,16 @@ export function createBackend(
     isDestination: book.has,
     enableDestination: book.enable,
     pauseDestination: book.pause,
+    async destination(id) {
+      const [attempts, asked, replay, dryRun] = await Promise.all([
+        book.attempts(id),
+        book.replayAsked(id),
+        book.replay(id, "replay"),
+        book.replay(id, "dry-run"),
+      ]);
+      return { attempts, asked: asked?.id, replay, dryRun };
+    },
+    askReplay: book.askReplay,
     async sendTest(destination, id, at) {
       const body = testEvent(id, sourceOf(prefix), at);
       const appended = await outboxFor(destination).accept({

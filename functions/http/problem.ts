@@ -44,6 +44,21 @@ export const PROBLEMS = {
     title: "The entries after this id are no longer available",
     hint: "Read oldest with GET /events/{id} and resume with it as the Last-Event-ID; treat earlier entries as missing.",
   },
+  "replay-gone": {
+    status: 410,
+    title: "The journal no longer reaches back that far",
+    hint: "Replay from oldest, and treat earlier events as missing; JOURNAL_DAYS and JOURNAL_MAX say how far it reaches.",
+  },
+  "replay-running": {
+    status: 409,
+    title: "A replay to this destination is running",
+    hint: "Repeat the request once GET /destinations/{id} shows that it is over.",
+  },
+  "replay-refused": {
+    status: 422,
+    title: "The replay cannot be done",
+    hint: "Change the request as detail says; a dry run counts what would be sent.",
+  },
   "too-large": { status: 413, title: "The body is too large", hint: "Send at most the size that detail names." },
   "not-json-type": {
     status: 415,

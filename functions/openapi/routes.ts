@@ -2,7 +2,8 @@ import { z } from "zod";
 import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
 import { auditPage, auditQuery } from "../routes/audit.ts";
 import { deadLetterPage, listQuery, outboxQuery, redriveAnswer, redriveBody } from "../routes/dead-letters.ts";
-import { destinationsAnswer, enableAnswer } from "../routes/destinations.ts";
+import { replayAnswer, replayBody } from "../routes/destination-replay.ts";
+import { destinationDetails, destinationsAnswer, enableAnswer } from "../routes/destinations.ts";
 import { EVENT_ROUTES } from "./event-routes.ts";
 import { SEARCH_ROUTES } from "./search-routes.ts";
 import { answer, GATED, json, type Json, problems, REDIS, ref, type Route, schemaOf } from "./parts.ts";
@@ -86,6 +87,34 @@ const ROUTES: readonly Route[] = [
       "200": answer("All of them.", schemaOf(destinationsAnswer)),
     },
     problems: REDIS,
+  },
+  {
+    endpoint: "GET /destinations/{id}",
+    id: "getDestination",
+    tag: "destinations",
+    summary: "Get one destination, its last attempts and its last replay",
+    answers: { "200": answer("The destination.", schemaOf(destinationDetails)) },
+    problems: ["not-found", ...REDIS],
+  },
+  {
+    endpoint: "POST /destinations/{id}/replay",
+    id: "replayDestination",
+    tag: "destinations",
+    summary: "Send events to a destination again",
+    description:
+      "From a time or an event on, those that its rules send, narrowed by `events` and `filter`. The destination's handler goes back in the journal and comes along it to where it was, so the live flow follows with no gap and no repeat, and each unit and incident keeps its order. Each event has the `webhook-id` that it had before. What waited and was never sent is sent once; a dead letter among them counts as redriven. Limited by the room in the destination's outbox (DESTINATION_BACKLOG).",
+    body: schemaOf(replayBody, "input"),
+    answers: {
+      "200": answer("`dry_run`: what would be sent.", schemaOf(replayAnswer)),
+      "202": answer(
+        "It began, or the worker has not answered yet: see GET /destinations/{id}.",
+        schemaOf(replayAnswer),
+      ),
+    },
+    problems: [
+      ...(["not-json", "unsafe-json", "not-json-type", "invalid-body", "not-found", "no-worker"] as const),
+      ...(["replay-gone", "replay-running", "replay-refused", "unreadable-payload", ...REDIS] as const),
+    ],
   },
   {
     endpoint: "POST /destinations/{id}/enable",

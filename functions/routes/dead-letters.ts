@@ -16,7 +16,7 @@ import { noteOf } from "./audit.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
-import { requireKnown } from "./destinations.ts";
+import { requireKnown } from "./destination-replay.ts";
 import { jsonBody, noBody } from "../http/json-body.ts";
 import { pageOf } from "../http/page.ts";
 import { parseQuery } from "../http/query.ts";

@@ -8,6 +8,8 @@ import { secondsBetween } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import { type Backend, believedBeat, type DestinationBacklog, type LastHeartbeat } from "../backend/backend.ts";
+import { destinationAttempt } from "../../shared/destinations/attempts.ts";
+import { replayAnswer, requireKnown, serveReplay, toReplay } from "./destination-replay.ts";
 import { noBody } from "../http/json-body.ts";
 
 /** A destination as GET /destinations tells it: what the worker says of it, and what its outbox holds. */
@@ -19,6 +21,13 @@ export const destinationAnswer = destinationReport.extend({
 });
 
 export const destinationsAnswer = z.object({ destinations: z.array(destinationAnswer) });
+export const destinationDetails = destinationAnswer.extend({
+  recent_attempts: z.array(destinationAttempt).meta({
+    description:
+      "The last 20 attempts, and the last 30 that failed, the oldest first; those of the last 2 s may be missing.",
+  }),
+  replay: replayAnswer.nullable().meta({ description: "The last replay; null if there was none." }),
+});
 export const enableAnswer = z.object({ success: z.literal(true), message: z.string(), id: z.string() });
 
 /** A report of the worker that is older says nothing of how a destination is now, s. */
@@ -63,12 +72,6 @@ export const testAnswer = z.object({
 /** How long a test event is waited for, and how often it is looked at, ms. */
 const TEST_WAIT_MS = 5000;
 const TEST_LOOK_MS = 250;
-
-/** Throws a Problem for a destination that there is not, and was not. */
-export async function requireKnown(backend: Backend, destination: string | undefined): Promise<void> {
-  if (destination === undefined || (await backend.isDestination(destination))) return;
-  throw noSuch("destination", destination);
-}
 
 export interface DestinationsDeps {
   backend: Backend;
@@ -130,6 +133,23 @@ export function serveDestinations(app: Hono<CallerEnv>, deps: DestinationsDeps):
     await backend.pauseDestination(id, `somebody paused it (${c.get("caller").role})`);
     return c.json({ success: true, message: "The worker sends nothing to it until it is enabled.", id }, 202);
   });
+
+  app.get("/destinations/:id", requireAccess(authenticate, "GET /destinations/{id}"), async (c) => {
+    const id = c.req.param("id");
+    await requireKnown(backend, id);
+    const [all, heard, details] = await Promise.all([
+      backend.destinations(),
+      backend.lastHeartbeat(),
+      backend.destination(id),
+    ]);
+    const found = all.find((one) => one.id === id);
+    if (!found) throw noSuch("destination", id);
+    const beat = believedBeat(heard);
+    const recent = beat && beat.ageSeconds < REPORT_KEPT_S ? beat : undefined;
+    return c.json({ ...toAnswer(found, recent), recent_attempts: details.attempts, replay: toReplay(details.replay) });
+  });
+
+  serveReplay(app, deps);
 
   const test = requireAccess(authenticate, "POST /destinations/{id}/test");
   app.post("/destinations/:id/test", test, noBody, noteAction, async (c) => {

@@ -22,6 +22,8 @@ export interface Running<Schema extends EnvSchema> {
   failed?: Promise<never>;
   /** Applies what may change without a restart: secrets from files. */
   reload?(next: Config<Schema>): void;
+  /** What there is now cannot be taken over, for these reasons: what was there before holds. */
+  reloadRefused?(problems: readonly string[]): void;
 }
 
 /** A long-lived process of the bridge. */
@@ -60,6 +62,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
   const { LOG_LEVEL: level = "info", LOG_FILE: file, LOG_FORMAT: format = "json" } = config as LogSettings;
   const { log, drain, flushSync, reopen } = createLog({ name: program.name, level, file, format });
   let reload: Running<Schema>["reload"];
+  let reloadRefused: Running<Schema>["reloadRefused"];
   process.on("SIGHUP", () => {
     // logrotate moved the file away: the next line belongs into a new one.
     reopen();
@@ -68,6 +71,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
       log.info({ secrets: reload !== undefined }, "SIGHUP: log file reopened, secret files read again");
     } catch (error) {
       const problems = error instanceof ConfigError ? error.problems : [reasonOf(error)];
+      reloadRefused?.(problems);
       log.error({ problems }, "SIGHUP: the new configuration is invalid; the previous one stays in effect");
     }
   });
@@ -99,7 +103,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     log.error({ reason }, "the process could not start");
     return exit(1);
   });
-  reload = running.reload;
+  ({ reload, reloadRefused } = running);
   running.failed?.catch(crash);
   log.info({ signal: await asked }, "stopping");
   await withDeadline(running.stop(), STOP_MS, "the stop").then(

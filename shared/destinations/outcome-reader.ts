@@ -29,7 +29,8 @@ export function openOutcomeReader(redis: Redis, prefix: string, sealer: Sealer) 
       const record = parseRecord(id, values, authentic);
       if (!record) return found;
       found = { ...record, retryAt: retryAt ? Number(retryAt) : undefined };
-      id = record.redrivenAs;
+      // What waited when a replay began is sent by that.
+      id = record.redrivenAs ?? (record.state === "superseded" ? record.by : undefined);
     }
     return found;
   }

@@ -4,7 +4,9 @@ import { destinationKeys } from "../redis/keys.ts";
 import { openClear, storeClear } from "../sealing/clear.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
 import { parseJson } from "../util/json.ts";
+import { type DestinationAttempt, destinationAttempt, RECENT, RECENT_FAILED } from "./attempts.ts";
 import { destinationLoad } from "./load.ts";
+import { type ReplayRequest, replayRequest, type ReplayStatus, replayStatus } from "./replay.ts";
 import { ruleSummary, type RuleSummary } from "./rules.ts";
 
 /**
@@ -74,7 +76,8 @@ const enabling = z.object({ since: z.number() });
 /** Names the state that it begins: an enable of that one ends it. */
 const pausing = z.object({ since: z.number(), reason: z.string() });
 export type Pausing = z.infer<typeof pausing>;
-type StoredKind = "destination" | "rules" | "enable" | "pause";
+const attempts = z.array(destinationAttempt).max(RECENT + RECENT_FAILED);
+type StoredKind = "destination" | "rules" | "enable" | "pause" | "attempts";
 
 /** What Redis holds of the destinations beside their outboxes. */
 export interface DestinationStore {
@@ -98,7 +101,21 @@ export interface DestinationStore {
   enable(id: string): Promise<void>;
   /** Has the worker disable it until somebody enables it; it hears of it within a second. */
   pause(id: string, reason: string): Promise<void>;
+  /** The last attempts at it, the oldest first. */
+  attempts(id: string): Promise<DestinationAttempt[]>;
+  saveAttempts(id: string, all: readonly DestinationAttempt[]): Promise<void>;
+  /** Asks the worker for a replay; it hears of it within a second. */
+  askReplay(id: string, request: ReplayRequest): Promise<void>;
+  /** What was asked for last. Throws SealError if its key is missing. Here and below. */
+  replayAsked(id: string): Promise<ReplayRequest | undefined>;
+  dropReplayAsked(id: string): Promise<void>;
+  saveReplay(id: string, status: ReplayStatus): Promise<void>;
+  /** How the last replay is, or the last dry run. */
+  replay(id: string, which: "replay" | "dry-run"): Promise<ReplayStatus | undefined>;
 }
+
+/** Where what belongs to replays is kept, and what it is sealed with. */
+const REPLAY_FIELDS = { ask: "replay_ask", replay: "replay", "dry-run": "replay_dry_run" } as const;
 
 /**
  * @param prefix REDIS_PREFIX
@@ -110,7 +127,7 @@ export function openDestinationStore(
   sealer: Sealer,
   onForged: (id: string) => void = () => undefined,
 ): DestinationStore {
-  const all = `{${prefix}}:cad:destinations`;
+  const known = `{${prefix}}:cad:destinations`;
   const keyOf = (id: string) => `${destinationKeys(prefix, id).base}:state`;
   const stored = (kind: StoredKind, id: string, value: unknown) =>
     storeClear(sealer, kind, keyOf(id), JSON.stringify(value));
@@ -126,21 +143,37 @@ export function openDestinationStore(
       return undefined;
     }
   }
+  const sealId = (id: string, field: string) => JSON.stringify([keyOf(id), field]);
+  async function saveSealed(id: string, field: string, value: unknown): Promise<void> {
+    await redis.hset(keyOf(id), field, await sealer.seal("replay", sealId(id, field), JSON.stringify(value)));
+  }
+  async function readSealed<T>(id: string, field: string, schema: z.ZodType<T>): Promise<T | undefined> {
+    const text = await redis.hget(keyOf(id), field);
+    if (text === null) return undefined;
+    try {
+      return schema.safeParse(parseJson(await sealer.open("replay", sealId(id, field), text))).data;
+    } catch (error) {
+      if (!(error instanceof SealError) || error.code === "missing-key") throw error;
+      onForged(id);
+      return undefined;
+    }
+  }
+
   const rules = (id: string) => read("rules", "rules", id, knownRules);
   const paused = (id: string) => read("pause", "pause", id, pausing);
   const load = (id: string) => read("state", "destination", id, destinationState);
 
   return {
-    ids: () => redis.smembers(all),
-    has: async (id) => (await redis.sismember(all, id)) === 1,
-    add: async (ids) => void (ids.length > 0 && (await redis.sadd(all, ...ids))),
-    remove: async (id) => void (await redis.multi().srem(all, id).del(keyOf(id)).exec()),
+    ids: () => redis.smembers(known),
+    has: async (id) => (await redis.sismember(known, id)) === 1,
+    add: async (ids) => void (ids.length > 0 && (await redis.sadd(known, ...ids))),
+    remove: async (id) => void (await redis.multi().srem(known, id).del(keyOf(id)).exec()),
     load,
     save: async (id, state) => void (await redis.hset(keyOf(id), "state", stored("destination", id, state))),
     holds: async (id, state) => JSON.stringify(await load(id)) === JSON.stringify(state),
     async saveRules(id, now, since) {
-      const known = await rules(id);
-      if (JSON.stringify(known?.rules) === JSON.stringify(now)) return;
+      const before = await rules(id);
+      if (JSON.stringify(before?.rules) === JSON.stringify(now)) return;
       await redis.hset(keyOf(id), "rules", stored("rules", id, { rules: now, since }));
     },
     rules,
@@ -160,5 +193,12 @@ export function openDestinationStore(
       const fields = { pause: stored("pause", id, { since, reason }), state: stored("destination", id, state) };
       await redis.hset(keyOf(id), fields);
     },
+    attempts: async (id) => (await read("attempts", "attempts", id, attempts)) ?? [],
+    saveAttempts: async (id, all) => void (await redis.hset(keyOf(id), "attempts", stored("attempts", id, all))),
+    askReplay: (id, request) => saveSealed(id, REPLAY_FIELDS.ask, request),
+    replayAsked: (id) => readSealed(id, REPLAY_FIELDS.ask, replayRequest),
+    dropReplayAsked: async (id) => void (await redis.hdel(keyOf(id), REPLAY_FIELDS.ask)),
+    saveReplay: (id, status) => saveSealed(id, REPLAY_FIELDS[status.request.dryRun ? "dry-run" : "replay"], status),
+    replay: (id, which) => readSealed(id, REPLAY_FIELDS[which], replayStatus),
   };
 }

@@ -257,6 +257,14 @@ export const PROBLEMS = {
     hint: "Add it to the routes again to deliver them, or discard its dead letters.",
     lost: KEPT,
   }),
+  "routes-refused": kind<{ count: number }>({
+    severity: "warning",
+    title: "The changed routes cannot be used",
+    message: ({ count }) =>
+      `The worker was asked to reload its routes, and they cannot be used (mistakes: ${count}): the routes before stay in force.`,
+    hint: "Correct what the worker's log lists, or `npm run routes -- check FILE`, and send SIGHUP to the worker again.",
+    lost: "Nothing: destinations and rules are as they were.",
+  }),
   "destination-key-missing": kind<{ destination: string; reason: string }>({
     severity: "warning",
     title: "Messages for a destination wait for a payload key",

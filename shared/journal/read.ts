@@ -21,6 +21,8 @@ export interface JournalReader {
   /** What follows an id, the oldest first, in pages that are bounded in number and in size; `more`: there may be more already. */
   page(id: string, limit: number): Promise<{ entries: JournalEntry[]; more: boolean }>;
   bounds(): Promise<JournalBounds>;
+  /** The entry with this id, or the last one before it; undefined if there is none. */
+  upTo(id: string): Promise<string | undefined>;
 }
 
 export type Row = [id: string, fields: string[]];
@@ -194,6 +196,7 @@ export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Seale
       last = entries.length > 0 ? { ...(entries.at(-1) as JournalEntry), payload: null } : last;
       return { entries, more: more === 1 };
     },
+    upTo: async (id) => (await redis.xrevrange(keys.journal, id, "-", "COUNT", 1))[0]?.[0],
     async bounds() {
       const [oldest, info] = await Promise.all([
         redis.xrange(keys.journal, "-", "+", "COUNT", 1),

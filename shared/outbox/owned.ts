@@ -21,6 +21,7 @@ import { KEPT_MS } from "./outbox.ts";
 import { RETRY_NOW, parseRetrySchedule, SCHEDULE_RETRY, type RetrySchedule } from "./schedule-retry.ts";
 import { EXPIRE, SETTLE } from "./settle.ts";
 import { type FinalState, mayHold } from "./states.ts";
+import { SUPERSEDE } from "./supersede.ts";
 
 export interface Settlement {
   id: string;
@@ -80,6 +81,8 @@ export interface OwnedOutbox {
   exchange(ask: ExchangeAsk): Promise<Exchanged>;
   /** Has the next exchange take these, if they are runnable; answers how many it would not have taken. Of the commands alone. */
   makeReady(ids: readonly string[]): Promise<number>;
+  /** Ends those that were never begun, since others take their place; answers with those that have become runnable. Throws NotOwner. */
+  supersede(pairs: readonly { id: string; by: string }[]): Promise<string[]>;
   /** Settles what outlived its time while it waited; answers with those that have become runnable. */
   expire(): Promise<string[]>;
   /** All runnable ids, in pages: each that is runnable all the while, at least once. */
@@ -120,6 +123,7 @@ export function openOwnedOutbox(
   const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
   const exchangeScript = script(redis, "outboxExchange", EXCHANGE, [keys.base, keys.cad]);
   const makeReadyScript = script(redis, "outboxMakeReady", MAKE_READY, [keys.base, keys.cad]);
+  const supersedeScript = script(redis, "outboxSupersede", SUPERSEDE, [keys.base, keys.cad]);
   const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
   const refusedScript = script(redis, "outboxRefused", REFUSED, [keys.base, keys.cad]);
   const waitingScript = script(redis, "outboxWaiting", WAITING, [keys.base, keys.cad]);
@@ -209,6 +213,13 @@ export function openOwnedOutbox(
 
     makeReady: async (ids) => (ids.length === 0 ? 0 : Number(await makeReadyScript(...ids))),
 
+    async supersede(pairs) {
+      if (pairs.length === 0) return [];
+      const [first, ...heads] = rowOf(await supersedeScript(token, keptMs, ...pairs.flatMap(({ id, by }) => [id, by])));
+      if (first === "not-owner") throw new NotOwner();
+      return heads.map(String);
+    },
+
     async expire() {
       const runnable: string[] = [];
       for (;;) {
@@ -248,6 +259,8 @@ export function openOwnedOutbox(
 /** By Redis's clock, as far as this process knows it since it was begun. */
 const settledAt = (begun: ToSend): string =>
   String(begun.begunAt + Math.round((performance.now() - begun.begunHere) * 1000));
+
+const rowOf = (reply: ScriptReply): ScriptReply[] => (Array.isArray(reply) ? reply : []);
 
 function rows(reply: ScriptReply): ScriptReply[][] {
   return Array.isArray(reply) ? reply.filter((row) => Array.isArray(row)) : [];

@@ -1,7 +1,7 @@
 import type { Sealer } from "./seal.ts";
 
 /** What a text in clear is: it goes into its MAC, so that one cannot be put in the place of another. */
-export type ClearKind = "state" | "heartbeat" | "destination" | "rules" | "enable" | "pause" | "cursor";
+export type ClearKind = "state" | "heartbeat" | "destination" | "rules" | "enable" | "pause" | "cursor" | "attempts";
 
 /**
  * A text that stands in the clear, behind its MAC; alone without keys.

@@ -9,7 +9,7 @@ export interface PayloadKey {
 }
 
 /** What a sealed text is: it goes into the additional data, so that one can't be put in the place of another. */
-export type SealedKind = "command" | "journal" | "state" | "webhook";
+export type SealedKind = "command" | "journal" | "state" | "webhook" | "replay";
 
 export interface Sealer {
   /** The text as it is stored; without keys, as it was given. A text is JSON. */

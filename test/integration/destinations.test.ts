@@ -294,7 +294,8 @@ describe("a restart of the worker", () => {
     expect(receivers.a.received).toHaveLength(8);
   });
 
-  test("that is killed loses nothing, and a confirmed event does not come again", async () => {
+  // It starts a process, which takes long on a busy machine.
+  test("that is killed loses nothing, and a confirmed event does not come again", { timeout: 60_000 }, async () => {
     const { bridge, receivers, env } = await withDestinations(["a"], ALL, { timeout_ms: 20_000 });
     await bridge.worker()?.stop();
     const dir = mkdtempSync(join(tmpdir(), "socket-bridge-killed-"));

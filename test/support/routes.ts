@@ -40,6 +40,7 @@ const roles = new Map<string, Role | "public">([
 /** What those that are no commands cannot do without. */
 const BODIES: Record<string, Record<string, unknown>> = {
   "POST /dead-letters/{id}/reveal": { reason: "to see who may" },
+  "POST /destinations/{id}/replay": { from: "2026-01-31T22:05:00Z" },
 };
 
 function toRoute(name: string): AppRoute {

@@ -5,8 +5,10 @@ const STATES = {
   placing: { name: "placing" },
   reading: { name: "reading" },
   following: { name: "following" },
+  rewinding: { name: "rewinding" },
   "retrying to place": { name: "retrying", step: "placing" },
   "retrying to read": { name: "retrying", step: "reading" },
+  "retrying to rewind": { name: "retrying", step: "rewinding" },
   stopped: { name: "stopped" },
 } as const satisfies Record<string, ConsumerState>;
 type Name = keyof typeof STATES;
@@ -17,6 +19,8 @@ const EVENTS: Record<string, ConsumerEvent> = {
   "last page": { type: "page", last: true },
   batch: { type: "batch" },
   overflowed: { type: "overflowed" },
+  rewind: { type: "rewind" },
+  rewound: { type: "rewound" },
   failed: { type: "failed" },
   waited: { type: "waited" },
   stop: { type: "stop" },
@@ -25,10 +29,12 @@ const EVENTS: Record<string, ConsumerEvent> = {
 /** Every transition; any other event leaves the state as it is. */
 const TRANSITIONS: Record<Name, Partial<Record<keyof typeof EVENTS, Name>>> = {
   placing: { placed: "reading", failed: "retrying to place", stop: "stopped" },
-  reading: { "last page": "following", failed: "retrying to read", stop: "stopped" },
-  following: { overflowed: "reading", failed: "retrying to read", stop: "stopped" },
+  reading: { "last page": "following", rewind: "rewinding", failed: "retrying to read", stop: "stopped" },
+  following: { overflowed: "reading", rewind: "rewinding", failed: "retrying to read", stop: "stopped" },
+  rewinding: { rewound: "reading", failed: "retrying to rewind", stop: "stopped" },
   "retrying to place": { waited: "placing", stop: "stopped" },
   "retrying to read": { waited: "reading", stop: "stopped" },
+  "retrying to rewind": { waited: "rewinding", stop: "stopped" },
   stopped: {},
 };
 

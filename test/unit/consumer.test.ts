@@ -71,6 +71,7 @@ function start(
       };
     },
     bounds: async () => ({ oldest: kept()[0]?.id, newest: entries.at(-1)?.id ?? START, trimmed: gone > 0 }),
+    upTo: async (id) => kept().findLast((e) => compareIds(e.id, id) <= 0)?.id,
   };
   const checkpoints: Checkpoints = {
     async cursor() {

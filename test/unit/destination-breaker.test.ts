@@ -10,7 +10,7 @@ function fresh(saved?: DestinationState, places = 2) {
   const entered: Pass[] = [];
   const breaker = createDestinationBreaker({
     places,
-    pauseFromMs: 50,
+    pauseFromMs: () => 50,
     pauseToMs: 200,
     onChange: ({ state }) => void changes.push(state),
     signal: stopping.signal,
@@ -29,7 +29,7 @@ const unreachable: Signal = { what: "unreachable", reason: "it cannot be reached
 test("nothing enters before it is known how the destination was left", async () => {
   const breaker = createDestinationBreaker({
     places: 1,
-    pauseFromMs: 1,
+    pauseFromMs: () => 1,
     pauseToMs: 1,
     onChange: () => undefined,
     signal: new AbortController().signal,

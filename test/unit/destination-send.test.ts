@@ -83,6 +83,7 @@ test("no answer within its time is a failure that the message is not to blame fo
   const sender = await senderTo(receiver.url, [receiver.secret], 200);
   expect(await sender.send(BODY)).toEqual({
     result: "failed",
+    status: null,
     reason: "it did not answer within 200 ms",
     unreachable: true,
   });

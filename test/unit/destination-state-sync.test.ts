@@ -17,7 +17,7 @@ async function kept(pauseMs: number) {
   const { signal } = stopping;
   const breaker = createDestinationBreaker({
     places: 1,
-    pauseFromMs: pauseMs,
+    pauseFromMs: () => pauseMs,
     pauseToMs: pauseMs,
     onChange: () => keeper.changed(),
     signal,

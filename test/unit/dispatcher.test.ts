@@ -64,7 +64,7 @@ test("a destination whose places are all taken still gets what was neglected: it
   const { signal } = stopping;
   const gate = createDestinationBreaker({
     places: 1,
-    pauseFromMs: 1,
+    pauseFromMs: () => 1,
     pauseToMs: 1,
     onChange: () => undefined,
     signal,

@@ -58,7 +58,8 @@ function startLeadership(settles: Promise<void> = Promise.resolve()) {
     },
     lead: (): Leader => ({
       health: () => expect.unreachable(),
-      reconnect: () => undefined,
+      route: () => undefined,
+    reconnect: () => undefined,
       wake: () => undefined,
       settle: async (lost) => {
         calls.push("settle");

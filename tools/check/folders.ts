@@ -57,6 +57,7 @@ export const LAYERS: readonly string[] = [
   "tools/conform/probes",
   "tools/conform",
   "tools/doctor",
+  "tools/routes",
   "tools/replay",
   "tools/up",
   "tools/bench",

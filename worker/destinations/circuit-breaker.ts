@@ -44,7 +44,7 @@ export interface DestinationGateOptions {
   /** How many requests go out at once. */
   places: number;
   /** How long the first pause lasts, and the longest, ms. */
-  pauseFromMs: number;
+  pauseFromMs(): number;
   pauseToMs: number;
   onChange(state: DestinationState): void;
   signal: AbortSignal;
@@ -100,7 +100,7 @@ export function createDestinationBreaker(options: DestinationGateOptions): Desti
   }
   function trip(reason: string): void {
     const trips = (state?.trips ?? 0) + 1;
-    pause(reason, backoffMs(trips, options.pauseFromMs, options.pauseToMs, options.random), trips);
+    pause(reason, backoffMs(trips, options.pauseFromMs(), options.pauseToMs, options.random), trips);
   }
 
   function pass(): Pass {

@@ -5,6 +5,7 @@ import { claimDelivery, type ClaimOptions } from "../delivery/claim.ts";
 import type { Delivered } from "../delivery/dispatcher.ts";
 import { settleSurely } from "../delivery/settle.ts";
 import type { DestinationBreaker, Signal } from "./circuit-breaker.ts";
+import type { Tried } from "./attempts-log.ts";
 import type { Pace } from "./pace.ts";
 import type { DeliveryResult } from "./send.ts";
 
@@ -18,9 +19,10 @@ export interface DeliverToOptions extends ClaimOptions {
   destination: string;
   breaker: DestinationBreaker;
   pace: Pace;
-  retryMs: readonly number[];
+  retryMs(): readonly number[];
   send(body: string): Promise<DeliveryResult>;
-  onResult(said: DeliveryResult): void;
+  /** @param at when it was sent */
+  onResult(said: DeliveryResult, tried: Tried, at: Date, durationMs: number): void;
   measure: Measure;
   signal: AbortSignal;
   random: () => number;
@@ -54,7 +56,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     reason: string,
     spared: number,
   ): Promise<Delivered | "again"> {
-    const waits = options.retryMs.map((ms) => ms * (1 + JITTER * (2 * options.random() - 1)));
+    const waits = options.retryMs().map((ms) => ms * (1 + JITTER * (2 * options.random() - 1)));
     const next = await outbox.scheduleRetry(id, waits, spared);
     if (next.answer === "used-up")
       return settle({ id, state: "failed", reason: `${next.attempts} attempts failed; ${reason}`, by: "" }, message);
@@ -84,10 +86,11 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     if (begun.may === "not") return begun.follows;
     const { message } = begun;
     if (begun.may === "never") return settle({ id, state: "failed", reason: begun.reason, by: "" }, message);
+    const [at, from] = [new Date(), performance.now()];
     const said = await options.send(begun.text);
     // The end of the worker cuts its connections: that is no answer.
     if (signal.aborted && said.result === "failed" && said.unreachable) return { runnable: [] };
-    options.onResult(said);
+    options.onResult(said, { id, event: message.kind, number: message.sends }, at, performance.now() - from);
     hear(heardOf(said, message.keys.join()));
     return follow(id, message, said);
   }

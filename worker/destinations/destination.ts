@@ -12,7 +12,11 @@ import type { Measure } from "../../shared/metrics/measure.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { destinationKeys } from "../../shared/redis/keys.ts";
 import { type DestinationLoad, readLoad } from "../../shared/destinations/load.ts";
-import { START } from "../../shared/redis/stream-id.ts";
+import { openMessageAttempts } from "../../shared/destinations/attempts.ts";
+import { journalKeys } from "../../shared/journal/keys.ts";
+import { openJournalReader } from "../../shared/journal/read.ts";
+import { openDeadLetters } from "../../shared/outbox/dead-letters.ts";
+import { compareIds, START } from "../../shared/redis/stream-id.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { atMost } from "../../shared/outbox/bounds.ts";
 import { openOutbox } from "../../shared/outbox/outbox.ts";
@@ -25,12 +29,14 @@ import type { Handler } from "../events/handlers/handler.ts";
 import { sourceOf } from "../../shared/destinations/source.ts";
 import { createDeliverTo } from "./deliver.ts";
 import { createDestinationBreaker } from "./circuit-breaker.ts";
-import { toDestination } from "./handler.ts";
+import { createChooser, toDestination } from "./handler.ts";
+import { createAttemptsLog } from "./attempts-log.ts";
+import { createReplay } from "./replay.ts";
 import { createStateSync } from "./store.ts";
 import { createPace } from "./pace.ts";
 import { createLocalQueue } from "./queue.ts";
 import type { Destination } from "./routes.ts";
-import { createSender, type DeliveryResult } from "./send.ts";
+import { createSender, type DeliveryResult, type Sender } from "./send.ts";
 
 /** How many requests go to one destination at once; none of them share a unit or an incident. */
 const PLACES = 64;
@@ -64,6 +70,8 @@ export interface DestinationOptions {
 /** One destination: its handler fills its outbox, and what is in there is posted to it. */
 export interface RunningDestination {
   handler: Handler;
+  /** From now on it is as this one says, which has the same id. What is being sent ends as it was begun. Answers whether it differs. */
+  update(next: Destination): boolean;
   report(): DestinationReport;
   /** Until the signal aborts and nothing is in flight any more. */
   run(): Promise<void>;
@@ -78,18 +86,25 @@ const saved = (writing: Promise<void>): Promise<boolean> =>
   );
 
 export function startDestination(options: DestinationOptions): RunningDestination {
-  const { destination, config, redis, book, signal, random, log } = options;
-  const { id } = destination;
+  const { config, redis, book, signal, random, log } = options;
+  const { id } = options.destination;
+  let current = options.destination;
+  /** Up to which entry events were chosen by the rules before. */
+  let newRules = Promise.withResolvers<string>();
   const sealer = sealerFor(options.sealer, id);
   const keys = destinationKeys(config.REDIS_PREFIX, id);
   const outbox = openOwnedOutbox(redis, keys, sealer, options.token, options.deadKeptMs, DELIVERED_KEPT_MS);
   const counts = createCounts();
-  const sender = createSender(destination, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit);
+  const open = (to: Destination) => createSender(to, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit);
+  let sender = open(current);
+  let pace = createPace(current.rate);
+  /** Those of before an update, as long as something is being sent. */
+  const before = new Set<Sender>();
 
   const stateChanges = createChanges<DestinationState>();
   const breaker = createDestinationBreaker({
     places: PLACES,
-    pauseFromMs: destination.retryMs[0] ?? PAUSE_TO_MS,
+    pauseFromMs: () => current.retryMs[0] ?? PAUSE_TO_MS,
     pauseToMs: PAUSE_TO_MS,
     onChange: stateChanges.notify,
     signal,
@@ -102,15 +117,19 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     "webhook",
   );
   const stateSync = createStateSync(book, id, breaker, signal);
+  const attempts = createAttemptsLog(id, book, openMessageAttempts(redis, keys, sealer), signal);
   const deliver = createDeliverTo({
     destination: id,
     outbox,
     breaker,
-    pace: createPace(destination.rate),
+    pace: (aborted) => pace(aborted),
     payloads,
-    retryMs: destination.retryMs,
-    send: sender.send,
-    onResult: counts.count,
+    retryMs: () => current.retryMs,
+    send: (body) => sender.send(body),
+    onResult(said, tried, at, durationMs) {
+      counts.count(said);
+      attempts.note(tried, said, at, durationMs);
+    },
     mayEmit: options.mayEmit,
     measure: options.measure,
     signal,
@@ -136,36 +155,93 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       load = await readLoad(redis, keys, config.DESTINATION_BACKLOG).catch(() => load);
   }
 
-  const placed = Promise.withResolvers<string>();
-  signal.addEventListener("abort", () => placed.resolve(START), { once: true });
+  signal.addEventListener("abort", () => newRules.resolve(START), { once: true });
   /** For GET /events/{id}, which tells why no rule took an event. They hold for what comes after the handler's place. */
   async function publishRules(): Promise<void> {
-    const rules = destination.rules.map(({ at, events, ownEchoes }) => ({ at, events, ownEchoes }));
-    const since = await placed.promise;
-    for (; !signal.aborted; await sleep(PUBLISH_AGAIN_MS, signal)) {
-      if (await saved(book.saveRules(id, rules, since))) return;
+    while (!signal.aborted) {
+      const since = await newRules.promise;
+      newRules = Promise.withResolvers();
+      if (signal.aborted) return;
+      const rules = () => current.rules.map(({ at, events, ownEchoes }) => ({ at, events, ownEchoes }));
+      while (!signal.aborted && !(await saved(book.saveRules(id, rules(), since))))
+        await sleep(PUBLISH_AGAIN_MS, signal);
     }
   }
 
+  const choosing = {
+    // As it is whenever an entry is looked at.
+    destination: {
+      id,
+      get phi() {
+        return current.phi;
+      },
+      get rules() {
+        return current.rules;
+      },
+    },
+    onFilterError(error: unknown) {
+      const name = kindOf(error);
+      if (counts.filterFailed() === 1)
+        log.warn({ destination: id, reason: name }, "a filter failed, which counts as no match (logged once)");
+    },
+  };
+  const { ruleFor } = createChooser(choosing);
+  const deadLetters = openDeadLetters(redis, keys, sealer, "webhook");
+  const replay = createReplay({
+    destination: id,
+    book,
+    journal: openJournalReader(redis, journalKeys(config.REDIS_PREFIX), options.sealer),
+    outbox,
+    waiting: () => redis.zrange(keys.open, "0", "-1"),
+    backlog: config.DESTINATION_BACKLOG,
+    wants: (entry) => ruleFor(entry).rule !== undefined,
+    onRunnable: (messages) => void queue.add(messages),
+    signal,
+    log,
+  });
+  /** The last entry that was looked at by the rules that there are. */
+  let seen = START;
+  const handler = toDestination({
+    ...choosing,
+    outbox: openOutbox(redis, keys, sealer, atMost(config.DESTINATION_BACKLOG)),
+    sealer,
+    source: sourceOf(config.REDIS_PREFIX),
+    onRunnable: (message) => void queue.add([message]),
+    replay,
+    async redriven(entry, as) {
+      if ((await redis.zscore(keys.dead, entry)) !== null) await deadLetters.noteRedriven(entry, as);
+    },
+  });
+
   return {
+    update(next) {
+      if (definition(next) === definition(current)) return false;
+      const rulesChanged = next.version !== current.version;
+      current = next;
+      const old = sender;
+      sender = open(next);
+      pace = createPace(next.rate);
+      before.add(old);
+      void old.end().finally(() => before.delete(old));
+      if (rulesChanged) newRules.resolve(seen);
+      return true;
+    },
     handler: {
-      placed: placed.resolve,
-      ...toDestination({
-        destination,
-        outbox: openOutbox(redis, keys, sealer, atMost(config.DESTINATION_BACKLOG)),
-        sealer,
-        source: sourceOf(config.REDIS_PREFIX),
-        onRunnable: (message) => void queue.add([message]),
-        onFilterError(error) {
-          const name = kindOf(error);
-          if (counts.filterFailed() === 1)
-            log.warn({ destination: id, reason: name }, "a filter failed, which counts as no match (logged once)");
-        },
-      }),
+      ...handler,
+      plan(entry) {
+        if (compareIds(entry.id, seen) > 0) seen = entry.id;
+        return handler.plan(entry);
+      },
+      placed(cursor) {
+        seen = replay.liveFrom(cursor);
+        newRules.resolve(seen);
+      },
+      noted: replay.noted,
+      rewind: replay.rewind,
     },
     report: () => ({
       id,
-      url: withoutCredentials(destination.url),
+      url: withoutCredentials(current.url),
       ...shown(breaker.state()),
       in_flight: breaker.running(),
       ...counts.report(),
@@ -174,11 +250,14 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     }),
     async run() {
       await stateSync.load();
-      await Promise.all([dispatcher.run(), stateSync.run(), publishRules(), watchLoad()]);
+      await Promise.all([dispatcher.run(), stateSync.run(), publishRules(), watchLoad(), replay.run(), attempts.run()]);
     },
-    close: sender.close,
+    close: async () => void (await Promise.all([sender, ...before].map((one) => one.close()))),
   };
 }
+
+/** All that a destination is, in a text: its rules by their version, since filters are functions. */
+const definition = (destination: Destination): string => JSON.stringify({ ...destination, rules: undefined });
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 

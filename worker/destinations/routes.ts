@@ -11,6 +11,8 @@ import { type Environment, secretsOf } from "./routes-secrets.ts";
 /** A service that gets the CAD's events. */
 export interface Destination {
   id: string;
+  /** The same for the same rules. */
+  version: string;
   url: string;
   /** Each signs: two while one takes the other's place. */
   secrets: readonly string[];
@@ -67,9 +69,14 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
     const { data, error } = routesFile(config.ALLOW_PRIVATE_DESTINATIONS).safeParse(raw);
     const faults = [...faultsOf(error?.issues ?? []), ...crossFaults(raw)];
     const secrets = secretsOf(raw, environment, read, (fault) => void faults.push(fault));
-    const rules = (data?.rules ?? []).map((rule, i) => ({ to: rule.to, rule: toRule(rule, `${whose}rules[${i}]`) }));
+    const texts = rulesOf(raw);
+    const rules = (data?.rules ?? []).map((rule, i) => ({
+      ...{ to: rule.to, text: JSON.stringify(texts[i]) },
+      rule: toRule(rule, `${whose}rules[${i}]`),
+    }));
     const found = (data?.destinations ?? []).map((given, i) => ({
       id: given.id,
+      version: JSON.stringify(rules.flatMap(({ to, text }, n) => (to.includes(given.id) ? [[n, text]] : []))),
       url: given.url,
       secrets: secrets[i] ?? [],
       phi: given.phi,
@@ -98,6 +105,11 @@ export function loadRoutes(config: RoutesConfig, environment: Environment, read:
   if (problems.length > 0) throw new ConfigError(problems);
   return destinations;
 }
+
+const rulesOf = (raw: unknown): readonly unknown[] => {
+  const rules: unknown = (raw as { rules?: unknown } | null)?.rules;
+  return Array.isArray(rules) ? rules : [];
+};
 
 const toRule = (rule: RoutesFile["rules"][number], at: string): Rule => ({
   at,

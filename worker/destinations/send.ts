@@ -13,10 +13,10 @@ const BUSY_MS = 10_000;
 /** What a destination said to one message. Reasons are words for people, without anything of the payload. */
 export type DeliveryResult =
   | { result: "ok"; status: number }
-  | { result: "gone"; reason: string }
-  | { result: "busy"; inMs: number; reason: string }
+  | { result: "gone"; status: number; reason: string }
+  | { result: "busy"; status: number; inMs: number; reason: string }
   /** `unreachable`: no answer came, so the message is not to blame. */
-  | { result: "failed"; reason: string; unreachable: boolean };
+  | { result: "failed"; status: number | null; reason: string; unreachable: boolean };
 
 export interface Sender {
   /**
@@ -26,6 +26,9 @@ export interface Sender {
   send(body: string): Promise<DeliveryResult>;
   /** Whether it answers at all, without telling it anything. */
   reach(): Promise<{ status: number } | { reason: string }>;
+  /** Takes no more, and ends once what is being sent was answered. */
+  end(): Promise<void>;
+  /** Cuts what is being sent. */
   close(): Promise<void>;
 }
 
@@ -108,7 +111,7 @@ export function createSender(
         return classifyResponse(answer.statusCode, answer.headers["retry-after"], now);
       } catch (error) {
         if (error instanceof NotOwner) throw error;
-        return { result: "failed", reason: whyUnreachable(error, timeoutMs), unreachable: true };
+        return { result: "failed", status: null, reason: whyUnreachable(error, timeoutMs), unreachable: true };
       }
     },
     async reach() {
@@ -118,6 +121,7 @@ export function createSender(
         return { reason: whyUnreachable(error, timeoutMs) };
       }
     },
+    end: () => agent.close(),
     close: () => agent.destroy(),
   };
 }
@@ -137,12 +141,12 @@ export function webhookId(body: string): string {
 /** By Standard Webhooks: 2xx is success, 410 the end, 429 a request for less; all else is a failure, and tried again. */
 export function classifyResponse(status: number, retryAfter: string | string[] | undefined, now: Date): DeliveryResult {
   if (status >= 200 && status < 300) return { result: "ok", status };
-  if (status === 410) return { result: "gone", reason: "it answered 410: it wants no more events" };
+  if (status === 410) return { result: "gone", status, reason: "it answered 410: it wants no more events" };
   const asked = waitOf(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter, now);
   if (status === 429 || (status === 503 && asked !== undefined))
-    return { result: "busy", inMs: asked ?? BUSY_MS, reason: `it answered ${status} and asks to wait` };
+    return { result: "busy", status, inMs: asked ?? BUSY_MS, reason: `it answered ${status} and asks to wait` };
   const more = status >= 300 && status < 400 ? ", a redirect, which is not followed" : "";
-  return { result: "failed", reason: `it answered ${status}${more}`, unreachable: false };
+  return { result: "failed", status, reason: `it answered ${status}${more}`, unreachable: false };
 }
 
 /** Retry-After in seconds or as a date (RFC 9110, 10.2.3), as ms from now; undefined if it is neither. */

@@ -103,6 +103,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       return { type: "placed" };
     },
     async reading() {
+      if (handler.rewind?.wanted()) return { type: "rewind" };
       buffer.open();
       const { entries, more } = await journal.page(position, PAGE);
       await noticeSkipped();
@@ -112,10 +113,19 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     },
     async following() {
       await buffer.filled();
+      if (handler.rewind?.wanted()) return { type: "rewind" };
       const entries = buffer.take();
       if (!entries) return { type: "overflowed" };
       await take(entries);
       return { type: "batch" };
+    },
+    async rewinding() {
+      await window.idle();
+      await noteProgress();
+      // After one that was stored and not noted, there is nothing left to do but to note it.
+      if (handler.rewind?.wanted()) position = await handler.rewind.go(position);
+      await noteProgress();
+      return { type: "rewound" };
     },
     async retrying() {
       await sleep(READ_AGAIN_MS, signal);
@@ -127,8 +137,9 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   async function place(): Promise<void> {
     if (isPlaced) return;
     const known = await cursorOf();
-    const from = known ?? (await journal.bounds()).newest;
-    if (known === undefined) await checkpoints.note(handler.name, [], from);
+    const newest = known ?? (await journal.bounds()).newest;
+    const from = (await handler.rewind?.resume(newest)) ?? newest;
+    if (from !== known) await checkpoints.note(handler.name, [], from);
     if (isPlaced) return;
     position = cursor = from;
     isPlaced = true;
@@ -227,6 +238,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     try {
       await checkpoints.note(handler.name, noted, next);
       cursor = next;
+      handler.noted?.(next);
     } catch (error) {
       outcomes = [...noted, ...outcomes].slice(-MAX_BUFFERED);
       throw error;
@@ -264,6 +276,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     }),
     async run() {
       const noting = keepNoting();
+      handler.rewind?.listen(buffer.interrupt);
       while (state.name !== "stopped") state = nextState(state, await step(state.name));
       await noting;
       await window.idle();

@@ -54,6 +54,9 @@ export interface CadEvents {
   recovery: Recovery;
   handlers(): ConsumerStatus[];
   problems(): Found[];
+  /** Begins or ends handlers while the others go on. One that ends finishes what it has in hand. */
+  add(handler: Handler): void;
+  remove(handler: string): void;
   run(): Promise<void>;
 }
 
@@ -82,7 +85,6 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     signal,
     log,
   });
-  const journal = openJournalReader(redis, keys, sealer);
   const checkpoints = openCheckpoints(redis, keys, sealer, token, keptMs, config.JOURNAL_MAX);
 
   const written = createChanges<readonly JournalEntry[]>();
@@ -106,11 +108,16 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
       if (!(await inbound.say(event, about, payload, { once }))) throw new RedisFault("full");
     },
   };
-  const handlers = [state(openStateWriter(redis, keys, sealer)), highPriority(tools, log), ...options.more];
-  const consumers: Consumer[] = handlers.map((handler) =>
-    createConsumer({
+  const consumers = new Map<string, { consumer: Consumer; stop: AbortController }>();
+  const running = new Set<Promise<void>>();
+  /** Of handlers that were removed: none begins anew before it has ended. */
+  const ending = new Map<string, Promise<void>>();
+
+  function create(handler: Handler): Consumer {
+    const stop = new AbortController();
+    const consumer = createConsumer({
       handler,
-      journal,
+      journal: openJournalReader(redis, keys, sealer),
       checkpoints,
       handleMs: HANDLE_MS,
       async onSkipped(from, to) {
@@ -120,20 +127,46 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
       },
       onForged: (what) => options.forgeries.note("event", what),
       waitMs: (tries) => backoffMs(tries, RETRY_FROM_MS, RETRY_TO_MS, random),
-      signal,
+      signal: AbortSignal.any([signal, stop.signal]),
       log,
-    }),
-  );
-  for (const consumer of consumers) written.listen(consumer.written);
+    });
+    consumers.set(handler.name, { consumer, stop });
+    return consumer;
+  }
+  const first = [state(openStateWriter(redis, keys, sealer)), highPriority(tools, log), ...options.more].map(create);
+
+  function start(name: string, consumer: Consumer): void {
+    const run = (async () => {
+      await ending.get(name);
+      await consumer.run();
+    })();
+    const done = run.finally(() => running.delete(done));
+    running.add(done);
+    const removed = () => {
+      const ended = done.catch(() => undefined).finally(() => ending.get(name) === ended && ending.delete(name));
+      ending.set(name, ended);
+    };
+    consumers.get(name)?.stop.signal.addEventListener("abort", removed);
+  }
+  written.listen((entries) => {
+    for (const { consumer } of consumers.values()) consumer.written(entries);
+  });
 
   return {
     inbound,
     recovery,
     problems: () => journalProblems(writer.standstill(), Date.now()),
-    handlers: () => consumers.map((consumer) => consumer.status()),
+    handlers: () => [...consumers.values()].map(({ consumer }) => consumer.status()),
+    add: (handler) => start(handler.name, create(handler)),
+    remove(name) {
+      consumers.get(name)?.stop.abort();
+      consumers.delete(name);
+    },
     async run() {
-      const placed = Promise.all(consumers.map((consumer) => consumer.placed));
-      await Promise.all([inbound.run(placed), ...consumers.map((consumer) => consumer.run())]);
+      const placed = Promise.all(first.map((consumer) => consumer.placed));
+      for (const [name, { consumer }] of consumers) start(name, consumer);
+      await inbound.run(placed);
+      while (running.size > 0) await Promise.all(running);
     },
   };
 }

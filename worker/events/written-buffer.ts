@@ -10,8 +10,10 @@ export interface WrittenBuffer {
   push(entries: readonly JournalEntry[]): void;
   /** What came since it was opened or last emptied; undefined if more came than it holds. */
   take(): readonly JournalEntry[] | undefined;
-  /** Resolves once there is something to take, it has overflowed, or the signal aborts. */
+  /** Resolves once there is something to take, it has overflowed, it was interrupted, or the signal aborts. */
   filled(): Promise<void>;
+  /** Ends one `filled`: that which waits now, or the next. */
+  interrupt(): void;
 }
 
 /** @param maxSize bytes of payloads as they are stored */
@@ -19,6 +21,7 @@ export function createWrittenBuffer(maxEntries: number, maxSize: number, signal:
   let entries: JournalEntry[] | undefined;
   let size = 0;
   let wake = Promise.withResolvers<void>();
+  let interrupted = false;
   signal.addEventListener("abort", () => wake.resolve(), { once: true });
 
   function open(): void {
@@ -26,7 +29,7 @@ export function createWrittenBuffer(maxEntries: number, maxSize: number, signal:
     size = 0;
   }
 
-  const isEmpty = () => entries?.length === 0;
+  const waits = () => entries?.length === 0 && !interrupted && !signal.aborted;
 
   return {
     open,
@@ -43,10 +46,15 @@ export function createWrittenBuffer(maxEntries: number, maxSize: number, signal:
       return taken;
     },
     async filled() {
-      while (isEmpty() && !signal.aborted) {
+      while (waits()) {
         wake = Promise.withResolvers();
         await wake.promise;
       }
+      interrupted = false;
+    },
+    interrupt() {
+      interrupted = true;
+      wake.resolve();
     },
   };
 }

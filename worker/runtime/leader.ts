@@ -56,6 +56,8 @@ export interface LeaderOptions {
 export interface Leader {
   health(): WorkerHealth;
   reconnect(): void;
+  /** Takes over other destinations and rules, without an interruption of the others. */
+  route(destinations: readonly Destination[]): void;
   /** Commands are ready to be sent. */
   wake(): void;
   /** Sends nothing more, and waits for what is in flight: at most 5 s, or until the signal aborts. */
@@ -128,6 +130,11 @@ export function startLeader(options: LeaderOptions): Leader {
   return {
     health: health.report,
     reconnect: connection.reconnect,
+    route(next) {
+      const { added, removed } = destinations.update(next);
+      removed.forEach(cadEvents.remove);
+      added.forEach(cadEvents.add);
+    },
     wake,
     async settle(lost) {
       stopSending();

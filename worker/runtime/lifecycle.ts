@@ -30,6 +30,10 @@ export interface Worker {
   port: number;
   /** Rejects if the worker cannot continue: the process is to end, so that another one takes over. */
   failed: Promise<never>;
+  /** Takes over other destinations and rules. */
+  route(destinations: readonly Destination[]): void;
+  /** Other destinations could not be taken over: for so many reasons, which the log has. */
+  refuseRoutes(reasons: number): void;
   /** Idempotent: settles or hands back what is in flight, writes the last heartbeat, releases the lease. Within 10 s. */
   stop(): Promise<void>;
 }
@@ -46,7 +50,9 @@ export interface WorkerDeps {
 
 /** Starts a worker: it stands by until it holds the lease, leads, and stands by again if it loses the lease. */
 export async function startWorker(deps: WorkerDeps): Promise<Worker> {
-  const { config, handlers = [], destinations = [], random, log } = deps;
+  const { config, handlers = [], random, log } = deps;
+  let { destinations = [] } = deps;
+  let routesRefused: Found[] = [];
   const keys = outboxKeys(config.REDIS_PREFIX);
   const instance = config.WORKER_INSTANCE ?? `worker-${Math.floor(random() * 36 ** 8).toString(36)}`;
   const sealer = openSealer(config, log);
@@ -101,7 +107,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     redis: performance.now() - redisAnswered < REDIS_HEARD_MS,
     redisAnswered: redisAnsweredAt,
     health: leadership.leader()?.health(),
-    more: [...redisFaults, ...refusedStore()],
+    more: [...redisFaults, ...refusedStore(), ...(leadership.leader() ? [] : routesRefused)],
   });
   const metrics = createWorkerMetrics(ownState);
   const term: TermStart = {
@@ -118,7 +124,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
         lease,
         handlers,
         onWedged: () => failed.reject(new Error("no jobs received from the queue, even on a new connection")),
-        problems: [emptied],
+        problems: [emptied, () => routesRefused],
         measure: metrics,
         random,
         log,
@@ -139,6 +145,15 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   return {
     port: server.port,
     failed: failed.promise,
+    route(next) {
+      routesRefused = [];
+      destinations = next;
+      leadership.leader()?.route(next);
+    },
+    refuseRoutes(count) {
+      const since = new Date(routesRefused[0]?.since ?? Date.now());
+      routesRefused = [found("routes-refused", { count }, { since, count })];
+    },
     stop: () =>
       (stopped ??= (async () => {
         stopping.abort();

@@ -42,6 +42,8 @@ export const CALL_MS = {
   isDestination: 3000,
   enableDestination: 3000,
   pauseDestination: 3000,
+  destination: 3000,
+  askReplay: 3000,
   sendTest: 3000,
   readTimeline: 15_000,
   note: 3000,

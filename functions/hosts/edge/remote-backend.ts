@@ -68,6 +68,8 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     isDestination: (id) => call("isDestination", [id]),
     enableDestination: (id) => call("enableDestination", [id]),
     pauseDestination: (id, reason) => call("pauseDestination", [id, reason]),
+    destination: (id) => call("destination", [id]),
+    askReplay: (destination, request) => call("askReplay", [destination, request]),
     sendTest: (destination, id, at) => call("sendTest", [destination, id, at]),
     readTimeline: (incident, since, until) => call("readTimeline", [incident, since, until]),
     note: (note, outcome, command) => call("note", [note, outcome, command]),

@@ -17,6 +17,21 @@ export interface Handler {
   plan(entry: JournalEntry): Task | Declined | undefined;
   /** Called once the handler's place in the journal is known, before any entry: `cursor` is the last that it has dealt with. */
   placed?(cursor: string): void;
+  /** Called once everything up to that entry is done, and that was noted. */
+  noted?(cursor: string): void;
+  /** For a handler that may go back in the journal, to do something again. */
+  rewind?: Rewind;
+}
+
+/** How a handler goes back in the journal. What it stores decides where it is, also after a crash in between. */
+export interface Rewind {
+  /** @param wake to be called when `wanted` has become true */
+  listen(wake: () => void): void;
+  wanted(): boolean;
+  /** Nothing is in hand, and everything up to `position` is done: stores where it goes back to, and answers it. */
+  go(position: string): Promise<string>;
+  /** Where a handler begins that was stopped on its way back to where it was. @param cursor its place in the journal */
+  resume(cursor: string): Promise<string>;
 }
 
 /** Done as often as it takes. Throws what is to be tried again; a HandlerError says why in words that may be shown. */

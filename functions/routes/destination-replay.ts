@@ -1,0 +1,160 @@
+import type { Hono, MiddlewareHandler } from "hono";
+import { z } from "zod";
+import { isOver, NOTHING_FOUND, REPLAY_STATES, type ReplayStatus } from "../../shared/destinations/replay.ts";
+import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";
+import { isEntryId } from "../../shared/redis/stream-id.ts";
+import { sleep } from "../../shared/util/sleep.ts";
+import { instant } from "../../shared/vocabulary/fields.ts";
+import { requestObject } from "../../shared/vocabulary/request-object.ts";
+import { type Backend, believedBeat } from "../backend/backend.ts";
+import type { CallerEnv } from "../http/caller.ts";
+import { jsonBody } from "../http/json-body.ts";
+import { noSuch, Problem, type WrongField } from "../http/problem.ts";
+import { type Authenticate, requireAccess } from "../middleware/auth.ts";
+
+export const replayBody = requestObject({
+  from: z
+    .union([z.string().refine(isEntryId), instant], { error: "must be a time with an offset, or the id of an event" })
+    .meta({ description: "A time, or the id of an event: that event is sent too.", example: "2026-01-31T22:05:00Z" }),
+  events: z
+    .array(z.string().regex(/^[\w:.*-]{1,100}$/, "must be the name of an event, with * for any part of it"))
+    .min(1)
+    .max(20)
+    .optional()
+    .meta({ description: "Only these events, with `*` for any part of a name." }),
+  filter: z
+    .string()
+    .min(1)
+    .max(2000)
+    .optional()
+    .meta({ description: "Only what this filter takes, in CEL as in a rule." }),
+  dry_run: z.boolean().default(false).meta({ description: "Only count what would be sent." }),
+});
+
+const atOf = z.object({ event_id: z.string(), at: z.string() });
+/** How a replay is. */
+export const replayAnswer = z.object({
+  replay_id: z.string(),
+  dry_run: z.boolean(),
+  state: z.enum(["asked", ...REPLAY_STATES]).meta({
+    description:
+      "`asked`: the worker has not heard of it. `counting`: it goes through the journal. `starting`: the destination's handler goes back. `running`: events are put into the outbox. `done`: all are, and the live flow follows. `counted`: the end of a dry run. `refused`: nothing was sent, see `reason`.",
+  }),
+  reason: z.string().nullable(),
+  from: z.string(),
+  events: z.array(z.string()).nullable(),
+  filter: z.string().nullable(),
+  count: z.int().meta({ description: "How many events match, as of the count." }),
+  by_event: z.record(z.string(), z.int()),
+  first: atOf.nullable(),
+  last: atOf.nullable(),
+  queued: z.int().meta({ description: "How many of them are in the outbox, with what came since the count." }),
+  position: atOf.nullable().meta({ description: "How far it has come." }),
+  until: atOf.nullable().meta({ description: "The last event that it sends: the live flow sends what follows." }),
+  asked_at: z.string(),
+  started_at: z.string().nullable(),
+  ended_at: z.string().nullable(),
+});
+export type ReplayAnswer = z.output<typeof replayAnswer>;
+
+/** How long the worker's first answer is waited for, and how often it is looked for, ms. */
+const WAIT_MS = 6000;
+const LOOK_MS = 200;
+
+const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+const placeOf = (id: string | null) =>
+  id === null ? null : { event_id: id, at: new Date(Number(id.split("-", 1)[0])).toISOString() };
+
+export function toReplay(status: ReplayStatus | undefined): ReplayAnswer | null {
+  if (!status) return null;
+  const { request, state, refusal, found } = status;
+  return {
+    ...{ replay_id: request.id, dry_run: request.dryRun, state, reason: refusal?.reason ?? null, from: request.from },
+    ...{ events: request.events ?? null, filter: request.filter ?? null, count: found.count, by_event: found.events },
+    ...{ first: placeOf(found.first), last: placeOf(found.last), queued: status.queued },
+    ...{ position: placeOf(status.position), until: placeOf(status.until), asked_at: iso(request.askedAt) ?? "" },
+    ...{ started_at: iso(status.startedAt), ended_at: iso(status.endedAt) },
+  };
+}
+
+/** Throws a Problem for a destination that there is not, and was not. */
+export async function requireKnown(backend: Backend, destination: string | undefined): Promise<void> {
+  if (destination === undefined || (await backend.isDestination(destination))) return;
+  throw noSuch("destination", destination);
+}
+
+/** Throws a Problem if no worker runs that sends to it. */
+async function requireSent(backend: Backend, id: string): Promise<void> {
+  const beat = believedBeat(await backend.lastHeartbeat());
+  if (!beat || beat.health.stopped || beat.ageSeconds > HEARTBEAT_LIMIT_S)
+    throw new Problem("no-worker", "No worker is running that could send events again.");
+  const report = beat.health.destinations.find((one) => one.id === id);
+  if (!report || report.state === "removed")
+    throw new Problem("replay-refused", `${id} is in no route of the worker: nothing is sent to it.`);
+}
+
+const running = ({ request }: ReplayStatus): Problem =>
+  new Problem("replay-running", `The replay ${request.id} is under way.`, { replay_id: request.id });
+
+function refusedBecause({ code, reason, oldest }: NonNullable<ReplayStatus["refusal"]>): Problem {
+  const detail = `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`;
+  if (code === "gone") return new Problem("replay-gone", detail, { oldest: oldest === null ? null : placeOf(oldest) });
+  if (code === "unreadable") return new Problem("unreadable-payload", detail);
+  return new Problem("replay-refused", detail);
+}
+
+/** Waits a while for what the worker says to it; undefined if it has not said anything yet. */
+async function heardOf(backend: Backend, destination: string, id: string): Promise<ReplayStatus | undefined> {
+  const until = performance.now() + WAIT_MS;
+  for (;;) {
+    const { replay, dryRun } = await backend.destination(destination);
+    const status = [replay, dryRun].find((one) => one?.request.id === id);
+    const waits = !status || status.state === "counting" || status.state === "starting";
+    if (!waits || performance.now() > until) return status;
+    // Somebody else asked at the same moment, and was first.
+    if (!status && replay && !isOver(replay.state)) throw running(replay);
+    await sleep(LOOK_MS);
+  }
+}
+
+const badBody = (errors: WrongField[]): Problem =>
+  new Problem("invalid-body", "The body does not say what is to be sent again.", { errors });
+
+export interface ReplayDeps {
+  backend: Backend;
+  authenticate: Authenticate;
+  noteAction: MiddlewareHandler<CallerEnv>;
+  newId: () => string;
+  now: () => Date;
+}
+
+/** POST /destinations/{id}/replay: the worker does it, since it alone knows the rules; this asks it, and answers what it says. */
+export function serveReplay(app: Hono<CallerEnv>, { backend, authenticate, noteAction, newId, now }: ReplayDeps): void {
+  const access = requireAccess(authenticate, "POST /destinations/{id}/replay");
+  app.post("/destinations/:id/replay", access, jsonBody(replayBody, badBody), noteAction, async (c) => {
+    const destination = c.req.param("id");
+    await requireKnown(backend, destination);
+    await requireSent(backend, destination);
+    const { from, events, filter, dry_run: dryRun } = c.req.valid("json");
+    const { replay } = await backend.destination(destination);
+    if (!dryRun && replay && !isOver(replay.state)) throw running(replay);
+    const request = {
+      ...{ id: newId(), from, dryRun, askedAt: now().getTime() },
+      ...(events && { events }),
+      ...(filter !== undefined && { filter }),
+    };
+    await backend.askReplay(destination, request);
+    const status = await heardOf(backend, destination, request.id);
+    if (status?.refusal) throw refusedBecause(status.refusal);
+    const asked = {
+      request,
+      state: "counting",
+      refusal: null,
+      found: NOTHING_FOUND,
+      until: null,
+      position: null,
+    } as const;
+    const answer = toReplay(status) ?? toReplay({ ...asked, queued: 0, before: [], startedAt: null, endedAt: null });
+    return c.json(status ? answer : { ...answer, state: "asked" }, dryRun && status?.state === "counted" ? 200 : 202);
+  });
+}

@@ -1,0 +1,69 @@
+import type { Redis } from "ioredis";
+import { z } from "zod";
+import type { OutboxKeys } from "../redis/keys.ts";
+import { script } from "../redis/redis.ts";
+import { openClear, storeClear } from "../sealing/clear.ts";
+import { SealError, type Sealer } from "../sealing/seal.ts";
+import { parseJson } from "../util/json.ts";
+
+/** One try to deliver an event: never a payload, a header or more of the address than its host. */
+export const attempt = z.object({
+  at: z.string(),
+  response: z.int().nullable().meta({ description: "The HTTP status; null if no answer came." }),
+  reason: z.string().nullable().meta({ description: "Why it failed; null if it was delivered." }),
+  duration_ms: z.number().nullable(),
+});
+export type Attempt = z.infer<typeof attempt>;
+
+/** The same in the list of a destination. */
+export const destinationAttempt = attempt.extend({
+  message_id: z.string(),
+  event: z.string(),
+  number: z.int().meta({ description: "1 for the first attempt at this message." }),
+});
+export type DestinationAttempt = z.infer<typeof destinationAttempt>;
+
+/** How many attempts at one message are kept, the last ones. */
+const KEPT = 20;
+/** How many of a destination: the last ones, and beside them the last that failed. */
+export const RECENT = 20;
+export const RECENT_FAILED = 30;
+/** Characters of a reason. */
+export const REASON_LENGTH = 200;
+
+/** KEYS[1] the base name; ARGV: id, the text. A record that is gone is not made again. */
+const NOTE = `#!lua flags=allow-oom
+local record = KEYS[1] .. ':record:' .. ARGV[1]
+if redis.call('EXISTS', record) == 1 then redis.call('HSET', record, 'tries', ARGV[2]) end
+return 1`;
+
+const stored = z.array(attempt);
+
+/** The attempts at each message, kept in its record: as long as that, and at most 20. */
+export interface MessageAttempts {
+  /** The oldest first. What was changed in Redis is as if it was not there. */
+  read(id: string): Promise<Attempt[]>;
+  note(id: string, done: Attempt): Promise<void>;
+}
+
+export function openMessageAttempts(redis: Redis, keys: OutboxKeys, sealer: Sealer): MessageAttempts {
+  const write = script(redis, "outboxNoteTries", NOTE, [keys.base]);
+  const macId = (id: string) => JSON.stringify([keys.base, id]);
+  function parse(id: string, text: string | null): Attempt[] {
+    if (text === null) return [];
+    try {
+      return stored.safeParse(parseJson(openClear(sealer, "attempts", macId(id), text))).data ?? [];
+    } catch (error) {
+      if (error instanceof SealError) return [];
+      throw error;
+    }
+  }
+  const read = async (id: string) => parse(id, await redis.hget(keys.record(id), "tries"));
+  return {
+    read,
+    async note(id, done) {
+      const all = [...(await read(id)), done].slice(-KEPT);
+      await write(id, storeClear(sealer, "attempts", macId(id), JSON.stringify(all)));
+    },
+  };
+}
