@@ -1,4 +1,4 @@
-import { confirm, failure, folded, form, h, plural, replace, table, time } from "./dom.js";
+import { attempts, confirm, failure, folded, form, h, plural, replace, table, time } from "./dom.js";
 import { heldWord, stateWord } from "./commands.js";
 
 const STATES = ["", "rejected", "failed", "expired", "unconfirmed"];
@@ -99,7 +99,7 @@ export const deadLetters = {
       ["What", (l) => l.command],
       ["About", (l) => l.ordering_keys.map((key) => key.replace(":", " ")).join(", ")],
       ["State", (l) => [stateWord(l.status), l.held && heldWord()]],
-      ["Reason", (l) => l.reason ?? ""],
+      ["Reason", (l) => [l.reason ?? "", attempts(l.recent_attempts ?? [])]],
       ["Payload", (l) => button("Reveal", reveal(l), { "aria-label": `Reveal the payload of ${l.command_id}` })],
       [
         "",

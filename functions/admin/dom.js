@@ -139,6 +139,26 @@ export const folded = (title, params, ...children) =>
     children,
   );
 
+/** Attempts to deliver something, the newest first; folded away. */
+export const attempts = (list, more = [], open = false) =>
+  list.length > 0 &&
+  h(
+    "details",
+    { class: "attempts", open },
+    h("summary", {}, plural(list.length, "recent attempt")),
+    table(
+      "Recent attempts",
+      [
+        ["At", (a) => time(a.at)],
+        ...more,
+        ["Answer", (a) => a.response ?? "none"],
+        ["Took", (a) => (a.duration_ms === null ? "–" : `${count(a.duration_ms)} ms`)],
+        ["Reason", (a) => a.reason ?? "delivered"],
+      ],
+      list.toReversed(),
+    ),
+  );
+
 /** What went wrong with a request, for people. */
 export const failure = (error) =>
   h("p", { class: "failure", role: "alert" }, h("strong", {}, error.message), error.hint ? ` ${error.hint}` : "");

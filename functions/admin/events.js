@@ -1,4 +1,4 @@
-import { failure, folded, form, h, plural, replace, table, time } from "./dom.js";
+import { attempts, failure, folded, form, h, plural, replace, table, time } from "./dom.js";
 import { readEvents } from "./sse.js";
 
 /** How many events are on the page at most. */
@@ -123,7 +123,7 @@ async function one(root, { api, params, go }) {
         ["Outcome", (d) => d.outcome.replace("_", " ")],
         ["At", (d) => time(d.at)],
         ["Answer", (d) => d.response ?? ""],
-        ["Attempts", (d) => d.attempts],
+        ["Attempts", (d) => [d.attempts, attempts(d.recent_attempts)]],
         ["Reason", (d) => d.reason ?? ""],
       ],
       event.destinations,

@@ -4,7 +4,8 @@ import { type AuditPage, type AuditQuery, openAuditTrail } from "../../shared/au
 import { type DoubtedHeartbeat, heartbeatAge, parseHeartbeat } from "../../shared/health/heartbeat.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import { type DestinationState, openDestinationStore } from "../../shared/destinations/store.ts";
-import type { DestinationAttempt } from "../../shared/destinations/attempts.ts";
+import { type Attempt, type DestinationAttempt, openMessageAttempts } from "../../shared/destinations/attempts.ts";
+import { openOutcomeReader } from "../../shared/destinations/outcome-reader.ts";
 import type { ReplayRequest, ReplayStatus } from "../../shared/destinations/replay.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sourceOf } from "../../shared/destinations/source.ts";
@@ -89,7 +90,7 @@ export interface Backend extends EventCalls, CommandCalls, TimelineCalls {
   lastHeartbeat(): Promise<Heard>;
   /** Tells the worker to reconnect; answers how many workers heard it. */
   askReconnect(): Promise<number>;
-  listDead(query: DeadQuery, destination?: string): Promise<DeadPage>;
+  listDead(query: DeadQuery, destination?: string): Promise<DeadPage & { attempts?: Attempt[][] }>;
   /** Accepts a dead letter again under a new id, once however often it is asked; undefined if it is no dead letter. */
   redrive(id: string, newId: string, note: AuditNote, destination?: string): Promise<Redriven | undefined>;
   discardDead(id: string, destination?: string): Promise<boolean>;
@@ -272,7 +273,12 @@ export function createBackend(
 
     askReconnect: () => publish(redis, keys.controlChannel, "reconnect"),
 
-    listDead: (query, destination) => outboxFor(destination).deadLetters.list(query),
+    async listDead(query, destination) {
+      const page = await outboxFor(destination).deadLetters.list(query);
+      if (destination === undefined) return page;
+      const messages = openMessageAttempts(redis, destinationKeys(prefix, destination), sealer);
+      return { ...page, attempts: await Promise.all(page.letters.map(({ id }) => messages.read(id))) };
+    },
 
     async redrive(id, newId, note, destination) {
       const from = outboxFor(destination);
@@ -335,7 +341,7 @@ export function createBackend(
     note: trail.note,
     listAudit: trail.list,
     ...eventCalls,
-    ...createTimelineCalls(redis, prefix, eventCalls, outbox.read),
+    ...createTimelineCalls(redis, prefix, eventCalls, openOutcomeReader(redis, prefix, sealer), outbox.read),
     ...createCommandCalls(redis, prefix, sealer, outbox.read),
     takePoints: openPoints(redis, keys, quotas),
 

@@ -63,7 +63,7 @@ export function createEventCalls(redis: Redis, prefix: string, sealer: Sealer, w
 
     async readEvent(id) {
       const [entry, handled] = await Promise.all([pages.get(id), readHandled(redis, keys, id)]);
-      return entry && { entry, handled, destinations: await outcomes(entry, handled) };
+      return entry && { entry, handled, destinations: (await outcomes([{ entry, handled }]))[0] ?? [] };
     },
 
     readState: state.get,

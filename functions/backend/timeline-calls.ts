@@ -4,6 +4,9 @@ import { type AuditEntry, parseEntry, type StoredEntry } from "../../shared/audi
 import { auditKeys } from "../../shared/audit/keys.ts";
 import { parseLink } from "../../shared/audit/link.ts";
 import type { DeliveryOutcome } from "../../shared/destinations/outcome.ts";
+import type { ReadOutcomes } from "../../shared/destinations/outcome-reader.ts";
+import { readHandled } from "../../shared/journal/checkpoints.ts";
+import { journalKeys } from "../../shared/journal/keys.ts";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
 import type { MessageRecord, Outbox } from "../../shared/outbox/outbox.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
@@ -45,10 +48,12 @@ const earliest = (state: StateRecord | undefined): Micros | undefined => {
 export function createTimelineCalls(
   redis: Redis,
   prefix: string,
-  events: Pick<EventCalls, "listEvents" | "readEvent" | "readState">,
+  events: Pick<EventCalls, "listEvents" | "readState">,
+  outcomes: ReadOutcomes,
   read: Outbox["read"],
 ): TimelineCalls {
   const keys = auditKeys(outboxKeys(prefix).base);
+  const journal = journalKeys(prefix);
 
   const receiptOf = readable(read);
   async function linkOf(id: string): Promise<Mark | undefined> {
@@ -99,6 +104,8 @@ export function createTimelineCalls(
       const state = await events.readState("incident", incident);
       const from = since ?? earliest(state);
       const [asked, said] = await Promise.all([askedOf(incident, from, until), eventsOf(incident, from, until)]);
+      const handled = await Promise.all(said.found.map(({ id }) => readHandled(redis, journal, id)));
+      const destinations = await outcomes(said.found.map((entry, i) => ({ entry, handled: handled[i] ?? [] })));
       const ends = [asked.until, said.until].flatMap((id) =>
         id === undefined ? [] : [Number(id.split("-", 1)[0]) * 1000],
       );
@@ -110,12 +117,7 @@ export function createTimelineCalls(
             record: entry.command === "" ? undefined : await receiptOf(entry.command),
           })),
         ),
-        events: await Promise.all(
-          said.found.map(async (entry) => ({
-            entry,
-            destinations: (await events.readEvent(entry.id))?.destinations ?? [],
-          })),
-        ),
+        events: said.found.map((entry, i) => ({ entry, destinations: destinations[i] ?? [] })),
         state,
         until: ends.length === 0 ? undefined : Math.min(...ends),
       };

@@ -2,6 +2,7 @@ import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import type { AuditNote } from "../../shared/audit/entry.ts";
 import { commandNamed, commands } from "../../shared/commands/table.ts";
+import { attempt } from "../../shared/destinations/attempts.ts";
 import type { MessageRecord } from "../../shared/outbox/outbox.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import { requestObject } from "../../shared/vocabulary/request-object.ts";
@@ -87,7 +88,15 @@ const toFilter = ({ since, held, ...rest }: Given): DeadFilter => ({
 });
 
 export const revealAnswer = z.object({ command_id: z.string(), payload: z.unknown() });
-export const deadLetterPage = pageOf("dead_letters", receipt);
+export const deadLetterPage = pageOf(
+  "dead_letters",
+  receipt.extend({
+    recent_attempts: z
+      .array(attempt)
+      .optional()
+      .meta({ description: "With `destination`: the last 20 attempts, the oldest first." }),
+  }),
+);
 
 const redrivenLetter = z.object({
   command_id: z.string(),
@@ -169,8 +178,11 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     await requireKnown(backend, destination);
     const asked = { filter: toFilter(given), limit, first: "newest", after: cursor } as const;
     const page = await backend.listDead(asked, destination);
-    const letters = page.letters.filter((letter) => mayTouch(c.get("caller"), letter.keys));
-    return c.json({ dead_letters: letters.map(toReceipt), next: page.next?.toString() ?? null });
+    const letters = page.letters.flatMap((letter, i) => {
+      const attempts = page.attempts && { recent_attempts: page.attempts[i] ?? [] };
+      return mayTouch(c.get("caller"), letter.keys) ? [{ ...toReceipt(letter), ...attempts }] : [];
+    });
+    return c.json({ dead_letters: letters, next: page.next?.toString() ?? null });
   });
 
   app.post(

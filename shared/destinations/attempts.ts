@@ -46,24 +46,32 @@ export interface MessageAttempts {
   note(id: string, done: Attempt): Promise<void>;
 }
 
+const macId = (keys: OutboxKeys, id: string): string => JSON.stringify([keys.base, id]);
+
+/** The attempts at a message, as its record has them in `tries`. What was changed in Redis is as if it was not there. */
+export function parseAttempts(
+  sealer: Sealer,
+  keys: OutboxKeys,
+  id: string,
+  text: string | null | undefined,
+): Attempt[] {
+  if (!text) return [];
+  try {
+    return stored.safeParse(parseJson(openClear(sealer, "attempts", macId(keys, id), text))).data ?? [];
+  } catch (error) {
+    if (error instanceof SealError) return [];
+    throw error;
+  }
+}
+
 export function openMessageAttempts(redis: Redis, keys: OutboxKeys, sealer: Sealer): MessageAttempts {
   const write = script(redis, "outboxNoteTries", NOTE, [keys.base]);
-  const macId = (id: string) => JSON.stringify([keys.base, id]);
-  function parse(id: string, text: string | null): Attempt[] {
-    if (text === null) return [];
-    try {
-      return stored.safeParse(parseJson(openClear(sealer, "attempts", macId(id), text))).data ?? [];
-    } catch (error) {
-      if (error instanceof SealError) return [];
-      throw error;
-    }
-  }
-  const read = async (id: string) => parse(id, await redis.hget(keys.record(id), "tries"));
+  const read = async (id: string) => parseAttempts(sealer, keys, id, await redis.hget(keys.record(id), "tries"));
   return {
     read,
     async note(id, done) {
       const all = [...(await read(id)), done].slice(-KEPT);
-      await write(id, storeClear(sealer, "attempts", macId(id), JSON.stringify(all)));
+      await write(id, storeClear(sealer, "attempts", macId(keys, id), JSON.stringify(all)));
     },
   };
 }

@@ -5,7 +5,9 @@ import { journalKeys } from "../journal/keys.ts";
 import { createAuthenticator } from "../outbox/authentic.ts";
 import { parseRecord, RECORD_FIELDS } from "../outbox/outbox.ts";
 import { destinationKeys, type OutboxKeys } from "../redis/keys.ts";
-import type { Sealer } from "../sealing/seal.ts";
+import { compareIds } from "../redis/stream-id.ts";
+import { SealError, type Sealer } from "../sealing/seal.ts";
+import { parseAttempts } from "./attempts.ts";
 import { type DeliveryFacts, type DeliveryOutcome, outcomeOf } from "./outcome.ts";
 import { openDestinationStore } from "./store.ts";
 
@@ -15,8 +17,20 @@ const MAX_REDRIVES = 10;
 /** The handler that fills a destination's outbox: its name in the journal's checkpoints. */
 export const handlerOf = (destination: string): string => `to:${destination}`;
 
-/** Tells what became of an entry at every destination; throws SealError for a forged record. @param prefix REDIS_PREFIX */
-export function openOutcomeReader(redis: Redis, prefix: string, sealer: Sealer) {
+/** An entry, and what the handlers made of it. */
+export interface HandledEntry {
+  entry: JournalEntry;
+  handled: readonly Handled[];
+}
+
+/** What is the same for all entries at one destination. */
+type Standing = Pick<DeliveryFacts, "cursor" | "rules" | "state">;
+
+/** What became of entries at every destination, in the order of the entries. Throws SealError for a forged record. */
+export type ReadOutcomes = (events: readonly HandledEntry[]) => Promise<DeliveryOutcome[][]>;
+
+/** @param prefix REDIS_PREFIX */
+export function openOutcomeReader(redis: Redis, prefix: string, sealer: Sealer): ReadOutcomes {
   const store = openDestinationStore(redis, prefix, sealer);
   const journal = journalKeys(prefix);
 
@@ -25,37 +39,48 @@ export function openOutcomeReader(redis: Redis, prefix: string, sealer: Sealer) 
     let found: DeliveryFacts["message"];
     let id: string | undefined = entry;
     for (let n = 0; id !== undefined && n <= MAX_REDRIVES; n += 1) {
-      const [retryAt, ...values] = await redis.hmget(keys.record(id), "retry_at", ...RECORD_FIELDS);
+      const [retryAt, tries, ...values] = await redis.hmget(keys.record(id), "retry_at", "tries", ...RECORD_FIELDS);
       const record = parseRecord(id, values, authentic);
       if (!record) return found;
-      found = { ...record, retryAt: retryAt ? Number(retryAt) : undefined };
+      const attempts = parseAttempts(sealer, keys, id, tries);
+      found = { ...record, retryAt: retryAt ? Number(retryAt) : undefined, recentAttempts: attempts };
       // What waited when a replay began is sent by that.
       id = record.redrivenAs ?? (record.state === "superseded" ? record.by : undefined);
     }
     return found;
   }
 
-  async function factsOf(id: string, entry: JournalEntry, handled: readonly Handled[]): Promise<DeliveryFacts> {
+  async function standingOf(id: string): Promise<Standing> {
     // The cursor first: what it had not passed then may have a message by now, and not the other way round.
     const cursor = await readCursor(redis, journal, sealer, handlerOf(id));
-    const [message, rules, state] = await Promise.all([
-      messageOf(destinationKeys(prefix, id), entry.id),
+    const [rules, state, replay] = await Promise.all([
       store.rules(id),
       store.load(id),
+      store.replay(id, "replay").catch((error: unknown) => {
+        if (error instanceof SealError) return undefined;
+        throw error;
+      }),
     ]);
-    return {
-      destination: id,
-      message,
-      handled: handled.find(({ handler }) => handler === handlerOf(id)),
-      cursor,
-      rules,
-      state,
-    };
+    // During a replay the handler is back where it was before, and had come as far as `until`.
+    const until = replay?.state === "running" ? replay.until : null;
+    const farthest = until !== null && cursor !== undefined && compareIds(until, cursor) > 0 ? until : cursor;
+    return { cursor: farthest, rules, state };
   }
 
-  return async function read(entry: JournalEntry, handled: readonly Handled[]): Promise<DeliveryOutcome[]> {
+  return async function read(events) {
     const ids = (await store.ids()).toSorted();
-    const facts = await Promise.all(ids.map((id) => factsOf(id, entry, handled)));
-    return facts.map((one) => outcomeOf(entry, one, Date.now() * 1000));
+    const standings = await Promise.all(ids.map(standingOf));
+    return await Promise.all(
+      events.map(({ entry, handled }) =>
+        Promise.all(
+          standings.map(async (standing, i) => {
+            const destination = ids[i] ?? "";
+            const message = await messageOf(destinationKeys(prefix, destination), entry.id);
+            const own = handled.find(({ handler }) => handler === handlerOf(destination));
+            return outcomeOf(entry, { destination, message, handled: own, ...standing }, Date.now() * 1000);
+          }),
+        ),
+      ),
+    );
   };
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type Attempt, attempt } from "./attempts.ts";
 import { entryWanted, type RuleSummary } from "./rules.ts";
 import type { JournalEntry } from "../journal/entry.ts";
 import { compareIds } from "../redis/stream-id.ts";
@@ -23,6 +24,9 @@ export const deliveryOutcome = z.object({
   next_attempt: z.string().nullable().meta({
     description: "Of one that waits; null: as soon as its turn comes. An enabled destination may be earlier.",
   }),
+  recent_attempts: z.array(attempt).meta({
+    description: "The last 20 attempts, the oldest first; of one that was delivered at once, that attempt.",
+  }),
   redriven_as: z
     .string()
     .nullable()
@@ -34,7 +38,7 @@ export type DeliveryOutcome = z.infer<typeof deliveryOutcome>;
 export interface DeliveryFacts {
   destination: string;
   /** Its message; of a dead letter that was redriven, the last one. */
-  message: (MessageRecord & { retryAt: number | undefined }) | undefined;
+  message: (MessageRecord & { retryAt: number | undefined; recentAttempts?: readonly Attempt[] }) | undefined;
   /** What the destination's handler made of it. */
   handled: Handled | undefined;
   /** Up to which entry that handler has come; undefined if it never ran. */
@@ -43,7 +47,18 @@ export interface DeliveryFacts {
   state: DestinationState | undefined;
 }
 
-const NOTHING = { reason: null, at: null, response: null, attempts: 0, next_attempt: null, redriven_as: null };
+const NOTHING = {
+  ...{ reason: null, at: null, response: null, attempts: 0, next_attempt: null, redriven_as: null },
+  recent_attempts: [] as Attempt[],
+};
+
+/** Of a message that was delivered at once only its record tells: when it was sent, and settled. */
+function attemptsOf(message: NonNullable<DeliveryFacts["message"]>, response: number | null): Attempt[] {
+  const { recentAttempts = [], state, sends, sentAt, settledAt } = message;
+  if (recentAttempts.length > 0 || state !== "confirmed" || sends !== 1) return [...recentAttempts];
+  if (sentAt === undefined || settledAt === undefined) return [];
+  return [{ at: toIso(sentAt), response, reason: null, duration_ms: Math.round((settledAt - sentAt) / 1000) }];
+}
 
 /** @param now microseconds */
 export function outcomeOf(entry: JournalEntry, facts: DeliveryFacts, now: number): DeliveryOutcome {
@@ -74,10 +89,13 @@ function ofMessage(
 ): Omit<DeliveryOutcome, "id" | "redriven_as"> {
   const { sends: attempts, settledAt, reason, by } = message;
   const at = settledAt === undefined ? null : toIso(settledAt);
-  const settled = { ...NOTHING, at, attempts };
+  const response = Number(/^response:(\d{3})$/.exec(by)?.[1]) || null;
+  const settled = { ...NOTHING, at, attempts, recent_attempts: attemptsOf(message, response) };
   switch (message.state) {
     case "confirmed":
-      return { ...settled, outcome: "delivered", response: Number(/^response:(\d{3})$/.exec(by)?.[1]) || null };
+      return { ...settled, outcome: "delivered", response };
+    case "superseded":
+      return { ...settled, outcome: "waiting", reason: "a replay is to send it" };
     case "queued":
     case "sent": {
       const blocked = state !== undefined && state.state !== "ok";

@@ -135,6 +135,18 @@ test(
     await page.click("button:text-is('Test event')");
     await page.waitForSelector("text=board: delivered, it answered 204");
     expect(receivers.board.received.at(-1)).toMatchObject({ type: "bridge:test" });
+    const before = receivers.board.received.length;
+    await page.click("button:text-is('Replay')");
+    await page.keyboard.type(new Date(Date.now() - 600_000).toISOString());
+    await page.fill("input[name=filter]", 'unit == "M7"');
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("dialog >> text=1 event would be sent again: 1 unit:status:updated");
+    expect(receivers.board.received).toHaveLength(before);
+    await page.click("dialog button:text-is('Send 1 event again')");
+    await page.waitForSelector("[data-replay=done] >> text=1 of 1 event in the outbox");
+    await page.click("summary:has-text('recent attempt')");
+    await page.waitForSelector(".attempts tbody >> text=bridge:test");
+    expect(receivers.board.received.slice(before)).toMatchObject([{ subject: "unit:M7" }]);
     await page.click("button:text-is('Pause')");
     await page.click("dialog button:text-is('Pause')");
     await page.waitForSelector("[data-state=disabled]");

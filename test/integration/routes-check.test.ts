@@ -14,7 +14,7 @@ const KEYS = `one:${Buffer.alloc(32, 9).toString("base64")}`;
 async function check(env: Record<string, string>, ...args: string[]) {
   const all = { PATH: process.env["PATH"] ?? "", REDIS_URL: inject("redisUrl"), ...env };
   const script = ["tools/routes/routes.ts", "check", ...args];
-  return await run(process.execPath, script, { env: all, timeout: 30_000 }).then(
+  return await run(process.execPath, script, { env: all, timeout: 90_000 }).then(
     ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
     (error: { code: number; stdout: string; stderr: string }) => error,
   );
@@ -23,7 +23,7 @@ const board = { id: "board", url: "https://board.example.org", secret: newSecret
 
 test(
   "npm run routes -- check shows what another file would make of the events of the last hours",
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const prefix = freshPrefix();
     const sealer = createSealer(payloadKeys.parse(KEYS), "refuse");
@@ -66,7 +66,7 @@ test(
 
 test(
   "npm run routes -- check lists every mistake with its line, and says by its exit code what was wrong",
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const file = writeRoutes({ destinations: [], rules: [] });
     writeFileSync(
