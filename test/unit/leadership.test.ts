@@ -59,7 +59,7 @@ function startLeadership(settles: Promise<void> = Promise.resolve()) {
     lead: (): Leader => ({
       health: () => expect.unreachable(),
       route: () => undefined,
-    reconnect: () => undefined,
+      reconnect: () => undefined,
       wake: () => undefined,
       settle: async (lost) => {
         calls.push("settle");
