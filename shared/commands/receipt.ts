@@ -44,11 +44,11 @@ export type Receipt = z.infer<typeof receipt>;
 
 /** The same of one command, and what it has to do with a dead letter that holds its place. */
 export const commandReceipt = receipt.extend({
-  held_back_by: z.string().nullable().meta({
+  held_back_by: z.string().optional().meta({
     description: "The dead letter at the head of one of its queues, behind which it waits (HOLD).",
   }),
-  waiting_behind: z.int().nullable().meta({
-    description: "With `held`: how many commands wait behind it, at least; null otherwise.",
+  waiting_behind: z.int().optional().meta({
+    description: "With `held`: how many commands wait behind it, at least.",
   }),
 });
 
@@ -80,6 +80,6 @@ export function toReceipt(record: MessageRecord): Receipt {
 
 export const toCommandReceipt = (record: MessageRecord, hold: Hold | undefined): z.infer<typeof commandReceipt> => ({
   ...toReceipt(record),
-  held_back_by: hold?.heldBackBy ?? null,
-  waiting_behind: hold?.waitingBehind ?? null,
+  ...(hold?.heldBackBy !== undefined && { held_back_by: hold.heldBackBy }),
+  ...(hold?.waitingBehind !== undefined && { waiting_behind: hold.waitingBehind }),
 });
