@@ -1,5 +1,14 @@
 import { spawn } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -49,6 +58,19 @@ ${npm.fails === undefined ? `rm -rf node_modules && mkdir -p node_modules/.bin &
     },
   };
 }
+
+it.each([
+  ["the same versions", "1.0.0", false],
+  ["other versions", "0.9.0", true],
+])("an installation made by npm with %s (%s) is installed anew: %s", async (_, version, installs) => {
+  const { root, run, file } = project();
+  const lock = (v: string) => JSON.stringify({ packages: { "": {}, "node_modules/a": { version: v } } });
+  file("package-lock.json", lock("1.0.0"));
+  file("node_modules/.package-lock.json", lock(version));
+  file("say.ts", "");
+  expect((await run("say.ts").ended).code).toBe(0);
+  expect(existsSync(join(root, "npm.log"))).toBe(installs);
+});
 
 it("installs once, runs the script with its arguments, and passes its exit code on", async () => {
   const { run, file, installs } = project();

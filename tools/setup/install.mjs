@@ -26,10 +26,26 @@ function wanted(root) {
 }
 
 export function isInstalled(root) {
+  const expected = wanted(root);
   try {
-    return readFileSync(markerFile(root), "utf8") === wanted(root);
-  } catch (error) {
-    if (error instanceof SetupError) throw error;
+    return readFileSync(markerFile(root), "utf8") === expected;
+  } catch {
+    return isInstalledByHand(root);
+  }
+}
+
+/**
+ * Whether a plain `npm ci` or `npm install` put the same versions there: npm keeps a list of what it installed. Installing again would
+ * take the packages away from what runs with them. What is optional is missing on some platforms.
+ */
+function isInstalledByHand(root) {
+  try {
+    const packagesOf = (file) => JSON.parse(readFileSync(join(root, file), "utf8")).packages;
+    const there = packagesOf(join("node_modules", ".package-lock.json"));
+    return Object.entries(packagesOf("package-lock.json"))
+      .filter(([path, { optional, devOptional }]) => path !== "" && !optional && !devOptional)
+      .every(([path, { version }]) => there[path]?.version === version);
+  } catch {
     return false;
   }
 }
