@@ -33,6 +33,14 @@ export class Clients {
 
   isDone = (): boolean => this.#waiting.length === 0 && this.#posted.size === 0;
 
+  /** A dead letter was sent again in its place. */
+  redriven(id: string, as: string): void {
+    const place = this.accepted.findIndex((one) => one.id === id);
+    const letter = this.accepted[place];
+    if (letter && !this.accepted.some((one) => one.id === as))
+      this.accepted.splice(place + 1, 0, { ...letter, id: as });
+  }
+
   /** A command goes once those before it that share a key have their 202. */
   #postWhatMay(): void {
     const busy = new Set([...this.#posted.values()].flat());

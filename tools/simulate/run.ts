@@ -2,6 +2,7 @@ import { noLog } from "../../shared/util/log.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import type { Destination } from "../../worker/destinations/routes.ts";
 import { startWorker } from "../../worker/runtime/lifecycle.ts";
+import { startAdmin } from "./admin.ts";
 import { CadHost } from "./cad-host.ts";
 import { Clients } from "./client.ts";
 import { strikesOf } from "./faults.ts";
@@ -53,6 +54,7 @@ export async function runSchedule(
   const cad = world.add(new CadHost(world, schedule.cad));
   const probe = world.add(new Probe());
   const destinations = destinationsOf(schedule.services ?? 0);
+  const hold = schedule.hold ?? false;
   const services = world.add(new ServiceHost(world, destinations));
   const broken: string[] = [];
   const onUnhandled = (error: unknown) => {
@@ -71,9 +73,10 @@ export async function runSchedule(
       owners.push({ worker: owner.name, after: world.epochMs(), seen: world.epochMs() });
   });
 
-  for (let i = 1; i <= schedule.workers; i += 1) startOne(world, `worker-${i}`, destinations, broken);
+  for (let i = 1; i <= schedule.workers; i += 1) startOne(world, `worker-${i}`, { destinations, hold }, broken);
   const functions = new FunctionsHost(world);
   const clients = new Clients(world, functions, schedule.commands);
+  if (hold) startAdmin(world, functions, clients);
   services.onGone.push((destination) => enableLater(world, functions, destination));
   for (const { at, event, payload } of schedule.events)
     world.after(at, "", undefined, () => cad.happen(event, payload));
@@ -90,11 +93,8 @@ export async function runSchedule(
     const jobs = board.counts(`${keys.queue.prefix} ${keys.queue.name}`);
     atRest = false;
     if (world.now > last && clients.isDone() && jobs.waiting + jobs.active + jobs.delayed === 0) {
-      const [open, runnable] = await Promise.all([
-        server.command("ZCARD", keys.open),
-        server.command("ZCARD", keys.runnable),
-      ]);
-      const settled = open === 0 && runnable === 0;
+      const left = await Promise.all([keys.open, keys.runnable, keys.held].map((key) => server.command("ZCARD", key)));
+      const settled = left.every((count) => count === 0);
       atRest = settled && (await eventsAreThrough({ server, cad, probe, services, destinations: ids }));
     }
     restsSince = atRest ? Math.min(restsSince, world.now) : Infinity;
@@ -120,21 +120,25 @@ export async function runSchedule(
   }
 }
 
+interface WorkerSettings {
+  destinations: readonly Destination[];
+  hold: boolean;
+}
+
 /** A worker as a supervisor keeps it: started again whenever it ends. */
-function startOne(world: World, name: string, destinations: readonly Destination[], broken: string[]): void {
+function startOne(world: World, name: string, settings: WorkerSettings, broken: string[]): void {
+  const { destinations, hold } = settings;
   const process = world.start(name, () => {
     const random = () => world.roll(`random of ${name}`);
     startWorker({
-      ...{ config: configOf(name), handlers: [world.part(Probe).handler()], destinations, random, log: noLog },
+      ...{ config: configOf(name, hold), handlers: [world.part(Probe).handler()], destinations, random, log: noLog },
     }).then(
       (worker) => worker.failed.catch(() => world.after(0, "", undefined, () => world.kill(process))),
       (error: unknown) => broken.push(`${name} does not start: ${String(error)}`),
     );
   });
   process.onDeath.push(() => {
-    world.after(world.between("restart", ...RESTART_MS), "", undefined, () =>
-      startOne(world, name, destinations, broken),
-    );
+    world.after(world.between("restart", ...RESTART_MS), "", undefined, () => startOne(world, name, settings, broken));
   });
 }
 

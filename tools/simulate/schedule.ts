@@ -12,6 +12,8 @@ export interface Schedule {
   workers: 1 | 2;
   /** How many services get the CAD's events; 0 if it is not there. */
   services?: number;
+  /** Dead letters hold their place, and somebody handles them. */
+  hold?: boolean;
   commands: readonly PlannedCommand[];
   /** Of the CAD itself. */
   events: readonly PlannedEvent[];
@@ -20,6 +22,11 @@ export interface Schedule {
 
 /** How many more faults a schedule has beside the one that it is for. */
 const MOST_MORE = 3;
+/** In how many schedules dead letters hold their place. */
+const HOLD = 0.15;
+/** How many commands the CAD rejects then, of the first of them. */
+const REJECTED = 2;
+const REJECTED_OF = 8;
 const SERVICES = [0, 0, 1, 1, 2];
 /** How often a fault is planned for as late as a step was ever taken, and not for where each run takes it. */
 const LATE = 0.3;
@@ -41,7 +48,9 @@ export function planSchedule(seed: number): Schedule {
   if (calm?.least) {
     const times = roll("late") < LATE ? calm.most : calm.least;
     const more = planMore(seed, MOST, MOST_MORE);
-    return { ...calmSchedule(seed), faults: [planFault(pair, times, roll), ...more] };
+    const base = calmSchedule(seed);
+    const rejected = base.hold ? Array.from({ length: REJECTED }, (_, i) => rejection(seed, i)) : [];
+    return { ...base, faults: [planFault(pair, times, roll), ...more, ...rejected] };
   }
   const seen = calm?.seen ?? STEPS.rare[pair.step] ?? [];
   const one = seen[Math.floor(roll("seen") * seen.length)];
@@ -49,12 +58,16 @@ export function planSchedule(seed: number): Schedule {
   return { ...calmSchedule(one.seed), faults: [...(one.faults ?? []), planFault(pair, one.times, roll)] };
 }
 
+const rejection = (seed: number, i: number): PlannedFault =>
+  planFault({ step: "frame emit", fault: "rejection" }, REJECTED_OF, (what) => mixed(seed, `rejected ${what}`, i));
+
 /** The same without faults. */
 export const calmSchedule = (seed: number): Schedule => ({
   seed,
   cad: CHARACTERS[mixed(seed, "cad", 0) < 0.5 ? 0 : 1] ?? "legacy",
   workers: mixed(seed, "workers", 0) < 0.3 ? 1 : 2,
   services: SERVICES[Math.floor(mixed(seed, "services", 0) * SERVICES.length)] ?? 0,
+  ...(mixed(seed, "hold", 0) < HOLD && { hold: true }),
   commands: planCommands(seed),
   events: planEvents(seed),
   faults: [],

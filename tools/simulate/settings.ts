@@ -7,7 +7,7 @@ export const PREFIX = "sim";
 export const REDIS_URL = "redis://simulation";
 
 /** A worker's configuration. */
-export const configOf = (instance: string): WorkerConfig => ({
+export const configOf = (instance: string, hold: boolean): WorkerConfig => ({
   ...workerEnv.parse({
     REDIS_URL,
     REDIS_PREFIX: PREFIX,
@@ -16,6 +16,7 @@ export const configOf = (instance: string): WorkerConfig => ({
     CAD_BACKEND_AUTH_TOKEN: "token",
     CAD_ID: "cad",
     WORKER_INSTANCE: instance,
+    ...(hold && { HOLD: "units/status,incidents/status,incidents/timestamp,assignments/send" }),
   }),
   secretFiles: {},
 });

@@ -1,11 +1,9 @@
-import { planMore } from "./faults.ts";
 import type { RedisServer } from "./redis-server.ts";
 import { type Ran, runSchedule } from "./run.ts";
-import { calmSchedule } from "./schedule.ts";
+import { calmSchedule, planSchedule } from "./schedule.ts";
 import { type Seen, type Steps, STEPS } from "./steps.ts";
 
 const CALM = 40;
-const MOST_FAULTS = 4;
 /** How many runs are kept for a step which not every run takes. */
 const KEPT = 6;
 
@@ -24,13 +22,9 @@ export async function survey(server: RedisServer, { from, count }: { from: numbe
       known.seen.push({ seed, times });
     }
   }
-  const most = Object.fromEntries([...calm].map(([step, { counts }]) => [step, Math.max(...counts)]));
   const rare = new Map<string, Seen[]>();
   const known = Object.values(STEPS.rare).flat();
-  const drawn = Array.from({ length: count }, (_, i) => ({
-    seed: from + i,
-    faults: planMore(from + i, most, MOST_FAULTS),
-  }));
+  const drawn = Array.from({ length: count }, (_, i) => planSchedule(from + i));
   for (const { seed, faults = [] } of [...known, ...drawn]) {
     if (faults.length === 0) continue;
     const { steps }: Ran = await runSchedule({ ...calmSchedule(seed), faults }, server);
