@@ -38,7 +38,7 @@ everysec), ${versions.join(", ")}; seed ${seed}, ${minutes} minutes, ${available
   - \`cursors.ts\`, the way of events to a service (journal, gaps, handler, cursors, webhook): every event is in the journal or a gap
     says that it may be missing; no cursor is past what is not done; every event comes at least once, in order per key.
   - \`breaker.ts\`, the circuit breaker, around the worker's own pure functions: what proves no write closes no circuit of commands that need one; one
-    caller's unknown units stop nobody else; an open circuit closes once the CAD answers.
+    caller's unknown units stop nobody else; what waits for an open circuit is sent once the CAD answers.
   - The first two are written by hand from the scripts and the worker; no tool checks that they agree.
 - *Simulated*, with the code itself: \`npm run simulate\` runs workers, the HTTP API, its backend and their Lua scripts unmodified, the
   scripts in a real Redis, under a scheduler that owns time, timers, chance, Redis's replies, the CAD's frames, HTTP and every fault:
@@ -52,7 +52,7 @@ everysec), ${versions.join(", ")}; seed ${seed}, ${minutes} minutes, ${available
     a handler of it, and lost wake-ups.
   - The same seed gives the same run, byte for byte. A failure prints its seed and a smaller schedule for \`--replay\`.
   - Run on 2026-11-28, on a machine shared with other work: 1,400 schedules (3.0 simulated hours, 2,663 faults) in 9 minutes, which met 588 of 589 pairs that were planned for, and three steps more that
-    no plan knew yet; one schedule failed, is fixed, and is a test now. CI runs 100 schedules. A long run is \`npm run simulate -- --schedules 1000000 --coverage\`; none was made yet.
+    no plan knew yet (HOLD was not in it then); one schedule failed, is fixed, and is a test now. CI runs 100 schedules. A long run is \`npm run simulate -- --schedules 1000000 --coverage\`; none was made yet.
   - In the place of ioredis, BullMQ, undici and Socket.io's client stand ports (\`tools/simulate/ports/\`): what those promise is assumed.
     Not simulated: sealed payloads, tokens, SSE, \`Prefer: wait\`, session recovery, a cluster, several CADs.
 - *Sampled*, in the real processes: the faults below, with real clocks and a seed.
