@@ -76,6 +76,7 @@ made to its end, these are the first seeds that failed; a seed's schedule change
 | \`head-not-checked\` | 11 | event out of order at a destination |
 | \`first-in-one-queue\` | 24 | first delivery out of order |
 | \`resend-after-newer\` | 51 | late repeat |
+| \`gap-in-silence\` | 11 | stuck: an event that is neither in the journal nor in a gap |
 
 ## Method
 
