@@ -1,14 +1,14 @@
 import type { Redis } from "ioredis";
 import { NotOwner } from "../outbox/owned.ts";
-import { script } from "../redis/redis.ts";
+import { jsonArgument, script } from "../redis/redis.ts";
 import { openClear, storeClear } from "../sealing/clear.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import type { JournalKeys } from "./keys.ts";
 
-/** What a handler made of an entry. */
+/** The result of a handler for an entry. */
 export interface Handled {
   handler: string;
-  /** `declined`: it looked into the entry, and has nothing to do with it. */
+  /** `declined`: it read the entry, and it does not concern the handler. */
   outcome: "done" | "failed" | "declined";
   /** How long its last try took, ms. */
   durationMs: number;
@@ -19,38 +19,41 @@ export interface Handled {
   reason?: string;
 }
 
-/** The consumer record of the journal: how far each handler has come, and what it made of each entry that it wanted. */
+/** How far each handler is in the journal, and its result for each entry that it handles. */
 export interface Checkpoints {
-  /** The last entry before which nothing is left to do for the handler; undefined if it never ran. Throws SealError. */
+  /** The entry up to which the handler is done; undefined if it never ran. Throws SealError. */
   cursor(handler: string): Promise<string | undefined>;
-  /** Notes outcomes, and then the cursor. Throws NotOwner: a worker that was frozen must not set back its successor. */
+  /** Stores outcomes and the cursor. Throws NotOwner: a worker that was frozen must not set back its successor. */
   note(handler: string, outcomes: readonly (Handled & { entry: string })[], cursor: string): Promise<void>;
 }
 
 /**
- * KEYS[1] the base name, ARGV: owner token, kept_ms, most entries of the journal, handler, cursor, then for each entry: its id, the
- * outcome as JSON. A journal that is full drops its oldest long before their time is over, and outcomes are not to outlive them
- * by far: they are kept twice as long as it reaches back then, since less may come than did.
+ * KEYS[1]: the base name. ARGV[1]: JSON with `token` of the lease, `keptMs`, `maxEntries` of the journal, `handler`, `cursor` and
+ * `outcomes`, each with `entry` (its id) and `outcome` (as JSON text).
+ *
+ * A full journal drops its oldest entries long before their time, and outcomes should not outlive their entries by far: they are
+ * then kept twice as long as the journal reaches back, since fewer events may come than did.
  */
 const NOTE = `#!lua
-local base, kept, handler = KEYS[1], tonumber(ARGV[2]), ARGV[4]
+local base, ask = KEYS[1], cjson.decode(ARGV[1])
+local kept = ask.keptMs
 local journal = base .. ':journal'
-if redis.call('GET', base .. ':owner') ~= ARGV[1] then return 0 end
-if #ARGV > 5 and redis.call('XLEN', journal) >= tonumber(ARGV[3]) then
+if redis.call('GET', base .. ':owner') ~= ask.token then return 0 end
+if #ask.outcomes > 0 and redis.call('XLEN', journal) >= ask.maxEntries then
   local oldest = redis.call('XRANGE', journal, '-', '+', 'COUNT', 1)[1]
   local reach = redis.call('TIME')[1] * 1000 - string.match(oldest[1], '^%d+')
   kept = math.min(kept, math.max(2 * reach, 1000))
 end
-for i = 6, #ARGV, 2 do
-  local handled = base .. ':handled:' .. ARGV[i]
-  redis.call('HSET', handled, handler, ARGV[i + 1])
+for _, done in ipairs(ask.outcomes) do
+  local handled = base .. ':handled:' .. done.entry
+  redis.call('HSET', handled, ask.handler, done.outcome)
   redis.call('PEXPIRE', handled, string.format('%.0f', kept))
 end
-redis.call('HSET', base .. ':cursors', handler, ARGV[5])
+redis.call('HSET', base .. ':cursors', ask.handler, ask.cursor)
 return 1`;
 
 /**
- * @param token the owner's; nobody else may note
+ * @param token of the lease; nobody else may write
  * @param keptMs as long as the journal's entries
  * @param maxEntries as many as the journal's
  */
@@ -66,12 +69,13 @@ export function openCheckpoints(
   return {
     cursor: (handler) => readCursor(redis, keys, sealer, handler),
     async note(handler, outcomes, cursor) {
-      const noted = outcomes.flatMap(({ entry, outcome, durationMs, tries, error, reason }) => [
+      const noted = outcomes.map(({ entry, outcome, durationMs, tries, error, reason }) => ({
         entry,
-        JSON.stringify({ outcome, durationMs, tries, error, reason }),
-      ]);
+        outcome: JSON.stringify({ outcome, durationMs, tries, error, reason }),
+      }));
       const stored = storeClear(sealer, "cursor", cursorId(keys, handler), cursor);
-      if ((await write(token, keptMs, maxEntries, handler, stored, ...noted)) !== 1) throw new NotOwner();
+      const ask = { token, keptMs, maxEntries, handler, cursor: stored, outcomes: noted };
+      if ((await write(jsonArgument(ask))) !== 1) throw new NotOwner();
     },
   };
 }
@@ -89,7 +93,7 @@ export async function readCursor(
   return stored === null ? undefined : openClear(sealer, "cursor", cursorId(keys, handler), stored);
 }
 
-/** What the handlers made of an entry; not in it: those that did not want it, or did not come to it yet. */
+/** The results of the handlers for an entry, without those that do not handle it or have not reached it yet. */
 export async function readHandled(redis: Redis, keys: JournalKeys, entry: string): Promise<Handled[]> {
   const outcomes = await redis.hgetall(keys.handled(entry));
   return Object.entries(outcomes).map(([handler, text]) => ({

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { script, type ScriptReply } from "../redis/redis.ts";
+import { jsonArgument, script, type ScriptReply } from "../redis/redis.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
 import { scanPage } from "../util/scan-page.ts";
 import type { Micros } from "../util/time.ts";
@@ -46,7 +46,7 @@ export interface EntryQuery {
 }
 export type Listed = { outcome: "page"; entries: JournalEntry[]; next: string | undefined } | Gone;
 
-/** The journal in pages that are bounded in number and in size, for those who are far away from it. */
+/** The journal in pages that are bounded in number and in size, for readers over HTTP. */
 export interface JournalPages {
   /** What follows an entry, with no gap, the oldest first; without an entry, where the journal ends now. */
   follow(after: string | undefined, limit: number): Promise<Followed>;
@@ -66,12 +66,13 @@ export function lookAtMost({ events = [], units = [], incidents = [] }: EntryFil
 }
 
 /**
- * ARGV: id ('' for the end), limit, bytes. Answers {'page', position, more, rows} or {'gone', oldest}. What follows an id is
- * known if the journal has that id, if it is the newest that was ever given, or if it is 0-0 and nothing was ever removed.
+ * ARGV[1]: JSON with `after` (an id, '' for the end), `limit` and `bytes`. Returns {'page', position, more, rows} or {'gone', oldest}.
+ * What follows an id is known if the journal has that id, if it is the newest ever given, or if it is 0-0 and nothing was removed.
  */
 const FOLLOW = `#!lua flags=no-writes
 ${READ}
-local id, known = ARGV[1], false
+local ask = cjson.decode(ARGV[1])
+local id, known = ask.after, false
 if id ~= '' then known = #redis.call('XRANGE', journal, id, id) == 1 end
 if not known then
   local newest, whole = '0-0', true
@@ -86,7 +87,7 @@ if not known then
     return {'gone', first and first[1] or ''}
   end
 end
-local rows, more = read('XRANGE', '(' .. id, '+', tonumber(ARGV[2]), tonumber(ARGV[3]))
+local rows, more = read('XRANGE', '(' .. id, '+', ask.limit, ask.bytes)
 return {'page', #rows > 0 and rows[#rows][1] or id, more, rows}`;
 
 // The scripts answer rows as XRANGE does.
@@ -97,15 +98,15 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
   const follow = script(redis, "journalFollow", FOLLOW, [keys.cad]);
   const list = script(redis, "journalList", LIST, [keys.cad]);
 
-  /** Of what cannot be opened it is told why: the rest of the page is none the worse for it. */
-  const openOrTell = (sealed: SealedEntry) =>
+  /** An entry that cannot be opened says why: the rest of the page is not affected. */
+  const openOrExplain = (sealed: SealedEntry) =>
     openEntry(sealer, sealed).catch((error: unknown) => {
       if (error instanceof SealError) return withoutPayload(sealed.entry, error);
       throw error;
     });
 
   async function openAll(found: readonly SealedEntry[], first: EntryQuery["first"]): Promise<JournalEntry[]> {
-    const opened = await Promise.all(found.map(openOrTell));
+    const opened = await Promise.all(found.map(openOrExplain));
     if (first === "oldest") return inOrder(sealer, undefined, opened);
     return inOrder(sealer, undefined, opened.toReversed()).toReversed();
   }
@@ -117,19 +118,20 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
     const most = until === undefined ? "+" : idTime(until);
     const [command, begin, to] = first === "newest" ? ["XREVRANGE", most, least] : ["XRANGE", least, most];
     const from = after === undefined ? begin : `(${after}`;
-    const [more, reply] = (await list(command, from, to, CHUNK, PAGE_BYTES)) as [number, ScriptReply];
+    const ask = { command, from, to, limit: CHUNK, bytes: PAGE_BYTES };
+    const [more, reply] = (await list(jsonArgument(ask))) as [number, ScriptReply];
     return { rows: toRows(keys.journal, reply), more: more === 1 };
   }
 
   return {
     async get(id) {
       const rows = await redis.xrevrange(keys.journal, id, "-", "COUNT", 2);
-      const opened = await Promise.all(rows.map((row) => openOrTell(parseRow(row, keys.journal))));
+      const opened = await Promise.all(rows.map((row) => openOrExplain(parseRow(row, keys.journal))));
       return inOrder(sealer, undefined, opened.toReversed()).find((entry) => entry.id === id);
     },
 
     async follow(after, limit) {
-      const reply = (await follow(after ?? "", limit, PAGE_BYTES)) as ScriptReply[];
+      const reply = (await follow(jsonArgument({ after: after ?? "", limit, bytes: PAGE_BYTES }))) as ScriptReply[];
       if (reply[0] === "gone") return { outcome: "gone", oldest: String(reply[1]) || null };
       try {
         const opened = await Promise.all(toRows(keys.journal, reply[3]).map((row) => openEntry(sealer, row)));
@@ -145,7 +147,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
       const { filter, limit, after, first } = query;
       if (after !== undefined && first === "oldest") {
         // What followed the page before may have been removed meanwhile: that is no page without a gap.
-        const at = (await follow(after, 1, 0)) as ScriptReply[];
+        const at = (await follow(jsonArgument({ after, limit: 1, bytes: 0 }))) as ScriptReply[];
         if (at[0] === "gone") return { outcome: "gone", oldest: String(at[1]) || null };
       }
       const { found, next } = await scanPage({

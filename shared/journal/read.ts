@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { parseList, UNREADABLE } from "../util/json.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
-import { script, type ScriptReply } from "../redis/redis.ts";
+import { jsonArgument, script, type ScriptReply } from "../redis/redis.ts";
 import { START } from "../redis/stream-id.ts";
 import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
 import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
@@ -166,10 +166,11 @@ local function read(command, from, to, limit, most)
   return rows, 1
 end`;
 
-/** ARGV: XRANGE or XREVRANGE, from, to, limit, bytes. Answers {more, rows}. */
+/** ARGV[1]: JSON with `command` (XRANGE or XREVRANGE), `from`, `to`, `limit` and `bytes`. Returns {more, rows}. */
 export const LIST = `#!lua flags=no-writes
 ${READ}
-local rows, more = read(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
+local ask = cjson.decode(ARGV[1])
+local rows, more = read(ask.command, ask.from, ask.to, ask.limit, ask.bytes)
 return {more, rows}`;
 
 export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Sealer): JournalReader {
@@ -188,7 +189,9 @@ export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Seale
   return {
     async page(id, limit) {
       const [[more, rows], before] = await Promise.all([
-        list("XRANGE", `(${id}`, "+", limit, PAGE_BYTES) as Promise<[number, ScriptReply]>,
+        list(jsonArgument({ command: "XRANGE", from: `(${id}`, to: "+", limit, bytes: PAGE_BYTES })) as Promise<
+          [number, ScriptReply]
+        >,
         upTo(id),
       ]);
       const entries = inOrder(sealer, before, await Promise.all((rows as Row[]).map(open)));

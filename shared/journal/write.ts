@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { NotOwner } from "../outbox/owned.ts";
 import type { Log } from "../util/log.ts";
 import { redisFault, whyFailed } from "../redis/fault.ts";
-import { script, type ScriptReply } from "../redis/redis.ts";
+import { jsonArgument, script, type ScriptReply } from "../redis/redis.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { sleep } from "../util/sleep.ts";
 import type { Micros } from "../util/time.ts";
@@ -17,8 +17,8 @@ import { trimJournal } from "./trim.ts";
 export const SEEN_MS = 24 * 3_600_000;
 
 /**
- * True if of what was written (`has`: token and batch) a batch is not there that Redis answered: a replica took over that lagged behind. What the owner has in memory, of the
- * journal and of all else, is ahead of Redis then. So it loses the CAD, and the next one begins with what there is.
+ * True if a batch that Redis acknowledged is missing (`has`: token and batch of what was written last): a replica took over that
+ * lagged behind. The leader's memory is ahead of Redis then, so it loses the lease, and the next leader starts from what is stored.
  */
 const SET_BACK = `
 local base = KEYS[1]
@@ -29,58 +29,66 @@ local function set_back(has, token, batch)
 end`;
 
 /**
- * KEYS[1] the base name, ARGV: owner token, batch (1, 2, 3...), '1' if it was sent before, seen_ms, kept_ms, most entries, cad, then
- * for each entry: event id, kind, event, ref, keys, payload, occurred ('' or us), received (us), own, recovered ('', '1', '0'), wrong,
- * fact ('' or what it tells, whoever tells it: told once). Answers {'not-owner'} or {'written', id, id...}; the id of one that was
- * seen before is ''. A batch that is asked for again, since its answer was lost, is written once; also one that Redis gets to see
- * only after the next one, and one that the connection itself sends again. Another one that is asked for the first time cannot be
- * there: {'ahead', batch} tells that somebody wrote to Redis.
+ * KEYS[1]: the base name. ARGV[1]: JSON with
+ * `token` of the lease, `batch` (1, 2, 3...), `again` (it was sent before), `seenMs`, `keptMs`, `maxEntries`, `cad`, and `entries`, each with
+ * `eventId`, `kind`, `event`, `ref`, `keys`, `payload`, `occurred` ('' or us), `received` (us), `own`, `recovered` ('', '1', '0'), `wrong` and
+ * `fact` ('' or a name: of entries with the same one, only the first is written).
+ *
+ * Returns {'not-owner'} or {'written', id, id...}; the id of an entry that was seen before is ''. A batch that is repeated because its
+ * reply was lost is written once, even if Redis receives it after the next one, or if the connection itself repeats it. A first
+ * attempt cannot be there already: {'ahead', batch} means that somebody else wrote to Redis.
  */
 const WRITE = `#!lua
 ${SET_BACK}
-if redis.call('GET', base .. ':owner') ~= ARGV[1] then return {'not-owner'} end
+local ask = cjson.decode(ARGV[1])
+local ref = ask.entries[1].ref
+if redis.call('GET', base .. ':owner') ~= ask.token then return {'not-owner'} end
 local prior = redis.call('HMGET', base .. ':written', 'token', 'batch', 'answer', 'ref')
-if prior[1] == ARGV[1] and tonumber(prior[2]) >= tonumber(ARGV[2]) then
-  -- A connection that broke sends what had no answer again as it was, with the same random ref: that is no stranger's batch.
-  if ARGV[3] ~= '1' and prior[4] ~= ARGV[11] then return {'ahead', prior[2]} end
+if prior[1] == ask.token and tonumber(prior[2]) >= ask.batch then
+  -- A reconnected client repeats unanswered calls unchanged, with the same random ref: that is no stranger's batch.
+  if not ask.again and prior[4] ~= ref then return {'ahead', prior[2]} end
   return cjson.decode(prior[3])
 end
-if set_back(prior, ARGV[1], ARGV[2] - 1) then return {'not-owner'} end
+if set_back(prior, ask.token, ask.batch - 1) then return {'not-owner'} end
 local answer = {'written'}
 local last
 local function first(name)
-  return name == '' or redis.call('SET', base .. ':seen:' .. name, 1, 'NX', 'PX', ARGV[4])
+  return name == '' or redis.call('SET', base .. ':seen:' .. name, 1, 'NX', 'PX', ask.seenMs)
 end
-for i = 8, #ARGV, 12 do
-  local event_id, id = ARGV[i], ''
-  if first(event_id) and first(ARGV[i + 11]) then
-    id = redis.call('XADD', base .. ':journal', '*', 'kind', ARGV[i + 1], 'event', ARGV[i + 2], 'ref', ARGV[i + 3],
-      'keys', ARGV[i + 4], 'payload', ARGV[i + 5], 'occurred', ARGV[i + 6], 'received', ARGV[i + 7], 'own', ARGV[i + 8],
-      'recovered', ARGV[i + 9], 'wrong', ARGV[i + 10], 'event_id', event_id, 'cad', ARGV[7])
+for _, e in ipairs(ask.entries) do
+  local id = ''
+  if first(e.eventId) and first(e.fact) then
+    id = redis.call('XADD', base .. ':journal', '*', 'kind', e.kind, 'event', e.event, 'ref', e.ref, 'keys', e.keys,
+      'payload', e.payload, 'occurred', e.occurred, 'received', e.received, 'own', e.own, 'recovered', e.recovered,
+      'wrong', e.wrong, 'event_id', e.eventId, 'cad', ask.cad)
     last = id
   end
   answer[#answer + 1] = id
 end
 if last then
   local clock = redis.call('TIME')
-  redis.call('XTRIM', base .. ':journal', 'MINID', '~', string.format('%.0f', clock[1] * 1000 - tonumber(ARGV[5])))
-  redis.call('XTRIM', base .. ':journal', 'MAXLEN', '~', ARGV[6])
-  -- Without the right to publish, readers look by themselves: what was written stands.
+  redis.call('XTRIM', base .. ':journal', 'MINID', '~', string.format('%.0f', clock[1] * 1000 - ask.keptMs))
+  redis.call('XTRIM', base .. ':journal', 'MAXLEN', '~', ask.maxEntries)
+  -- Without the right to publish, readers poll: what was written stays.
   redis.pcall('PUBLISH', base .. ':journalled', last)
 end
-redis.call('HSET', base .. ':written', 'token', ARGV[1], 'batch', ARGV[2], 'answer', cjson.encode(answer),
-  'ref', ARGV[11])
+redis.call('HSET', base .. ':written', 'token', ask.token, 'batch', ask.batch, 'answer', cjson.encode(answer),
+  'ref', ref)
 return answer`;
 
-/** Notes until when everything that the CAD sent is known to be in the journal. ARGV: owner token, last batch, that time (us). */
+/**
+ * Records until when everything that the CAD sent is known to be in the journal. ARGV[1]: JSON with `token` of the lease, `batch` (the
+ * last one) and `until` (us, as text).
+ */
 const HEARD = `#!lua flags=allow-oom
 ${SET_BACK}
-if redis.call('GET', base .. ':owner') ~= ARGV[1] then return 0 end
-if set_back(redis.call('HMGET', base .. ':written', 'token', 'batch'), ARGV[1], ARGV[2]) then return 0 end
-redis.call('SET', base .. ':heard', ARGV[3])
+local ask = cjson.decode(ARGV[1])
+if redis.call('GET', base .. ':owner') ~= ask.token then return 0 end
+if set_back(redis.call('HMGET', base .. ':written', 'token', 'batch'), ask.token, ask.batch) then return 0 end
+redis.call('SET', base .. ':heard', ask['until'])
 return 1`;
 
-/** Answers {now, heard}, by Redis's clock, us; heard is '' if nothing was noted ever. */
+/** Returns {now, complete until}, by Redis's clock, us; the latter is '' if it was never recorded. */
 const CLOCK = `#!lua flags=no-writes,allow-oom
 local clock = redis.call('TIME')
 return {string.format('%.0f', clock[1] * 1000000 + clock[2]), redis.call('GET', KEYS[1] .. ':heard') or ''}`;
@@ -89,7 +97,7 @@ export interface JournalOptions {
   redis: Redis;
   keys: JournalKeys;
   sealer: Sealer;
-  /** The owner's; nobody else may write. */
+  /** Of the lease; nobody else may write. */
   token: string;
   /** The scheme and host of the CAD. */
   cad: string;
@@ -101,32 +109,32 @@ export interface JournalOptions {
   log: Log;
 }
 
-/** The side of the journal that only the owner of the CAD may touch. */
+/** The side of the journal that only the leader may use. */
 export interface JournalWriter {
   /**
-   * Writes them in this order, all or none, and tries again while Redis is away; answers with each as it stands in the
-   * journal, undefined for one that was there already. One call at a time. Throws NotOwner; also when the signal aborts.
+   * Writes them in this order, all or none, and retries while Redis is away. Returns each as it is in the journal, undefined for
+   * one that was there already. One call at a time. Throws NotOwner, also when the signal aborts.
    */
   append(entries: readonly NewEntry[]): Promise<(JournalEntry | undefined)[]>;
   /**
-   * Everything that the CAD sent until then, by Redis's clock, is in the journal. A time and no age: Redis may get to see this
-   * long after it was sent.
+   * Records that everything the CAD sent until then, by Redis's clock, is in the journal. A time and not an age: Redis may
+   * receive this long after it was sent.
    */
-  heard(until: Micros): Promise<void>;
-  /** Until when that was so (undefined if it never was), and what time it is now, by Redis's clock. */
-  lastHeard(): Promise<{ heard: Micros | undefined; now: Micros }>;
-  /** Since when nothing can be written, and why; undefined while it can. */
+  noteComplete(until: Micros): Promise<void>;
+  /** What was recorded last (undefined if nothing was), and the time now, by Redis's clock. */
+  completeUntil(): Promise<{ until: Micros | undefined; now: Micros }>;
+  /** Since when nothing can be written, and why; undefined while writing works. */
   standstill(): { since: Date; reason: string } | undefined;
 }
 
 /** How often the journal is trimmed by its size, ms. */
 const TRIM_MS = 30_000;
-/** The same while Redis is full: what it frees is needed now. */
+/** The same while Redis is full: the memory is needed at once. */
 const TRIM_FULL_MS = 1000;
 
-/** An entry as it is to be stored, beside what it says. */
+/** An entry as it is to be stored. */
 interface Prepared {
-  args: string[];
+  stored: Readonly<Record<string, string>>;
   ref: string;
   entry: Omit<JournalEntry, "id" | "cad" | "size">;
   size: number;
@@ -135,8 +143,8 @@ interface Prepared {
 export function openJournalWriter(options: JournalOptions): JournalWriter {
   const { redis, keys, sealer, token, cad, keptMs, maxEntries, maxBytes, signal, log } = options;
   const write = script(redis, "journalWrite", WRITE, [keys.cad]);
-  const noteHeard = script(redis, "journalHeard", HEARD, [keys.cad]);
-  const lastHeard = script(redis, "journalClock", CLOCK, [keys.cad]);
+  const noteComplete = script(redis, "journalHeard", HEARD, [keys.cad]);
+  const readClock = script(redis, "journalClock", CLOCK, [keys.cad]);
   const clock = createRedisClock(redis);
   /** When the newest entry was received, us. */
   let received: Micros | undefined;
@@ -145,7 +153,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
   let trimmedAt = -Infinity;
   let standing: { since: Date; reason: string } | undefined;
 
-  /** At most once in so long. What cannot be trimmed stays: the next time will do. */
+  /** At most once in so long. What cannot be trimmed now is trimmed next time. */
   async function trim(everyMs: number): Promise<void> {
     if (performance.now() - trimmedAt < everyMs) return;
     trimmedAt = performance.now();
@@ -154,14 +162,14 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     );
   }
 
-  /** When the newest entry was received: the next one was later, also by a clock of Redis that was set back. */
+  /** When the newest entry was received: the next one is later, even if the clock of Redis was set back. */
   async function newestReceived(): Promise<Micros> {
     const [row] = await redis.xrevrange(keys.journal, "+", "-", "COUNT", 1);
     const opened = row && (await openEntry(sealer, parseRow(row, keys.journal)).catch(() => undefined));
     return opened && !opened.forged ? opened.receivedAt : 0;
   }
 
-  /** Of those that an entry is said to be the echo of: the ids of commands of this bridge. */
+  /** The ids, among those that the entries are said to be echoes of, that are commands of this bridge. */
   async function ownCommands(entries: readonly NewEntry[]): Promise<ReadonlySet<string>> {
     const ids = [...new Set(entries.flatMap(({ own }) => own ?? []))];
     if (ids.length === 0) return new Set();
@@ -192,14 +200,14 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
       ...{ eventId: entry.eventId ?? "", cad, received: at, own: entry.own ?? "" },
     });
     const payload = await sealer.seal("journal", sealId, JSON.stringify(entry.payload ?? null));
-    const args = [
-      ...[entry.eventId ?? "", entry.kind, entry.event, ref, keysText, payload],
-      ...[occurred, at, entry.own ?? "", recovered, wrong, entry.fact ?? ""],
-    ];
-    return { args, ref, entry, size: payload.length };
+    const stored = {
+      ...{ eventId: entry.eventId ?? "", kind: entry.kind, event: entry.event, ref, keys: keysText, payload, occurred },
+      ...{ received: at, own: entry.own ?? "", recovered, wrong, fact: entry.fact ?? "" },
+    };
+    return { stored, ref, entry, size: payload.length };
   }
 
-  /** Whether Redis has them under the ids that it says it gave them. */
+  /** Whether Redis has them under the ids that it returned. */
   async function areThere(ids: readonly string[], prepared: readonly Prepared[]): Promise<boolean> {
     const there = await Promise.all(
       ids.map(async (id, i) => {
@@ -218,18 +226,17 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     for (let attempt = 1, sent = false; ; attempt += 1) {
       try {
         prepared ??= await prepare(entries, calledAt);
-        const again = sent ? "1" : "0";
+        const again = sent;
         sent = true;
-        const args = prepared.flatMap((one) => one.args);
-        const [outcome, ...ids] = asList(
-          await write(token, batches, again, SEEN_MS, keptMs, maxEntries, cad, ...args),
-        ).map(String);
+        const settings = { token, seenMs: SEEN_MS, keptMs, maxEntries, cad };
+        const ask = { ...settings, batch: batches, again, entries: prepared.map(({ stored }) => stored) };
+        const [outcome, ...ids] = asList(await write(jsonArgument(ask))).map(String);
         if (outcome === "ahead" && Number.isSafeInteger(Number(ids[0]))) {
           batches = Number(ids[0]) + 1;
           sent = false;
           continue;
         }
-        const believed = outcome === "written" && (again === "0" || (await areThere(ids, prepared)));
+        const believed = outcome === "written" && (!again || (await areThere(ids, prepared)));
         if (!believed) throw new NotOwner();
         standing = undefined;
         return { ids, all: prepared };
@@ -256,12 +263,12 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
       });
     },
     standstill: () => standing,
-    async heard(until) {
-      await noteHeard(token, answered, until);
+    async noteComplete(until) {
+      await noteComplete(jsonArgument({ token, batch: answered, until: String(until) }));
     },
-    async lastHeard() {
-      const [now, heard] = asList(await lastHeard());
-      return { now: Number(now), heard: heard === "" ? undefined : Number(heard) };
+    async completeUntil() {
+      const [now, until] = asList(await readClock());
+      return { now: Number(now), until: until === "" ? undefined : Number(until) };
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { batched } from "../util/batch.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
-import { askWhetherFull, script, type ScriptReply } from "../redis/redis.ts";
+import { askWhetherFull, jsonArgument, script, type ScriptReply } from "../redis/redis.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { createAuthenticator } from "./authentic.ts";
 import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK, type ToSend } from "./claim.ts";
@@ -57,13 +57,13 @@ export interface OwnedOutbox {
   /**
    * Notes that it was sent in vain, and lets it rest in its place, past a restart too.
    * @param waitsMs after the first, second, ... attempt
-   * @param spared how often that may happen without counting as an attempt, and without a rest
+   * @param throttled how often it may fail without counting as an attempt, and without a wait
    * @param counter what of it is counted: refusals, or sends that went unanswered
    */
   scheduleRetry(
     id: string,
     waitsMs: readonly number[],
-    spared: number,
+    throttled: number,
     counter?: "refusals" | "unanswered",
   ): Promise<RetrySchedule>;
   /** Lets all that rest be tried once before their time; that attempt does not count. */
@@ -189,11 +189,12 @@ export function openOwnedOutbox(
 
     isFull: askWhetherFull(redis, keys.base),
 
-    async scheduleRetry(id, waitsMs, spared, counter = "refusals") {
-      const waits = waitsMs.map((ms) => Math.round(ms * 1000));
-      const postponed = parseRetrySchedule(await scheduleRetryScript(token, id, counter, spared, ...waits));
-      if (postponed.answer === "not-owner") throw new NotOwner();
-      return postponed;
+    async scheduleRetry(id, waitsMs, throttled, counter = "refusals") {
+      const waits = waitsMs.map((ms) => String(Math.round(ms * 1000)));
+      const ask = jsonArgument({ token, id, counter, throttled, waits });
+      const schedule = parseRetrySchedule(await scheduleRetryScript(ask));
+      if (schedule.answer === "not-owner") throw new NotOwner();
+      return schedule;
     },
 
     retryNow: async () => void (await retryNowScript(token)),

@@ -13,7 +13,7 @@ export interface JobQueue {
   /** Adds a job for each id that has none. */
   add(ids: readonly string[]): Promise<void>;
   /** Adds a job that is no message, ahead of all others: it shows that jobs come out. */
-  beat(): Promise<void>;
+  sendCanary(): Promise<void>;
   counts(): Promise<Record<string, number>>;
   close(): Promise<void>;
 }
@@ -52,7 +52,7 @@ export function openJobQueue(redis: Redis, keys: OutboxKeys, log: Log): JobQueue
 
   return {
     add,
-    beat: async () => void (await queue.add(JOB_NAME, {}, { jobId: CANARY_ID, lifo: true })),
+    sendCanary: async () => void (await queue.add(JOB_NAME, {}, { jobId: CANARY_ID, lifo: true })),
     counts: () => queue.getJobCounts("waiting", "active", "delayed"),
     close: () => withDeadline(queue.close(), FORCED_CLOSE_MS, "closing the queue").catch(() => undefined),
   };

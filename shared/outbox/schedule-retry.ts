@@ -2,39 +2,41 @@ import type { ScriptReply } from "../redis/redis.ts";
 import { PRELUDE } from "./lua.ts";
 
 /**
- * Notes that a message was sent in vain, and until when it rests in its place; begin holds to it, whoever owns the CAD then.
- * ARGV: lease token, id, the record's field that counts the attempts, how often it may happen without counting as one, then the waits
- * after the first, second, ... attempt (us). Answers {'not-owner'}, {'gone'}, {'again', us, attempts} or {'used-up', attempts}.
+ * Records a failed attempt, and until when the message waits in its place for the next one; begin enforces that, whoever leads then.
+ * ARGV[1]: JSON with `token` of the lease, `id`, `counter` (the record's field that counts attempts), `throttled` (how often it may fail
+ * without counting as an attempt) and `waits` (after the first, second, ... attempt, us as text).
+ * Returns {'not-owner'}, {'gone'}, {'again', us, attempts} or {'used-up', attempts}.
  */
 export const SCHEDULE_RETRY = `${PRELUDE}
-local token, id, counter, spared = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-if redis.call('GET', OWNER) ~= token then return {'not-owner'} end
+local ask = cjson.decode(ARGV[1])
+local id, counter = ask.id, ask.counter
+if redis.call('GET', OWNER) ~= ask.token then return {'not-owner'} end
 local was = redis.call('HMGET', record(id), 'state', counter, 'early', 'spared')
 if not was[1] or is_final(was[1]) then return {'gone'} end
 local attempts = tonumber(was[2] or 0)
-if spared > tonumber(was[4] or 0) then
+if ask.throttled > tonumber(was[4] or 0) then
   redis.call('HINCRBY', record(id), 'spared', 1)
   return {'again', '0', attempts}
 end
--- An attempt that was made before its time does not count: the schedule stands.
+-- An early attempt does not count: the schedule stays as it is.
 if was[3] == '1' then
   redis.call('HDEL', record(id), 'early')
   local left = rest_left(id)
   if left > 0 then return {'again', whole(left), attempts} end
 end
 attempts = redis.call('HINCRBY', record(id), counter, 1)
-local wait = ARGV[4 + attempts]
+local wait = ask.waits[attempts]
 if not wait then return {'used-up', attempts} end
 redis.call('HSET', record(id), 'retry_at', whole(now + wait), 'rest', wait)
 return {'again', wait, attempts}
 `;
 
-/** What a message that was sent in vain does next; `attempts`: how many failed so far. */
+/** What a message does after a failed attempt; `attempts`: how many failed so far. */
 export type RetrySchedule =
   | { answer: "again"; inMs: number; attempts: number }
   | { answer: "used-up"; attempts: number };
 
-/** What SCHEDULE_RETRY answered. */
+/** Parses the reply of SCHEDULE_RETRY. */
 export function parseRetrySchedule(reply: ScriptReply): RetrySchedule | { answer: "not-owner" } {
   const [answer, ...rest] = Array.isArray(reply) ? reply : [];
   if (answer === "not-owner") return { answer };
@@ -44,7 +46,7 @@ export function parseRetrySchedule(reply: ScriptReply): RetrySchedule | { answer
   return { answer: "again", inMs: Number(rest[0]) / 1000, attempts: Number(rest[1]) };
 }
 
-/** Lets every message that rests be tried once before its time. ARGV: lease token. Answers how many they are. */
+/** Lets every message that waits for a retry be tried once before its time. ARGV: lease token. Returns their number. */
 export const RETRY_NOW = `${PRELUDE}
 if redis.call('GET', OWNER) ~= ARGV[1] then return 0 end
 local count = 0

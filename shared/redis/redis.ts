@@ -152,6 +152,10 @@ export function script(redis: Redis, name: string, lua: string, keys: readonly [
   };
 }
 
+/** The one argument of a script with several: its fields by name. The JSON of Redis refuses half of a surrogate pair. */
+export const jsonArgument = (fields: Readonly<Record<string, unknown>>): string =>
+  JSON.stringify(fields, (_name, value: unknown) => (typeof value === "string" ? value.toWellFormed() : value));
+
 /** Asks whether Redis takes nothing more. @param key any of the bridge's: in a cluster, that of its node */
 export function askWhetherFull(redis: Redis, key: string): () => Promise<boolean> {
   // Redis itself refuses a script that may store something, when it is full.

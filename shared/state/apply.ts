@@ -3,31 +3,30 @@ import { batched } from "../util/batch.ts";
 import type { Change } from "../events/event.ts";
 import type { JournalKeys } from "../journal/keys.ts";
 import { parseRoom } from "../vocabulary/ordering-key.ts";
-import { script } from "../redis/redis.ts";
+import { jsonArgument, script } from "../redis/redis.ts";
 import { storeClear } from "../sealing/clear.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import type { Micros } from "../util/time.ts";
 
-/** What is said of a unit or an incident is kept for so long after the last word of it, ms. */
+/** How long the state of a unit or an incident is kept after its last event, ms. */
 const STATE_KEPT_MS = 30 * 24 * 3_600_000;
 
 /**
- * KEYS[1] the base name, ARGV: kept_ms, then for each change: kind, id, aspect, at (us), text. A value that is older than the
- * one that stands there changes nothing. Each aspect has its value, and when that came about under '@' + the aspect's name.
- * Each call also looks at one of each list: one of which nothing is kept any more leaves it, so that lists do not grow for ever.
+ * KEYS[1]: the base name. ARGV[1]: JSON with `keptMs` and `changes`, each with `kind`, `id`, `aspect`, `at` (us, as text) and `text`.
+ * An older value than the stored one changes nothing. Each aspect has its value, and the time of it under '@' + the aspect's name.
+ * Each call also removes one id without a record from each list, so that lists do not grow for ever.
  */
 const APPLY = `#!lua
-local base, answers = KEYS[1], {}
-for i = 2, #ARGV, 5 do
-  local kind, id, aspect, at, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  local key = base .. ':state:' .. kind .. ':' .. id
-  local before = redis.call('HGET', key, '@' .. aspect)
-  local newer = not before or tonumber(at) >= tonumber(before)
+local base, answers, ask = KEYS[1], {}, cjson.decode(ARGV[1])
+for _, change in ipairs(ask.changes) do
+  local key = base .. ':state:' .. change.kind .. ':' .. change.id
+  local before = redis.call('HGET', key, '@' .. change.aspect)
+  local newer = not before or tonumber(change.at) >= tonumber(before)
   if newer then
-    redis.call('HSET', key, aspect, text, '@' .. aspect, at)
-    redis.call('ZADD', base .. ':all:' .. kind, 0, id)
+    redis.call('HSET', key, change.aspect, change.text, '@' .. change.aspect, change.at)
+    redis.call('ZADD', base .. ':all:' .. change.kind, 0, change.id)
   end
-  redis.call('PEXPIRE', key, ARGV[1])
+  redis.call('PEXPIRE', key, ask.keptMs)
   answers[#answers + 1] = newer and 1 or 0
 end
 for _, kind in ipairs({'unit', 'incident'}) do
@@ -38,20 +37,20 @@ for _, kind in ipairs({'unit', 'incident'}) do
 end
 return answers`;
 
-/** Aspects that stand in the clear: lists are filtered by them, and they say nothing of a patient. */
+/** Aspects that are stored unencrypted: lists are filtered by them, and they hold no patient data. */
 export const CLEAR_ASPECTS: ReadonlySet<string> = new Set(["status"]);
 
-/** What a state's aspect is sealed with: so that it is no other's, of no other bridge and of no other time. */
+/** What a state's aspect is sealed with: it cannot be moved to another record, bridge or time. */
 export const stateSealId = (keys: JournalKeys, about: string, aspect: string, at: Micros): string =>
   JSON.stringify([keys.cad, about, aspect, at]);
 
-/** Notes what an event says of a unit or an incident; answers false if something newer is known already. */
+/** Applies what an event says about a unit or an incident; resolves to false if something newer is known. */
 export type ApplyChange = (change: Change, at: Micros) => Promise<boolean>;
 
 export function openStateWriter(redis: Redis, keys: JournalKeys, sealer: Sealer): ApplyChange {
   const apply = script(redis, "stateApply", APPLY, [keys.cad]);
-  const applyBatch = batched(async (changes: readonly string[][]) => {
-    const answers = await apply(STATE_KEPT_MS, ...changes.flat());
+  const applyBatch = batched(async (changes: readonly Readonly<Record<string, string>>[]) => {
+    const answers = await apply(jsonArgument({ keptMs: STATE_KEPT_MS, changes }));
     return Array.isArray(answers) ? answers : [];
   });
   return async ({ about, aspect, value }, at) => {
@@ -61,6 +60,6 @@ export function openStateWriter(redis: Redis, keys: JournalKeys, sealer: Sealer)
     const text = CLEAR_ASPECTS.has(aspect)
       ? storeClear(sealer, "state", sealId, clear)
       : await sealer.seal("state", sealId, clear);
-    return (await applyBatch([kind, id, aspect, String(at), text])) === 1;
+    return (await applyBatch({ kind, id, aspect, at: String(at), text })) === 1;
   };
 }

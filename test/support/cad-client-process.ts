@@ -14,7 +14,7 @@ function start(url: string, atOnce: boolean): CadConnection {
     modeOf: () => "auto",
     times: { confirmMs: 1000, authWaitMs: 1000, barrierHoldMs: 0, barrierTimeoutMs: 2000, barrierIdleMs: 500 },
     onEvent: async () => true,
-    onLine: () => undefined,
+    onOpen: () => undefined,
     onChange() {
       if (atOnce && !connection.status().ready) connection.reconnect();
     },

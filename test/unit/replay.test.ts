@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { toIso } from "../../shared/util/time.ts";
-import type { Line } from "../../worker/cad/line.ts";
+import type { OpenConnection } from "../../worker/cad/open-connection.ts";
 import { replay } from "../../worker/events/replay.ts";
 
 const HEARD = Date.parse("2026-01-31T22:00:00Z") * 1000;
@@ -13,7 +13,7 @@ const event = (n: number) => ({
 async function ask(...answers: unknown[]) {
   const taken: string[] = [];
   const asked: unknown[] = [];
-  const line: Line = {
+  const connection: OpenConnection = {
     recovered: false,
     ready: Promise.resolve(),
     ended: new AbortController().signal,
@@ -25,7 +25,7 @@ async function ask(...answers: unknown[]) {
     },
   };
   const missing = await replay({
-    line,
+    connection,
     heard: HEARD,
     since: HEARD - 60_000_000,
     take: async (events) => void taken.push(...events.map((e) => (e.payload as { eventId: string }).eventId)),

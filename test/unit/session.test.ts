@@ -23,7 +23,7 @@ function fresh(rooms: () => Promise<never[]> = async () => [], token = () => "Th
     modeOf: () => "auto",
     times: { confirmMs: 1000, authWaitMs: 50, barrierHoldMs: 0, barrierTimeoutMs: 1000, barrierIdleMs: 10 },
     onEvent: async () => true,
-    onLine: () => undefined,
+    onOpen: () => undefined,
     log: keptLog().log,
   });
   const authenticated = () => void session.events.event("authenticated", { success: true }, false);

@@ -4,7 +4,7 @@ import { noLog } from "../../shared/util/log.ts";
 import { parseConfirmModes } from "../../worker/cad/confirm-modes.ts";
 import { type CadEndpoint, endpointOf } from "../../worker/cad/endpoint.ts";
 import { exchange } from "../../worker/cad/http-exchange.ts";
-import { MAX_FRAME_BYTES } from "../../worker/cad/line-fault.ts";
+import { MAX_FRAME_BYTES } from "../../worker/cad/connection-fault.ts";
 import { createSession, type Session } from "../../worker/cad/session.ts";
 import { createTransport } from "../../worker/cad/transport.ts";
 import type { WorkerConfig } from "../../worker/config.ts";
@@ -65,7 +65,7 @@ async function tryConnection(config: WorkerConfig): Promise<Finding> {
       barrierIdleMs: CAD_ANSWER_MS,
     },
     onEvent: async () => false,
-    onLine: () => undefined,
+    onOpen: () => undefined,
     log: noLog,
   });
   held.session = session;

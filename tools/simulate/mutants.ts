@@ -161,11 +161,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "journal-batch-repeated": {
     what: "a batch whose answer was lost is written once more",
     changes: [
-      [
-        "shared/journal/write.ts",
-        "if prior[1] == ARGV[1] and tonumber(prior[2]) >= tonumber(ARGV[2]) then",
-        "if false then",
-      ],
+      ["shared/journal/write.ts", "if prior[1] == ask.token and tonumber(prior[2]) >= ask.batch then", "if false then"],
     ],
   },
   "gap-in-silence": {

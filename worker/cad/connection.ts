@@ -5,7 +5,7 @@ import { sleep } from "../../shared/util/sleep.ts";
 import type { Delivery, SendResult } from "./confirm.ts";
 import { createSession, type Session, type SessionOptions } from "./session.ts";
 import type { CadEndpoint } from "./endpoint.ts";
-import type { FaultCode } from "./line-fault.ts";
+import type { FaultCode } from "./connection-fault.ts";
 import { createTransport, type TransportEvents } from "./transport.ts";
 
 /** How soon it tries again after a connection failed or broke: from, to, ms. */

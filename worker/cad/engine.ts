@@ -1,6 +1,6 @@
 import { NodeWebSocket, NodeXHR } from "engine.io-client";
 import { exchange, type ClientTls } from "./http-exchange.ts";
-import { faultOf, FrameError, type LineFault, MAX_FRAME_BYTES } from "./line-fault.ts";
+import { faultOf, FrameError, type ConnectionFault, MAX_FRAME_BYTES } from "./connection-fault.ts";
 
 /** What an Engine.IO server says of itself when a connection begins; times in ms, sizes in bytes. */
 export interface Handshake {
@@ -18,7 +18,7 @@ export interface EngineEvents {
   handshake(handshake: Handshake): void;
   /** So many characters or bytes came in. Throws if they are too many. */
   received(size: number): void;
-  fault(transport: TransportName, fault: LineFault): void;
+  fault(transport: TransportName, fault: ConnectionFault): void;
 }
 
 const HOUR_MS = 3_600_000;

@@ -1,6 +1,6 @@
 import { type IncomingHttpHeaders, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
-import { HttpStatusError, tooLarge } from "./line-fault.ts";
+import { HttpStatusError, tooLarge } from "./connection-fault.ts";
 
 /** PEM texts: who is trusted instead of the system's authorities, and what the bridge shows of itself. */
 export interface ClientTls {

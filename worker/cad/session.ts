@@ -5,7 +5,7 @@ import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import { type AckHabits, type Confirmations, createConfirmations, type Delivery, type SendResult } from "./confirm.ts";
 import { type Barriers, startBarriers } from "./barriers.ts";
 import type { ConfirmModes } from "./confirm-modes.ts";
-import type { Line } from "./line.ts";
+import type { OpenConnection } from "./open-connection.ts";
 import { joinOf, type RoomStore, roomChange } from "./rooms.ts";
 import type { Transport, TransportEvents } from "./transport.ts";
 
@@ -15,9 +15,9 @@ const CONNECT_MS = 6000;
 /** Times of one connection, ms. With these a CAD that hangs is noticed within 8 s. */
 export interface SessionTimes {
   confirmMs: number;
-  /** A CAD that does not answer `fastapi:authenticate` for so long is taken as ready, with a warning. */
+  /** A CAD that does not answer `fastapi:authenticate` within this time counts as ready, with a warning. */
   authWaitMs: number;
-  /** For how long a command that a barrier alone proves holds back the next of its queues. */
+  /** How long a command that only a barrier proves holds back the next of its queues. */
   barrierHoldMs: number;
   barrierTimeoutMs: number;
   barrierIdleMs: number;
@@ -25,22 +25,22 @@ export interface SessionTimes {
 
 export interface SessionOptions {
   transport: Transport;
-  /** Asked for once: it is the token of this whole connection. */
+  /** Called once: it is the token of the whole connection. */
   token: () => string;
   rooms: RoomStore;
   modeOf: ConfirmModes;
   times: SessionTimes;
-  /** An event of the CAD; `own`: the command that it is the echo of. Answers true once it is safe. See TransportEvents. */
+  /** An event of the CAD; `own`: the command that it is the echo of. Resolves to true once it is stored. See TransportEvents. */
   onEvent(event: string, payload: unknown, own: string | undefined, missed: boolean): Promise<boolean>;
-  /** It hears the CAD from now on; what it missed before is not yet known. */
-  onLine(line: Line): void;
+  /** Events arrive from now on; what was missed before is not known yet. */
+  onOpen(connection: OpenConnection): void;
   log: Log;
 }
 
 /** One connection to the CAD, from the handshake to its end. It ends once, and is not used again. */
 export interface Session {
   readonly events: TransportEvents;
-  /** Connects, authenticates, joins the rooms and sees that the CAD answers. Throws an Error that says what failed. */
+  /** Connects, authenticates, joins the rooms and checks that the CAD answers. Throws an Error that says what failed. */
   open(): Promise<void>;
   /** Resolves with the reason once it has ended. */
   readonly ended: Promise<string>;
@@ -66,7 +66,7 @@ export function createSession(options: SessionOptions): Session {
   let barriers: Barriers | undefined;
   let confirmations: Confirmations | undefined;
 
-  /** The CAD's words: one that refuses a token may quote it, and they go into the log and into /health. */
+  /** The CAD's own text: a refusal may quote the token, and the text goes into the log and into /health. */
   const withoutToken = (words: string) => words.replaceAll(token, "…");
 
   function end(reason: string, leave?: "leave"): void {
@@ -79,7 +79,7 @@ export function createSession(options: SessionOptions): Session {
     transport[leave ?? "close"]();
     ended.resolve(oneLine(reason));
   }
-  /** Waits for one step of the opening. It throws if the session ended meanwhile, even in the very same moment. */
+  /** Waits for one step of the opening. Throws if the session ended meanwhile, even at the very same moment. */
   async function unlessEnded<T>(step: Promise<T>): Promise<T> {
     const done = await Promise.race([step, ended.promise.then((reason) => Promise.reject(new Error(reason)))]);
     if (over.signal.aborted) throw new Error(await ended.promise);
@@ -104,7 +104,7 @@ export function createSession(options: SessionOptions): Session {
   }
 
   const proof = () => barriers?.proof() ?? new Promise<void>(() => undefined);
-  const ask: Line["ask"] = (event, payload, ackMs) =>
+  const ask: OpenConnection["ask"] = (event, payload, ackMs) =>
     new Promise((resolve, reject) => {
       transport.emit(event, payload, {
         ackMs,
@@ -140,7 +140,7 @@ export function createSession(options: SessionOptions): Session {
       connected: (recovered) => {
         if (over.signal.aborted) return;
         isConnected = true;
-        options.onLine({ recovered, ready: ready.promise, ended: over.signal, ask, proof });
+        options.onOpen({ recovered, ready: ready.promise, ended: over.signal, ask, proof });
         connected.resolve();
       },
       refused: (reason) => end(withoutToken(reason)),

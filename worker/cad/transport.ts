@@ -1,17 +1,17 @@
 import { Manager, type Socket } from "socket.io-client";
 import { type CadEndpoint, COMPRESS_FROM, MAX_EARLY_BYTES } from "./endpoint.ts";
 import { createEngineTransports, type Handshake, type TransportName } from "./engine.ts";
-import { faultOf, FrameError, type LineFault, MAX_FRAME_BYTES, oneLine } from "./line-fault.ts";
+import { faultOf, FrameError, type ConnectionFault, MAX_FRAME_BYTES, oneLine } from "./connection-fault.ts";
 
-/** What happens on the line to the CAD. */
+/** What happens on the connection to the CAD. */
 export interface TransportEvents {
   connected(recovered: boolean): void;
   /** It could not connect, or the CAD refused the token. */
   refused(reason: string): void;
   disconnected(reason: string): void;
   /**
-   * Answers true once the event is safe: only then is it acked, if the CAD asked for an ack.
-   * `missed`: the CAD sent it before, on a line that was broken, and recovers it.
+   * Resolves to true once the event is stored: only then is it acked, if the CAD asked for an ack.
+   * `missed`: the CAD recovers it after the previous connection was lost.
    */
   event(name: string, payload: unknown, missed: boolean): Promise<boolean>;
 }
@@ -25,19 +25,19 @@ export interface Transport {
     payload: unknown,
     ack?: { ackMs: number; answered(error: Error | null, answer: unknown): void },
   ): void;
-  /** Asks something that any Socket.io server answers in the order of what was sent before. One at a time. */
+  /** Sends a request that any Socket.io server answers after everything sent before. One at a time. */
   barrier(answered: () => void): void;
   /** Closes the connection at once. It may connect again, and a CAD that recovers sends what was missed until then. */
   close(): void;
-  /** The same for good: the CAD need not keep anything for it. */
+  /** Closes it for good: the CAD need not keep anything for it. */
   leave(): void;
 }
 
 /** What is known of the connection beside its events. */
-export interface LineInfo {
+export interface ConnectionInfo {
   /** Why the last connection failed or ended; undefined while one is open. */
-  fault(): LineFault | undefined;
-  /** What the server said of itself at the last connection. */
+  fault(): ConnectionFault | undefined;
+  /** What the server reported in the handshake of the last connection. */
   handshake(): Handshake | undefined;
   /** What carries the connection; undefined while there is none. */
   via(): string | undefined;
@@ -47,23 +47,23 @@ type Packet = Parameters<Socket["io"]["_packet"]>[0];
 
 /** How long a handshake may take, ms. */
 const CONNECT_TIMEOUT_MS = 5000;
-/** No CAD serves a namespace of this name, so that it refuses it: that refusal is the barrier's answer. */
+/** No CAD serves a namespace of this name, so it refuses it: that refusal is the barrier's answer. */
 const BARRIER_NAMESPACE = "/socket-bridge-barrier";
 /** Socket.IO's packet type for a refusal. */
 const CONNECT_ERROR = 4;
 
 /**
- * The line to the CAD; this file is the only one that knows socket.io-client. It never reconnects by itself and is
- * never given anything to send while it is down: socket.io-client would buffer that without bound, and flush it
- * before the bridge has authenticated. Whatever the CAD sends, nothing throws into the event loop: it ends the line.
+ * The connection to the CAD; the only file that knows socket.io-client. It never reconnects by itself and is never given
+ * anything to send while it is down: socket.io-client would buffer that without bound, and flush it before the bridge
+ * has authenticated. Whatever the CAD sends, nothing throws into the event loop: it ends the connection.
  */
-export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Transport & LineInfo {
+export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Transport & ConnectionInfo {
   const { origin, pathname } = new URL(endpoint.url);
-  const faults = new Map<TransportName, LineFault>();
-  let ending: LineFault | undefined;
+  const faults = new Map<TransportName, ConnectionFault>();
+  let ending: ConnectionFault | undefined;
   let handshake: Handshake | undefined;
   let early = 0;
-  // What a CAD recovers comes before it says that the line is open: socket.io-client hands it over right before `connect`.
+  // What a CAD recovers comes before the connection is open: socket.io-client delivers it right before `connect`.
   let open = false;
 
   const { tls = {}, headers = {}, transports = ["websocket", "polling"], compressFrom = COMPRESS_FROM } = endpoint;
@@ -100,18 +100,18 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
   const barrier = manager.socket(BARRIER_NAMESPACE);
   let barrierAnswered: (() => void) | undefined;
 
-  /** What the transports said, each of them once. */
-  function lineFault(): LineFault | undefined {
+  /** What the transports reported, each reason once. */
+  function connectionFault(): ConnectionFault | undefined {
     const all = [...new Map([...faults.values()].map((fault) => [fault.reason, fault])).values()];
     const worst =
       all.find((fault) => fault.code === "unreadable-frame" || fault.code === "frame-too-large") ?? all.at(-1);
     const reason = all.map((fault) => fault.reason).join("; ");
-    return worst && { code: worst.code, reason: handshake ? reason : ofStranger(all, reason) };
+    return worst && { code: worst.code, reason: handshake ? reason : notSocketIo(all, reason) };
   }
   function handled(error: unknown): void {
     const { name } = error instanceof Error ? error : { name: typeof error };
     ending ??= faultOf(error instanceof FrameError ? error : new FrameError(`it cannot be handled (${name})`));
-    closeLine(manager);
+    closeConnection(manager);
   }
   guardPackets(socket, handled);
   guardPackets(barrier, handled);
@@ -121,15 +121,15 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
     on.connected(socket.recovered);
   });
   socket.on("connect_error", (error) => {
-    ending ??= refusal(error, lineFault());
+    ending ??= refusal(error, connectionFault());
     on.refused(ending.reason);
   });
   socket.on("disconnect", (reason) => {
-    // The next connection must not answer for this one.
+    // The next connection must not be taken for this one.
     open = false;
     barrierAnswered = undefined;
     barrier.disconnect();
-    ending ??= lineFault() ?? endOf(reason);
+    ending ??= connectionFault() ?? endOf(reason);
     on.disconnected(ending.reason);
   });
   socket.onAny((name: unknown, payload: unknown, ...more: unknown[]) => {
@@ -170,8 +170,8 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
     close() {
       barrierAnswered = undefined;
       barrier.disconnect();
-      // A socket that disconnects says goodbye, and the CAD forgets its session: so the line below it is closed instead.
-      closeLine(manager);
+      // On a regular disconnect the CAD forgets the session: so the connection below the socket is closed instead.
+      closeConnection(manager);
       forgetEarly(socket);
     },
     leave() {
@@ -186,22 +186,22 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
   };
 }
 
-/** A server that answers HTTP, and does not begin as Socket.IO does, is another one. */
-function ofStranger(all: readonly LineFault[], reason: string): string {
+/** What answers HTTP, and does not begin as Socket.IO does, is another kind of server. */
+function notSocketIo(all: readonly ConnectionFault[], reason: string): string {
   const strange = all.some(({ code, reason: one }) => code === "unreadable-frame" || /HTTP (?:2\d\d|404)$/.test(one));
   return strange ? `what answers is not a Socket.IO server (${reason})` : reason;
 }
 
-/** What a server or a network says instead of a connection. */
-function refusal(error: Error, line: LineFault | undefined): LineFault {
-  if (line) return line;
+/** Why a connection could not be opened. */
+function refusal(error: Error, fault: ConnectionFault | undefined): ConnectionFault {
+  if (fault) return fault;
   if (error.message === "timeout")
     return { code: "timeout", reason: `the CAD did not answer within ${CONNECT_TIMEOUT_MS} ms (timeout)` };
   const words = oneLine(error.message);
   return { code: "refused", reason: words || "the CAD refused the connection and gave no reason" };
 }
 
-function endOf(reason: string): LineFault {
+function endOf(reason: string): ConnectionFault {
   // The transports report their own errors: without one, it was a packet that the library could not read.
   if (reason === "parse error" || reason === "transport error") return faultOf(new FrameError(reason));
   return { code: reason === "ping timeout" ? "timeout" : "ended", reason };
@@ -252,7 +252,7 @@ function forgetSession(socket: Socket): void {
 }
 
 /** What a line that breaks does: every socket on it is told. The method is public in the library's types, and not in its docs. */
-function closeLine(manager: Manager): void {
+function closeConnection(manager: Manager): void {
   // oxlint-disable-next-line no-underscore-dangle
   manager._close();
 }

@@ -16,28 +16,28 @@ const MAX_CHAIN = 64;
 const SWEEP_MS = 2000;
 const NEGLECTED_MS = 2000;
 
-/** What is to happen after one message was worked on. */
+/** What follows after one message was worked on. */
 export type Delivered =
   | { runnable: string[] }
   | { retryInMs: number }
-  /** It may not be sent yet: it is to be asked about again when this resolves, and holds no place meanwhile. */
+  /** It may not be sent yet: to be tried again when this resolves; it takes no place meanwhile. */
   | { waits: Promise<void> };
 
 /** Where messages wait until there is a place for them. */
 export interface Waiting {
   add(ids: readonly string[]): Promise<void>;
-  /** Adds those that do not wait there yet; answers how many. */
+  /** Adds those that do not wait there yet; returns their number. */
   ensure(ids: readonly string[]): Promise<number>;
 }
 
 export interface DispatcherOptions {
   outbox: OwnedOutbox;
   queue: Waiting;
-  /** Whether all that is runnable at the start goes through the queue; else it is run at once, a page after the other. */
+  /** Whether everything that is runnable at the start goes through the queue; else it is run at once, page by page. */
   queuesAll?: boolean;
   /** @param taken it was begun already */
   deliver(id: string, taken?: Taken): Promise<Delivered>;
-  /** True while the CAD takes commands. While it does not, nobody neglects anything. */
+  /** True while commands can be sent. While they cannot, none counts as neglected. */
   isOpen(): boolean;
   signal: AbortSignal;
   log: Log;
@@ -47,21 +47,21 @@ export interface DispatcherOptions {
 export interface Dispatcher {
   /** Runs a job. What it makes runnable goes on outside of it, so that it holds no place in the queue. */
   onJob(id: string): Promise<void>;
-  /** Works on one that an exchange brought. */
+  /** Works on a command that an exchange took. */
   take(id: string, taken?: Taken): void;
   /** How many are worked on, and how many more may be. */
   inHand(): number;
   room(): number;
   /** Runs what is runnable at once, then sweeps until the signal aborts; resolves when nothing runs any more. */
   run(): Promise<void>;
-  /** Ends every rest at once. */
+  /** Retries everything that waits for a retry at once. */
   wake(): void;
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { outbox, queue, signal, log } = options;
   const running = new Map<string, Promise<Delivered>>();
-  /** Those that were refused for now. One at most for each line. */
+  /** Those that wait for a retry. At most one for each queue. */
   const resting = new Map<string, AbortController>();
 
   /** A second run of the same id joins the first: BullMQ may hand out again what this process still works on. */
@@ -73,7 +73,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     return mine;
   }
 
-  /** Works on one command. What it made runnable follows at once, without a way through the queue and without a wait here. */
+  /** Works on one command. What it makes runnable follows at once, without the queue, and is not awaited here. */
   async function workOn(id: string, depth = 0, taken?: Taken): Promise<void> {
     if (signal.aborted) return;
     if (depth > MAX_CHAIN || (depth > 0 && running.size >= MAX_RUNNING)) return queue.add([id]);
@@ -84,8 +84,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   /**
-   * Lets a command that was refused for now wait, in its place at the head of its lines, without holding anything up. Here
-   * and not in the queue: BullMQ goes by the machine's clock, and one that jumps would leave the command lying there.
+   * Lets a command that is to be retried wait at the head of its queues, without blocking anything else. Here and not in the
+   * queue: BullMQ uses the machine's clock, and if that jumps, the command would be left there.
    */
   function rest(id: string, until: (woken: AbortSignal) => Promise<unknown>): void {
     const woken = new AbortController();
@@ -97,7 +97,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     void wakeUp().catch(leaveToSweep);
   }
 
-  /** What fails here (Redis is away, the lease is lost) stays runnable: the next sweep or the next owner sees to it. */
+  /** What fails here (Redis is away, the lease is lost) stays runnable for the next sweep, or the next leader. */
   function leaveToSweep(error: unknown): void {
     if (!signal.aborted) log.warn({ reason: whyFailed(error) }, "failed: the sweep will retry");
   }
@@ -115,10 +115,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function sweep(): Promise<void> {
-    // Queued, not run: they may have to wait for the CAD, and the next sweep is not to wait for them.
+    // Queued, not run: they may have to wait for the CAD, and the next sweep must not wait for them.
     await queue.add(await outbox.expire()).catch(leaveToSweep);
     if (!options.isOpen()) return;
-    // BullMQ can neither take nor hand out a job while Redis is full: what is to empty it must not depend on that.
+    // BullMQ can neither take nor hand out a job while Redis is full: what empties Redis must not depend on it.
     const full = await outbox.isFull();
     let added = 0;
     for await (const page of outbox.runnable(NEGLECTED_MS)) {

@@ -38,14 +38,14 @@ export interface Jobs {
   queue: JobQueue;
   /** Hands out jobs from now on. Called once. */
   start(handle: (id: string) => Promise<void>): void;
-  /** True if jobs, or beats, come out of the queue. */
+  /** True if jobs, or canary jobs, come out of the queue. */
   consuming(): boolean;
-  /** Hands out no more jobs: those that wait are left to the next owner. */
+  /** Hands out no more jobs: waiting ones are left to the next leader. */
   pause(): void;
   stop(): Promise<void>;
 }
 
-interface Line {
+interface QueueConnection {
   redis: Redis;
   queue: JobQueue;
   consumer: JobConsumer | undefined;
@@ -53,23 +53,23 @@ interface Line {
 
 const inTime = <T>(asked: Promise<T>): Promise<T> => withDeadline(asked, QUEUE_MS, "asking the queue");
 
-async function close(line: Line): Promise<void> {
-  await Promise.all([line.consumer?.stop(STOP_MS), line.queue.close()]);
-  await closeRedis(line.redis);
+async function close(connection: QueueConnection): Promise<void> {
+  await Promise.all([connection.consumer?.stop(STOP_MS), connection.queue.close()]);
+  await closeRedis(connection.redis);
 }
 
 /**
- * A consumer can sit on a connection that looks alive and get nothing. So liveness is proven by consumption: when no job
- * came for a while, a beat goes through the queue; if that does not come out either, everything is built anew, and
- * if that does not help, the worker is told to give up, so that another one takes over.
+ * A consumer can sit on a connection that looks alive and receive nothing. So liveness is proven by consumption: when no job
+ * came for a while, a canary job goes through the queue; if it does not come out either, a new connection is opened, and
+ * if that does not help, the worker ends, so that another one takes over.
  */
 export function openJobs(options: JobsOptions): Jobs {
   const { keys, signal, log } = options;
   let lastConsumed = performance.now();
-  let line = open();
+  let connection = open();
   let watching: Promise<void> | undefined;
 
-  function open(): Line {
+  function open(): QueueConnection {
     const redis = options.connect();
     return { redis, queue: openJobQueue(redis, keys, log), consumer: undefined };
   }
@@ -78,14 +78,14 @@ export function openJobs(options: JobsOptions): Jobs {
       lastConsumed = performance.now();
       if (id !== CANARY_ID) await handle(id);
     };
-    line.consumer = startJobConsumer(line.redis, keys, options.concurrency, onJob, log);
+    connection.consumer = startJobConsumer(connection.redis, keys, options.concurrency, onJob, log);
   }
 
   const jobQueue: JobQueue = {
-    add: (ids) => inTime(line.queue.add(ids)),
-    beat: () => inTime(line.queue.beat()),
-    counts: () => inTime(line.queue.counts()),
-    close: () => line.queue.close(),
+    add: (ids) => inTime(connection.queue.add(ids)),
+    sendCanary: () => inTime(connection.queue.sendCanary()),
+    counts: () => inTime(connection.queue.counts()),
+    close: () => connection.queue.close(),
   };
   const silence = () => performance.now() - lastConsumed;
   const { canaryMs, silentMs } = options;
@@ -96,12 +96,12 @@ export function openJobs(options: JobsOptions): Jobs {
       if (signal.aborted) return;
       if (!options.isOpen()) lastConsumed = performance.now();
       if (silence() < canaryMs) rebuilt = false;
-      else await jobQueue.beat().catch(() => undefined);
+      else await jobQueue.sendCanary().catch(() => undefined);
       if (silence() < silentMs) continue;
       if (rebuilt) return options.onWedged();
       log.error({ silent_ms: Math.round(silence()) }, "no jobs received from the queue: opening a new connection");
-      const old = line;
-      line = open();
+      const old = connection;
+      connection = open();
       consume(handle);
       rebuilt = true;
       lastConsumed = performance.now();
@@ -116,9 +116,9 @@ export function openJobs(options: JobsOptions): Jobs {
       watching = watch(handle);
     },
     consuming: () => silence() < silentMs,
-    pause: () => line.consumer?.pause(),
+    pause: () => connection.consumer?.pause(),
     async stop() {
-      await Promise.all([watching, close(line)]);
+      await Promise.all([watching, close(connection)]);
     },
   };
 }

@@ -27,7 +27,7 @@ export function createPayloads(
   onForged: (id: string) => void = () => undefined,
   kind: SealedKind = "command",
 ): Payloads {
-  /** The ids that wait, by the reason. At most one for each line: only the first of a line is ever opened. */
+  /** The ids that wait, by reason. At most one for each queue: only its head is ever opened. */
   const waiting = new Map<string, Set<string>>();
 
   function forget(id: string): void {

@@ -10,7 +10,7 @@ import type { Pace } from "./pace.ts";
 import type { DeliveryResult } from "./send.ts";
 
 /** How often a destination may put one message off by 429 or Retry-After before that counts as an attempt. */
-const MAX_SPARED = 100;
+const MAX_THROTTLED = 100;
 /** Of a wait, this part at random, so that not all come back at once. */
 const JITTER = 0.2;
 
@@ -54,10 +54,10 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     id: string,
     message: ToSend,
     reason: string,
-    spared: number,
+    throttled: number,
   ): Promise<Delivered | "again"> {
     const waits = options.retryMs().map((ms) => ms * (1 + JITTER * (2 * options.random() - 1)));
-    const next = await outbox.scheduleRetry(id, waits, spared);
+    const next = await outbox.scheduleRetry(id, waits, throttled);
     if (next.answer === "used-up")
       return settle({ id, state: "failed", reason: `${next.attempts} attempts failed; ${reason}`, by: "" }, message);
     return next.inMs > 0 ? { retryInMs: next.inMs } : "again";
@@ -72,7 +72,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
       case "gone":
         return Promise.resolve("again");
       case "busy":
-        return scheduleRetry(id, message, said.reason, MAX_SPARED);
+        return scheduleRetry(id, message, said.reason, MAX_THROTTLED);
       case "failed":
         return scheduleRetry(id, message, said.reason, 0);
     }

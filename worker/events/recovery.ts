@@ -6,32 +6,32 @@ import { whyFailed } from "../../shared/redis/fault.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { type Micros, toIso } from "../../shared/util/time.ts";
-import type { Line } from "../cad/line.ts";
+import type { OpenConnection } from "../cad/open-connection.ts";
 import type { Inbound } from "./inbound.ts";
 import { replay } from "./replay.ts";
 
-/** How often it is noted until when everything is in the journal, ms: what is asked for again after a crash begins there. */
+/** How often it is recorded until when the journal is complete, ms: after a crash, events are requested from there on. */
 const NOTE_MS = 3000;
-/** So much more is asked for, us, since clocks differ: what is known already is recognised by the CAD's own ids. */
+/** Overlap of a request with what is known, us, since clocks differ. Known events are recognised by the CAD's ids. */
 const MARGIN_US = 60_000_000;
-/** Further back an id may be forgotten, and what comes again would not be recognised, us. */
+/** Event ids older than this may be forgotten, and repeated events would not be recognised, us. */
 const REACH_US = (SEEN_MS - 3_600_000) * 1000;
 const AGAIN_MS = 500;
 
 /**
- * Sees to it that nothing of what the CAD sent is missed in silence. After a line to the CAD broke, after a start, and after
- * events were lost here, it recovers what was missed, or says in the journal that something may be missing.
+ * Ensures that no event of the CAD is missed silently. After a lost connection, after a start, and after events were lost
+ * here, it recovers what was missed, or records in the journal that something may be missing.
  */
 export interface Recovery {
-  /** There is a new line to the CAD; the one before has ended. */
-  follow(line: Line): void;
-  /** Events that came on the line were lost here. */
+  /** To be called for each new connection to the CAD, after the previous one has ended. */
+  follow(connection: OpenConnection): void;
+  /** To be called when received events were lost here. */
   lost(): void;
   status(): WorkerHealth["recovery"];
 }
 
 export interface RecoveryOptions {
-  journal: Pick<JournalWriter, "heard" | "lastHeard">;
+  journal: Pick<JournalWriter, "noteComplete" | "completeUntil">;
   gaps: Gaps;
   inbound: Pick<Inbound, "take" | "say" | "hold" | "release" | "flushed" | "lost" | "found" | "recovered">;
   signal: AbortSignal;
@@ -39,23 +39,23 @@ export interface RecoveryOptions {
 }
 
 export function createRecovery({ journal, gaps, inbound, signal, log }: RecoveryOptions): Recovery {
-  /** Something before the present line may have been missed, and is not yet recovered or told of. */
+  /** Something before the present connection may have been missed, and is neither recovered nor recorded yet. */
   let owed = true;
-  let present: Line | undefined;
+  let present: OpenConnection | undefined;
   let shown: Gap[] | undefined;
   let woken = new AbortController();
 
-  /** Goes along with one line until it ends. */
-  async function attend(line: Line, over: AbortSignal): Promise<void> {
+  /** Until the connection ends. */
+  async function attend(connection: OpenConnection, over: AbortSignal): Promise<void> {
     const made = performance.now();
     const unlessOver: UnlessOver = (step) => unlessAborted(step, over);
-    await unlessOver(line.ready);
+    await unlessOver(connection.ready);
     while (!over.aborted) {
       woken = new AbortController();
       try {
         shown ??= await unlessOver(gaps.recent());
-        if (owed || inbound.lost() > 0) await recover(line, made, unlessOver);
-        await noteHeard(line, unlessOver);
+        if (owed || inbound.lost() > 0) await recover(connection, made, unlessOver);
+        await noteComplete(connection, unlessOver);
         await sleep(NOTE_MS, AbortSignal.any([over, woken.signal]));
       } catch (error) {
         if (over.aborted) return;
@@ -67,15 +67,15 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
 
   type UnlessOver = <T>(step: Promise<T>) => Promise<T>;
 
-  async function recover(line: Line, made: number, unlessOver: UnlessOver): Promise<void> {
+  async function recover(connection: OpenConnection, made: number, unlessOver: UnlessOver): Promise<void> {
     inbound.hold();
     const lost = inbound.lost();
     await flush(unlessOver);
-    const { heard, now } = await unlessOver(journal.lastHeard());
-    const lineMade = now - Math.round((performance.now() - made) * 1000);
-    // The first line of all: before it there is nothing.
-    if (heard === undefined) await unlessOver(journal.heard(lineMade));
-    else await recoverSince(heard, { line, unlessOver, now, to: lost > 0 ? now : lineMade });
+    const { until, now } = await unlessOver(journal.completeUntil());
+    const openedAt = now - Math.round((performance.now() - made) * 1000);
+    // The very first connection: nothing came before it.
+    if (until === undefined) await unlessOver(journal.noteComplete(openedAt));
+    else await recoverSince(until, { connection, unlessOver, now, to: lost > 0 ? now : openedAt });
     if (inbound.lost() === lost) {
       inbound.found();
       owed = false;
@@ -85,12 +85,17 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
 
   async function recoverSince(
     heard: Micros,
-    { line, unlessOver, now, to }: { line: Line; unlessOver: UnlessOver; now: Micros; to: Micros },
+    {
+      connection,
+      unlessOver,
+      now,
+      to,
+    }: { connection: OpenConnection; unlessOver: UnlessOver; now: Micros; to: Micros },
   ): Promise<void> {
     const since = Math.max(heard - MARGIN_US, now - REACH_US);
     const before = inbound.recovered();
     const missing = await replay({
-      line,
+      connection,
       heard: Math.max(heard, since),
       since,
       async take(events) {
@@ -98,21 +103,21 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
         await flush(unlessOver);
       },
     });
-    const reason = "longer ago than what comes again is recognised";
-    if (since > heard) await tell({ from: heard, to: since, reason }, unlessOver);
-    if (missing) await tell({ to: Math.max(to, missing.from), ...missing }, unlessOver);
+    const reason = "too long ago: repeated events would not be recognised";
+    if (since > heard) await recordGap({ from: heard, to: since, reason }, unlessOver);
+    if (missing) await recordGap({ to: Math.max(to, missing.from), ...missing }, unlessOver);
     log.info(
       { since: toIso(heard), recovered: inbound.recovered() - before },
-      "what was missed is recovered, or told of",
+      "missed events were recovered, or recorded as a gap",
     );
   }
 
-  async function tell({ from, to, reason }: { from: Micros; to: Micros; reason: string }, unlessOver: UnlessOver) {
+  async function recordGap({ from, to, reason }: { from: Micros; to: Micros; reason: string }, unlessOver: UnlessOver) {
     const gap: Gap = { from: toIso(from), to: toIso(to), reason };
-    const told = inbound.say(BRIDGE_EVENTS.gap, ["other"], gap, { recovered: false });
-    // Noted even if the line ends right after it was told: else health would not count what the journal has.
-    const noted = told.then((was) => (was ? gaps.note(gap) : undefined)).catch(() => undefined);
-    if (!(await unlessOver(told))) throw new Error("not told");
+    const written = inbound.say(BRIDGE_EVENTS.gap, ["other"], gap, { recovered: false });
+    // Noted even if the connection ends right after it was written: health counts what the journal has.
+    const noted = written.then((was) => (was ? gaps.note(gap) : undefined)).catch(() => undefined);
+    if (!(await unlessOver(written))) throw new Error("the gap was not recorded");
     log.warn(gap, "events of this time may be missing");
     shown = [...(shown ?? []), gap];
     await unlessOver(noted);
@@ -122,23 +127,23 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
     if (!(await unlessOver(inbound.flushed()))) throw new Error("not in the journal");
   }
 
-  /** Notes that all that the CAD had sent when this began is in the journal. */
-  async function noteHeard(line: Line, unlessOver: UnlessOver): Promise<void> {
-    const { now } = await unlessOver(journal.lastHeard());
-    await unlessOver(line.proof());
+  /** Records that everything the CAD had sent when this began is in the journal. */
+  async function noteComplete(connection: OpenConnection, unlessOver: UnlessOver): Promise<void> {
+    const { now } = await unlessOver(journal.completeUntil());
+    await unlessOver(connection.proof());
     await flush(unlessOver);
-    if (!owed && inbound.lost() === 0) await unlessOver(journal.heard(now));
+    if (!owed && inbound.lost() === 0) await unlessOver(journal.noteComplete(now));
   }
 
   return {
-    follow(line) {
-      present = line;
-      if (!line.recovered) owed = true;
+    follow(connection) {
+      present = connection;
+      if (!connection.recovered) owed = true;
       if (owed || inbound.lost() > 0) inbound.hold();
-      const over = AbortSignal.any([line.ended, signal]);
-      // At once, and before anything else that ends with it: what is held is to be written still.
-      over.addEventListener("abort", () => present === line && inbound.release(), { once: true });
-      void attend(line, over).catch(() => undefined);
+      const over = AbortSignal.any([connection.ended, signal]);
+      // At once, before anything else that ends with it: held events are still to be written.
+      over.addEventListener("abort", () => present === connection && inbound.release(), { once: true });
+      void attend(connection, over).catch(() => undefined);
     },
     lost: () => woken.abort(),
     status() {
@@ -154,7 +159,7 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
   };
 }
 
-/** The step's own result, or an Error once the signal aborts. Leaves nothing behind on a signal that lives for days. */
+/** The step's result, or an Error once the signal aborts. Leaves no listener on a signal that lives for days. */
 function unlessAborted<T>(step: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(new Error("over"));

@@ -1,12 +1,12 @@
 import { marksOf } from "../../shared/events/event.ts";
 import { REPLAY_EVENT, replayResponse } from "../../shared/events/replay.ts";
 import { type Micros, toIso } from "../../shared/util/time.ts";
-import type { Line } from "../cad/line.ts";
+import type { OpenConnection } from "../cad/open-connection.ts";
 
-/** How many events are asked for at once, and how many pages of them one recovery takes at most. */
+/** Number of events per page, and maximum number of pages of one recovery. */
 const PAGE = 500;
 const MAX_PAGES = 400;
-/** How long the first answer may take, and those of a CAD that is known to answer; and all of them together, ms. */
+/** Time limits, ms: for the first answer, for each further one, and for all of them together. */
 const FIRST_ANSWER_MS = 2000;
 const ANSWER_MS = 10_000;
 const REPLAY_MS = 60_000;
@@ -16,7 +16,7 @@ export interface Replayed {
   payload: unknown;
 }
 
-/** A stretch of time of which events may be missing; `to` left out: until the line was made. */
+/** A time span of which events may be missing; without `to`, until the connection was opened. */
 export interface Missing {
   from: Micros;
   to?: Micros;
@@ -24,29 +24,31 @@ export interface Missing {
 }
 
 /**
- * Asks the CAD for what it sent since a time, page by page, and hands each page over; answers with what may be missing all the
- * same, undefined if nothing is. Throws only what `take` throws, and if the line ends.
+ * Requests what the CAD sent since a time, page by page, and passes each page on; returns what may still be missing, undefined
+ * if nothing is. Throws only what `take` throws, and if the connection ends.
  *
  * @param heard until when everything is known; `since`, what the CAD is asked for, is earlier: clocks differ
  */
 export async function replay(options: {
-  line: Line;
+  connection: OpenConnection;
   heard: Micros;
   since: Micros;
   take(events: readonly Replayed[]): Promise<void>;
 }): Promise<Missing | undefined> {
-  const { line, heard, since, take } = options;
+  const { connection, heard, since, take } = options;
   const until = performance.now() + REPLAY_MS;
   let after: string | undefined;
   let missing: Missing | undefined;
   let from = heard;
   for (let page = 1; page <= MAX_PAGES && performance.now() < until; page += 1) {
     const asked = { since: toIso(since), limit: PAGE, ...(after !== undefined && { after }) };
-    const said = await line.ask(REPLAY_EVENT, asked, page === 1 ? FIRST_ANSWER_MS : ANSWER_MS).catch(() => undefined);
-    if (line.ended.aborted) throw new Error("the line ended");
-    if (said === undefined) return { from: missing?.from ?? from, reason: "the CAD does not answer events:replay" };
-    const { data } = replayResponse.safeParse(said);
-    if (!data) return { from: missing?.from ?? from, reason: reasonOf(said) };
+    const response = await connection
+      .ask(REPLAY_EVENT, asked, page === 1 ? FIRST_ANSWER_MS : ANSWER_MS)
+      .catch(() => undefined);
+    if (connection.ended.aborted) throw new Error("the connection ended");
+    if (response === undefined) return { from: missing?.from ?? from, reason: "the CAD does not answer events:replay" };
+    const { data } = replayResponse.safeParse(response);
+    if (!data) return { from: missing?.from ?? from, reason: reasonOf(response) };
     if (!data.complete && !remembers(data.from, heard))
       missing ??= { from: heard, ...limitOf(data.from, heard), reason: "the CAD does not remember it" };
     await take(data.events);
@@ -57,19 +59,19 @@ export async function replay(options: {
     const reached = Date.parse(last.occurredAt ?? "") * 1000;
     if (reached > from) from = reached;
   }
-  return { from: missing?.from ?? from, reason: "there is more than the CAD could send again in time" };
+  return { from: missing?.from ?? from, reason: "the CAD could not replay everything in time" };
 }
 
-/** What was missed came after `heard`: that the CAD has forgotten what was before it is no loss. */
+/** What was missed came after `heard`: that the CAD forgot what was before it is no loss. */
 const remembers = (from: string | undefined, heard: Micros): boolean =>
   from !== undefined && Date.parse(from) * 1000 <= heard;
 
-/** The CAD's memory begins there; at its own word, but not before what is known. */
+/** The CAD's memory begins there, as it reports, but not before what is known. */
 function limitOf(from: string | undefined, heard: Micros): { to?: Micros } {
   return from === undefined ? {} : { to: Math.max(heard, Date.parse(from) * 1000) };
 }
 
-const reasonOf = (said: unknown): string =>
-  (said as { success?: unknown } | null)?.success === false
+const reasonOf = (response: unknown): string =>
+  (response as { success?: unknown } | null)?.success === false
     ? "the CAD refuses events:replay"
     : "the CAD's answer to events:replay cannot be used";

@@ -85,7 +85,7 @@ export function createCadAccess(
       barrierIdleMs: BARRIER_IDLE_MS,
     },
     onEvent: (event, payload, own, missed) => inbound.take({ event, payload, own, ...(missed && { recovered: true }) }),
-    onLine: recovery.follow,
+    onOpen: recovery.follow,
     onChange: cadChanges.notify,
   });
   const admission = createAdmission({

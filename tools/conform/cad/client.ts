@@ -1,6 +1,6 @@
 import type { Handshake } from "../../../worker/cad/engine.ts";
 import type { CadEndpoint } from "../../../worker/cad/endpoint.ts";
-import type { LineFault } from "../../../worker/cad/line-fault.ts";
+import type { ConnectionFault } from "../../../worker/cad/connection-fault.ts";
 import { createTransport, type Transport } from "../../../worker/cad/transport.ts";
 import { withDeadline } from "../../../shared/util/sleep.ts";
 
@@ -39,8 +39,8 @@ export interface CadClient {
 /** The CAD could not be connected to. */
 export class NoConnection extends Error {
   override name = "NoConnection";
-  readonly fault: LineFault;
-  constructor(fault: LineFault) {
+  readonly fault: ConnectionFault;
+  constructor(fault: ConnectionFault) {
     super(fault.reason);
     this.fault = fault;
   }

@@ -1,9 +1,9 @@
-import type { LineInfo, Transport, TransportEvents } from "../../../worker/cad/transport.ts";
+import type { ConnectionInfo, Transport, TransportEvents } from "../../../worker/cad/transport.ts";
 import { CadHost, type Wire } from "../cad-host.ts";
 import { theProcess } from "../world.ts";
 
 /** Stands in the place of worker/cad/transport.ts in the simulation: frames to a CAD in the same world. */
-export function createTransport(_endpoint: unknown, on: TransportEvents): Transport & LineInfo {
+export function createTransport(_endpoint: unknown, on: TransportEvents): Transport & ConnectionInfo {
   const process = theProcess();
   const { world } = process;
   const host = world.part(CadHost);

@@ -10,7 +10,7 @@ export type FaultCode =
   | "ended"
   | "other";
 
-export interface LineFault {
+export interface ConnectionFault {
   code: FaultCode;
   reason: string;
 }
@@ -45,7 +45,7 @@ const UNREACHABLE = /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOSTUNREACH|ENETUNREACH|EC
 const UPGRADE_STATUS = /^Unexpected server response: (\d{3})$/;
 
 /** What a network error says of the connection. */
-export function faultOf(error: unknown): LineFault {
+export function faultOf(error: unknown): ConnectionFault {
   if (error instanceof FrameError) return { code: error.code, reason: error.message };
   const { code = "", message = "" } = (error ?? {}) as { code?: unknown; message?: unknown };
   const [name, text] = [String(code), typeof message === "string" ? message : ""];
