@@ -47,7 +47,7 @@ test("a CAD that is reached by polling only is reported as that", async () => {
     answer.on("close", () => onward.destroy());
     asked.pipe(onward);
   });
-  expect((await look(noUpgrades))[0]).toMatch(/answers at .*, over polling, because websocket does not get through/);
+  expect((await look(noUpgrades))[0]).toMatch(/answers at .*, over polling, because websocket/);
 });
 
 test("a web page is not taken for a Socket.IO server", async () => {

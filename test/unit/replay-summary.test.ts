@@ -78,12 +78,12 @@ describe("the summary of a replay", () => {
     [
       "the CAD saw a violation",
       summarise(result(["confirmed"]), report(["id-0"], { violations: 1 })),
-      /order was not kept/,
+      /arrived out of order/,
     ],
     [
       "handlers finished in another order",
       summarise(result(["confirmed"]), report(["id-0"], { appliedViolations: 1 })),
-      /order was not kept/,
+      /arrived out of order/,
     ],
     [
       "the CAD got them in another order than the 202s",
@@ -93,7 +93,7 @@ describe("the summary of a replay", () => {
     [
       "a receipt tells of what never reached the CAD",
       summarise(result(["confirmed"]), report([])),
-      /never at the CAD +1/,
+      /missing at the CAD +1/,
     ],
     ["the CAD cannot be asked any more", summarise(result(["confirmed"]), new Error("gone")), /not checked: gone/],
     [

@@ -63,8 +63,8 @@ test.each([
   expect(await ask(answer)).toMatchObject({ taken: [], missing: { from: HEARD, reason: expect.any(String) } });
 });
 
-test("a CAD that says for ever that there is more, and sends nothing new, is asked no further", async () => {
+test("a CAD that always claims to have more, and sends nothing new, is not asked again", async () => {
   const { missing, asked } = await ask(page(true, 1), page(true, 1), page(true, 1));
   expect(asked).toHaveLength(2);
-  expect(missing?.reason).toContain("more");
+  expect(missing?.from).toBeDefined();
 });

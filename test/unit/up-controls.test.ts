@@ -10,7 +10,7 @@ test.each([
   ["", { what: "nothing" }],
   ["freeze", { what: "wrong", why: "freeze what? One of redis, simulator, worker." }],
   ["stop worker redis", { what: "wrong", why: "stop what? One of redis, simulator, worker." }],
-  ["constructor worker", { what: "wrong", why: '"constructor" is no command. Type help.' }],
+  ["constructor worker", { what: "wrong", why: '"constructor" is not a command. Type help.' }],
 ])("the line %j is understood", (line, asked) => {
   expect(parseLine(line, PARTS)).toEqual(asked);
 });

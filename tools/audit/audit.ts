@@ -28,7 +28,7 @@ import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
 import { toIso } from "../../shared/util/time.ts";
 
-/** `npm run audit`: checks the audit trail, or writes it out. Reads only. */
+/** `npm run audit`: verifies or exports the audit trail. Reads only. */
 const auditEnv = z.object({
   ...redisEnv,
   REDIS_PREFIX: sharedEnv.REDIS_PREFIX,
@@ -105,19 +105,19 @@ function tell(verdict: Verdict, keyless = false): number {
   );
   if (unlinked > 0 && oldestUnlinked !== undefined)
     process.stdout.write(
-      `     ${unlinked} are not in the chain yet, the oldest from ${toIso(oldestUnlinked)}: the worker will add them\n`,
+      `     ${unlinked} are not chained yet, the oldest from ${toIso(oldestUnlinked)}: the worker will add them\n`,
     );
   if (keyless)
     process.stdout.write(
-      "     without keys nobody can tell whether an entry was changed, or the whole trail written anew: only that none is missing from the chain\n",
+      "     without keys, changed entries and a rewritten trail cannot be detected, only entries missing from the chain\n",
     );
   const [forgedFirst] = forged;
   if (forgedFirst !== undefined)
     process.stdout.write(
-      `FORGED  ${forged.length} entries were not written by the bridge, the first is ${forgedFirst}: the worker noted each\n`,
+      `FORGED  ${forged.length} entries were not written by the bridge, the first is ${forgedFirst}: each is marked in the chain\n`,
     );
   if (head.id !== GENESIS.id)
-    process.stdout.write(`     note this elsewhere, and pass it to a later verify:  --seen ${head.id}:${head.hash}\n`);
+    process.stdout.write(`     keep this elsewhere, and pass it to a later verify:  --seen ${head.id}:${head.hash}\n`);
   return forged.length > 0 ? 1 : 0;
 }
 

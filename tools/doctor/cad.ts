@@ -86,4 +86,4 @@ async function tryConnection(config: WorkerConfig): Promise<Finding> {
 
 /** What is to be said of a connection that the first transport did not carry. */
 const fallback = ({ CAD_TRANSPORTS: [first] }: WorkerConfig, via: string | undefined): string =>
-  via === undefined || via === first ? "" : `, because ${first} does not get through: look at what is between`;
+  via === undefined || via === first ? "" : `, because ${first} is blocked: check proxies in between`;

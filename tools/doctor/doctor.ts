@@ -59,9 +59,9 @@ async function lookAtBridge(redis: Redis, config: WorkerConfig): Promise<Finding
   const beat = parseHeartbeat(text, sealerOf(config), keys);
   return [
     ...ofStore(store, config),
-    owner === null ? wrong("worker-missing", {}) : fine(`the CAD's owner is ${owner}`),
+    owner === null ? wrong("worker-missing", {}) : fine(`the leader is ${owner}`),
     ...(beat && "doubt" in beat ? [doubtProblem(beat)] : (beat?.problems ?? [])).map(asFinding),
-    fine(`${unsettled} commands are unsettled, the bridge is to be in ${rooms} rooms`),
+    fine(`${unsettled} commands are unsettled, ${rooms} rooms are joined`),
     ...heldProblems(held, now).map(asFinding),
     dead === 0 ? fine("0 dead letters") : wrong("dead-letters", { count: dead }, { count: dead }),
   ];
@@ -130,7 +130,7 @@ async function lookAtOutboxes(redis: Redis, config: WorkerConfig, all: readonly 
 const shown = ({ code, message, hint, lost, runbook, since }: Found): string => {
   const rows = [
     `WRONG  ${code}: ${message}`,
-    since ? `since: ${since}` : `noticed: ${new Date().toISOString()}`,
+    since ? `since: ${since}` : `detected: ${new Date().toISOString()}`,
     `hint: ${hint}`,
     `lost: ${lost}`,
     runbook,
@@ -149,7 +149,7 @@ function withoutRepeats(findings: readonly Finding[]): Finding[] {
 }
 
 async function main(): Promise<number> {
-  const what = "The doctor: says what is wrong with Redis, the CAD and the bridge, and how to fix it.";
+  const what = "The doctor: checks Redis, the CAD and the bridge, and says how to fix what is wrong.";
   if (process.argv.includes("--help")) {
     process.stdout.write(helpText(what, workerEnv));
     return 0;
@@ -179,7 +179,7 @@ async function main(): Promise<number> {
   await closeRedis(redis);
   for (const found of findings) process.stdout.write(found.ok ? `ok     ${found.what}\n` : shown(found.problem));
   const count = findings.filter((f) => !f.ok).length;
-  process.stdout.write(count === 0 ? "\nAll is well.\n" : `\n${count} of ${findings.length} are wrong.\n`);
+  process.stdout.write(count === 0 ? "\nNo problems found.\n" : `\n${count} of ${findings.length} checks failed.\n`);
   return count === 0 ? 0 : 1;
 }
 

@@ -42,7 +42,7 @@ export interface Response {
   times: ReadonlyMap<Column, Instant>;
 }
 
-/** Every wrong field is told, not only the first. */
+/** Reports every wrong field, not only the first. */
 export function readRow(row: Row): Response | { problems: string[] } {
   const problems: string[] = [];
   const text = (column: string) => {
@@ -74,7 +74,7 @@ export function readRow(row: Row): Response | { problems: string[] } {
     const read = time(column);
     if (read !== undefined) times.set(column, read);
   }
-  if (times.size === 0 && problems.length === 0) problems.push("no time says that anything happened");
+  if (times.size === 0 && problems.length === 0) problems.push("no time of any status is given");
   const priority = PRIORITIES[(row["final_priority"] ?? "").toUpperCase()];
   if (priority === undefined)
     problems.push(

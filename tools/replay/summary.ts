@@ -53,7 +53,7 @@ export function summarize(replayed: Replayed): { good: boolean; text: string } {
       result.refused.map(({ call, problem }) => `line ${call.line}, ${call.command}: ${problem}`),
     ),
     ...section(
-      "Known otherwise than the file says",
+      "State that differs from the file",
       state === undefined || state instanceof Error ? [] : state.differ.map((d) => `${d.about}: ${d.wrong.join("; ")}`),
     ),
     ...section(
@@ -77,7 +77,7 @@ function orderLines(cad: OrderCheck | Error | undefined, keys: number): string[]
     row("order violations", String(violations(cad))),
     row("  seen by the CAD", `${report.violations} on arrival, ${report.appliedViolations} as applied`),
     row("  against the 202s", `${overtakings} among ${keys} units and incidents`),
-    row("never at the CAD", String(missing)),
+    row("missing at the CAD", String(missing)),
     row("sent again", String(report.duplicates)),
   ];
 }
@@ -96,19 +96,19 @@ const violations = ({ report, overtakings }: OrderCheck) => report.violations + 
 
 /** What is wrong, and what to do next; the first that holds. */
 function whatIsWrong({ calls, result, cad, state }: Replayed, open: number): string | undefined {
-  if (cad instanceof Error) return "The order could not be checked. See whether the simulator still runs.";
+  if (cad instanceof Error) return "The order could not be checked. Check that the simulator is running.";
   if (cad && violations(cad) > 0)
-    return "The order was not kept: look at GET /simulator/ledger of the simulator, and at the worker's log.";
-  if (cad && cad.missing > 0)
-    return "Receipts tell of deliveries that the CAD knows nothing of: look at the worker's log.";
+    return "Commands arrived out of order: check GET /simulator/ledger of the simulator, and the worker's log.";
+  if (cad && cad.missing > 0) return "Receipts report deliveries that the CAD does not know: check the worker's log.";
   if (result.stopped !== undefined)
-    return "Not all was sent. See the bridge's health (GET /api/socket-bridge/health) and its logs, then replay again.";
-  if (result.refused.length > 0) return "Some were refused: fix those rows of the file, then replay again.";
-  if (open > 0) return "See what became of one with GET /api/socket-bridge/commands/{id}, and the worker's log.";
-  if (state instanceof Error) return "What the bridge knows of units and incidents could not be asked: see its health.";
+    return "Not all commands were sent. Check GET /api/socket-bridge/health and the logs, then replay again.";
+  if (result.refused.length > 0) return "Some commands were refused: fix those rows of the file, then replay again.";
+  if (open > 0) return "Check their receipts with GET /api/socket-bridge/commands/{id}, and the worker's log.";
+  if (state instanceof Error)
+    return "The state of units and incidents could not be read: check GET /api/socket-bridge/health.";
   if (state && state.differ.length > 0)
-    return "The bridge knows something otherwise than the file says: see the CAD's events at GET /api/socket-bridge/events/history.";
-  if (calls === 0) return "Nothing was sent: the file holds no row that can be replayed.";
+    return "The bridge's state differs from the file: check the CAD's events with GET /api/socket-bridge/events/history.";
+  if (calls === 0) return "Nothing was sent: the file contains no row that can be replayed.";
   return undefined;
 }
 

@@ -15,9 +15,7 @@ export class UsageError extends SetupError {
 export function readArgs<const T extends ParseArgsConfig>(config: T, script: string, env: NodeJS.ProcessEnv) {
   for (const name of Object.keys(config.options ?? {})) {
     if (name !== "help" && env[`npm_config_${name}`] !== undefined) {
-      throw new UsageError(
-        `npm kept --${name} for itself. Put -- before the options: npm run ${script} -- --${name} ...`,
-      );
+      throw new UsageError(`npm consumed --${name}. Put -- before the options: npm run ${script} -- --${name} ...`);
     }
   }
   try {

@@ -87,7 +87,7 @@ async function main(): Promise<number> {
   const scope = units ? `the units ${units.join(", ")}` : "all units";
   process.stderr.write(
     `A token for ${sub}, role ${role}, ${scope}, until ${new Date(expires * 1000).toISOString()}.\n` +
-      `Send it as the header "Authorization: Bearer TOKEN". It cannot be withdrawn, except by changing JWT_SECRET.\n`,
+      `Send it as the header "Authorization: Bearer TOKEN". It cannot be revoked, except by changing JWT_SECRET.\n`,
   );
   return 0;
 }

@@ -3,12 +3,12 @@ import type { Parts } from "./parts.ts";
 
 /** What may be done to a part of the demonstration. */
 const ACTIONS = {
-  stop: "ends it, as a supervisor would",
-  kill: "ends it at once, as a crash would",
-  start: "starts it again",
-  restart: "stops it, and starts it again",
-  freeze: "lets it stand still, with its connections open",
-  thaw: "lets it go on",
+  stop: "stop it with SIGTERM, as a supervisor would",
+  kill: "kill it, as in a crash",
+  start: "start it again",
+  restart: "stop it and start it again",
+  freeze: "suspend it, with its connections open",
+  thaw: "resume it",
 } as const;
 type Action = keyof typeof ACTIONS;
 
@@ -20,15 +20,15 @@ export type Asked =
   | { what: "wrong"; why: string };
 
 const isAction = (word: string): word is Action => Object.hasOwn(ACTIONS, word);
-/** What people call the simulated CAD. */
+/** Other names of a part. */
 const ALIASES: Readonly<Record<string, string>> = { cad: "simulator" };
 
-/** What a typed line asks for. */
+/** Parses a typed line. */
 export function parseLine(line: string, parts: readonly string[]): Asked {
   const [verb = "", name = "", ...rest] = line.trim().toLowerCase().split(/\s+/);
   if (verb === "") return { what: "nothing" };
   if (verb === "status" || verb === "help") return { what: verb };
-  if (!isAction(verb)) return { what: "wrong", why: `"${verb}" is no command. Type help.` };
+  if (!isAction(verb)) return { what: "wrong", why: `"${verb}" is not a command. Type help.` };
   const part = ALIASES[name] ?? name;
   if (rest.length > 0 || !parts.includes(part))
     return { what: "wrong", why: `${verb} what? One of ${parts.join(", ")}.` };
@@ -39,11 +39,11 @@ const help = (parts: readonly string[]): string =>
   [
     "Parts can be frozen, stopped and started again, to rehearse faults. Type a command and the name of a part:",
     ...Object.entries(ACTIONS).map(([action, what]) => `  ${action.padEnd(8)} ${what}`),
-    "  status   how each part is",
+    "  status   print the state of each part",
     `Parts: ${parts.join(", ")} (cad is the simulator). Ctrl-C stops everything.`,
   ].join("\n");
 
-/** Does what a line asks for, and answers what to print. */
+/** Executes a typed line, and returns what to print. */
 export async function obey(line: string, parts: Pick<Parts, "names" | "state" | "act">): Promise<string> {
   const names = parts.names();
   const asked = parseLine(line, names);

@@ -27,7 +27,7 @@ export async function playTenSteps(options: PlayOptions): Promise<{ good: number
   const { cad, log, signal } = options;
   const incident = `INC-${randomUUID().slice(0, 8).toUpperCase()}`;
   const steps = tenSteps(incident, new Date());
-  log(`\nTen steps of incident ${incident}, each printed when its receipt is final and all of it has come back:\n`);
+  log(`\nTen steps of incident ${incident}, each printed when its receipt is final and its events have come back:\n`);
   log(line("", "to the CAD", "", "", "", "", "| back from the CAD"));
   log(line("", "step", "command", "receipt", "by", "ms", "| event in the journal", "state", "webhooks to"));
   let good = 0;
