@@ -1,4 +1,4 @@
-import type { ToldEntry } from "../shared/journal/to-response.ts";
+import type { EntryResponse } from "../shared/journal/to-response.ts";
 import { clientError, errorOf, SocketBridgeError } from "./errors.ts";
 import { type Connection, request, send, withTimeout } from "./request.ts";
 import { backoffMs, sleep } from "./retry.ts";
@@ -16,7 +16,7 @@ export interface StreamOptions {
   position: string | undefined;
   /** The names to ask for; `*` for all. */
   names(): readonly string[];
-  onEntry(entry: ToldEntry): Promise<void>;
+  onEntry(entry: EntryResponse): Promise<void>;
   onPosition(id: string): void;
   onError(error: SocketBridgeError): void;
 }
@@ -50,7 +50,7 @@ export function createEntryStream(options: StreamOptions): EntryStream {
   }
 
   async function handle({ event, data, id }: SseEvent): Promise<void> {
-    if (event !== POSITION_EVENT) await options.onEntry(JSON.parse(data) as ToldEntry);
+    if (event !== POSITION_EVENT) await options.onEntry(JSON.parse(data) as EntryResponse);
     if (id) reach(id);
   }
 
@@ -65,7 +65,7 @@ export function createEntryStream(options: StreamOptions): EntryStream {
         throw error;
       },
     );
-    const entry = answer?.body as ToldEntry | undefined;
+    const entry = answer?.body as EntryResponse | undefined;
     if (entry && isNamed(entry.event, options.names())) await options.onEntry(entry);
     reach(oldest);
   }

@@ -1,12 +1,12 @@
 import { clientError } from "./errors.ts";
 import { createEntryStream, type StreamOptions } from "./stream.ts";
-import type { Entry, StreamEvent, StreamPayloads, ToldEntry } from "./types.ts";
+import type { Entry, StreamEvent, StreamPayloads, EntryResponse } from "./types.ts";
 
 export type Handler<Event extends StreamEvent> = (
   payload: StreamPayloads[Event],
   entry: Entry<StreamPayloads[Event]>,
 ) => void | Promise<void>;
-export type AnyHandler = (payload: unknown, entry: ToldEntry) => void | Promise<void>;
+export type AnyHandler = (payload: unknown, entry: EntryResponse) => void | Promise<void>;
 
 export interface Subscriptions {
   /**
@@ -27,7 +27,7 @@ export interface Subscriptions {
 export function createSubscriptions(options: Omit<StreamOptions, "names" | "onEntry">): Subscriptions {
   const handlers = new Map<string, Set<AnyHandler>>();
 
-  async function call(handler: AnyHandler, entry: ToldEntry): Promise<void> {
+  async function call(handler: AnyHandler, entry: EntryResponse): Promise<void> {
     try {
       await handler(entry.payload, entry);
     } catch (cause) {

@@ -4,9 +4,9 @@ import type { Receipt } from "../shared/commands/receipt.ts";
 import type { EventName, PayloadOf } from "../shared/events/table.ts";
 import type { Problem } from "../shared/health/problems.ts";
 import type { gap } from "../shared/journal/gaps.ts";
-import type { ToldEntry } from "../shared/journal/to-response.ts";
+import type { EntryResponse } from "../shared/journal/to-response.ts";
 
-export type { CommandBodies, Receipt, ToldEntry };
+export type { CommandBodies, Receipt, EntryResponse };
 export type CommandName = keyof CommandBodies;
 
 type CadPayloads = { [Name in EventName]: PayloadOf<Name> };
@@ -20,7 +20,7 @@ export interface StreamPayloads extends CadPayloads {
 export type StreamEvent = keyof StreamPayloads;
 
 /** An entry of the journal whose payload was parsed. */
-export type Entry<Payload> = Omit<ToldEntry, "payload"> & { payload: Payload };
+export type Entry<Payload> = Omit<EntryResponse, "payload"> & { payload: Payload };
 
 export interface SendOptions {
   /** By default a new one for each call. All attempts of a call have the same. */

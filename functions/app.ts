@@ -14,7 +14,7 @@ import { acceptCommand, parseBody } from "./routes/commands.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, requireAccess, requireRole } from "./middleware/auth.ts";
 import type { CallerEnv } from "./http/caller.ts";
-import { type Backend, believedBeat } from "./backend/backend.ts";
+import { type Backend, trustedHeartbeat } from "./backend/backend.ts";
 import { serveDeadLetters } from "./routes/dead-letters.ts";
 import { serveDestinations } from "./routes/destinations.ts";
 import { type AdminAssets, serveAdmin } from "./routes/admin.ts";
@@ -118,7 +118,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   });
 
   app.get("/status", requireAccess(authenticate, "GET /status"), async (c) => {
-    const [health, backlog, queued, beat] = await Promise.all([
+    const [health, backlog, queued, heartbeat] = await Promise.all([
       lookAtHealth(backend, deps.now, problems.follow),
       backend.backlog(),
       backend.queued(),
@@ -131,7 +131,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
       settled,
       unaccounted,
       queue: queued,
-      worker_report: believedBeat(beat)?.health ?? null,
+      worker_report: trustedHeartbeat(heartbeat)?.health ?? null,
     });
   });
 
@@ -189,7 +189,7 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= make());
 }
 
-/** Whoever shows no valid token too often is told so instead. */
+/** After too many requests without a valid token, the response is 429 instead of 401. */
 async function beyondLimit(c: Context<CallerEnv>, problem: Problem): Promise<Problem> {
   if (problem.code !== "unauthenticated") return problem;
   try {
@@ -254,7 +254,7 @@ function redisProblem(error: unknown): Problem | undefined {
   return new Problem(code, detail.endsWith(".") ? detail : `${detail}: ${faultReason(error)}.`);
 }
 
-/** What went wrong, as far as the caller may know. What was not foreseen is logged and told as nothing more than that. */
+/** The problem as the caller may see it. An unexpected error is logged, and reported as an internal one. */
 /** What Redis holds cannot be believed, or not be checked with the keys that there are. */
 const ofSeal = ({ code, message }: SealError): Problem =>
   new Problem(code === "tampered" ? "forged-record" : "unreadable-payload", `It is not returned: ${message}.`);

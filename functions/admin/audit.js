@@ -66,7 +66,7 @@ export const audit = {
       h(
         "p",
         { class: "quiet" },
-        "Reading the trail is noted in it. ",
+        "Reading the trail is recorded in it. ",
         h("code", {}, "npm run audit"),
         " verifies its chain.",
       ),

@@ -113,7 +113,7 @@ async function one(root, { api, params, go }) {
         ["Error", (x) => x.error ?? ""],
       ],
       event.handled,
-      "No handler wanted it, or came to it yet.",
+      "No handler handles it, or has reached it yet.",
     ),
     h("h2", {}, "What became of it at each destination"),
     table(

@@ -25,7 +25,7 @@ export function addressOf(view, params = {}) {
   return `#${view}${query && `?${query}`}`;
 }
 
-/** What ends the views of whoever is signed in. */
+/** Ends the views when the user signs out. */
 let end = () => undefined;
 
 function signIn(message = "") {

@@ -68,7 +68,7 @@ function headline(state) {
   );
 }
 
-/** Beside the headline, so that a screen reader is not told every second how long it lasts. */
+/** Beside the headline, so that a screen reader does not announce the duration every second. */
 function duration({ problems, timestamp }) {
   const [first] = problems.filter(({ severity }) => severity !== "notice");
   if (!first) return h("p", { class: "quiet" }, "Looked at ", time(timestamp));
@@ -247,10 +247,10 @@ function plots({ minutes, hours, workers }) {
           "Role",
           (w) => (w.role === "leader" ? h("strong", {}, "leads") : w.role === "standby" ? "stands by" : "silent"),
         ],
-        ["Heard of", (w) => `${span(w.age_seconds)} ago`],
+        ["Last report", (w) => `${span(w.age_seconds)} ago`],
       ],
       workers,
-      "No worker was heard of in the last 10 minutes.",
+      "No worker has reported in the last 10 minutes.",
     ),
   ];
 }

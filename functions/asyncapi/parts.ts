@@ -1,13 +1,13 @@
 import { z } from "zod";
 import type { Json } from "../openapi/parts.ts";
 
-/** A schema as JSON Schema draft 7, which is what AsyncAPI 3 takes where it is not told otherwise. */
+/** A schema as JSON Schema draft 7, the default of AsyncAPI 3. */
 export const payloadOf = (schema: z.ZodType, io: "input" | "output"): Json => {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any", target: "draft-7" }) as Json;
   return rest;
 };
 
-/** `unit:status:updated` as `UnitStatusUpdated`: the keys of a document may hold no colon. */
+/** `unit:status:updated` as `UnitStatusUpdated`: keys of a document must not contain colons. */
 export const pascal = (event: string): string =>
   event.replaceAll(/(?:^|[^a-z]+)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
@@ -17,7 +17,7 @@ export const messageRef = (channel: Channel, message: string): Json => ({
   $ref: `#/channels/${channel}/messages/${message}`,
 });
 
-/** A message and what is done with it: a part of the document. */
+/** A message and its operation: a part of the document. */
 export interface Part {
   channel: Channel;
   /** Its key among the channel's messages, and among the operations. */
@@ -26,7 +26,7 @@ export interface Part {
   operation: Json;
 }
 
-export interface Told {
+export interface PartOptions {
   action: "send" | "receive";
   channel: Channel;
   event: string;
@@ -39,8 +39,18 @@ export interface Told {
   more?: Json;
 }
 
-/** One event on the wire: what it is, and that the bridge sends or receives it. */
-export function part({ action, channel, event, summary, description, payload, examples, tag, more }: Told): Part {
+/** One event on the wire, which the bridge sends or receives. */
+export function part({
+  action,
+  channel,
+  event,
+  summary,
+  description,
+  payload,
+  examples,
+  tag,
+  more,
+}: PartOptions): Part {
   const key = `${action}${pascal(event)}`;
   const message = {
     name: event,

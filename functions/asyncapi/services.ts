@@ -2,7 +2,7 @@ import { z } from "zod";
 import { bridgeEvents } from "../../shared/journal/bridge-events.ts";
 import { CLASSIFICATIONS } from "../../shared/events/contract.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
-import { toldEntry } from "../../shared/journal/to-response.ts";
+import { entryResponse } from "../../shared/journal/to-response.ts";
 import type { Json } from "../openapi/parts.ts";
 import { part, type Part, payloadOf } from "./parts.ts";
 
@@ -38,7 +38,7 @@ const cloudEvent = z.looseObject({
 
 /** An entry of the journal whose event and payload are these. */
 const entryOf = (event: string, payload: Json): Json => {
-  const entry = payloadOf(toldEntry, "output");
+  const entry = payloadOf(entryResponse, "output");
   return { ...entry, properties: { ...(entry["properties"] as Json), event: { const: event }, payload } };
 };
 
@@ -49,7 +49,7 @@ export const journalParts = (): Part[] => [
     event: "event",
     summary: "An event of the CAD",
     description: "In the order of arrival. The SSE field `event` is the event's name, `id` the entry's id.",
-    payload: payloadOf(toldEntry, "output"),
+    payload: payloadOf(entryResponse, "output"),
     examples: [{ payload: ENTRY }],
     tag: "services",
   }),

@@ -27,20 +27,20 @@ import { type Figures, openFigures } from "./figures.ts";
 import { type CommandCalls, createCommandCalls } from "./command-calls.ts";
 import { createTimelineCalls, type TimelineCalls } from "./timeline-calls.ts";
 import { createEventCalls, type EventCalls } from "./event-calls.ts";
-import { openPoints, type TakePoints } from "./redis-rate-limiter.ts";
+import { openRateLimiter, type TakePoints } from "./redis-rate-limiter.ts";
 import { type Quotas, UNLIMITED } from "../config/quotas.ts";
-import { createWaiter } from "./channel-subscriber.ts";
+import { createChannelSubscriber } from "./channel-subscriber.ts";
 
-/** How many emit jobs are on their way to the queue at once, or wait for that. */
+/** Maximum number of emit jobs that are being added to the queue at once. */
 const MAX_WAKING = 1000;
-/** A test event that was not delivered by then tells nothing any more, s. */
+/** Time to live of a test event, s. */
 const TEST_TTL_S = 600;
-/** How often the log says that Redis lets nobody listen, ms. */
-const DEAF_SAY_MS = 60_000;
-/** How often a forgery that stays where it is is noted in the audit trail, ms. */
+/** How often it is logged that Redis refuses subscriptions, ms. */
+const WARN_AGAIN_MS = 60_000;
+/** How often the same forgery is recorded in the audit trail, ms. */
 const FORGED_MS = 3_600_000;
 
-/** The worker's last word, and how long ago it was. */
+/** The worker's last heartbeat, and its age. */
 export interface LastHeartbeat {
   health: WorkerHealth;
   ageSeconds: number;
@@ -48,18 +48,18 @@ export interface LastHeartbeat {
   owned: boolean;
 }
 
-/** What is in Redis in the place of the worker's last word; undefined: nothing. */
+/** The last heartbeat as stored in Redis; undefined if there is none. */
 export type Heard = LastHeartbeat | DoubtedHeartbeat | undefined;
 
-export const believedBeat = (heard: Heard): LastHeartbeat | undefined =>
+export const trustedHeartbeat = (heard: Heard): LastHeartbeat | undefined =>
   heard && "doubt" in heard ? undefined : heard;
 
-/** What became of a dead letter that was to be sent again; `unreadable`: its payload cannot be opened, and why. */
+/** The result of redriving a dead letter; `unreadable`: its payload cannot be opened, and why. */
 export type Redriven = Appended | { outcome: "unreadable"; reason: string };
 
 export type Revealed = { payload: string } | { unreadable: string };
 
-/** What waits for a destination, and how an owner of the CAD left it. */
+/** The messages that wait for a destination, and the state that the last leader stored. */
 export interface DestinationBacklog {
   id: string;
   backlog: Backlog;
@@ -77,7 +77,7 @@ export interface DestinationDetails {
 /** The commands' backlog; `full`: why no more of them are accepted; `crews`: of that role. */
 export type CommandBacklog = Backlog & { full?: "redis" | "backlog" | "crews" };
 
-/** All that the functions ask of Redis. Every call ends within about a second, or as long as it was asked to wait. */
+/** Everything the functions ask of Redis. Every call ends within about a second, or the time it was asked to wait. */
 export interface Backend extends EventCalls, CommandCalls, TimelineCalls {
   /** Stores a message, and wakes the worker if it sleeps. */
   accept(message: NewMessage): Promise<Appended>;
@@ -88,17 +88,17 @@ export interface Backend extends EventCalls, CommandCalls, TimelineCalls {
   backlog(): Promise<CommandBacklog>;
   queued(): Promise<Record<string, number>>;
   lastHeartbeat(): Promise<Heard>;
-  /** Tells the worker to reconnect; answers how many workers heard it. */
+  /** Requests a reconnect; returns how many workers received that. */
   askReconnect(): Promise<number>;
   listDead(query: DeadQuery, destination?: string): Promise<DeadPage & { attempts?: Attempt[][] }>;
   /** Accepts a dead letter again under a new id, once however often it is asked; undefined if it is no dead letter. */
   redrive(id: string, newId: string, note: AuditNote, destination?: string): Promise<Redriven | undefined>;
   discardDead(id: string, destination?: string): Promise<boolean>;
-  /** What the metrics alone tell. */
+  /** Figures that only the metrics show. */
   figures(): Promise<Figures>;
   /** A dead letter's payload as JSON; `unreadable`: it cannot be opened. undefined if it is none, or was discarded. */
   reveal(id: string, destination?: string): Promise<Revealed | undefined>;
-  /** Every destination that there is, or of which something is left. */
+  /** Every destination, also removed ones with messages left. */
   destinations(): Promise<DestinationBacklog[]>;
   /** Whether it is one of them. */
   isDestination(id: string): Promise<boolean>;
@@ -110,9 +110,9 @@ export interface Backend extends EventCalls, CommandCalls, TimelineCalls {
   destination(id: string): Promise<DestinationDetails>;
   /** Asks the worker for a replay; how it is, `destination` says. */
   askReplay(destination: string, request: ReplayRequest): Promise<void>;
-  /** Puts an event that is about nobody into its outbox. */
+  /** Puts a test event into its outbox. */
   sendTest(destination: string, id: string, at: Date): Promise<void>;
-  /** Notes who did what, beside what `accept` and `redrive` note themselves. */
+  /** Adds an audit entry; `accept` and `redrive` add their own. */
   note(note: AuditNote, outcome: AuditOutcome, command: string): Promise<void>;
   listAudit(query: AuditQuery): Promise<AuditPage>;
   /** Grants requests to a client out of its quota. */
@@ -142,13 +142,13 @@ export function createBackend(
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
   const book = openDestinationStore(redis, prefix, sealer);
   const trail = openAuditTrail(redis, keys, sealer);
-  let deafSaid = -Infinity;
-  const waiter = createWaiter(subscriber, (error) => {
-    if (performance.now() - deafSaid < DEAF_SAY_MS) return;
-    deafSaid = performance.now();
+  let warnedAt = -Infinity;
+  const waiter = createChannelSubscriber(subscriber, (error) => {
+    if (performance.now() - warnedAt < WARN_AGAIN_MS) return;
+    warnedAt = performance.now();
     log.error(
       { code: "redis-refused", reason: faultReason(error) },
-      "waits look by themselves: Redis refuses the channels",
+      "Redis refuses subscriptions: waiting requests poll instead",
     );
   });
   const isFull = askWhetherFull(redis, keys.base);
@@ -200,7 +200,7 @@ export function createBackend(
     waking.add(adding);
   }
 
-  /** What Redis says was accepted before is believed only if its record is what the functions stored. Throws SealError. */
+  /** A repeat is accepted only if the stored record is what the functions wrote. Throws SealError. */
   async function believed(replayed: Appended & { outcome: "replayed" }, message: NewMessage): Promise<Appended> {
     const record = await outbox.read(replayed.id);
     if (!record) return replayed;
@@ -343,7 +343,7 @@ export function createBackend(
     ...eventCalls,
     ...createTimelineCalls(redis, prefix, eventCalls, openOutcomeReader(redis, prefix, sealer), outbox.read),
     ...createCommandCalls(redis, prefix, sealer, outbox.read),
-    takePoints: openPoints(redis, keys, quotas),
+    takePoints: openRateLimiter(redis, keys, quotas),
 
     endWaits: waiter.stop,
     async close() {

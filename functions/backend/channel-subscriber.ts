@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { RedisFault, redisFault } from "../../shared/redis/fault.ts";
 import { DeadlineExceeded, sleep, withDeadline } from "../../shared/util/sleep.ts";
 
-/** Waits for a word on a channel of Redis, for as many callers as there are, over one connection. */
+/** Waits for messages on channels of Redis, for many callers over one connection. */
 export interface Waiter {
   /**
    * Listens to the channel while `look` runs. `news` resolves with true when there was a word on it since it was last asked,
@@ -18,8 +18,11 @@ const SUBSCRIBE_MS = 1000;
 /** How often a caller looks by itself whose Redis user may not listen, ms. */
 const LOOK_MS = 250;
 
-/** @param onRefused told whenever Redis does not let this user listen */
-export function createWaiter(subscriber: Redis, onRefused: (error: unknown) => void = () => undefined): Waiter {
+/** @param onRefused called whenever Redis refuses a subscription */
+export function createChannelSubscriber(
+  subscriber: Redis,
+  onRefused: (error: unknown) => void = () => undefined,
+): Waiter {
   const listeners = new Map<string, { wakes: Set<() => void>; subscribed: Promise<unknown> }>();
   const stopped = new AbortController();
   const wakeAll = (channel: string) => {
@@ -58,7 +61,7 @@ export function createWaiter(subscriber: Redis, onRefused: (error: unknown) => v
     wakes?.delete(wake);
     if (wakes?.size !== 0) return;
     listeners.delete(channel);
-    // One that stays subscribed hears words that nobody waits for: harmless, and gone with the connection.
+    // A channel that stays subscribed receives messages nobody waits for: harmless, and gone with the connection.
     subscriber.unsubscribe(channel).catch(() => undefined);
   }
 

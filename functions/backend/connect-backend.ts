@@ -15,22 +15,22 @@ const FIRST_CONNECT_MS = 1000;
 /** A backend on its own two connections to Redis, one of them for subscriptions. They heal by themselves. */
 export interface ConnectedBackend {
   backend: Backend;
-  /** Resolves once both are there, or have not come in time: every answer says how Redis is. */
+  /** Resolves once both are connected, or the time for that is over: every response says how Redis is. */
   connected: Promise<unknown>;
   close(): Promise<void>;
 }
 
-/** A backend of which a call that fails says why there is no connection, if that is known. */
+/** A backend whose failed calls give the reason why there is no connection, if it is known. */
 function explained(backend: Backend, redis: Redis): Backend {
   const fail = (error: unknown): never => {
     throw explain(redis, error);
   };
   const calls = Object.entries(backend).map(([name, call]: [string, (...args: unknown[]) => unknown]) => {
-    const told = (...args: unknown[]) => {
+    const explained = (...args: unknown[]) => {
       const answer = call(...args);
       return answer instanceof Promise ? answer.catch(fail) : answer;
     };
-    return [name, told] as const;
+    return [name, explained] as const;
   });
   // Each call takes and answers what it did: TypeScript cannot see that of entries.
   return Object.fromEntries(calls) as unknown as Backend;

@@ -6,7 +6,7 @@ import { numbersOf } from "../../shared/outbox/backlog.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { script } from "../../shared/redis/redis.ts";
 
-/** What Redis holds that only the metrics tell. */
+/** Figures from Redis that only the metrics show. */
 export interface Figures {
   /** How many commands reached `STATE KIND BY`. */
   outcomes: Record<string, number>;

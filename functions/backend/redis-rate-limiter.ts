@@ -14,7 +14,7 @@ const ASK_MS = 100;
  */
 export type TakePoints = (policy: Policy, client: string, points: number) => Promise<Granted>;
 
-export function openPoints(redis: Redis, keys: OutboxKeys, quotas: Quotas): TakePoints {
+export function openRateLimiter(redis: Redis, keys: OutboxKeys, quotas: Quotas): TakePoints {
   const limiters = new Map(POLICIES.flatMap((policy) => (quotas[policy] > 0 ? [[policy, limiterOf(policy)]] : [])));
 
   function limiterOf(policy: Policy) {

@@ -1,7 +1,7 @@
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import type { Role } from "../../shared/vocabulary/roles.ts";
 
-/** Who asks, as the token says. */
+/** The caller, according to the token. */
 export interface Caller {
   userId: string;
   role: Role;

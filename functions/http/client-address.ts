@@ -21,7 +21,7 @@ function toNetwork(text: string): Network | undefined {
   return [address, address.kind() === "ipv4" ? 32 : 128];
 }
 
-/** What stands for an address that is not known: it counts as one client. */
+/** Stands for unknown addresses: they count as one client. */
 const UNKNOWN_ADDRESS = "unknown";
 
 /** How many addresses are remembered as parsed: parsing took 9 us of a request (measured), and clients come again. */

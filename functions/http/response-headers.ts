@@ -26,11 +26,11 @@ const ANSWER_HEADERS = [
   ...["RateLimit", "RateLimit-Policy", "WWW-Authenticate"],
 ];
 
-/** No page may come of an answer, or frame one. The page /docs says for itself what it loads. */
+/** No response may be shown as a page or framed. /docs sets its own policy. */
 const NOTHING = { defaultSrc: ["'none'"], frameAncestors: ["'none'"] };
 
 /**
- * What stands on every answer, whatever it is: the headers that keep a browser from misusing it, the request's id, and
+ * The headers of every response: those that keep a browser from misusing it, the request's id, and
  * that no cache may keep it unless the route says otherwise.
  */
 export function addCommonHeaders(app: Hono<CallerEnv>, newId: () => string, origins: readonly string[]): void {
@@ -65,7 +65,7 @@ export function addCommonHeaders(app: Hono<CallerEnv>, newId: () => string, orig
   }
 }
 
-/** A problem as the answer to a request, with what stands on every answer. */
+/** A problem as a response, with the headers of every response. */
 export function answerProblem(c: Context, problem: Problem): Response {
   const { body, status, headers } = problem.toAnswer(["GET", "HEAD"].includes(c.req.method));
   return c.newResponse(body, status, headers);

@@ -1,8 +1,8 @@
 import { pointer, type WrongField } from "./problem.ts";
 
-/** Deeper than any body of the API is, and far less than what a stack holds. */
+/** Deeper than any body of the API, and far below what a stack holds. */
 const MAX_DEPTH = 32;
-/** How many faults are told at most. */
+/** Maximum number of faults reported. */
 const MAX_FAULTS = 20;
 
 /** What was read: a value, or why it is none that can be taken. */
@@ -48,7 +48,7 @@ const CONTROL = /[\0-\x08\v\f\x0e-\x1f\x7f-\x9f]/;
 function findFaults(text: string): WrongField[] {
   const faults: WrongField[] = [];
   const levels: Level[] = [];
-  const tell = (detail: string, name?: string) => {
+  const report = (detail: string, name?: string) => {
     const path = levels.slice(0, name === undefined ? undefined : -1).map((level) => level.at);
     faults.push({ pointer: pointer(name === undefined ? path : [...path, name]), detail });
   };
@@ -58,7 +58,7 @@ function findFaults(text: string): WrongField[] {
     if (faults.length >= MAX_FAULTS) break;
     if (token === "{" || token === "[") {
       if (levels.length >= MAX_DEPTH) {
-        tell(`is nested deeper than ${MAX_DEPTH} levels`);
+        report(`is nested deeper than ${MAX_DEPTH} levels`);
         break;
       }
       levels.push({ names: token === "{" ? new Set() : undefined, at: token === "{" ? "" : 0, wantsName: true });
@@ -75,10 +75,10 @@ function findFaults(text: string): WrongField[] {
         level.at = string;
         level.wantsName = false;
       }
-      if (wrong) tell(wrong, isName ? string.toWellFormed() : undefined);
+      if (wrong) report(wrong, isName ? string.toWellFormed() : undefined);
     } else {
       const wrong = wrongNumber(token);
-      if (wrong) tell(wrong);
+      if (wrong) report(wrong);
     }
   }
   return faults;

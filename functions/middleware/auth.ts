@@ -93,7 +93,7 @@ const WRONG_CLAIMS: Readonly<Record<string, string>> = {
   aud: "The token's audience is not JWT_AUDIENCE.",
 };
 
-/** Claims are looked at once the signature is known to be good: to tell of them tells a forger nothing. */
+/** Claims are checked only once the signature is valid, so that errors reveal nothing to a forger. */
 function whyRefused(error: errors.JOSEError): string {
   if (error instanceof errors.JWTExpired) return "The token has expired.";
   const claim = error instanceof errors.JWTClaimValidationFailed ? error.claim : "";

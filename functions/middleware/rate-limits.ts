@@ -106,7 +106,7 @@ export interface LimitOptions {
 }
 
 /**
- * Limits how much one client may ask. Answers tell of it as draft-ietf-httpapi-ratelimit-headers-10 has it.
+ * Limits the requests of each client. Responses report it by draft-ietf-httpapi-ratelimit-headers-10.
  *
  * Positions and other commands that replace each other are coalesced where they wait, so many of them fill nothing up. They
  * count by themselves: a unit that floods its position has no assignment refused that comes from the same token.
@@ -117,7 +117,7 @@ export function limitRequests(app: Hono<CallerEnv>, { quotas, take, basePath, no
   async function admit(c: Context<CallerEnv>, policy: Policy, client: string, cost = 1): Promise<void> {
     if (quotas[policy] === 0) return;
     const { admitted, remaining, resetSeconds, first } = await limiter(policy, client, cost);
-    // An answer tells of one limit of its subject: that of requests, unless it is the bytes that it is refused for.
+    // A response reports one limit of its subject: that of requests, unless it is refused for its bytes.
     if (policy === "token-bytes" && admitted) return;
     // Of its address a client need not know while it is far from its limit: every header costs every answer 2 us.
     if (policy === "address" && remaining > quotas.address / 2) return;

@@ -42,7 +42,7 @@ export function sharedSecrets(secrets: readonly string[]): TokenKeys {
   };
 }
 
-/** Public keys alone: with a secret among them, whoever knows the public key could sign. Ed25519 is EdDSA's name of today. */
+/** Only public keys: with a secret among them, anyone who knows the public key could sign. Ed25519 is the current name of EdDSA. */
 const ALGORITHMS = ["RS256", "ES256", "EdDSA", "Ed25519"];
 
 /** A key set has a few keys of some 500 bytes each. */
@@ -50,7 +50,7 @@ const MAX_KEY_SET = 1_000_000;
 
 /** How the key set of an identity provider is kept, ms. */
 export const KEY_SET_TIMES = {
-  /** A set is fetched anew when it is older: a key that was removed from it opens nothing any more after so long. */
+  /** A key set is fetched again when it is older: a removed key is accepted for at most this long. */
   good: 300_000,
   /** While the provider is away, the keys that are known go on for so long. */
   kept: 24 * 3_600_000,
@@ -137,7 +137,7 @@ async function readBounded(response: Response): Promise<string> {
 const unavailable = () =>
   new Problem("keys-unavailable", "The key of the token is unknown, and the identity provider did not respond.");
 
-/** In words that hold nothing of the URL. */
+/** Without anything of the URL. */
 function why(error: unknown): string {
   if (!(error instanceof Error)) return "not known";
   const { code } = (error.cause ?? {}) as { code?: unknown };

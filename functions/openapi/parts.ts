@@ -2,7 +2,7 @@ import { z } from "zod";
 import { takesNull } from "../../shared/vocabulary/request-object.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { commandReceipt, receipt } from "../../shared/commands/receipt.ts";
-import { toldEntry } from "../../shared/journal/to-response.ts";
+import { entryResponse } from "../../shared/journal/to-response.ts";
 import { incidentState, unitState } from "../../shared/state/to-response.ts";
 import { acceptedAnswer } from "../routes/commands.ts";
 import { health } from "../routes/health.ts";
@@ -12,7 +12,7 @@ import type { Endpoint } from "../../shared/vocabulary/roles.ts";
 
 export type Json = Record<string, unknown>;
 
-/** What both documents say of the bridge. */
+/** The `info` of both documents. */
 export const INFO = { title: "Socket Bridge", version: "0.1.0" } as const;
 
 /** The schemas that the document names: wherever another one contains them, it refers to them. */
@@ -21,7 +21,7 @@ const COMPONENTS = {
   Receipt: receipt,
   CommandReceipt: commandReceipt,
   Health: health,
-  Event: toldEntry,
+  Event: entryResponse,
   Unit: unitState,
   Incident: incidentState,
   Reconnected: reconnectAnswer,
@@ -77,7 +77,7 @@ export function orderedBy(messages: readonly (readonly OrderingKey[])[]): string
 export const json = (schema: Json, more: Json = {}): Json => ({ "application/json": { schema, ...more } });
 export const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
 
-/** The answers that say what is wrong, one for each status, with every code that it may have. */
+/** The error responses, one for each status, with every code that it may have. */
 export function problems(...codes: ProblemCode[]): Json {
   const byStatus = Map.groupBy(codes, (code) => PROBLEMS[code].status);
   return Object.fromEntries(
@@ -117,7 +117,7 @@ function problemExample(code: ProblemCode): Json {
 
 export const header = (description: string, type = "string"): Json => ({ description, schema: { type } });
 
-/** The refusals of every endpoint that asks who calls, and of every one that asks Redis. */
+/** The problems of every endpoint that authenticates, and of every one that uses Redis. */
 export const GATED: ProblemCode[] = [
   "unauthenticated",
   "forbidden",
@@ -131,7 +131,7 @@ export const REDIS: ProblemCode[] = [
   "internal",
 ];
 
-/** A route that is no command, as the docs tell it. */
+/** A route other than a command, as the document describes it. */
 export interface Route {
   endpoint: Endpoint;
   id: string;

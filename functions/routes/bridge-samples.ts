@@ -15,7 +15,7 @@ export interface BridgeState {
   health: Health;
   bounds: Bounds;
   redis?: {
-    beat: LastHeartbeat | undefined;
+    heartbeat: LastHeartbeat | undefined;
     backlog: CommandBacklog;
     figures: Figures;
     destinations: readonly DestinationBacklog[];
@@ -38,7 +38,7 @@ export function bridgeSamples({ health, bounds, redis }: BridgeState): Sample[] 
     ...limitSamples(bounds),
     sample("socket_bridge_cad_ready", flag(health.bridge.ready === true)),
     ...(redis ? [...ofCommands(redis), ...ofRedis(redis), ...redis.destinations.flatMap(ofDestination(redis))] : []),
-    ...(redis?.beat ? ofWorker(redis.beat, redis.figures) : []),
+    ...(redis?.heartbeat ? ofWorker(redis.heartbeat, redis.figures) : []),
   ];
 }
 
@@ -71,7 +71,7 @@ function ofCommands({ backlog, figures }: Read): Sample[] {
   ];
 }
 
-/** Several of what Redis counts may be the same here: what proved nothing says `none`, and a kind of another version `other`. */
+/** Several counters of Redis may share labels here: no proof is `none`, and a kind of another version `other`. */
 function settledSamples(outcomes: Readonly<Record<string, number>>): Sample[] {
   const sums = new Map<string, Sample>();
   const kinds: readonly string[] = METRICS.socket_bridge_commands_settled_total.labels.kind;
@@ -131,10 +131,10 @@ const eventSamples = (counts: WorkerHealth["events"]): Sample[] =>
   });
 
 const ofDestination =
-  ({ beat }: Read) =>
+  ({ heartbeat }: Read) =>
   ({ id: destination, backlog, state }: DestinationBacklog): Sample[] => {
-    const told = beat?.health.destinations.find(({ id }) => id === destination);
-    const present = told?.state ?? state?.state ?? "ok";
+    const report = heartbeat?.health.destinations.find(({ id }) => id === destination);
+    const present = report?.state ?? state?.state ?? "ok";
     const { oldestUnsettled: oldest, now } = backlog;
     return [
       sample("socket_bridge_destination_waiting", backlog.unsettled, { destination }),
@@ -145,10 +145,13 @@ const ofDestination =
       ...METRICS.socket_bridge_destination_state.labels.state.map((one) =>
         sample("socket_bridge_destination_state", flag(one === present), { destination, state: one }),
       ),
-      ...(told
+      ...(report
         ? [
-            sample("socket_bridge_destination_attempts_total", told.delivered, { destination, result: "delivered" }),
-            sample("socket_bridge_destination_attempts_total", told.failed_attempts, { destination, result: "failed" }),
+            sample("socket_bridge_destination_attempts_total", report.delivered, { destination, result: "delivered" }),
+            sample("socket_bridge_destination_attempts_total", report.failed_attempts, {
+              destination,
+              result: "failed",
+            }),
           ]
         : []),
     ];

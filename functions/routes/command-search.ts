@@ -6,7 +6,7 @@ import { STATES } from "../../shared/outbox/states.ts";
 import { microsOf, secondsBetween, toIso } from "../../shared/util/time.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import { incidentKey, type OrderingKey, unitKey } from "../../shared/vocabulary/ordering-key.ts";
-import { type Backend, believedBeat } from "../backend/backend.ts";
+import { type Backend, trustedHeartbeat } from "../backend/backend.ts";
 import type { FoundCommand } from "../backend/command-calls.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import { noSuch, Problem } from "../http/problem.ts";
@@ -29,7 +29,7 @@ export const commandQuery = z.strictObject({
     .meta({ description: "The command's path." }),
   state: z.enum(STATES).optional().meta({
     description:
-      "With `queued` or `sent`, every command that waits in this state is found. Else the audit trail is searched: of positions and metrics it has one an hour for each user and unit.",
+      "With `queued` or `sent`, all commands in this state are searched. Otherwise the audit trail is searched, which has one entry an hour for positions and metrics of each user and unit.",
   }),
   since: instant.optional().meta({ description: "Accepted at this time or later." }),
   until: instant.optional().meta({ description: "Accepted at this time or before." }),
@@ -62,9 +62,9 @@ export const queueSummary = z.object({
 export const queueContent = z.object({
   key: z.string().meta({ example: "unit:M12" }),
   waiting: z.int(),
-  why: z.string().nullable().meta({ description: "Why its head does not move, in one sentence; null if it is empty." }),
+  why: z.string().nullable().meta({ description: "Why its head waits, in one sentence; null if it is empty." }),
   commands: z.array(receipt).meta({
-    description: "The first 100, in their order. A dead letter that holds the queue is the first of them, with `held`.",
+    description: "The first 100, in order. A dead letter that holds the queue is the first of them, with `held`.",
   }),
 });
 
@@ -142,7 +142,7 @@ export function serveCommandSearch(app: Hono<CallerEnv>, deps: CommandSearchDeps
     return c.json({
       key,
       waiting: queue.waiting,
-      why: whyHeadWaits(queue, believedBeat(heard)),
+      why: whyHeadWaits(queue, trustedHeartbeat(heard)),
       commands: seen.map(toReceipt),
     });
   });

@@ -35,7 +35,7 @@ export interface AcceptDeps {
 
 type AcceptContext = Context<CallerEnv, string, { out: { json: unknown } }>;
 
-/** Parses the body by the command's schema, and tells every wrong field. */
+/** Parses the body by the command's schema, and reports every wrong field. */
 export const parseBody = (command: Command) => jsonBody(command.body, invalidBody);
 
 const invalidBody = (errors: WrongField[]) =>
@@ -74,7 +74,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     if (wait === undefined) return c.json(answer(accepted.id, accepted.state, ids), 202);
 
     c.header("Preference-Applied", `wait=${wait}`);
-    // It is accepted: if the wait fails, what is known stands.
+    // It is accepted: if the wait fails, the response says what is known.
     const record = await deps.backend.readSettled(accepted.id, wait * 1000).catch(() => undefined);
     if (!record || !isFinal(record.state))
       return c.json(answer(accepted.id, record?.state ?? accepted.state, ids), 202);

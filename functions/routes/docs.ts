@@ -11,7 +11,7 @@ type DocsFile = keyof typeof DOCS_FILES;
 /** Where a host keeps those files: they are served by the bridge itself, so that the page works without internet. */
 export type DocsAssets = (name: DocsFile) => Promise<Uint8Array<ArrayBuffer>>;
 
-/** What says nothing of anybody may be kept by a cache for an hour. */
+/** Public documents may be cached for an hour. */
 export const PUBLIC = { "Cache-Control": "public, max-age=3600" };
 
 /** GET /docs: the API docs as a page to read and to try. */

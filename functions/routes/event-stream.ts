@@ -28,9 +28,9 @@ export interface StreamDeps {
 const PAGE = 200;
 /** How long one read waits for the next entry, ms: so often it is looked at whether the stream has to end. */
 const WAIT_MS = 5000;
-/** While much comes, a stream reads at the beats of this clock, ms: all streams of a process read the same pages. */
+/** Under load, all streams of a process read at the ticks of this clock, ms, so that they share pages. */
 const HEARTBEAT_MS = 25;
-/** How much longer than a write may take a stream goes without a word of itself at most, ms. */
+/** How much longer than a write may take a stream stays silent at most, ms. */
 const STALE_MS = 3 * WAIT_MS;
 /** How long a stream waits before it asks a Redis again that did not answer, ms. */
 const RETRY_MS = 500;
@@ -42,12 +42,12 @@ const HEADERS = { "X-Accel-Buffering": "no", "Cache-Control": "no-store", Connec
 
 type Page = Extract<Followed, { outcome: "page" }>;
 
-/** Which entry a stream tells. */
+/** The entry that a stream sends. */
 type Wanted = (entry: JournalEntry) => boolean;
 
 type Ending = "left" | "slow" | "stopping" | "token" | "gone" | "unreadable";
 
-/** Why a stream ended, for the log: the client comes back with its Last-Event-ID, and is told more. */
+/** Why a stream ended, for the log: the client reconnects with its Last-Event-ID, and gets the reason then. */
 class StreamEnd extends Error {
   override name = "StreamEnd";
   readonly ending: Ending;
@@ -57,7 +57,7 @@ class StreamEnd extends Error {
   }
 }
 
-/** The page of a stream's beginning. Throws a Problem if what followed cannot be told, or told whole. */
+/** The first page of a stream. Throws a Problem if what followed cannot be sent completely. */
 function beginning(read: Followed): Page {
   if (read.outcome === "gone") throw gone(read.oldest);
   if (read.outcome === "unreadable")
@@ -71,7 +71,7 @@ export const gone = (oldest: string | null): Problem =>
 /** Sends entries as they come for as long as the client reads them. */
 export function createEventStreams(deps: StreamDeps) {
   const { backend, streams, log } = deps;
-  // The streams of a process tell the same entries: each is made a text once.
+  // The streams of a process send the same entries: each is serialized once.
   const texts = new WeakMap<JournalEntry, string>();
   const slots = createSlots(streams.max, streams.writeMs + STALE_MS, () => performance.now());
 

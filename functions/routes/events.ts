@@ -6,7 +6,7 @@ import { ENTRY_KINDS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { type EntryFilter, entryMatches } from "../../shared/journal/filter.ts";
 import { isEntryId } from "../../shared/redis/stream-id.ts";
 import { deliveryOutcome } from "../../shared/destinations/outcome.ts";
-import { toEntryResponse, toldEntry } from "../../shared/journal/to-response.ts";
+import { toEntryResponse, entryResponse } from "../../shared/journal/to-response.ts";
 import type { Handled } from "../../shared/journal/checkpoints.ts";
 import { noSuch, Problem } from "../http/problem.ts";
 import { requireAccess } from "../middleware/auth.ts";
@@ -50,7 +50,7 @@ export const historyQuery = z.strictObject({
   cursor: entryId.optional().meta({ description: "`next` of the previous page." }),
 });
 
-export const eventPage = pageOf("events", toldEntry);
+export const eventPage = pageOf("events", entryResponse);
 
 const handledAnswer = z.object({
   handler: z.string(),

@@ -6,7 +6,13 @@ import { doubtProblem } from "../../shared/health/heartbeat.ts";
 import { redisProblem } from "../../shared/health/check-redis.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
 import { type Micros, secondsBetween } from "../../shared/util/time.ts";
-import { type Backend, believedBeat, type CommandBacklog, type Heard, type LastHeartbeat } from "../backend/backend.ts";
+import {
+  type Backend,
+  trustedHeartbeat,
+  type CommandBacklog,
+  type Heard,
+  type LastHeartbeat,
+} from "../backend/backend.ts";
 
 /**
  * A runnable command that nobody touched for so long, and for as long as a confirmation may take, while the CAD was ready,
@@ -109,7 +115,7 @@ const pickBridge = (worker: WorkerHealth) => ({
   uptime_seconds: worker.uptime_seconds,
 });
 
-/** Who looks at health less often than this is told the time of the look as the beginning of what has none of its own, ms. */
+/** If health is read less often than this, a problem without a known start begins at the time of the read, ms. */
 export const FORGET_PROBLEMS_MS = 300_000;
 
 /** Adds to each problem when it began: see ProblemTracker. */
@@ -123,8 +129,8 @@ export async function lookAtHealth(
 ): Promise<Health> {
   const timestamp = now().toISOString();
   try {
-    const [beat, backlog] = await Promise.all([backend.lastHeartbeat(), backend.backlog()]);
-    return assessHealth(beat, backlog, timestamp, follow);
+    const [heartbeat, backlog] = await Promise.all([backend.lastHeartbeat(), backend.backlog()]);
+    return assessHealth(heartbeat, backlog, timestamp, follow);
   } catch (error) {
     return healthWithoutRedis(error, timestamp, follow);
   }
@@ -143,12 +149,12 @@ export const healthWithoutRedis = (error: unknown, timestamp: string, follow: Fo
 const before = (now: Micros, age: number): Date => new Date(Math.round(now / 1000 - age * 1000));
 
 /** Why nobody delivers; nothing if a worker does. */
-function ofWorker(beat: Heard, now: Micros): Found[] {
-  if (beat && "doubt" in beat) return [doubtProblem(beat)];
-  if (!beat) return [found("worker-missing", {})];
-  const { ageSeconds: age, owned } = beat;
+function ofWorker(heartbeat: Heard, now: Micros): Found[] {
+  if (heartbeat && "doubt" in heartbeat) return [doubtProblem(heartbeat)];
+  if (!heartbeat) return [found("worker-missing", {})];
+  const { ageSeconds: age, owned } = heartbeat;
   const since = before(now, age);
-  if (beat.health.stopped) return [found("worker-stopped", {}, { since })];
+  if (heartbeat.health.stopped) return [found("worker-stopped", {}, { since })];
   // A lease lapses 3 s after its owner died; a worker that has lost it sends nothing, whatever it said last.
   return !owned || age > HEARTBEAT_LIMIT_S ? [found("worker-silent", { age }, { since })] : [];
 }
@@ -171,14 +177,14 @@ const FULL = {
 
 const lost = (count: number) => found("commands-unaccounted", { count }, { count });
 
-/** What Redis holds, in words. `follow` alone remembers something: when a problem was first seen. */
+/** Health, from what Redis holds. Only `follow` keeps state: when a problem was first seen. */
 export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: string, follow: Follow): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
   const neglected = age(backlog.oldestRunnable);
   const nobody = ofWorker(heard, backlog.now);
-  const beat = believedBeat(heard);
-  const worker = beat?.health;
-  const alive = nobody.length === 0 ? beat : undefined;
+  const heartbeat = trustedHeartbeat(heard);
+  const worker = heartbeat?.health;
+  const alive = nobody.length === 0 ? heartbeat : undefined;
 
   const problems = follow([
     ...nobody,
@@ -212,7 +218,7 @@ export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: s
       held_back: backlog.held.behind,
     },
     worker: {
-      heartbeat_age_seconds: beat?.ageSeconds ?? null,
+      heartbeat_age_seconds: heartbeat?.ageSeconds ?? null,
       instance: worker?.instance ?? null,
       epoch: worker?.epoch ?? null,
     },

@@ -2,7 +2,7 @@ import type { Hono } from "hono";
 import { z } from "zod";
 import { WORKER_SILENT_S } from "../../shared/health/history.ts";
 import { toIso } from "../../shared/util/time.ts";
-import { type Backend, believedBeat } from "../backend/backend.ts";
+import { type Backend, trustedHeartbeat } from "../backend/backend.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import { noQuery } from "../http/query.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
@@ -47,8 +47,8 @@ export function serveHistory(
 ): void {
   app.get("/history", requireAccess(authenticate, "GET /history"), noQuery, async (c) => {
     const [{ minutes, hours, workers }, heard] = await Promise.all([backend.history(), backend.lastHeartbeat()]);
-    const beat = believedBeat(heard);
-    const leader = beat && beat.owned && !beat.health.stopped ? beat.health.instance : undefined;
+    const heartbeat = trustedHeartbeat(heard);
+    const leader = heartbeat && heartbeat.owned && !heartbeat.health.stopped ? heartbeat.health.instance : undefined;
     return c.json({
       minutes: minutes.map(({ at, unsettled, p50, p95, ...rest }) => ({
         ...{ at: iso(at), ...rest, waiting: unsettled, p50_ms: p50, p95_ms: p95 },

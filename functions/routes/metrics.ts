@@ -3,7 +3,7 @@ import type { Hono, MiddlewareHandler } from "hono";
 import { EXPOSITION_TYPE, renderSamples } from "../../shared/metrics/exposition.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
 import type { Bounds } from "../../shared/outbox/bounds.ts";
-import { type Backend, believedBeat } from "../backend/backend.ts";
+import { type Backend, trustedHeartbeat } from "../backend/backend.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import { bridgeSamples, type BridgeState } from "./bridge-samples.ts";
@@ -31,7 +31,7 @@ export function createScrape({ backend, bounds, now, ownText }: ScrapeDeps): Scr
         backend.figures(),
         backend.destinations(),
       ]);
-      const redis = { beat: believedBeat(heard), backlog, figures, destinations };
+      const redis = { heartbeat: trustedHeartbeat(heard), backlog, figures, destinations };
       return { bounds, health: assessHealth(heard, backlog, timestamp, follow), redis };
     } catch (error) {
       return { bounds, health: healthWithoutRedis(error, timestamp, follow) };

@@ -4,7 +4,7 @@ import { toIso } from "../../shared/util/time.ts";
 import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";
 
 /** Why the first command of a queue does not move, in one sentence; null for an empty queue. A pure function. */
-export function whyHeadWaits(queue: QueueContent, beat: LastHeartbeat | undefined): string | null {
+export function whyHeadWaits(queue: QueueContent, heartbeat: LastHeartbeat | undefined): string | null {
   const [head] = queue.commands;
   if (!head) return null;
   if (head.held)
@@ -12,14 +12,14 @@ export function whyHeadWaits(queue: QueueContent, beat: LastHeartbeat | undefine
   const before = queue.behind.find(({ held }) => held) ?? queue.behind[0];
   if (before?.held) return `It waits behind the dead letter ${before.id}, which holds the queue of ${before.key}.`;
   if (before) return `It waits behind the command ${before.id} in the queue of ${before.key}.`;
-  if (!beat || beat.health.stopped) return "No worker is running.";
-  if (beat.ageSeconds > HEARTBEAT_LIMIT_S || !beat.owned) return "The worker does not report.";
-  if (beat.health.waiting_for !== null) return `It waits: ${beat.health.waiting_for}.`;
+  if (!heartbeat || heartbeat.health.stopped) return "No worker is running.";
+  if (heartbeat.ageSeconds > HEARTBEAT_LIMIT_S || !heartbeat.owned) return "The worker does not report.";
+  if (heartbeat.health.waiting_for !== null) return `It waits: ${heartbeat.health.waiting_for}.`;
   if (queue.retryAt !== undefined && queue.retryAt > queue.now)
     return `It was sent ${times(head.sends)} without success, and is sent again at ${toIso(queue.retryAt)}.`;
   if (head.state === "sent" && head.sentAt !== undefined)
     return `It was sent ${times(head.sends)}, last at ${toIso(head.sentAt)}, and waits for the CAD to confirm it.`;
-  const [other] = beat.health.problems;
+  const [other] = heartbeat.health.problems;
   return other ? `It is next. What is wrong now: ${other.message}` : "It is next, and will be sent at once.";
 }
 

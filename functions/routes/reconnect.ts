@@ -2,7 +2,7 @@ import { z } from "zod";
 import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";
 import { Problem } from "../http/problem.ts";
 import { sleep } from "../../shared/util/sleep.ts";
-import { type Backend, believedBeat } from "../backend/backend.ts";
+import { type Backend, trustedHeartbeat } from "../backend/backend.ts";
 
 /** How long the bridge may take to be ready again, ms; how often it is asked, ms. */
 const READY_WITHIN_MS = 10_000;
@@ -20,7 +20,7 @@ export const reconnectAnswer = z.object({
  */
 export async function reconnect(backend: Backend): Promise<z.output<typeof reconnectAnswer>> {
   const started = performance.now();
-  const before = believedBeat(await backend.lastHeartbeat());
+  const before = trustedHeartbeat(await backend.lastHeartbeat());
   if (!before || before.health.stopped || before.ageSeconds > HEARTBEAT_LIMIT_S) {
     throw new Problem("no-worker", "No worker is running that could reconnect.");
   }
@@ -28,7 +28,7 @@ export async function reconnect(backend: Backend): Promise<z.output<typeof recon
   let health = before.health;
   while (performance.now() - started < READY_WITHIN_MS) {
     await sleep(ASK_MS);
-    health = believedBeat(await backend.lastHeartbeat())?.health ?? health;
+    health = trustedHeartbeat(await backend.lastHeartbeat())?.health ?? health;
     const anew = health.epoch !== before.health.epoch || health.connections > before.health.connections;
     if (anew && health.ready) {
       return {

@@ -37,10 +37,10 @@ export interface StateDeps {
   noted: MiddlewareHandler<CallerEnv>;
 }
 
-/** How units and incidents are told. */
+/** How units and incidents are returned. */
 const KINDS = {
-  unit: { list: "units", tell: toUnitResponse },
-  incident: { list: "incidents", tell: toIncidentResponse },
+  unit: { list: "units", toResponse: toUnitResponse },
+  incident: { list: "incidents", toResponse: toIncidentResponse },
 } as const satisfies Record<StateKind, unknown>;
 
 /** To a caller with a scope, another unit, or an incident that none of its units is on, is none at all. */
@@ -58,7 +58,7 @@ export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, n
     if (!record || !maySee(c.get("caller"), kind, record))
       throw noSuch(`known ${kind}`, id, "; one is forgotten 30 days after the last event about it");
     const at = micros();
-    return c.json({ timestamp: toIso(at), ...KINDS[kind].tell(record, at) });
+    return c.json({ timestamp: toIso(at), ...KINDS[kind].toResponse(record, at) });
   }
 
   async function many(c: Context<CallerEnv>, kind: StateKind, query: z.output<typeof stateQuery>): Promise<Response> {
@@ -66,8 +66,12 @@ export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, n
     const { units } = c.get("caller");
     const { records, next } = await backend.listState(kind, { units, status, limit, after: cursor });
     const at = micros();
-    const told = records.map((record) => KINDS[kind].tell(record, at));
-    return c.json({ timestamp: toIso(at), [KINDS[kind].list]: told, next: next === undefined ? null : toCursor(next) });
+    const items = records.map((record) => KINDS[kind].toResponse(record, at));
+    return c.json({
+      timestamp: toIso(at),
+      [KINDS[kind].list]: items,
+      next: next === undefined ? null : toCursor(next),
+    });
   }
 
   return {

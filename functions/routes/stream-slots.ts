@@ -7,7 +7,7 @@ export interface Slot {
 
 /**
  * Bounds the streams of a process. One that was not renewed for long is not there any more: at the edge, the runtime ends a
- * request whose client has left, without another word.
+ * request whose client has left, without notice.
  *
  * @param staleMs longer than a stream may take from one renewal to the next
  */

@@ -30,20 +30,20 @@ export const timelineItem = z.object({
   at: z.string(),
   kind: z.enum(["command", "event", "webhook", "time"]).meta({
     description:
-      "`command`: it was asked for, sent or settled. `event`: the CAD said it. `webhook`: what became of an event at a destination. `time`: a time of the call, as the CAD has it.",
+      "`command`: it was accepted, sent or settled. `event`: an event of the CAD. `webhook`: the delivery of an event to a destination. `time`: a time of the call, as stored in the CAD.",
   }),
   what: z.string().meta({ description: "The command's path, the event, or the column of the CAD." }),
   status: orNull(
     "Of a command `accepted`, `sent` or its final state; of a webhook its outcome; of a time its NEMSIS element.",
   ),
   about: z.string().meta({ description: "The units and incidents concerned." }),
-  who: orNull("The subject of the token that asked for it."),
+  who: orNull("The subject of the token."),
   role: orNull("The highest of its roles."),
   detail: orNull("A reason, a proof, or a warning about a time."),
   command_id: orNull("The command concerned; of an event, the own command that it is the echo of."),
   event_id: orNull("The entry of the journal."),
   destination: orNull("Of a webhook."),
-  audit_id: orNull("The entry of the audit trail that noted it."),
+  audit_id: orNull("The entry of the audit trail."),
   audit_number: z.int().nullable().meta({ description: "Its number in the hash chain; null until it is chained." }),
   audit_hash: orNull("Its hash in the chain, which `npm run audit` verifies."),
 });
@@ -151,7 +151,7 @@ export function serveTimeline(app: Hono<CallerEnv>, deps: TimelineDeps): void {
       const next = parts.until === undefined ? null : toIso(parts.until);
       return c.json({ timestamp: toIso(at), incident_id: id, items, next_since: next });
     }
-    // An incomplete file says so: the last line names where to go on.
+    // An incomplete file ends with a line that says where to continue.
     const more = parts.until === undefined ? "" : `# continued: since=${toIso(parts.until)}\r\n`;
     return c.body(toCsv(COLUMNS, items) + more, 200, { "Content-Type": "text/csv; charset=utf-8" });
   });

@@ -3,7 +3,7 @@ import { toIso } from "../util/time.ts";
 import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
 
 /** An entry of the journal as the API tells it. */
-export const toldEntry = z.object({
+export const entryResponse = z.object({
   id: z.string().meta({ description: "Strictly increasing: MILLISECONDS-NUMBER, the time of writing." }),
   cad: z.string().meta({ description: "The CAD that sent it." }),
   event: z.string(),
@@ -21,9 +21,9 @@ export const toldEntry = z.object({
   payload: z.unknown().meta({ description: "As the CAD sent it." }),
   wrong: z.array(z.string()).meta({ description: "Validation errors; never a value." }),
 });
-export type ToldEntry = z.infer<typeof toldEntry>;
+export type EntryResponse = z.infer<typeof entryResponse>;
 
-export function toEntryResponse(entry: JournalEntry): ToldEntry {
+export function toEntryResponse(entry: JournalEntry): EntryResponse {
   const ids = (kind: string) => entry.keys.flatMap((key) => (key.startsWith(kind) ? [key.slice(kind.length)] : []));
   return {
     id: entry.id,

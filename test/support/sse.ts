@@ -1,7 +1,7 @@
 import { createParser } from "eventsource-parser";
 import { onTestFinished } from "vitest";
 import { POSITION_EVENT } from "../../functions/http/sse.ts";
-import type { ToldEntry } from "../../shared/journal/to-response.ts";
+import type { EntryResponse } from "../../shared/journal/to-response.ts";
 import { until } from "../../tools/support/until.ts";
 
 /** A client of GET /events that notes all that it is told. */
@@ -10,7 +10,7 @@ export interface StreamClient {
   headers: Headers;
   /** What a stream that was refused says. */
   problem: Record<string, unknown>;
-  entries: ToldEntry[];
+  entries: EntryResponse[];
   /** The event names as the stream has them. */
   names: string[];
   /** How far the stream says it has come: at its beginning, and with each heartbeat. */
@@ -18,7 +18,7 @@ export interface StreamClient {
   /** What a client sends as its Last-Event-ID when it comes back. */
   lastId(): string | undefined;
   /** Waits until so many entries were told. */
-  told(count: number, withinMs?: number): Promise<ToldEntry[]>;
+  told(count: number, withinMs?: number): Promise<EntryResponse[]>;
   ended(): boolean;
   /** Leaves, in the middle of whatever is being told. */
   leave(): void;
@@ -36,7 +36,7 @@ export async function openStream(
     headers: { Authorization: `Bearer ${token}`, ...headers },
     signal: leaving.signal,
   });
-  const entries: ToldEntry[] = [];
+  const entries: EntryResponse[] = [];
   const names: string[] = [];
   const positions: string[] = [];
   let lastId: string | undefined;
@@ -46,7 +46,7 @@ export async function openStream(
     onEvent: (event) => {
       lastId = event.id;
       if (event.event === POSITION_EVENT) return void positions.push(String(event.id));
-      const entry = JSON.parse(event.data) as ToldEntry;
+      const entry = JSON.parse(event.data) as EntryResponse;
       if (event.id !== entry.id) throw new Error(`the id of the stream is ${event.id}, that of the entry ${entry.id}`);
       entries.push(entry);
       names.push(event.event ?? "message");

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test } from "vitest";
-import { createWaiter } from "../../functions/backend/channel-subscriber.ts";
+import { createChannelSubscriber } from "../../functions/backend/channel-subscriber.ts";
 import { redisFault } from "../../shared/redis/fault.ts";
 import { startRedis } from "../../tools/setup/redis.ts";
 import { freshPrefix } from "../support/redis.ts";
@@ -14,7 +14,7 @@ async function fresh() {
   const [subscriber, publisher] = [new Redis(inject("redisUrl")), new Redis(inject("redisUrl"))];
   onTestFinished(() => [subscriber, publisher].forEach((redis) => redis.disconnect()));
   await until("it is connected", () => subscriber.status === "ready");
-  return { channel, subscriber, publisher, waiter: createWaiter(subscriber) };
+  return { channel, subscriber, publisher, waiter: createChannelSubscriber(subscriber) };
 }
 
 test("a word on the channel ends the wait, also one that came while it was looked", async () => {
@@ -61,6 +61,6 @@ test("a Redis that hangs while it is asked to listen counts as one that is away"
   });
   await subscriber.ping();
   redis.process.kill("SIGSTOP");
-  const waited = createWaiter(subscriber).during("a channel", 10, async () => "looked");
+  const waited = createChannelSubscriber(subscriber).during("a channel", 10, async () => "looked");
   expect(await waited.catch(redisFault)).toBe("unavailable");
 });

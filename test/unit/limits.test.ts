@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createLimiter } from "../../functions/middleware/rate-limits.ts";
-import { openPoints } from "../../functions/backend/redis-rate-limiter.ts";
+import { openRateLimiter } from "../../functions/backend/redis-rate-limiter.ts";
 import type { Granted, Quotas } from "../../functions/config/quotas.ts";
 import { freshBackend } from "../support/redis.ts";
 
@@ -25,7 +25,7 @@ const now = () => performance.now();
 /** A process of its own: its share of what Redis counts. */
 function processOn({ redis, keys }: Pick<ReturnType<typeof freshBackend>, "redis" | "keys">, token: number) {
   let asked = 0;
-  const take = openPoints(redis, keys, quotas(token));
+  const take = openRateLimiter(redis, keys, quotas(token));
   const limiter = createLimiter(quotas(token), (...args) => ((asked += 1), take(...args)), now);
   const admitted = async (count: number, client = "a", atOnce = 50) => {
     let all = 0;
@@ -70,7 +70,7 @@ test("Redis is asked about once for 200 requests, and not at all for one who is 
 test("the window ends, and all of it is there again", async () => {
   const backend = await connected();
   const short = { ...quotas(5), windowSeconds: 1 };
-  const limiter = createLimiter(short, openPoints(backend.redis, backend.keys, short), now);
+  const limiter = createLimiter(short, openRateLimiter(backend.redis, backend.keys, short), now);
   for (let i = 0; i < 5; i += 1) expect(await limiter("token", "a")).toMatchObject({ admitted: true, resetSeconds: 1 });
   expect(await limiter("token", "a")).toMatchObject({ admitted: false, first: true });
   expect(await limiter("token", "a")).toMatchObject({ admitted: false, first: false });
@@ -108,7 +108,7 @@ test("the memory of clients is bounded, whoever comes", async () => {
 
 test("of a quota in bytes as much is admitted as fits into it, whatever the sizes", async () => {
   const backend = await connected();
-  const take = openPoints(backend.redis, backend.keys, quotas(100));
+  const take = openRateLimiter(backend.redis, backend.keys, quotas(100));
   const limiter = createLimiter(quotas(100), take, now);
   let sent = 0;
   for (let i = 0; i < 400; i += 1) if ((await limiter("token-bytes", "a", 700)).admitted) sent += 700;
