@@ -26,11 +26,11 @@ function explained(backend: Backend, redis: Redis): Backend {
     throw explain(redis, error);
   };
   const calls = Object.entries(backend).map(([name, call]: [string, (...args: unknown[]) => unknown]) => {
-    const explained = (...args: unknown[]) => {
+    const withReason = (...args: unknown[]) => {
       const answer = call(...args);
       return answer instanceof Promise ? answer.catch(fail) : answer;
     };
-    return [name, explained] as const;
+    return [name, withReason] as const;
   });
   // Each call takes and answers what it did: TypeScript cannot see that of entries.
   return Object.fromEntries(calls) as unknown as Backend;

@@ -42,7 +42,7 @@ export function toArgument(
   return JSON.stringify([...texts, ...once, issued, Object.fromEntries(macs)]);
 }
 
-/** Why an entry is not to be believed; undefined if the bridge wrote it, or if there are no keys to tell. */
+/** Why an entry is not authentic; undefined if the bridge wrote it, or if there are no keys to check. */
 export function doubtOfEntry(sealer: Sealer, base: string, stored: StoredEntry): SealError | undefined {
   if (!sealer.keyed) return undefined;
   const entry = parseEntry(stored);

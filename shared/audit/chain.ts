@@ -3,7 +3,7 @@ import { z } from "zod";
 import { auditSecret, type PayloadKey } from "../sealing/seal.ts";
 import type { StoredEntry } from "./entry.ts";
 
-/** What a link says that was made without a key. */
+/** `by` of a link that was made without a key. */
 export const NO_KEY = "sha256";
 
 /** How links are made, and which of those made by others can be checked. */
@@ -34,7 +34,7 @@ export function chainKeys(secrets: readonly string[] = [], payload: readonly Pay
   return { by: named[0]?.[0] ?? NO_KEY, known: new Map(named) };
 }
 
-/** Where the chain stands: the last entry that is in it. */
+/** The end of the chain: the last entry in it. */
 export interface Mark {
   id: string;
   hash: string;

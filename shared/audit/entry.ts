@@ -18,7 +18,7 @@ export type AuditOutcome = (typeof OUTCOMES)[number];
 /** What an entry is about; and why somebody did it, where a reason is asked for. */
 export type AuditedKey = OrderingKey | `reason:${string}`;
 
-/** Who asks for what. Never a payload: of what a request says, the unit and the incident alone. */
+/** Who requests what. Never a payload: only the unit and the incident of a request. */
 export interface AuditNote {
   /** Empty where no token said it. */
   user: string;
@@ -60,11 +60,11 @@ export interface AuditEntry {
   /** When it was handed to Redis, by Redis's clock, us, and the MAC of whoever did; absent without PAYLOAD_KEYS. */
   issued?: string;
   mac?: string;
-  /** The how manieth of its action and outcome it is: gaps tell how many were not written. */
+  /** Running number among entries with its action and outcome: gaps show how many were not written. */
   nth: number;
 }
 
-/** An entry as it stands in the stream: its id, and names and values in turn. */
+/** An entry as stored in the stream: its id, then names and values alternately. */
 export type StoredEntry = [id: string, fields: string[]];
 
 /** Undefined if it has not the form of an entry. */

@@ -1,4 +1,4 @@
-/** The names of everything that the audit trail has in Redis; FORMAT.md says what each holds. */
+/** The names of the audit trail's keys in Redis; FORMAT.md describes them. */
 export interface AuditKeys {
   /** The base name of the outbox whose commands it notes. */
   base: string;

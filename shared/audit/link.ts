@@ -9,7 +9,7 @@ import type { AuditKeys } from "./keys.ts";
 
 const KEYS = "AUDIT_KEY or PAYLOAD_KEYS";
 
-/** A stored mark, with what vouches for it. */
+/** A stored mark with its seal. */
 export interface SealedMark extends Mark {
   sealedBy: string;
   seal: string;
@@ -68,13 +68,13 @@ const toFields = ({ id, hash, by, count }: Mark, sealedBy: string, seal: string)
 /** Writes the chain of hashes beside the entries. */
 export interface AuditChain {
   /**
-   * Links up to `most` entries that are not in the chain yet; answers how many there were. Throws an Error for a head that no
-   * worker set, and once for one that was set back.
+   * Links up to `most` entries that are not in the chain yet; returns their number. Throws an Error for a head that no
+   * worker wrote, and once for one that was set back.
    */
   extend(most: number): Promise<number>;
-  /** Takes off what is older than `ms` and in the chain; answers how many entries. Throws an Error for a link that no worker made. */
+  /** Removes chained entries older than `ms`; returns their number. Throws an Error for a link that no worker made. */
   trim(ms: number): Promise<number>;
-  /** Throws an Error for a head that no worker set. */
+  /** Throws an Error for a head that no worker wrote. */
   head(): Promise<SealedMark | undefined>;
 }
 
@@ -107,17 +107,17 @@ export function openAuditChain(
   let linked: string | undefined;
   let copies: ((entry: StoredEntry) => boolean) | undefined;
 
-  /** What has no key, anybody can vouch for. */
+  /** Without a key, anybody could have written it. */
   const isOwn = (head: SealedMark): boolean =>
     (head.by === by || secrets.known.has(head.by)) && same(sealOf("head", head, head.by, secrets), head.seal);
 
-  /** Without a key nothing can be vouched for; with the first one, somebody has to say that the trail is to be continued. */
+  /** Without a key nothing can be verified; with the first key, an operator has to confirm that the trail continues. */
   const mayAdopt = (head: SealedMark): boolean =>
     (by === NO_KEY && head.by !== NO_KEY && seen === undefined) ||
     (sealer.keyed && sealer.lenient && head.by === NO_KEY && seen === undefined) ||
     adopt === `${head.id}:${head.hash}`;
 
-  /** The first link is looked at beside what came shortly before it: a worker that has just started knows no copies. */
+  /** Entries shortly before the first link are read too: a worker that has just started knows no copies. */
   async function prepareCopies(before: string): Promise<(entry: StoredEntry) => boolean> {
     const isCopy = createCopies();
     if (!sealer.keyed) return isCopy;
@@ -127,7 +127,7 @@ export function openAuditChain(
     return isCopy;
   }
 
-  /** To go on from what somebody else wrote would vouch for it with the key. */
+  /** Continuing from what somebody else wrote would authenticate it with the key. */
   async function readHead(): Promise<SealedMark | undefined> {
     const head = await readMark(redis, keys.head);
     if (head && !isOwn(head) && !mayAdopt(head))
@@ -159,7 +159,7 @@ export function openAuditChain(
       const forgeries: string[] = [];
       const links = entries.map((entry) => {
         const doubt = doubtOfEntry(sealer, keys.base, entry);
-        // One whose key is not here yet passes: it cannot be told.
+        // A link by a key that is not configured here passes: it cannot be checked.
         const forged = doubt === undefined ? copies?.(entry) === true : doubt.code !== "missing-key";
         if (forged) forgeries.push(entry[0]);
         const hash = must(hashOf(entry, mark.hash, by, secrets, forged));
@@ -195,7 +195,7 @@ export function openAuditChain(
   };
 }
 
-/** A link is a mark as well: it stands where the chain stood then. */
+/** A link is also a mark: the end of the chain at its time. */
 export function parseLink([id, fields]: StoredEntry): Mark {
   const [, hash = "", , by = "", , n, , forged] = fields;
   return { id, hash, by, count: Number(n), ...(forged === "1" && { forged: true }) };

@@ -12,8 +12,9 @@ import { auditKeys } from "./keys.ts";
 export const MAX_UNAUTHENTICATED_PER_MINUTE = 300;
 
 /**
- * For scripts that note what they do in the same atomic step: audit(note, outcome, command). `note` is what `toArgument`
- * makes; '' notes nothing. `base` is the Lua expression of the base name of the CAD backend, whose trail it is. To be called before anything is written, or after everything is: it fails only if Redis does.
+ * For scripts that write an audit entry in the same atomic step: audit(note, outcome, command). `note` is what `toArgument`
+ * returns; '' writes nothing. `base`: Lua expression of the base name of the CAD. To be called before anything is written, or
+ * after everything is: it fails only if Redis does.
  */
 export const auditIn = (base: string): string => `
 local function audit(note, outcome, command)
@@ -58,13 +59,13 @@ export interface AuditFilter {
 
 export interface AuditQuery {
   filter: AuditFilter;
-  /** How many entries a page holds at most. It may hold fewer although there are more: `next` tells. */
+  /** Maximum number of entries of a page. There may be fewer although more follow: see `next`. */
   limit: number;
   /** `next` of the page before. */
   after?: string | undefined;
 }
 
-/** `authentic`: its MAC says that the bridge wrote it. Without keys, and of what was written before them, nobody can tell. */
+/** `authentic`: its MAC proves that the bridge wrote it. Unknown without keys, and for entries from before there were keys. */
 export type ShownEntry = AuditEntry & { authentic: boolean };
 
 export interface AuditPage {

@@ -130,7 +130,7 @@ interface Pair {
   link: Mark | undefined;
 }
 
-/** Entries and links side by side, by their ids; what has no counterpart stands alone. */
+/** Entries and links paired by their ids; one without a counterpart comes alone. */
 export async function* merged(redis: Redis, keys: AuditKeys, from = "-", to = "+"): AsyncGenerator<Pair> {
   const entries = pages(redis, keys.entries, from, to);
   const links = pages(redis, keys.links, from, to);

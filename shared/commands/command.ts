@@ -59,7 +59,7 @@ export interface Command<Body = unknown, Given = unknown> {
   check?(body: Body, when: { now: Date; naiveTimes: NaiveTimes }): FieldError[];
   /** Every unit and incident it is about: no command overtakes another that shares one. */
   keys(body: Body): [OrderingKey, ...OrderingKey[]];
-  /** The events it may emit, for the docs; `wire` says which, and with what. */
+  /** The events it may emit, for the docs; `wire` decides which one, and its payload. */
   emits: readonly [string, ...string[]];
   wire(body: Body, context: Context): Emit;
   /** What `wire` gives the CAD: its contract. The context comes on top of an object. */
@@ -88,7 +88,7 @@ export interface Example {
   body: Record<string, unknown>;
 }
 
-/** What `wire` gives must be what `payload` says. */
+/** The result of `wire` must match `payload`. */
 interface Declared<Body, Given, Payload extends Emit["payload"]> extends Command<Body, Given> {
   payload: z.ZodType<Payload>;
   wire(body: Body, context: Context): { event: string; payload: NoInfer<Payload> };

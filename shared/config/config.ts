@@ -9,13 +9,13 @@ export const EX_CONFIG = 78;
 /** A schema of environment variables, each with a description for `--help` and docs/configuration.md. */
 export type EnvSchema = z.ZodObject<Record<string, z.ZodType>>;
 
-/** What a schema says of a variable beside its type. Said last, after `optional` and `default`: they would hide it. */
+/** Notes of a variable beside its type. Added last, after `optional` and `default`, which would hide them. */
 interface Notes {
   /** `NAME_FILE` may name a file that holds it. */
   secret?: true;
-  /** Of these, itself among them, exactly one is to be set. */
+  /** Exactly one of these, itself included, is to be set. */
   oneOf?: readonly string[];
-  /** It means nothing without this one. */
+  /** It requires this one. */
   needs?: string;
 }
 const note = <S extends z.ZodType>(schema: S, notes: Notes): S => schema.meta({ ...notes });
@@ -32,7 +32,7 @@ const pem = z.string().includes("-----BEGIN ", "must be PEM: -----BEGIN …").op
 /** The building blocks of the processes' own schemas. */
 export const env = { port, milliseconds, bytes, note };
 
-/** Where Redis is, and what it takes to be let in. */
+/** Address and credentials of Redis. */
 export const redisEnv = {
   REDIS_URL: note(
     z
@@ -43,20 +43,22 @@ export const redisEnv = {
       ),
     { secret: true },
   ),
-  REDIS_SENTINEL_USERNAME: z.string().min(1).optional().describe("The user at the Sentinels, if they have one."),
+  REDIS_SENTINEL_USERNAME: z.string().min(1).optional().describe("User for the Sentinels, if they require one."),
   REDIS_SENTINEL_PASSWORD: note(
-    z.string().min(1).optional().describe("The password at the Sentinels, if they want one."),
+    z.string().min(1).optional().describe("Password for the Sentinels, if they require one."),
     { secret: true },
   ),
-  REDIS_TLS_CERT: note(
-    pem.describe("The bridge's certificate, for a Redis that asks its clients for one (PEM); with `rediss://`."),
-    { secret: true, needs: "REDIS_TLS_KEY" },
-  ),
-  REDIS_TLS_KEY: note(pem.describe("The key of that certificate (PEM)."), { secret: true, needs: "REDIS_TLS_CERT" }),
-  REDIS_TLS_CA: note(
-    pem.describe("The certificate of the authority that signed Redis's own (PEM), if it is a private one."),
-    { secret: true },
-  ),
+  REDIS_TLS_CERT: note(pem.describe("Client certificate (PEM), for a Redis that requires one; with `rediss://`."), {
+    secret: true,
+    needs: "REDIS_TLS_KEY",
+  }),
+  REDIS_TLS_KEY: note(pem.describe("Private key of that certificate (PEM)."), {
+    secret: true,
+    needs: "REDIS_TLS_CERT",
+  }),
+  REDIS_TLS_CA: note(pem.describe("Certificate of the private authority that signed the certificate of Redis (PEM)."), {
+    secret: true,
+  }),
 };
 
 export const sharedEnv = {
@@ -75,15 +77,15 @@ export const sharedEnv = {
   LOG_FORMAT: z
     .enum(LOG_FORMATS, "must be json or pretty")
     .default("json")
-    .describe("Form of the log on standard output: `json`, or `pretty` for people. LOG_FILE always has JSON."),
+    .describe("Format of the log on standard output: `json`, or `pretty` for people. LOG_FILE is always JSON."),
   LOG_FILE: z
     .string()
     .min(1)
     .optional()
-    .describe("File that the log is written to, in addition to standard output; opened anew on SIGHUP."),
+    .describe("File that the log is written to, in addition to standard output; reopened on SIGHUP."),
 };
 
-/** Every variable that is missing or wrong, without its value: it may be a secret. */
+/** Lists every missing or invalid variable, without its value: it may be a secret. */
 export class ConfigError extends Error {
   override name = "ConfigError";
   readonly problems: readonly string[];
@@ -115,7 +117,7 @@ export function parseConfig<S extends EnvSchema>(
   const parsed = schema.safeParse(values);
   for (const issue of parsed.error?.issues ?? []) {
     const name = issue.path.join(".");
-    // What was told of its file already says it all.
+    // The problem of its file is already reported.
     if (name in paths && values[name] === undefined) continue;
     const missing = issue.code === "invalid_type" && values[name] === undefined;
     problems.push(`${name}: ${missing ? "is not set" : issue.message}`);

@@ -3,7 +3,7 @@ const SENTINEL_URL = /^(rediss?)\+sentinel:/;
 
 const DEFAULT_PORT = 26_379;
 
-/** What a URL of Sentinels says. */
+/** The parts of a Sentinel URL. */
 export interface SentinelAddress {
   sentinels: { host: string; port: number }[];
   /** The name under which the Sentinels know the master. */

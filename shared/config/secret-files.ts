@@ -16,7 +16,7 @@ export function readSecretFile(path: string, read: ReadSecret): string {
   return text;
 }
 
-/** Why a file could not be used, in words that hold neither its path nor anything of what it holds. */
+/** Why a file could not be used, without its path or content. */
 export function whyUnreadable(error: unknown): string {
   if (error instanceof UnfitFile) return error.message;
   const { code } = error as { code?: unknown };
@@ -32,7 +32,7 @@ export interface SecretsOfFiles {
   problems: string[];
 }
 
-/** For every secret NAME, what the file holds that NAME_FILE names. No path is told: it may be a secret put there by mistake. */
+/** For every secret NAME, the content of the file named by NAME_FILE. No path is reported: it may be a secret set by mistake. */
 export function readSecrets(
   names: readonly string[],
   given: Readonly<Record<string, string | undefined>>,

@@ -4,7 +4,7 @@ import { nameMatches } from "../journal/filter.ts";
 
 /** What can be known of a rule without running its filter. */
 export const ruleSummary = z.object({
-  /** Where it stands in the routes file, such as `rules[1]`. */
+  /** Its place in the routes file, such as `rules[1]`. */
   at: z.string(),
   /** Names of events, with `*` for any part of one. */
   events: z.array(z.string()).readonly(),

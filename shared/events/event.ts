@@ -11,9 +11,9 @@ export interface CadEvent<Payload = unknown> {
   payload: z.ZodType<Payload>;
   /** The unit and the incident that it is about. */
   keys(payload: Payload): OrderingKey[];
-  /** What it says of units and incidents: the state that GET /units and /incidents tell. */
+  /** The changes of units and incidents that it reports: the state that GET /units and /incidents return. */
   changes(payload: Payload): Change[];
-  /** When it happened, where the payload says so; see `occurredAt` for what every event may carry. */
+  /** When it happened, if the payload has it; see `occurredAt` for what every event may carry. */
   occurred?(payload: Payload): string | null | undefined;
   examples: readonly [Record<string, unknown>, ...Record<string, unknown>[]];
 }
@@ -40,7 +40,7 @@ const marks = z.looseObject({
   occurredAt: z.string().nullish().catch(undefined),
 });
 
-/** The CAD's own id of the event, and when it says that it happened; undefined where it does not say. */
+/** The CAD's own id and time of the event; undefined if it gives none. */
 export function marksOf(payload: unknown): { eventId: string | undefined; occurredAt: string | undefined } {
   const { data } = marks.safeParse(payload);
   return { eventId: data?.eventId ?? undefined, occurredAt: data?.occurredAt ?? undefined };

@@ -17,7 +17,7 @@ export const replayResponse = z.looseObject({
     z.looseObject({
       event: z.string().min(1),
       payload: z.looseObject({
-        // Without an id of its own, an event could not be told from one that came before.
+        // Without an id of its own, an event could not be distinguished from an earlier one.
         eventId: z.string().min(1).max(200),
         occurredAt: z.unknown().optional().meta({ type: "string" }),
       }),

@@ -3,17 +3,17 @@ import { oneLine } from "../util/one-line.ts";
 
 /**
  * - `critical`: nobody delivers, or nothing can be accepted; health is `unhealthy`
- * - `warning`: something waits or stands still; health is `degraded`
- * - `notice`: somebody should look at it at daytime; health stays as it is
+ * - `warning`: something waits or is stalled; health is `degraded`
+ * - `notice`: to be looked at during working hours; health is not affected
  */
 export const SEVERITIES = ["critical", "warning", "notice"] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
-/** One row of the table of problems. `Params` are what the sentence needs to know. */
+/** One row of the table of problems. `Params`: the parameters of its message. */
 interface ProblemKind<Params> {
   severity: Severity;
   title: string;
-  /** One sentence for whoever is on call. Texts in `Params` are cut to one line before. */
+  /** One sentence for the on-call engineer. Texts in `Params` are cut to one line before. */
   message(params: Params): string;
   /** What to do next. */
   hint: string;
@@ -377,21 +377,21 @@ export const problem = z.object({
 });
 export type Problem = z.infer<typeof problem>;
 
-/** A problem that is there now. `since` only where the place that found it knows it. */
+/** A problem that exists now. `since` only if it is known where the problem is detected. */
 export type Found = Omit<Problem, "since"> & { since?: string };
 
 interface FoundMore {
-  /** Which one, where the code stands for several. */
+  /** The destination or handler, for codes that can occur once for each. */
   about?: string | undefined;
   since?: Date | string | null | undefined;
   count?: number | undefined;
   oldestSeconds?: number | null | undefined;
 }
 
-/** Longer than what is shown of any single text from outside: some sentences are made of several. */
+/** Longer than any single text from outside may be: some messages contain several. */
 const MAX_TEXT = 600;
 
-/** Says that a problem is there. */
+/** Makes a problem from its code and parameters. */
 export function found<Code extends ProblemCode>(code: Code, params: ParamsOf<Code>, more: FoundMore = {}): Found {
   // The row of a code takes that code's parameters: TypeScript cannot see it through the union of all rows.
   const row = PROBLEMS[code] as unknown as ProblemKind<Record<string, unknown>>;
@@ -418,7 +418,7 @@ export function found<Code extends ProblemCode>(code: Code, params: ParamsOf<Cod
 export const alertNameOf = (code: string): string =>
   `SocketBridge${code.replaceAll(/(?:^|-)(\w)/g, (_all, first: string) => first.toUpperCase())}`;
 
-/** One and the same problem from the time that it opens until it is resolved. */
+/** Identifies a problem from its beginning to its end. */
 export const problemId = ({ code, about }: Pick<Problem, "code" | "about">): string =>
   about === undefined ? code : `${code} ${about}`;
 

@@ -31,7 +31,7 @@ export const workerHealth = z.object({
   consuming: z.boolean(),
   connected: z.boolean(),
   authenticated: z.boolean(),
-  /** Why commands wait, in words for whoever is on call; null when they do not. */
+  /** Why commands wait, for the on-call engineer; null when they do not. */
   waiting_for: z.string().nullable(),
   /** All that the worker knows to be wrong. */
   problems: z.array(problem).default([]),

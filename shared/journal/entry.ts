@@ -6,7 +6,7 @@ import type { Micros } from "../util/time.ts";
  * - `malformed`: an event of the table whose payload does not parse; `wrong` says where
  * - `unknown`: an event that is in no table
  * - `bridge`: what the bridge itself has to say, such as a gap; or an event of the table that it delivered to a CAD that has
- *   it, and tells nobody of it
+ *   it, without a broadcast
  */
 export const ENTRY_KINDS = ["event", "malformed", "unknown", "bridge"] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
@@ -31,7 +31,7 @@ export interface NewEntry {
   /** The units and incidents that it is about. */
   keys: readonly OrderingKey[];
   payload: unknown;
-  /** When it happened, if the CAD says so. */
+  /** When it happened, if the CAD reports it. */
   occurredAt: Micros | undefined;
   /** How long ago it came in, ms. */
   ageMs: number;
@@ -41,7 +41,7 @@ export interface NewEntry {
   own: string | undefined;
   /** true: it was missed at first, and came by recovery. false: something was missed and could not be recovered. */
   recovered: boolean | undefined;
-  /** What it tells, if the CAD and the bridge may both tell of it: whoever is first is written, the other is not. */
+  /** Names a fact that the CAD and the bridge may both report: only the first entry with it is written. */
   fact?: string | undefined;
   /** What does not parse, never a value. */
   wrong: readonly string[];

@@ -12,7 +12,7 @@ export interface EntryFilter {
   own?: boolean | undefined;
 }
 
-/** What a filter looks at: all of it stands in the clear. */
+/** What a filter compares: all of it is stored unencrypted. */
 export type FilteredEntry = Pick<JournalEntry, "event" | "keys" | "kind" | "own">;
 
 const fits = <T>(wanted: readonly T[] | undefined, fit: (one: T) => boolean): boolean =>

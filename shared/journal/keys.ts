@@ -1,4 +1,4 @@
-/** The names of what the way back has in Redis; shared/journal/FORMAT.md says what each holds. */
+/** The names of the journal's keys in Redis; FORMAT.md describes them. */
 export interface JournalKeys {
   /** The base name of the CAD backend, where lease and owner stand. */
   cad: string;

@@ -35,7 +35,7 @@ export interface Gone {
 
 export interface EntryQuery {
   filter: EntryFilter;
-  /** How many entries a page holds at most. It may hold fewer although there are more: `next` tells. */
+  /** Maximum number of entries of a page. There may be fewer although more follow: see `next`. */
   limit: number;
   first: "newest" | "oldest";
   /** By the time at which the journal had it. */

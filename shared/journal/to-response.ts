@@ -2,7 +2,7 @@ import { z } from "zod";
 import { toIso } from "../util/time.ts";
 import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
 
-/** An entry of the journal as the API tells it. */
+/** An entry of the journal as the API returns it. */
 export const entryResponse = z.object({
   id: z.string().meta({ description: "Strictly increasing: MILLISECONDS-NUMBER, the time of writing." }),
   cad: z.string().meta({ description: "The CAD that sent it." }),

@@ -11,7 +11,7 @@ export interface Sample {
 }
 
 /**
- * Numbers that were read for one scrape, as Prometheus reads them. They need no registry, and so are told at the edge as on Node.
+ * Numbers that were read for one scrape, as Prometheus reads them. They need no registry, so the edge can export them too.
  * A label whose value its list does not have says `other`; a number that is none is left out.
  */
 export function renderSamples(samples: readonly Sample[]): string {

@@ -2,7 +2,7 @@ import type { CounterName, HistogramName } from "./table.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
-/** Where the code says what happened and how long it took. Costs about a microsecond, and never throws. */
+/** Records counts and durations. Costs about a microsecond, and never throws. */
 export interface Measure {
   count(name: CounterName, labels?: Labels): void;
   observe(name: HistogramName, seconds: number, labels?: Labels): void;

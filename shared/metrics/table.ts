@@ -24,7 +24,7 @@ export interface Metric {
   buckets?: readonly number[];
 }
 
-/** What a label says that none of its list fits. */
+/** The value of a label that is none of its list. */
 export const OTHER = "other";
 /** Those that `npm run doctor` alone finds: a process that runs cannot, or need not. */
 export const DOCTOR_ONLY: readonly ProblemCode[] = ["payloads-unsealed", "destination-unreachable"];

@@ -22,7 +22,7 @@ const REASONS = {
     "what answers at REDIS_URL does not know the bridge's commands: if it is a Sentinel, REDIS_URL has to begin with redis+sentinel://",
 } as const satisfies Record<RedisFaultKind, string>;
 
-/** A fault of Redis that was told from elsewhere, where its own error stayed behind. */
+/** A fault of Redis that was reported by another process, without the original error. */
 export class RedisFault extends Error {
   override name = "RedisFault";
   readonly fault: RedisFaultKind;

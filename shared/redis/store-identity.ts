@@ -51,7 +51,7 @@ const addressOrId = (text: string): string => (URL.canParse(text) && text.includ
 
 /**
  * - `same`: it is this CAD's store, or a new one
- * - `moved`: it was another's, and the worker was told to take it over
+ * - `moved`: it was another CAD's, and CAD_MOVED_FROM says to take it over
  * - `other`: it belongs to another CAD, and what waits there is not for this one
  */
 export type Belonging = "same" | "moved" | "other";

@@ -7,7 +7,7 @@ export interface Fault {
 }
 type Issue = z.core.$ZodIssue;
 
-/** What a schema found, one fault for each place. Of a union, the form that fits best is the one whose faults are told. */
+/** What a schema found, one fault for each place. Of a union, the faults of the best-fitting form are reported. */
 export function faultsOf(issues: readonly Issue[], at: readonly PropertyKey[] = []): Fault[] {
   return issues.flatMap((issue) => {
     const path = [...at, ...issue.path];

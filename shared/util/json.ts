@@ -1,7 +1,7 @@
-/** What somebody else wrote into Redis stops nobody who reads it: it is told so. */
+/** The fault of an entry whose stored text cannot be parsed: it must not break its readers. */
 export const UNREADABLE = "it stands in Redis in a form that the bridge does not write";
 
-/** What a text says in JSON; undefined if it is none. */
+/** A parsed JSON text; undefined if it is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,4 +1,4 @@
-/** Microseconds since 1970 as Redis tells them; below 2^53 until the year 2255. */
+/** Microseconds since 1970 by the clock of Redis; below 2^53 until the year 2255. */
 export type Micros = number;
 
 /** UTC with microseconds, as in 2026-01-31T22:05:00.123456Z: sorts as text in the order of the instants. */

@@ -52,7 +52,7 @@ export const incidentType = z
   .max(200)
   .meta({ description: "Type of the incident, in the CAD's terms." });
 export const wireAddress = z.string().min(1).max(1000).meta({ description: "Address of the incident." });
-/** A blank address says as little as none. */
+/** A blank address counts as absent. */
 export const address = z
   .string()
   .max(1000)

@@ -6,7 +6,7 @@ export type Role = (typeof ROLES)[number];
 const ANY = "crew" satisfies Role;
 
 /**
- * Who may use the endpoints that are no commands (a command says it for itself): routes and API docs take it from here,
+ * The role that each endpoint requires, except commands, which declare their own: routes and API docs take it from here,
  * and a test asks every route of the app with every role.
  */
 export const ENDPOINTS = {
@@ -53,7 +53,7 @@ export type GatedEndpoint = {
   [E in Endpoint]: (typeof ENDPOINTS)[E] extends Role ? E : never;
 }[Endpoint];
 
-/** True if one of the caller's roles is the role that an endpoint takes, or stands above it. */
+/** True if one of the caller's roles is the role that an endpoint requires, or a higher one. */
 export function may(caller: readonly Role[], takes: Role): boolean {
   return caller.some((role) => ROLES.indexOf(role) <= ROLES.indexOf(takes));
 }

@@ -2,15 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { readCsv, type Line } from "../../tools/replay/csv.ts";
+import { readCsv, type CsvLine } from "../../tools/replay/csv.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "socket-bridge-csv-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-async function read(text: string, required: string[] = [], limit?: number): Promise<Line[]> {
+async function read(text: string, required: string[] = [], limit?: number): Promise<CsvLine[]> {
   const file = join(dir, "rows.csv");
   writeFileSync(file, text);
-  const lines: Line[] = [];
+  const lines: CsvLine[] = [];
   for await (const line of readCsv(file, required, limit)) lines.push(line);
   return lines;
 }

@@ -6,7 +6,7 @@ import type { Plan } from "./plan.ts";
 import { until } from "./poll.ts";
 import { type Rig, startWorker } from "./rig.ts";
 import { median, medianOf } from "./stats.ts";
-import type { Line, Part, Table } from "./table.ts";
+import type { ResultLine, Part, Table } from "./table.ts";
 import { watchCpu } from "./usage.ts";
 
 const GOAL = { atLeast: 8000 };
@@ -63,7 +63,7 @@ async function runRound(rig: Rig, commands: number, keys: 1 | 2): Promise<Round>
 function table(commands: number, keys: 1 | 2, rounds: readonly Round[]): Table {
   const rates = rounds.map((round) => round.perSecond);
   const spread = `from ${Math.round(Math.min(...rates)).toLocaleString("en-US")} to ${Math.round(Math.max(...rates)).toLocaleString("en-US")}`;
-  const cpu = (["worker", "redis", "simulator"] as const).map((name): Line => ({
+  const cpu = (["worker", "redis", "simulator"] as const).map((name): ResultLine => ({
     what: `CPU of ${name}`,
     measured: medianOf(rounds.map((round) => round.cpu[name])),
     unit: "us/command",

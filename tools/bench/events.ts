@@ -12,7 +12,7 @@ import type { SignedPostsQuestions } from "./signed-posts.ts";
 import { until } from "./poll.ts";
 import { CAD_TOKEN, helperScript, type Rig, workerEnvironment } from "./rig.ts";
 import { median, percentile } from "./stats.ts";
-import type { Line, Part } from "./table.ts";
+import type { ResultLine, Part } from "./table.ts";
 import { watchCpu } from "./usage.ts";
 import type { ReceiverQuestions } from "./webhook-receiver.ts";
 
@@ -183,8 +183,8 @@ interface Measured {
   many: Awaited<ReturnType<typeof measureWorker>>;
 }
 
-const rate = (what: string, perSecond: number, note = ""): Line => ({ what, measured: perSecond, unit: "/s", note });
-const part = (what: string, measured: number, goal: Line["goal"]): Line => ({
+const rate = (what: string, perSecond: number, note = ""): ResultLine => ({ what, measured: perSecond, unit: "/s", note });
+const part = (what: string, measured: number, goal: ResultLine["goal"]): ResultLine => ({
   what,
   measured,
   unit: "",
@@ -195,7 +195,7 @@ function told(burst: number, measured: Measured): Part {
   const { bare, posts, one, many } = measured;
   const middle = (of: "handler" | "webhook", p: keyof Round) => median(one.rounds.map((round) => round[of][p]));
   const times = (["handler", "webhook"] as const).flatMap((of) =>
-    (["p50", "p99"] as const).map((p): Line => ({
+    (["p50", "p99"] as const).map((p): ResultLine => ({
       what: `broadcast at the ${of}  ${p}`,
       measured: middle(of, p),
       unit: "ms",

@@ -7,7 +7,7 @@ import type { Plan } from "./plan.ts";
 import { until } from "./poll.ts";
 import { POST_STATUS, type Rig, startWorker } from "./rig.ts";
 import { median, medianOf, percentile } from "./stats.ts";
-import type { Line, Part, Table } from "./table.ts";
+import type { ResultLine, Part, Table } from "./table.ts";
 import { watchCpu } from "./usage.ts";
 
 /** Held at this rate, ms. */
@@ -145,7 +145,7 @@ function summarise(rounds: readonly LatencyRound[]): LatencyRound {
 }
 
 function tables(character: CharacterName, summary: readonly (LatencyRound & { perSecond: number })[]): Table[] {
-  const times = summary.flatMap(({ perSecond, p50, p99, max, lateP99 }): Line[] => {
+  const times = summary.flatMap(({ perSecond, p50, p99, max, lateP99 }): ResultLine[] => {
     const held = perSecond === GOAL_AT;
     const note = `max ${max.toFixed(1)}; the load itself was late by ${lateP99.toFixed(2)} at p99`;
     return [
@@ -154,7 +154,7 @@ function tables(character: CharacterName, summary: readonly (LatencyRound & { pe
     ];
   });
   const cpu = summary.flatMap(({ perSecond, cpu: used }) =>
-    PROCESSES.map((name): Line => ({ what: `${perSecond}/s  ${name}`, measured: used[name], unit: "us" })),
+    PROCESSES.map((name): ResultLine => ({ what: `${perSecond}/s  ${name}`, measured: used[name], unit: "us" })),
   );
   return [
     { title: `HTTP sent to at the CAD, ${character} CAD`, lines: times },

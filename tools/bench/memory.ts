@@ -7,7 +7,7 @@ import { liveHeapMiB, probeEnv } from "./live-heap.ts";
 import type { Plan } from "./plan.ts";
 import { until } from "./poll.ts";
 import { type BenchWorker, type Rig, startWorker } from "./rig.ts";
-import type { Line, Part } from "./table.ts";
+import type { ResultLine, Part } from "./table.ts";
 import { residentMiB } from "./usage.ts";
 
 const GOAL = { atMost: 30 };
@@ -40,7 +40,7 @@ export async function measureMemory(rig: Rig, plan: Plan["memory"], say: (line: 
   return { tables: [{ title: "Memory of the worker", lines: lines(seen) }], numbers: { seen } };
 }
 
-function lines(seen: readonly Seen[]): Line[] {
+function lines(seen: readonly Seen[]): ResultLine[] {
   const [none, most] = [seen[0], seen.at(-1)];
   const filled = seen.filter(({ backlog }) => backlog > 0);
   const name = ({ backlog }: Seen) => `${backlog.toLocaleString("en-US")} commands`;

@@ -7,7 +7,7 @@ import { until } from "./poll.ts";
 import type { Rig } from "./rig.ts";
 import { median, medianOf, percentile } from "./stats.ts";
 import { countSystemCalls } from "./system-calls.ts";
-import type { Line, Part, Table } from "./table.ts";
+import type { ResultLine, Part, Table } from "./table.ts";
 import { watchCpu } from "./usage.ts";
 
 /** Held at these, relative to the naive bridge. */
@@ -176,7 +176,7 @@ const totalOf = (rounds: readonly Round[]) => medianOf(rounds.map((round) => rou
 const partOf = (rounds: readonly Round[], name: keyof Round["cpu"]) => medianOf(rounds.map((r) => r.cpu[name]));
 
 function rateTable(rate: number, { bridge, naive }: Rounds): Table {
-  const times = (["p50", "p99"] as const).flatMap((p): Line[] => {
+  const times = (["p50", "p99"] as const).flatMap((p): ResultLine[] => {
     const [ours, theirs] = [bridge, naive].map((rounds) => median(rounds.map((round) => round[p])));
     return [
       {
@@ -197,7 +197,7 @@ function rateTable(rate: number, { bridge, naive }: Rounds): Table {
         unit: "",
         goal: GOAL.cpu,
       },
-      ...[bridge, naive].flatMap((rounds, i): Line[] => [
+      ...[bridge, naive].flatMap((rounds, i): ResultLine[] => [
         {
           what: i === 0 ? "bridge" : "naive",
           measured: totalOf(rounds),
@@ -206,7 +206,7 @@ function rateTable(rate: number, { bridge, naive }: Rounds): Table {
         },
       ]),
       ...times,
-      ...(["simulator", "load"] as const).map((name): Line => ({
+      ...(["simulator", "load"] as const).map((name): ResultLine => ({
         what: `the ${name}'s own`,
         measured: partOf(bridge, name),
         unit: "us",

@@ -1,7 +1,7 @@
 import { type Goal, judge } from "./goal.ts";
 
 /** One number of a table. */
-export interface Line {
+export interface ResultLine {
   what: string;
   measured: number | undefined;
   unit: string;
@@ -12,7 +12,7 @@ export interface Line {
 
 export interface Table {
   title: string;
-  lines: Line[];
+  lines: ResultLine[];
 }
 
 /** What one part of the bench came to: tables for people, numbers for the file. */

@@ -9,7 +9,7 @@ import type { Plan } from "./plan.ts";
 import { until } from "./poll.ts";
 import { type BenchWorker, type Rig, startWorker } from "./rig.ts";
 import { median } from "./stats.ts";
-import type { Line, Part } from "./table.ts";
+import type { ResultLine, Part } from "./table.ts";
 
 const GOAL_CONNECTED_MS = 500;
 const GOAL_EMITTED_MS = 50;
@@ -61,7 +61,7 @@ export async function measureTimes(rig: Rig, plan: Plan["times"], say: (line: st
   await cad.stop();
 
   const connected = { atMost: GOAL_CONNECTED_MS };
-  const lines: Line[] = [
+  const lines: ResultLine[] = [
     {
       what: "connected: from owning the CAD to ready",
       ...ms(starts.map((start) => start.connecting)),

@@ -79,8 +79,8 @@ async function strikeAndJudge(rig: Rig, fault: Fault, seed: number, dir: string)
   };
   const verdict = check(evidence);
   const failures = [
-    ...tellViolations([...verdict.violations, ...eventVerdict.violations]),
-    ...tellRecovery(fault, recoveredMs),
+    ...formatViolations([...verdict.violations, ...eventVerdict.violations]),
+    ...formatRecovery(fault, recoveredMs),
     ...producer.problems.slice(0, SHOWN),
   ];
   if (verdict.accepted === 0 || verdict.delivered === 0) failures.push("nothing was delivered: this run shows nothing");
@@ -114,7 +114,7 @@ async function recovery(ledger: CadLedger, { withinMs, on }: NonNullable<Fault["
   }
 }
 
-function tellViolations(violations: readonly { kind: string; what: string }[]): string[] {
+function formatViolations(violations: readonly { kind: string; what: string }[]): string[] {
   const kinds = [...new Set(violations.map((v) => v.kind))];
   return kinds.map((kind) => {
     const these = violations.filter((v) => v.kind === kind).map((v) => v.what);
@@ -122,7 +122,7 @@ function tellViolations(violations: readonly { kind: string; what: string }[]): 
   });
 }
 
-function tellRecovery({ recovery: bound }: Fault, recoveredMs: number | undefined): string[] {
+function formatRecovery({ recovery: bound }: Fault, recoveredMs: number | undefined): string[] {
   if (!bound || (recoveredMs ?? Infinity) <= bound.withinMs) return [];
   const took = recoveredMs === undefined ? "not in time" : `after ${(recoveredMs / 1000).toFixed(2)} s`;
   return [`nothing reached the CAD within ${bound.withinMs / 1000} s of ${bound.since}: ${took}`];

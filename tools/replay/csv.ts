@@ -6,7 +6,7 @@ import { SetupError } from "../setup/setup-error.ts";
 /** A row by its column's names in snake_case, which is how DataSF's API writes what its download calls "Unit ID". */
 export type Row = Readonly<Record<string, string>>;
 
-export interface Line {
+export interface CsvLine {
   /** In the file, counted from 1; of a row that spans several lines, the last. */
   line: number;
   /** Why it is no row. */
@@ -24,7 +24,7 @@ export const snakeCase = (name: string) =>
  * The rows of a CSV file with a header, at most `limit` of them, bad ones included. Throws a SetupError if the file
  * cannot be read, or lacks one of the `required` columns.
  */
-export async function* readCsv(file: string, required: readonly string[], limit = Infinity): AsyncGenerator<Line> {
+export async function* readCsv(file: string, required: readonly string[], limit = Infinity): AsyncGenerator<CsvLine> {
   const found = await stat(file).catch((error: unknown) => {
     throw new SetupError(
       `${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
@@ -33,7 +33,7 @@ export async function* readCsv(file: string, required: readonly string[], limit 
   });
   if (!found.isFile()) throw new SetupError(`${file} is not a file.`, "Give the path of a CSV file.");
 
-  const skipped: Line[] = [];
+  const skipped: CsvLine[] = [];
   const parser = createReadStream(file).pipe(
     parse({
       bom: true,

@@ -3,7 +3,7 @@ import { BASE_PATH } from "../support/api.ts";
 import { checkOrder, watchLedger } from "./cad-ledger.ts";
 import { compareState } from "./compare-state.ts";
 import { readArgs, runCli, UsageError, wholeNumber } from "../support/cli.ts";
-import { readCsv, type Line } from "./csv.ts";
+import { readCsv, type CsvLine } from "./csv.ts";
 import { expectedState } from "./expected-state.ts";
 import { readSpeed, type Speed } from "./pace.ts";
 import { showProgress } from "../support/progress.ts";
@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   const options = readOptions();
   if (options === undefined) return 0;
   const bridge = findBridge(options.url, options.dir, process.env);
-  const lines: Line[] = [];
+  const lines: CsvLine[] = [];
   for await (const line of readCsv(options.file, REQUIRED_COLUMNS, options.limit)) lines.push(line);
   const { calls, good: responses, bad, rows } = toCalls(lines);
   const ledger = bridge.simulatorUrl === undefined ? undefined : await watchLedger(bridge.simulatorUrl);

@@ -1,4 +1,4 @@
-import type { Line } from "./csv.ts";
+import type { CsvLine } from "./csv.ts";
 import { readRow, TRANSITIONS, type Response } from "./sffd-row.ts";
 
 /**
@@ -34,7 +34,7 @@ export interface Day {
 type Ranked = ApiCall & { rank: number };
 
 /** All calls of these rows in the order of their times. A row with anything wrong in it is reported and not sent. */
-export function toCalls(lines: Iterable<Line>): Day {
+export function toCalls(lines: Iterable<CsvLine>): Day {
   const bad: BadRow[] = [];
   const good: GoodRow[] = [];
   const calls: Ranked[] = [];

@@ -49,7 +49,7 @@ async function look(step: Step, incident: string, commandId: string, options: Wa
       outcomeAtCad(commandId, options),
       entryOf(step, incident, commandId, options),
       whatIsNotKnown(step, incident, options),
-      servicesThatHeard(commandId, step, options),
+      servicesThatReceived(commandId, step, options),
     ]);
     const wrong = [
       ...(handled === (options.unhandled ? "unhandled" : "applied") ? [] : [`the CAD's ledger says: ${handled}`]),
@@ -89,7 +89,7 @@ async function whatIsNotKnown({ known }: Step, incident: string, { url, token, s
   return differences(told, known);
 }
 
-async function servicesThatHeard(commandId: string, { event }: Step, { servicesUrl }: WayBackOptions) {
+async function servicesThatReceived(commandId: string, { event }: Step, { servicesUrl }: WayBackOptions) {
   const { received } = await readReceived(servicesUrl);
   const mine = received.filter((one) => one.owncommand === commandId && one.type === event);
   return mine.map(({ service }) => service).toSorted();

@@ -1,10 +1,10 @@
 import { withoutQuotes } from "./quotes.ts";
 
-/** What a CAD's ack says. */
+/** The meaning of a CAD's ack. */
 export type AckVerdict = { verdict: "yes" } | { verdict: "no"; reason: string; again: boolean };
 
 /**
- * Reads an ack. A CAD that says nothing in it has taken the event; `{ success: false }`, `{ ok: false }`,
+ * Reads an ack. An empty one means that the CAD took the event; `{ success: false }`, `{ ok: false }`,
  * `{ status: "error" }` or an `error` alone say no, for good unless `retryable: true` stands beside it.
  *
  * @param sent the payload that it answers, of which nothing is to be in the reason

@@ -3,7 +3,7 @@ export interface Barriers {
   /**
    * Resolves once the CAD's process has surely received everything emitted so far: two barriers in a row were
    * answered (a process that crashes in a handler can still answer one). Never rejects: on a connection that ends
-   * first it stays open, and whoever waits learns of the end elsewhere.
+   * first it stays pending; callers learn of the end elsewhere.
    */
   proof(): Promise<void>;
   stop(): void;

@@ -1,4 +1,4 @@
-/** Why a connection to the CAD failed or ended, for code; `reason` says it to people. */
+/** Why a connection to the CAD failed or ended, as a code; `reason` is for people. */
 export type FaultCode =
   | "unreachable"
   | "tls"
@@ -44,7 +44,7 @@ const TLS_CODE = /^(?:CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|
 const UNREACHABLE = /^(?:ECONNREFUSED|ENOTFOUND|EAI_|EHOSTUNREACH|ENETUNREACH|ECONNRESET|EPIPE|ETIMEDOUT)/;
 const UPGRADE_STATUS = /^Unexpected server response: (\d{3})$/;
 
-/** What a network error says of the connection. */
+/** The fault behind a network error. */
 export function faultOf(error: unknown): ConnectionFault {
   if (error instanceof FrameError) return { code: error.code, reason: error.message };
   const { code = "", message = "" } = (error ?? {}) as { code?: unknown; message?: unknown };

@@ -2,7 +2,7 @@ import { NodeWebSocket, NodeXHR } from "engine.io-client";
 import { exchange, type ClientTls } from "./http-exchange.ts";
 import { faultOf, FrameError, type ConnectionFault, MAX_FRAME_BYTES } from "./connection-fault.ts";
 
-/** What an Engine.IO server says of itself when a connection begins; times in ms, sizes in bytes. */
+/** The handshake of an Engine.IO server; times in ms, sizes in bytes. */
 export interface Handshake {
   sid: string;
   upgrades: string[];

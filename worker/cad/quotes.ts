@@ -1,5 +1,5 @@
 const WORD = /[\p{L}\p{N}]+/gu;
-/** Shorter words tell nobody apart, and a text without them cannot be read any more. */
+/** Shorter words identify nobody, and a text without them could not be read any more. */
 const SHORTEST = 3;
 /** What receipts show anyway: what the payload is about, and who sent it. */
 const SHOWN = new Set(["unitId", "incidentId", "context"]);

@@ -15,21 +15,21 @@ import type { Delivered } from "../delivery/dispatcher.ts";
 import type { Admission } from "../admission/admission.ts";
 import { settleSurely } from "../delivery/settle.ts";
 
-/** How often a command that the CAD refuses for now is sent; with the waits between, about a minute. */
+/** How often a command that the CAD temporarily refuses is sent; with the waits between, about a minute. */
 export const MAX_REFUSALS = 10;
 const REFUSAL_FROM_MS = 250;
 const REFUSAL_TO_MS = 15_000;
-/** When a command that sets a value and alone went unanswered is resent: after these parts of the time that an answer may take. */
+/** When an unanswered command that sets a value is resent: after these parts of CAD_CONFIRM_TIMEOUT_MS. */
 const RESEND_AFTER = [0.2, 1] as const;
-/** How long an event that the CAD never echoes is waited for, ms: 50 units send 100 a second then. */
+/** How long to wait for an echo of an event that the CAD never echoes, ms: 50 units send 100 a second then. */
 const BRIEF_MS = 500;
-/** For how many values it is remembered that resending them did not help. */
+/** For how many values it is remembered that resending did not help. */
 const MAX_HOPELESS = 10_000;
 
 export interface DeliverOptions extends ClaimOptions {
   admission: Admission;
   send(delivery: Delivery, needsRoom: Room | undefined): Promise<SendResult>;
-  /** The CAD received it, and tells nobody of it. Resolves once that is noted. */
+  /** The CAD received it, and broadcasts nothing for it. Resolves once that is in the journal. */
   unannounced(delivery: Delivery, keys: readonly OrderingKey[]): Promise<void>;
   measure: Measure;
   /** How long an ack or an echo may take, ms. */
@@ -41,10 +41,10 @@ export interface DeliverOptions extends ClaimOptions {
   random: () => number;
 }
 
-/** Delivers one command: asks whether it may go, sends it, and does what follows from what became of it. */
+/** Delivers one command: waits for admission, sends it, and settles, retries or holds it depending on the result. */
 export function createDeliver(options: DeliverOptions): (id: string, taken?: Taken) => Promise<Delivered> {
   const { outbox, admission, log, confirmMs } = options;
-  /** The values, by event and keys, of which the last one went unanswered for good: the next is not resent. */
+  /** Values, by event and keys, whose last command stayed unconfirmed after resending: the next is not resent. */
   const hopeless = new BoundedMap<string, boolean>(MAX_HOPELESS);
 
   async function settle(settlement: Settlement, message: ToSend): Promise<Delivered> {
@@ -61,7 +61,7 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
     return { runnable };
   }
 
-  /** One try with leave to send; `again`: it is to be asked anew whether it may go. */
+  /** One attempt with a pass; `again`: it needs a new pass. */
   async function tryOnce(id: string, pass: Pass, taken: Taken | undefined): Promise<Delivered | "again"> {
     const begun = await claimDelivery("command", id, options, taken);
     if (begun.may === "not") return begun.follows;
@@ -89,11 +89,11 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
         if (hopeless.has(value)) hopeless.set(value, false);
         // A resent value may be on its way through the CAD once more: the next one must not be overtaken by it.
         if (outcome.result === "confirmed") await outcome.through;
-        // Before it is settled: after a crash in between it is sent and told of again, and noted once.
+        // Before it is settled: after a crash in between it is sent and reported again, and written once.
         else await options.unannounced(delivery, message.keys);
         return settle({ id, state: outcome.result, reason: "", by: outcome.by }, message);
       case "rejected":
-        // It lives and handles what it is sent, but that proves no write.
+        // It handles what it is sent, but that proves no write.
         pass.proved("relayed");
         return settle({ id, state: "rejected", reason: outcome.reason, by: "" }, message);
       case "refused":
@@ -151,7 +151,7 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
   return async function deliver(id, taken) {
     for (let first = taken; ; first = undefined) {
       const pass = admission.enter(id);
-      // It was begun when nothing spoke against it.
+      // It was begun before admission changed.
       if (first && (pass === undefined || pass instanceof Promise)) await outbox.putBack(id);
       if (pass === undefined) return { runnable: [] };
       if (pass instanceof Promise) return { waits: pass };
@@ -171,7 +171,7 @@ interface Prepared {
   needsRoom: Room | undefined;
 }
 
-/** What the CAD gets; a reason if this version of the worker cannot tell. */
+/** What is sent to the CAD; a reason if this version of the worker cannot make it. */
 function prepare(id: string, message: ToSend, text: string): Prepared | { reason: string } {
   const command = commandNamed(message.kind);
   if (!command) return { reason: `this version of the worker does not know the command ${message.kind}` };

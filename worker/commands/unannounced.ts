@@ -8,9 +8,9 @@ import type { Inbound } from "../events/inbound.ts";
 const AGAIN_MS = 500;
 
 /**
- * Of a CAD that has no handler for `transport:completed` no event would ever come back, and billing would never hear of a
- * transport that the crew reported through the bridge. So what it received without a word the bridge tells of itself: in the
- * journal, as of kind `bridge`, under the event's name and with the command's id, once however often it is sent.
+ * A CAD without a handler for `transport:completed` broadcasts nothing for it, and billing would never learn of a transport that
+ * the crew reported through the bridge. So the bridge writes what such a CAD received to the journal itself: of kind `bridge`, under
+ * the event's name and with the command's id, once however often it is sent.
  */
 export const createUnannounced =
   (inbound: Pick<Inbound, "say">, signal: AbortSignal) =>

@@ -9,7 +9,7 @@ import type { Log } from "../../shared/util/log.ts";
  *
  * | state | what it does | leaves on |
  * | --- | --- | --- |
- * | asleep | nothing: whoever appends adds an emit job | `wake`: a job, a push, a settlement, a sweep |
+ * | asleep | nothing: an append adds an emit job | `wake`: a job, a push, a settlement, a sweep |
  * | awake | exchanges when there is something to settle or to take, and at the latest every LOOK_MS while commands are in flight | nothing in flight, and nothing ready, for LINGER_MS |
  *
  * Redis has the last word on which it is: falling asleep is part of an exchange. A worker that dies awake loses the lease, and
@@ -18,7 +18,7 @@ import type { Log } from "../../shared/util/log.ts";
 
 /** How long the worker stays awake with nothing in flight, ms: at 50 commands/s and more it needs no emit jobs. */
 const LINGER_MS = 25;
-/** How often the worker that is awake looks for commands of which it was not told, ms. */
+/** How often an awake worker looks for ready commands without a notification, ms. */
 const LOOK_MS = 50;
 /** From the begin of one exchange to that of the next, ms at least: each wakes this process and Redis, so it is to be worth it. */
 const APART_MS = 1;
@@ -44,7 +44,7 @@ export interface Taker {
 }
 const NOBODY: Taker = { room: () => ({ take: 0, begins: false }), inHand: () => 0, onTaken: () => undefined };
 
-/** Settles and takes commands, many in one step. One exchange is on its way at a time: what comes meanwhile goes with the next. */
+/** Settles and takes commands, many in one step. One exchange runs at a time: what comes meanwhile goes with the next. */
 export interface Exchange {
   /** Nothing is taken before. */
   start(taker: Taker): void;
@@ -117,8 +117,7 @@ export function createExchange({ outbox, signal, log }: ExchangeOptions): Exchan
       for (const { resolve } of offering) resolve();
       failing = false;
     } catch (error) {
-      if (!failing)
-        log.warn({ reason: whyFailed(error) }, "commands could not be exchanged with Redis: it is tried again");
+      if (!failing) log.warn({ reason: whyFailed(error) }, "commands could not be exchanged with Redis: retrying");
       failing = true;
       for (const { reject } of [...settling, ...offering]) reject(error);
     }
@@ -135,7 +134,7 @@ export function createExchange({ outbox, signal, log }: ExchangeOptions): Exchan
 
   /** While awake: looks now and then, and falls asleep when nothing was in flight for a while. */
   function watch(): void {
-    // Nothing can be taken: whoever changes that wakes this.
+    // Nothing can be taken: a change of that calls `wake`.
     if (!awake || watching || signal.aborted || taker.room().take === 0) return;
     watching = setTimeout(() => {
       watching = undefined;

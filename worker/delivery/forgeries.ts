@@ -4,12 +4,12 @@ import { type Found, found } from "../../shared/health/problems.ts";
 import { whyFailed } from "../../shared/redis/fault.ts";
 import type { Log } from "../../shared/util/log.ts";
 
-/** How many of them are told apart: one that is met again is not counted again. */
+/** How many forgeries are remembered, so that none is counted twice. */
 const REMEMBERED = 1000;
 
 export type ForgedKind = "command" | "webhook" | "event" | "destination" | "audit";
 
-/** What stands in Redis and was not written by the bridge: somebody who writes there has no key. */
+/** Records in Redis that were not written by the bridge: their MAC is missing or wrong. */
 export interface Forgeries {
   /** Notes one in the audit trail, the log and the health; the same one once. */
   note(kind: ForgedKind, id: string): void;

@@ -25,7 +25,7 @@ export interface JobsOptions {
   isOpen(): boolean;
   /** How often a beat is sent through a queue that has nothing else to do, ms. */
   canaryMs: number;
-  /** After what time without a job or a beat everything is made anew, and after the same time again given up, ms. */
+  /** Time without any job after which a new connection is opened, and after the same time again the worker ends, ms. */
   silentMs: number;
   /** Jobs do not come, and a new connection has not helped. */
   onWedged(): void;

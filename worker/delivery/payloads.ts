@@ -10,11 +10,11 @@ export interface Payloads {
   open(id: string, stored: string, doubt?: SealError): Promise<Opened>;
   /** It does not wait for a key any more, whatever became of it. */
   forget(id: string): void;
-  /** Why some wait for a key, in words for people; undefined if none does. */
+  /** Why some wait for a key, for people; undefined if none does. */
   problem(): string | undefined;
 }
 
-/** How many reasons are told at once. */
+/** Maximum number of reasons reported at once. */
 const MOST_REASONS = 3;
 
 /**

@@ -7,7 +7,7 @@ const FROM_MS = 100;
 const TO_MS = 2000;
 
 /**
- * Settles until Redis says so: what is known of a delivery is not to be lost to an outage. Answers with those that have become
+ * Settles, and retries until Redis confirms it: the result of a delivery must not be lost in an outage. Returns those that have become
  * runnable. Throws NotOwner; when the signal aborts, what Redis said last.
  */
 export async function settleSurely(

@@ -40,10 +40,10 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     return { runnable };
   }
 
-  /** From the entry's place in the journal, which its id tells: both are times of Redis's clock. */
+  /** From the time of the journal entry, which is in its id: both are times of Redis's clock. */
   function measureTime(id: string, { begunAt, begunHere }: ToSend): void {
     const now = begunAt / 1000 + performance.now() - begunHere;
-    // A redriven message has an id of its own, which tells no time.
+    // A redriven message has an id of its own, without a time.
     const [, journalled] = /^(\d{13})-\d+$/.exec(id) ?? [];
     if (journalled === undefined) return;
     const seconds = (now - Number(journalled)) / 1000;

@@ -76,7 +76,7 @@ export function startDestinations(options: DestinationsOptions): Destinations {
 
   const ids = (): string[] => [...parts.keys()];
 
-  /** What is left of destinations that are in no route any more is kept, and told. */
+  /** Removed destinations with messages left are kept and reported. */
   async function lookForRemoved(): Promise<void> {
     await Promise.all(ending.values());
     await book.add(ids());

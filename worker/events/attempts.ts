@@ -18,7 +18,7 @@ export interface AttemptsOptions {
   handleMs: number;
   /** How long to wait before that try, ms. */
   waitMs(tries: number): number;
-  /** Something failed, or is waited for; in words that may be shown. */
+  /** Something failed, or is waited for; safe to show. */
   onTrouble(reason: string): void;
   signal: AbortSignal;
   log: Log;
@@ -62,7 +62,7 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
     }
   }
 
-  /** Told once: all that are worked on at once wait for the same, and may do so for long. */
+  /** Reported once: all entries in progress wait for the same, possibly for long. */
   function waitFor(entry: string, reason: string): void {
     if (waitsFor !== reason) log.warn({ handler, entry, reason }, "a handler waits");
     waitsFor = reason;
@@ -86,7 +86,7 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
       if (signal.aborted) return undefined;
       const reason = reasonOf(error);
       onTrouble(reason);
-      // Redis being away, or a key that is missing, says nothing of the entry: that is waited for.
+      // Redis being away, or a missing key, is no fault of the entry: it waits.
       if (redisFault(error) !== undefined || error instanceof SealError) {
         waited += 1;
         waitFor(entry, reason);
@@ -105,6 +105,6 @@ export function createAttempts({ handler, handleMs, waitMs, onTrouble, signal, l
 export const outcomeOf = (result: Declined | void): Pick<TaskOutcome, "outcome" | "reason"> =>
   result ? { outcome: "declined", reason: result.declined } : { outcome: "done" };
 
-/** Words that may be shown: an error of our own says what is wrong; of any other only what kind it is. */
+/** Safe to show: the message of our own errors, only the kind of any other. */
 export const reasonOf = (error: unknown): string =>
   error instanceof HandlerError || error instanceof SealError ? error.message : (redisFault(error) ?? kindOf(error));

@@ -32,7 +32,7 @@ export interface ConsumerOptions {
   checkpoints: Checkpoints;
   /** How long a handler may take for one entry, ms; beyond, it has failed at it. */
   handleMs: number;
-  /** The journal was trimmed before the handler came to what lay between these entries. Throws if it cannot be told. */
+  /** The journal was trimmed before the handler reached the entries between these. Throws if that cannot be recorded. */
   onSkipped(from: string, to: string): Promise<void>;
   /** Something of the journal was changed in Redis. */
   onForged(what: string): void;
@@ -52,7 +52,7 @@ export interface ConsumerStatus {
   /** How often entries were gone from the journal before the handler came to them. */
   skipped: number;
   running: number;
-  /** Why it cannot read the journal on, in words that may be shown; null if it can. */
+  /** Why it cannot read the journal, safe to show; null if it can. */
   reading_problem: string | null;
   last_error: string | null;
 }

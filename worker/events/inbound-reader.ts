@@ -14,7 +14,7 @@ const AHEAD_US = 60_000_000;
 /** Events that the bridge does not know are counted together: their names come from outside and have no bound. */
 const UNKNOWN = "(unknown)";
 const MAX_NAME = 100;
-/** What the names of the bridge's own entries begin with, and what stands before the CAD's event of such a name. */
+/** The prefix of names of the bridge's own entries, and the prefix for events of the CAD that have such a name. */
 const OWN_NAMES = "bridge:";
 const FOREIGN = "cad:";
 /** What an event is called that comes without a name. */
@@ -30,9 +30,9 @@ export interface Taken {
   recovered?: true | undefined;
 }
 
-/** What else there is to know of something that the bridge says. */
+/** Further properties of an entry of the bridge itself. */
 export interface EntryOptions {
-  /** The command that it is about: the CAD has it, and tells nobody. */
+  /** The command that it is about: the CAD received it, and broadcasts nothing. */
   own?: string;
   /** false: something was missed, and could not be recovered. */
   recovered?: false;
@@ -48,7 +48,7 @@ export interface Read {
 
 const NOTHING = { occurredAt: undefined, eventId: undefined, own: undefined, recovered: undefined, wrong: [] };
 
-/** See worker/commands/unannounced.ts: a CAD that is slow may tell of a command after all that it seemed to tell nobody of. */
+/** See worker/commands/unannounced.ts: a slow CAD may broadcast after all what it seemed not to broadcast. */
 const factOf = (event: string, own: string | undefined): string | undefined =>
   own !== undefined && MAY_BE_UNTOLD.has(event) ? `own:${own}` : undefined;
 const MAY_BE_UNTOLD: ReadonlySet<string> = new Set(commands.flatMap(({ echo, emits }) => (echo ? [] : [...emits])));
@@ -75,7 +75,7 @@ export function createReader(events: readonly CadEvent[], now: () => Micros, log
 
   function describe({ event: name, payload, own, recovered }: Taken, size: number | undefined): Read["entry"] {
     const sentBy = own ?? commandOf(payload);
-    // The name space is the bridge's own: an event of the CAD never passes for a word of the bridge.
+    // The prefix is reserved: an event of the CAD never passes for an entry of the bridge.
     const theirs = name.startsWith(OWN_NAMES) ? `${FOREIGN}${name}` : name;
     const shown = theirs.slice(0, MAX_NAME).toWellFormed() || NAMELESS;
     const entry = { ...NOTHING, event: shown, payload, own: sentBy, recovered, keys: OTHER };
@@ -101,7 +101,7 @@ export function createReader(events: readonly CadEvent[], now: () => Micros, log
     }
     const keys = event.keys(parsed.data);
     const at = believed(occurredAt ?? event.occurred?.(parsed.data), now());
-    // The echo of an own command says what the line of its outcome says as well.
+    // The echo of an own command repeats what the log line of its outcome says.
     (own === undefined ? log.info.bind(log) : log.debug.bind(log))(
       { event: name, about: keys, own_command: own },
       "event",

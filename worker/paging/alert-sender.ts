@@ -2,7 +2,7 @@ import { alertNameOf } from "../../shared/health/problems.ts";
 import type { Page } from "./page-store.ts";
 
 const TIMEOUT_MS = 5000;
-/** An Alertmanager takes an alert for resolved if it hears nothing more for some minutes; it is told once, and so until when, ms. */
+/** An Alertmanager resolves an alert that is not repeated for some minutes; it is sent once, so with this end time, ms. */
 const OPEN_FOR_MS = 7 * 24 * 3_600_000;
 
 export interface AlertTarget {

@@ -11,7 +11,7 @@ import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { redisFault } from "../../shared/redis/fault.ts";
 import { DeadlineExceeded, sleep, withDeadline } from "../../shared/util/sleep.ts";
 
-/** How soon an entry is in the chain, ms: until then, whoever owns Redis could still change it unnoticed. */
+/** How soon an entry is in the chain, ms: until then, anyone with access to Redis could change it undetected. */
 const LINK_EVERY_MS = 500;
 const LINKS_AT_ONCE = 500;
 const TRIM_EVERY_MS = 60_000;
@@ -38,7 +38,7 @@ export interface AuditChainOptions {
 export interface AuditChainer {
   /** Until the signal aborts. */
   run(): Promise<void>;
-  /** Why the chain cannot go on; undefined if it does, or if that is Redis's fault, which tells of itself. */
+  /** Why the chain cannot be extended; undefined if it can, or if Redis is the cause, which is reported elsewhere. */
   problem(): string | undefined;
 }
 
@@ -83,7 +83,7 @@ export function createAuditChainer(options: AuditChainOptions): AuditChainer {
         if (linked < LINKS_AT_ONCE) await sleep(LINK_EVERY_MS, signal);
       } catch (error) {
         if (signal.aborted) return;
-        // A chain that is gone begins anew, and the trail tells.
+        // A lost chain starts again, and the trail shows that.
         began = false;
         const reason = error instanceof Error ? error.message : "unknown";
         if (!redisFault(error) && !(error instanceof DeadlineExceeded)) problem = reason;

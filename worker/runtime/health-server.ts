@@ -5,7 +5,7 @@ import { answerScrape } from "../../shared/metrics/scrape-response.ts";
 import { closeNow, listenOn } from "../../shared/util/listen.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 
-/** What the worker process knows of itself, without a look into Redis. */
+/** What the worker process knows without asking Redis. */
 export interface OwnState {
   instance: string;
   role: "owner" | "standby";
@@ -13,20 +13,19 @@ export interface OwnState {
   /** When Redis last answered; undefined if it never did. */
   redisAnswered: Date | undefined;
   health: WorkerHealth | undefined;
-  /** What is wrong beside what the owner's health says. */
+  /** Problems beside those of the leader's health. */
   more: readonly Found[];
 }
 
-/** All that such a process knows to be wrong. */
+/** All problems that the process knows of. */
 export function ownProblems({ redis, redisAnswered, health, more }: OwnState): Found[] {
   const silent = redis || more.length > 0 ? [] : [found("redis-unavailable", {}, { since: redisAnswered })];
   return [...silent, ...more, ...(health?.problems ?? [])];
 }
 
 /**
- * The worker's own GET /health: 200 while the process does what it is there for (it owns the CAD, or stands by), 503
- * when it cannot reach Redis, or when the store is not its CAD's. `degraded`, with 200, while something waits or stands still: `problems` says what.
- * And its GET /metrics.
+ * The worker's own GET /health and GET /metrics. 200 while the process leads or stands by, also when something waits or is
+ * stalled (`degraded`); 503 when it cannot reach Redis, or when the store belongs to another CAD.
  */
 export async function startHealthServer(
   host: string,

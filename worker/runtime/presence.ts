@@ -18,7 +18,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])`;
 const within = (write: Promise<unknown>) =>
   withDeadline(write, WRITE_MS, "announcing the worker").catch(() => undefined);
 
-/** Says that this worker is there, whether it leads or stands by, until the signal aborts; then it takes that back. */
+/** Announces this worker, leading or standing by, until the signal aborts; then removes it. */
 export async function announcePresence(
   redis: Redis,
   keys: OutboxKeys,

@@ -9,7 +9,7 @@ const CONNECT_MS = 7000;
 /** With null in them, the CAD that there is dies. */
 const NEVER_NULL = new Set(["fastapi:authenticate", "assignment:sent"]);
 
-export interface Heard {
+export interface ReceivedEvent {
   event: string;
   payload: unknown;
   /** ms, as of performance.now(). */
@@ -22,12 +22,12 @@ export interface CadClient {
   readonly via: string | undefined;
   readonly recovered: boolean;
   /** Everything that came in so far. */
-  readonly heard: readonly Heard[];
+  readonly heard: readonly ReceivedEvent[];
   /** Answers with the ack; undefined if none came in time. */
   ask(event: string, payload: unknown, ms: number): Promise<{ answer: unknown } | undefined>;
   emit(event: string, payload: unknown): void;
   /** The first event that fits, from `from` (a length of `heard`) on; undefined if none came in time. */
-  hear(fits: (heard: Heard) => boolean, ms: number, from?: number): Promise<Heard | undefined>;
+  hear(fits: (heard: ReceivedEvent) => boolean, ms: number, from?: number): Promise<ReceivedEvent | undefined>;
   /** True once the server has shown that it received all that was sent. */
   barrier(ms: number): Promise<boolean>;
   /** As a network does. The same client can connect again. */
@@ -47,8 +47,8 @@ export class NoConnection extends Error {
 }
 
 export function createCadClient(endpoint: CadEndpoint, token: string, signal: AbortSignal): CadClient {
-  const heard: Heard[] = [];
-  const listeners = new Set<(heard: Heard) => void>();
+  const heard: ReceivedEvent[] = [];
+  const listeners = new Set<(heard: ReceivedEvent) => void>();
   let connecting = Promise.withResolvers<boolean>();
   let recovered = false;
   const fail = (reason: string) =>
@@ -107,12 +107,12 @@ export function createCadClient(endpoint: CadEndpoint, token: string, signal: Ab
       const already = heard.slice(from).find(fits);
       if (already) return Promise.resolve(already);
       return new Promise((resolve) => {
-        const done = (found: Heard | undefined) => {
+        const done = (found: ReceivedEvent | undefined) => {
           clearTimeout(timer);
           listeners.delete(listener);
           resolve(found);
         };
-        const listener = (one: Heard) => void (fits(one) && done(one));
+        const listener = (one: ReceivedEvent) => void (fits(one) && done(one));
         const timer = setTimeout(() => done(undefined), ms);
         listeners.add(listener);
       });

@@ -34,7 +34,7 @@ export interface Rewind {
   resume(cursor: string): Promise<string>;
 }
 
-/** Done as often as it takes. Throws what is to be tried again; a HandlerError says why in words that may be shown. */
+/** Retried until it succeeds. Throws what is to be retried; the message of a HandlerError is safe to show. */
 export type Task = () => Promise<Declined | void>;
 
 /** The handler has nothing to do with an entry, for a reason that is kept beside it; without anything of the payload. */
@@ -42,7 +42,7 @@ export interface Declined {
   declined: string;
 }
 
-/** Why a handler failed, in words that hold nothing of the payload. */
+/** Why a handler failed, without anything of the payload. */
 export class HandlerError extends Error {
   override name = "HandlerError";
 }

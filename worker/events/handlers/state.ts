@@ -2,7 +2,7 @@ import { eventNamed } from "../../../shared/events/table.ts";
 import type { ApplyChange } from "../../../shared/state/apply.ts";
 import type { Handler } from "./handler.ts";
 
-/** Keeps what is known of each unit and incident: what GET /units and /incidents tell. Each event says what it changes. */
+/** Keeps the state of each unit and incident, which GET /units and /incidents return. Each event declares its changes. */
 export function state(apply: ApplyChange): Handler {
   return {
     name: "state",
