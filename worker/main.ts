@@ -1,6 +1,6 @@
 import { fromDisk, runProgram } from "../shared/config/program.ts";
 import { endpointOf } from "./cad/endpoint.ts";
-import { workerEnv } from "./config.ts";
+import { workerEnv } from "./config/worker-env.ts";
 import { loadRoutes } from "./destinations/routes.ts";
 import { startWorker } from "./runtime/lifecycle.ts";
 

@@ -11,7 +11,7 @@ import type { Cad } from "../../tools/simulator/cad.ts";
 import { until } from "../../tools/support/until.ts";
 import { CAD_TOKEN, startBridge } from "../support/bridge.ts";
 import { makeCertificate } from "../support/certificate.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 
 /** A proxy before a CAD: what it lets through, and where it passes it on. Not a library's: it is the thing under test. */
 interface Gateway {

@@ -20,7 +20,7 @@ import { parse, parseAllDocuments } from "yaml";
 import { functionsEnv } from "../../functions/config/node-config.ts";
 import { freePort } from "../../tools/setup/free-port.ts";
 import { startProgram } from "../../tools/setup/process.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 import { CAD_TOKEN, JWT_SECRET } from "../support/bridge.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { freshPrefix } from "../support/redis.ts";

@@ -8,7 +8,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { parseConfig } from "../../shared/config/config.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import { lookAtCad } from "../../tools/doctor/cad.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { start, TOKEN } from "../support/simulated-cad.ts";
 

@@ -9,7 +9,7 @@ import { functionsEnv } from "../../functions/config/node-config.ts";
 import { parseConfig } from "../../shared/config/config.ts";
 import { noLog } from "../../shared/util/log.ts";
 import { readWanted } from "../../tools/token/token.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const SECRET = "a-secret-that-only-this-test-knows-0123456789";

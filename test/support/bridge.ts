@@ -6,7 +6,7 @@ import { fromDisk } from "../../shared/config/program.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { Receipt } from "../../shared/commands/receipt.ts";
 import { isFinal } from "../../shared/outbox/states.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 import { loadRoutes } from "../../worker/destinations/routes.ts";
 import { startWorker, type Worker } from "../../worker/runtime/lifecycle.ts";
 import { signTokens } from "../../tools/support/tokens.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { ConfigError, parseConfig } from "../../shared/config/config.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 import { loadRoutes, type RoutesConfig } from "../../worker/destinations/routes.ts";
 import { RETRY_S } from "../../worker/destinations/schema.ts";
 import { newSecret } from "../../tools/support/receiver.ts";

@@ -6,7 +6,7 @@ import { functionsEnv } from "../../functions/config/node-config.ts";
 import { edgeEnv } from "../../functions/hosts/edge/config.ts";
 import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
 import { FILES, renewTables, TABLES } from "../../tools/docs/tables.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const read = (name: string) => readFileSync(join(ROOT, name), "utf8");

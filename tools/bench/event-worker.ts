@@ -2,7 +2,7 @@ import { z } from "zod";
 import { parseConfig } from "../../shared/config/config.ts";
 import { createLog } from "../../shared/util/log.ts";
 import { fromDisk } from "../../shared/config/program.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 import { loadRoutes } from "../../worker/destinations/routes.ts";
 import { startWorker } from "../../worker/runtime/lifecycle.ts";
 import { BROADCAST_EVENT } from "./cad.ts";

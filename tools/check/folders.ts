@@ -4,7 +4,7 @@ import { dirname, join, normalize, resolve } from "node:path";
 
 /**
  * The folders of each package, the lowest first: a file may import from its own folder and from folders before it in this
- * list, never from one after it. A single file stands where it is listed, else with its folder.
+ * list, never from one after it. A file that is listed itself has that place, any other that of its folder.
  */
 export const LAYERS: readonly string[] = [
   "client",
@@ -39,7 +39,7 @@ export const LAYERS: readonly string[] = [
   "worker/delivery",
   "worker/events/handlers",
   "worker/destinations",
-  "worker/config.ts",
+  "worker/config",
   "worker/events",
   "worker/admission",
   "worker/commands",
@@ -102,12 +102,21 @@ export function checkFolders(root: string): string[] {
   const files = list
     .split("\n")
     .filter((file) => PACKAGES[packageOf(file)] !== undefined && existsSync(join(root, file)));
-  return files.flatMap((file) => {
+  const imports = files.flatMap((file) => {
     const source = readFileSync(join(root, file), "utf8");
-    return [...source.matchAll(IMPORT)].flatMap(([, path = ""]) => {
-      const wrong = checkImport(file, normalize(join(dirname(file), path)));
-      return wrong === undefined ? [] : [wrong];
-    });
+    return [...source.matchAll(IMPORT)].map(([, path = ""]): Import => [file, normalize(join(dirname(file), path))]);
+  });
+  return [...imports.flatMap(([file, imported]) => checkImport(file, imported) ?? []), ...checkPairs(imports)];
+}
+
+type Import = readonly [file: string, imported: string];
+
+/** Every pair of folders that import each other: a single file with a place of its own in the list could hide one. */
+export function checkPairs(imports: readonly Import[]): string[] {
+  const arrows = new Set(imports.map(([file, imported]) => `${dirname(file)}/ and ${dirname(imported)}/`));
+  return [...arrows].flatMap((arrow) => {
+    const [from = "", to = ""] = arrow.split(" and ");
+    return from < to && arrows.has(`${to} and ${from}`) ? [`${arrow} import each other`] : [];
   });
 }
 
@@ -115,7 +124,7 @@ if (import.meta.main) {
   const wrong = checkFolders(resolve(import.meta.dirname, "../.."));
   for (const each of wrong) process.stdout.write(`${each}\n`);
   process.stdout.write(
-    wrong.length === 0 ? "Imports run in one direction.\n" : `${wrong.length} imports to turn around.\n`,
+    wrong.length === 0 ? "Imports run in one direction.\n" : `${wrong.length} imports in the wrong direction.\n`,
   );
   process.exitCode = wrong.length === 0 ? 0 : 1;
 }

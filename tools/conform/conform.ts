@@ -4,7 +4,7 @@ import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/conf
 import { fromDisk } from "../../shared/config/program.ts";
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import { endpointEnv, endpointOf } from "../../worker/cad/endpoint.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 import { TokenRefused } from "./cad/authenticate.ts";
 import { NoConnection } from "./cad/client.ts";
 import { reportText } from "./report.ts";

@@ -8,7 +8,7 @@ import { type MetricName, METRICS, metricOf } from "../../shared/metrics/table.t
 import { INCIDENT_STATUS_WORDS, PRIORITIES, UNIT_STATUS_WORDS } from "../../shared/vocabulary/words.ts";
 import { rulesFile } from "./alerts.ts";
 import { dashboardFile } from "./dashboard.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 
 const row = (...cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 

@@ -7,7 +7,7 @@ import { exchange } from "../../worker/cad/http-exchange.ts";
 import { MAX_FRAME_BYTES } from "../../worker/cad/connection-fault.ts";
 import { createSession, type Session } from "../../worker/cad/session.ts";
 import { createTransport } from "../../worker/cad/transport.ts";
-import type { WorkerConfig } from "../../worker/config.ts";
+import type { WorkerConfig } from "../../worker/config/worker-env.ts";
 
 const CAD_ANSWER_MS = 5000;
 

@@ -17,7 +17,7 @@ import { fromDisk } from "../../shared/config/program.ts";
 import { checkRedis, type Finding, fine, redisTrouble, wrong } from "../../shared/health/check-redis.ts";
 import { belonging, cadClaim, readStore, STORE_FORMAT, type StoreIdentity } from "../../shared/redis/store-identity.ts";
 import { closeRedis, connectRedis, explain } from "../../shared/redis/redis.ts";
-import { type WorkerConfig, workerEnv } from "../../worker/config.ts";
+import { type WorkerConfig, workerEnv } from "../../worker/config/worker-env.ts";
 import { leftOfRemoved } from "../../worker/destinations/destinations.ts";
 import { type Destination, loadRoutes } from "../../worker/destinations/routes.ts";
 import { createSender } from "../../worker/destinations/send.ts";

@@ -1,5 +1,5 @@
 import type { LogLevel } from "../../shared/util/log-levels.ts";
-import { workerEnv, type WorkerConfig } from "../../worker/config.ts";
+import { workerEnv, type WorkerConfig } from "../../worker/config/worker-env.ts";
 import { type Destination, loadRoutes } from "../../worker/destinations/routes.ts";
 import { DESTINATION_NAMES, routesFileOf } from "../chaos/routes.ts";
 

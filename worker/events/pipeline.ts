@@ -16,7 +16,7 @@ import { RedisFault } from "../../shared/redis/fault.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { openStateWriter } from "../../shared/state/apply.ts";
 import { nowMicros } from "../../shared/util/time.ts";
-import type { WorkerConfig } from "../config.ts";
+import type { WorkerConfig } from "../config/worker-env.ts";
 import type { Forgeries } from "../delivery/forgeries.ts";
 import { type Consumer, type ConsumerStatus, createConsumer } from "./consumer.ts";
 import { highPriority } from "./handlers/high-priority.ts";

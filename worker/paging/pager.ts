@@ -7,7 +7,7 @@ import { backoffMs } from "../../shared/util/backoff.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import type { Inbound } from "../events/inbound.ts";
-import type { WorkerConfig } from "../config.ts";
+import type { WorkerConfig } from "../config/worker-env.ts";
 import { call, sendAlert } from "./alert-sender.ts";
 import { type Absent, changesOf } from "./changes.ts";
 import { openPageStore, type Page, type PageStore, type Receiver } from "./page-store.ts";

@@ -13,7 +13,7 @@ import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
-import type { WorkerConfig } from "../config.ts";
+import type { WorkerConfig } from "../config/worker-env.ts";
 
 /** How long a canary may take, s: it expires then. */
 const TTL_S = 30;

@@ -11,7 +11,7 @@ import { script } from "../../shared/redis/redis.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import type { AuditChainer } from "./audit-chain.ts";
 import type { CadConnection } from "../cad/connection.ts";
-import type { WorkerConfig } from "../config.ts";
+import type { WorkerConfig } from "../config/worker-env.ts";
 import type { Destinations } from "../destinations/destinations.ts";
 import type { CadEvents } from "../events/pipeline.ts";
 import type { Admission } from "../admission/admission.ts";

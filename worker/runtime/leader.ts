@@ -11,7 +11,7 @@ import type { Sealer } from "../../shared/sealing/seal.ts";
 import { createChanges } from "../../shared/util/changes.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep } from "../../shared/util/sleep.ts";
-import type { WorkerConfig } from "../config.ts";
+import type { WorkerConfig } from "../config/worker-env.ts";
 import { createForgeries } from "../delivery/forgeries.ts";
 import type { Destination } from "../destinations/routes.ts";
 import type { Handler } from "../events/handlers/handler.ts";

@@ -8,7 +8,7 @@ import { faultReason, redisFault } from "../../shared/redis/fault.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import { cadClaim } from "../../shared/redis/store-identity.ts";
 import { openSealer } from "../../shared/sealing/open-sealer.ts";
-import type { WorkerConfig } from "../config.ts";
+import type { WorkerConfig } from "../config/worker-env.ts";
 import type { Handler } from "../events/handlers/handler.ts";
 import type { Destination } from "../destinations/routes.ts";
 import { type OwnState, startHealthServer } from "./health-server.ts";

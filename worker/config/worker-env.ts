@@ -1,13 +1,13 @@
 import { z } from "zod";
-import { type Config, env, sharedEnv } from "../shared/config/config.ts";
-import { auditKeyList } from "../shared/audit/chain.ts";
-import { DEAD_LETTER_DAYS } from "../shared/outbox/outbox.ts";
-import { commands } from "../shared/commands/table.ts";
-import { sealingEnv } from "../shared/sealing/open-sealer.ts";
-import { unitId } from "../shared/vocabulary/fields.ts";
-import { confirmModesText } from "./cad/confirm-modes.ts";
-import { endpointEnv } from "./cad/endpoint.ts";
-import { isSecret, SECRET_FORM } from "./destinations/schema.ts";
+import { type Config, env, sharedEnv } from "../../shared/config/config.ts";
+import { auditKeyList } from "../../shared/audit/chain.ts";
+import { DEAD_LETTER_DAYS } from "../../shared/outbox/outbox.ts";
+import { commands } from "../../shared/commands/table.ts";
+import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
+import { unitId } from "../../shared/vocabulary/fields.ts";
+import { confirmModesText } from "../cad/confirm-modes.ts";
+import { endpointEnv } from "../cad/endpoint.ts";
+import { isSecret, SECRET_FORM } from "../destinations/schema.ts";
 
 const serviceUrl = (whose: string, secret: string) =>
   env.note(
