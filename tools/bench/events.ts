@@ -183,7 +183,12 @@ interface Measured {
   many: Awaited<ReturnType<typeof measureWorker>>;
 }
 
-const rate = (what: string, perSecond: number, note = ""): ResultLine => ({ what, measured: perSecond, unit: "/s", note });
+const rate = (what: string, perSecond: number, note = ""): ResultLine => ({
+  what,
+  measured: perSecond,
+  unit: "/s",
+  note,
+});
 const part = (what: string, measured: number, goal: ResultLine["goal"]): ResultLine => ({
   what,
   measured,

@@ -41,14 +41,14 @@ export interface Ran {
   struck: ReadonlyMap<string, number>;
 }
 
-/** @param onOpen gets each line of what happens */
+/** @param onLine gets each line of what happens */
 export async function runSchedule(
   schedule: Schedule,
   server: RedisServer,
-  onOpen?: (line: string) => void,
+  onLine?: (line: string) => void,
 ): Promise<Ran> {
   await server.clear();
-  const world = new World({ seed: schedule.seed, strikeAt: strikesOf(schedule.faults), onOpen });
+  const world = new World({ seed: schedule.seed, strikeAt: strikesOf(schedule.faults), onLine });
   const network = world.add(new RedisNetwork(world, server));
   const board = world.add(new JobBoard(world));
   const cad = world.add(new CadHost(world, schedule.cad));

@@ -60,7 +60,7 @@ export interface WorldOptions {
   /** Asked at each step: by its name, and how often it has happened. */
   strikeAt(step: string, nth: number): Strike | undefined;
   /** Called with each line of what happens. */
-  onOpen?: ((line: string) => void) | undefined;
+  onLine?: ((line: string) => void) | undefined;
 }
 
 /**
@@ -113,7 +113,7 @@ export class World {
     this.lines += 1;
     const text = `${this.now.toFixed(3)} ${line}`;
     this.#hash.update(`${text}\n`);
-    this.#options.onOpen?.(text);
+    this.#options.onLine?.(text);
   }
 
   /** Of all that was said: the same for the same run. */
