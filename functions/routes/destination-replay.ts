@@ -6,7 +6,7 @@ import { isEntryId } from "../../shared/redis/stream-id.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import { requestObject } from "../../shared/vocabulary/request-object.ts";
-import { type Backend, believedBeat } from "../backend/backend.ts";
+import { type Backend, trustedHeartbeat } from "../backend/backend.ts";
 import type { CallerEnv } from "../http/caller.ts";
 import { jsonBody } from "../http/json-body.ts";
 import { noSuch, Problem, type WrongField } from "../http/problem.ts";
@@ -85,7 +85,7 @@ export async function requireKnown(backend: Backend, destination: string | undef
 
 /** Throws a Problem if no worker runs that sends to it. */
 async function requireSent(backend: Backend, id: string): Promise<void> {
-  const beat = believedBeat(await backend.lastHeartbeat());
+  const beat = trustedHeartbeat(await backend.lastHeartbeat());
   if (!beat || beat.health.stopped || beat.ageSeconds > HEARTBEAT_LIMIT_S)
     throw new Problem("no-worker", "No worker is running that could send events again.");
   const report = beat.health.destinations.find((one) => one.id === id);

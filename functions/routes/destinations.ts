@@ -144,9 +144,13 @@ export function serveDestinations(app: Hono<CallerEnv>, deps: DestinationsDeps):
     ]);
     const found = all.find((one) => one.id === id);
     if (!found) throw noSuch("destination", id);
-    const beat = believedBeat(heard);
+    const beat = trustedHeartbeat(heard);
     const recent = beat && beat.ageSeconds < REPORT_KEPT_S ? beat : undefined;
-    return c.json({ ...toAnswer(found, recent), recent_attempts: details.attempts, replay: toReplay(details.replay) });
+    return c.json({
+      ...toResponse(found, recent),
+      recent_attempts: details.attempts,
+      replay: toReplay(details.replay),
+    });
   });
 
   serveReplay(app, deps);

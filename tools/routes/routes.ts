@@ -9,7 +9,7 @@ import { idTime } from "../../shared/redis/stream-id.ts";
 import { createSealer, SealError } from "../../shared/sealing/seal.ts";
 import { noLog } from "../../shared/util/log.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
-import { workerEnv } from "../../worker/config.ts";
+import { workerEnv } from "../../worker/config/worker-env.ts";
 import { type Destination, loadRoutes } from "../../worker/destinations/routes.ts";
 import { SetupError } from "../setup/setup-error.ts";
 import { readArgs, runCli, UsageError, wholeNumber } from "../support/cli.ts";
