@@ -209,8 +209,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     changes: [
       [
         "worker/destinations/handler.ts",
-        "if (rule) return () => send(entry, rule);",
-        "if (rule) return async () => void send(entry, rule).catch(() => undefined);",
+        "if (rule) return () => send(entry, rule, entry.id);",
+        "if (rule) return async () => void send(entry, rule, entry.id).catch(() => undefined);",
       ],
     ],
   },
