@@ -1,3 +1,4 @@
+import { commands } from "../../shared/commands/table.ts";
 import type { EventGrade, Grade } from "./probes/probe.ts";
 
 const DEFAULT_TIMEOUT_MS = 5000;
@@ -13,6 +14,9 @@ const ECHO_IS_EXPECTED = new Set([
   "incident:created",
   "assignment:sent",
 ]);
+
+/** Events whose answer shows a write; others are relays, which need no database. */
+const SETS = new Set(commands.filter(({ effect }) => effect === "sets").flatMap(({ emits }) => [...emits]));
 
 /** The lines of the worker's environment that fit what was found. */
 export function environmentLines(grades: readonly Grade[], events: readonly EventGrade[], named: boolean): string[] {
@@ -33,6 +37,12 @@ function confirmOf(events: readonly EventGrade[], named: boolean): string | unde
   const answered = events.filter((e) => e.acks === "yes" || e.echoes === "yes");
   // With ids that nobody named, silence may be about the ids.
   const silent = named ? events.filter((e) => !answered.includes(e) && ECHO_IS_EXPECTED.has(e.event)) : [];
+  const writes = silent.filter((e) => SETS.has(e.event));
+  const isOutage =
+    writes.length > 0 && events.every((e) => !SETS.has(e.event) || writes.includes(e)) && answered.length > 0;
+  // A barrier takes receipt for a write: in an outage nothing would hold the commands back any more.
+  if (isOutage)
+    return "# CAD_CONFIRM: relays are answered and no write is, as when the CAD's database is down. Grade it again once it stores.";
   const barriers = [...new Set(silent.map((e) => `${e.event}=barrier`))];
   return `CAD_CONFIRM=${["auto", ...barriers].join(",")}`;
 }
