@@ -49,6 +49,7 @@ export const cadEntry = z.strictObject({
     .optional(),
   routes_file: text.optional(),
   canary_unit: text.optional(),
+  heartbeat_url: text.optional(),
 });
 /** A CAD as its file has it. */
 export type CadEntry = z.infer<typeof cadEntry>;

@@ -428,3 +428,9 @@ export type HealthStatus = (typeof STATUS)[Severity];
 /** The worst of them decides. */
 export const statusOf = (problems: readonly Pick<Problem, "severity">[]): HealthStatus =>
   STATUS[SEVERITIES.find((severity) => problems.some((p) => p.severity === severity)) ?? "notice"];
+
+/** Of several CADs: as bad as all of them, or degraded while one of them is not well. */
+export function statusOfSeveral(statuses: readonly HealthStatus[]): HealthStatus {
+  if (statuses.every((status) => status === "unhealthy")) return "unhealthy";
+  return statuses.every((status) => status === "healthy") ? "healthy" : "degraded";
+}

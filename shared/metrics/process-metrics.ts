@@ -16,8 +16,21 @@ export interface ProcessMetrics extends Measure {
 /** Gauges that are asked at each scrape. */
 export type Asked = Partial<Record<GaugeName, () => readonly { labels?: Record<string, string>; value: number }[]>>;
 
-/** The metrics of the table that such a process exports by itself; `asked`: how it is now. */
-export function createProcessMetrics(source: "functions" | "worker", asked: Asked = {}): ProcessMetrics {
+/** What is measured of a process, whatever it does. */
+const OF_PROCESS: ReadonlySet<MetricName> = new Set([
+  "socket_bridge_event_loop_delay_seconds",
+  "socket_bridge_process_memory_bytes",
+]);
+
+/**
+ * The metrics of the table that such a process exports by itself; `asked`: how it is now.
+ * @param part in a process for several CADs: what is the `process`'s, or what is one CAD's (`cad`)
+ */
+export function createProcessMetrics(
+  source: "functions" | "worker",
+  asked: Asked = {},
+  part: "all" | "process" | "cad" = "all",
+): ProcessMetrics {
   const registry = new Registry();
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();
@@ -37,7 +50,7 @@ export function createProcessMetrics(source: "functions" | "worker", asked: Aske
   const histograms = new Map<MetricName, Histogram<string>>();
   for (const name of Object.keys(METRICS) as MetricName[]) {
     const { type, help, labels = {}, buckets = [], from } = metricOf(name);
-    if (!from.includes(source)) continue;
+    if (!from.includes(source) || (part !== "all" && OF_PROCESS.has(name) !== (part === "process"))) continue;
     const common = { name, help, labelNames: Object.keys(labels), registers: [registry] };
     if (type === "counter") counters.set(name, new Counter(common));
     else if (type === "histogram") histograms.set(name, new Histogram({ ...common, buckets: [...buckets] }));

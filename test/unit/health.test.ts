@@ -8,7 +8,7 @@ import { type Found, found, type Problem, type ProblemCode } from "../../shared/
 import { HEARTBEAT_LIMIT_S, type WorkerHealth } from "../../shared/health/worker-health.ts";
 import type { Backlog } from "../../shared/outbox/backlog.ts";
 import { type Detected, detectProblems } from "../../worker/runtime/detect-problems.ts";
-import { startHealthServer } from "../../worker/runtime/health-server.ts";
+import { createHealthReport, startHealthServer } from "../../worker/runtime/health-server.ts";
 
 const WORKER: WorkerHealth = {
   instance: "w",
@@ -287,7 +287,8 @@ test.each<[string, Partial<WorkerHealth> | undefined, boolean, number, string, P
 ])("the worker's own /health, %s", async (_what, more, redis, code, status, problems) => {
   const health = more && { ...WORKER, ...more };
   const own = { instance: "w", role: "owner" as const, redis, redisAnswered: new Date(SINCE), health, more: [] };
-  const server = await startHealthServer("127.0.0.1", 0, () => own);
+  const report = createHealthReport();
+  const server = await startHealthServer("127.0.0.1", 0, () => report(own));
   onTestFinished(() => server.stop());
   const answer = await fetch(`http://127.0.0.1:${server.port}/health`);
   expect(answer.status).toBe(code);

@@ -14,21 +14,23 @@ const EVENTS = {
   "closed with the lease": { type: "closed", held: true, stopping: true },
   "closed without the lease": { type: "closed", held: false, stopping: false },
   "closed without the lease while stopping": { type: "closed", held: false, stopping: true },
-  released: { type: "released" },
+  "hand-over": { type: "hand-over" },
+  released: { type: "released", stopping: true },
+  "released to another worker": { type: "released", stopping: false },
 } as const satisfies Record<string, LeadershipEvent>;
 type EventName = keyof typeof EVENTS;
 
 /** Every transition; any other event leaves the state as it is. */
 const TRANSITIONS: Record<LeadershipState, Partial<Record<EventName, LeadershipState>>> = {
   standby: { acquired: "leading", stop: "stopped" },
-  leading: { stop: "settling", lost: "closing" },
+  leading: { stop: "settling", lost: "closing", "hand-over": "settling" },
   settling: { settled: "closing", lost: "closing" },
   closing: {
     "closed with the lease": "handing-over",
     "closed without the lease": "standby",
     "closed without the lease while stopping": "stopped",
   },
-  "handing-over": { released: "stopped" },
+  "handing-over": { released: "stopped", "released to another worker": "standby" },
   stopped: {},
 };
 
@@ -101,4 +103,16 @@ test("a leader that loses the lease while it settles neither says goodbye nor st
   lose();
   await running;
   expect(calls).toEqual(["acquire", "settle", "close"]);
+});
+
+test("a leader that hands over does all that a stop does, and stands by again", async () => {
+  const { calls, leadership, running, stop } = startLeadership();
+  leadership.handOver();
+  await until("it leads", () => leadership.leader() !== undefined);
+  leadership.handOver();
+  await until("it stands by", () => calls.length === 6);
+  expect(leadership.leader()).toBeUndefined();
+  stop();
+  await running;
+  expect(calls).toEqual(["acquire", "settle", "close", "goodbye", "release", "acquire"]);
 });

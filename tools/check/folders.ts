@@ -45,6 +45,7 @@ export const LAYERS: readonly string[] = [
   "worker/commands",
   "worker/paging",
   "worker/runtime",
+  "worker/fleet",
   "worker/main.ts",
   "tools/setup",
   "tools/support",

@@ -1,12 +1,14 @@
 import { backoffMs } from "../../shared/util/backoff.ts";
 import type { Room } from "../../shared/vocabulary/ordering-key.ts";
+import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import { oneLine } from "../../shared/util/one-line.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import type { Delivery, SendResult } from "./confirm.ts";
 import { createSession, type Session, type SessionOptions } from "./session.ts";
 import type { CadEndpoint } from "./endpoint.ts";
 import type { FaultCode } from "./connection-fault.ts";
-import { createTransport, type TransportEvents } from "./transport.ts";
+import { createNodes, createProbe } from "./nodes.ts";
+import { createTransport, type ConnectionInfo, type Transport } from "./transport.ts";
 
 /** How soon it tries again after a connection failed or broke: from, to, ms. */
 const RETRY_FROM_MS = 250;
@@ -41,6 +43,8 @@ export interface ConnectionStatus {
   lastFault: FaultCode | undefined;
   /** The transport that carries the connection, such as `websocket`. */
   via: string | undefined;
+  /** The node that is used. */
+  url: string;
 }
 
 /** The bridge's connection to the CAD: reconnects for ever, until it is stopped. */
@@ -73,23 +77,46 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
   let lastConnection: Date | undefined;
   let lastError: string | undefined;
 
-  const toSession: TransportEvents = {
-    connected: (recovered) => session?.events.connected(recovered),
-    refused: (reason) => session?.events.refused(reason),
-    disconnected: (reason) => session?.events.disconnected(reason),
-    event: async (name, payload, missed) => (await session?.events.event(name, payload, missed)) ?? false,
-  };
-  const transport = createTransport(options.endpoint, toSession);
+  const { endpoint } = options;
+  const nodes = createNodes([endpoint.url, ...(endpoint.more ?? [])], createProbe(endpoint));
+  let node = endpoint.url;
+  let transport = transportTo(node);
+
+  /** What a node that is not used any more still says is nothing to the session of another one. */
+  function transportTo(url: string): Transport & ConnectionInfo {
+    const of = () => (own === transport ? session?.events : undefined);
+    const own: Transport & ConnectionInfo = createTransport(
+      { ...endpoint, url },
+      {
+        connected: (recovered) => of()?.connected(recovered),
+        refused: (reason) => of()?.refused(reason),
+        disconnected: (reason) => of()?.disconnected(reason),
+        event: async (name, payload, missed) => (await of()?.event(name, payload, missed)) ?? false,
+      },
+    );
+    return own;
+  }
+  /** A node of its own transport: what one recovers of a session is none of another's. */
+  function use(url: string): void {
+    if (url === node) return;
+    log.info({ node: withoutCredentials(url) }, "using another node of the CAD");
+    transport.leave();
+    node = url;
+    transport = transportTo(url);
+  }
 
   /** One connection, from the first try to its end; answers for how long it was ready, ms. */
   async function connectOnce(): Promise<number> {
     attempts += 1;
     draining = false;
+    use(await nodes.pick(stopped.signal));
+    if (stopped.signal.aborted) return 0;
     session = createSession({ ...options, transport });
     try {
       await session.open();
     } catch (error) {
       failures += 1;
+      nodes.failed();
       lastError = oneLine(error instanceof Error ? error.message : String(error));
       session.end(lastError);
       log.warn({ attempt: attempts, reason: lastError }, "no connection to the CAD");
@@ -148,6 +175,7 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
         lastError,
         lastFault: lastError === undefined ? undefined : transport.fault()?.code,
         via: transport.via(),
+        url: node,
       };
     },
     send(delivery, needsRoom) {

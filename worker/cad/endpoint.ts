@@ -9,6 +9,8 @@ import type { ClientTls } from "./http-exchange.ts";
 export interface CadEndpoint {
   /** Its origin; a path is the Socket.IO namespace. */
   url: string;
+  /** Further nodes of the same CAD. */
+  more?: readonly string[] | undefined;
   /** Where the server listens for Engine.IO, `/socket.io` unless a proxy has it elsewhere. */
   path?: string | undefined;
   /** What goes along with every HTTP request, for a gateway on the way. */
@@ -119,6 +121,7 @@ export const endpointEnv = {
 
 export interface EndpointConfig {
   CAD_BACKEND_URL: string;
+  CAD_MORE_URLS?: readonly string[] | undefined;
   CAD_SOCKET_PATH: string;
   CAD_HEADERS?: Record<string, string> | undefined;
   CAD_QUERY?: Record<string, string> | undefined;
@@ -141,6 +144,7 @@ export function endpointOf(config: EndpointConfig): CadEndpoint {
   }
   return {
     url: config.CAD_BACKEND_URL,
+    more: config.CAD_MORE_URLS,
     path: config.CAD_SOCKET_PATH,
     headers: config.CAD_HEADERS,
     query: config.CAD_QUERY,

@@ -33,6 +33,11 @@ const httpUrl = z
   .url({ protocol: /^https?$/, error: "must be an http:// or https:// URL" })
   .refine((text) => withoutUser(URL.parse(text)), "must not contain user or password: they would not be sent");
 
+const cadUrl = httpUrl.refine(
+  (text) => !URL.parse(text)?.search,
+  "must not contain a query, which would not be sent: see CAD_QUERY",
+);
+
 /** Six years: how long 45 CFR 164.316(b)(2)(i) has such documentation kept. */
 const AUDIT_DAYS = 2192;
 
@@ -46,9 +51,18 @@ const commandNames = z
 export const workerEnv = z.object({
   ...sharedEnv,
   ...sealingEnv,
-  CAD_BACKEND_URL: httpUrl
-    .refine((text) => !URL.parse(text)?.search, "must not contain a query, which would not be sent: see CAD_QUERY")
-    .describe("URL of the CAD's Socket.io server. A path is the namespace."),
+  CAD_BACKEND_URL: cadUrl.describe("URL of the CAD's Socket.io server. A path is the namespace."),
+  CAD_MORE_URLS: env.note(
+    z
+      .string()
+      .transform((text) => text.trim().split(/\s+/))
+      .pipe(z.array(cadUrl).max(9))
+      .optional()
+      .describe(
+        "URLs of further nodes of the same CAD, separated by spaces: the node that answers fastest is used, and another one when it fails.",
+      ),
+    { needs: "CAD_ID" },
+  ),
   CAD_BACKEND_AUTH_TOKEN: env.note(
     z
       .string()
@@ -63,6 +77,13 @@ export const workerEnv = z.object({
     .optional()
     .describe(
       "This CAD's name, whatever its URL: the store in Redis belongs to it. Without one, it belongs to CAD_BACKEND_URL.",
+    ),
+  CADS_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "YAML or JSON file of several CADs, in place of CAD_BACKEND_URL and CAD_BACKEND_AUTH_TOKEN: see Several CADs.",
     ),
   CAD_MOVED_FROM: z
     .string()

@@ -29,7 +29,7 @@ import type { Payloads } from "../delivery/payloads.ts";
 
 /** All that runs while a worker owns the CAD, as far as health needs it. */
 export interface HealthSources {
-  config: Pick<WorkerConfig, "CAD_BACKEND_URL" | "CAD_CONFIRM_TIMEOUT_MS">;
+  config: Pick<WorkerConfig, "CAD_CONFIRM_TIMEOUT_MS">;
   instance: string;
   lease: Pick<Lease, "epoch">;
   connection: Pick<CadConnection, "status">;
@@ -74,7 +74,7 @@ export function createHealth(sources: HealthSources): Health {
       connected: cad.connected,
       authenticated: cad.authenticated,
       waiting_for: waitingFor ?? null,
-      cad_url: withoutCredentials(config.CAD_BACKEND_URL),
+      cad_url: withoutCredentials(cad.url),
       last_connection: cad.lastConnection?.toISOString() ?? null,
       connection_attempts: cad.failures,
       connection_attempts_total: cad.attempts,

@@ -4,10 +4,10 @@
  * | state | what the worker does | leaves on |
  * | --- | --- | --- |
  * | `standby` | asks for the lease | `acquired`, `stop` |
- * | `leading` | holds the CAD connection, sends, settles, writes the journal | `lost`, `stop` |
+ * | `leading` | holds the CAD connection, sends, settles, writes the journal | `lost`, `stop`, `hand-over` |
  * | `settling` | sends nothing more, and waits a few seconds for what is in flight to be confirmed | `settled`, `lost` |
  * | `closing` | disconnects from the CAD, writes what was received, ends every loop | `closed` |
- * | `handing-over` | writes the last heartbeat and releases the lease, so that a standby takes over at once | `released` |
+ * | `handing-over` | writes the last heartbeat and releases the lease, so that a standby takes over at once | `released`: it ends if it was asked to stop, and stands by again if it handed the CAD over |
  * | `stopped` | the worker ends | |
  *
  * Without the lease nothing can be settled or handed over: a leader that lost it closes at once and stands by again.
@@ -18,13 +18,15 @@ export type LeadershipEvent =
   | { type: "acquired" }
   /** The worker is asked to stop, while it stands by or leads. */
   | { type: "stop" }
+  /** Another worker is to have the CAD: see worker/fleet/share.ts. */
+  | { type: "hand-over" }
   /** The lease lapsed, or another worker has it. */
   | { type: "lost" }
   /** Nothing is in flight any more, or the time for that is over. */
   | { type: "settled" }
   /** `held`: the lease is still ours; `stopping`: the worker was asked to stop. */
   | { type: "closed"; held: boolean; stopping: boolean }
-  | { type: "released" };
+  | { type: "released"; stopping: boolean };
 
 export const INITIAL: LeadershipState = "standby";
 
@@ -36,7 +38,7 @@ export function nextState(state: LeadershipState, event: LeadershipEvent): Leade
       return event.type === "stop" ? "stopped" : state;
     case "leading":
       if (event.type === "lost") return "closing";
-      return event.type === "stop" ? "settling" : state;
+      return event.type === "stop" || event.type === "hand-over" ? "settling" : state;
     case "settling":
       return event.type === "settled" || event.type === "lost" ? "closing" : state;
     case "closing":
@@ -44,7 +46,8 @@ export function nextState(state: LeadershipState, event: LeadershipEvent): Leade
       if (event.held) return "handing-over";
       return event.stopping ? "stopped" : "standby";
     case "handing-over":
-      return event.type === "released" ? "stopped" : state;
+      if (event.type !== "released") return state;
+      return event.stopping ? "stopped" : "standby";
     case "stopped":
       return state;
   }

@@ -17,12 +17,16 @@ export interface TermStart {
   acquire(): Promise<Lease | undefined>;
   /** Starts all that runs while the lease is held. */
   lead(lease: Lease): Leader;
+  /** A term ended, and the lease was given up. */
+  released?: (() => void) | undefined;
 }
 
 /** Takes the worker through the states of leadership-state.ts. */
 export interface Leadership {
   /** What runs while the lease is held; undefined while the worker stands by. */
   leader(): Leader | undefined;
+  /** Ends the present term as a stop does, and stands by again. Nothing while it stands by. */
+  handOver(): void;
   /** Until the signal aborts and everything has ended. Rejects if a part fails that cannot be started again. */
   run(start: TermStart): Promise<void>;
 }
@@ -34,13 +38,17 @@ const isTerm = (state: LeadershipState): state is Term => state !== "standby" &&
 export function createLeadership({ signal, log, instance }: LeadershipOptions): Leadership {
   let state: LeadershipState = INITIAL;
   let current: Leader | undefined;
+  let handingOver = new AbortController();
 
-  async function serveTerm(lease: Lease, leader: Leader): Promise<void> {
+  async function serveTerm(lease: Lease, leader: Leader, released?: () => void): Promise<void> {
     current = leader;
+    handingOver = new AbortController();
+    const { signal: givenAway } = handingOver;
     const steps: Record<Term, () => Promise<LeadershipEvent>> = {
       async leading() {
-        await untilAborted(AbortSignal.any([lease.lost, signal]));
-        return { type: lease.lost.aborted ? "lost" : "stop" };
+        await untilAborted(AbortSignal.any([lease.lost, signal, givenAway]));
+        if (lease.lost.aborted) return { type: "lost" };
+        return { type: signal.aborted ? "stop" : "hand-over" };
       },
       async settling() {
         await leader.settle(lease.lost);
@@ -53,7 +61,8 @@ export function createLeadership({ signal, log, instance }: LeadershipOptions): 
       async "handing-over"() {
         await leader.goodbye();
         await lease.release();
-        return { type: "released" };
+        released?.();
+        return { type: "released", stopping: signal.aborted };
       },
     };
     while (isTerm(state)) state = nextState(state, await steps[state]());
@@ -62,13 +71,14 @@ export function createLeadership({ signal, log, instance }: LeadershipOptions): 
 
   return {
     leader: () => current,
-    async run({ acquire, lead }) {
+    handOver: () => handingOver.abort(),
+    async run({ acquire, lead, released }) {
       while (state === "standby") {
         const lease = await acquire();
         state = nextState(state, { type: lease ? "acquired" : "stop" });
         if (!lease) continue;
         log.info({ instance, epoch: lease.epoch }, "this worker is the leader");
-        await serveTerm(lease, lead(lease));
+        await serveTerm(lease, lead(lease), released);
       }
     },
   };

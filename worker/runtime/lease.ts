@@ -75,6 +75,8 @@ export interface LeaseOptions {
   onAnswer(): void;
   /** Called whenever it did not, with the error. */
   onFault(error: unknown): void;
+  /** Resolves when this worker is to ask for the lease, or the signal aborts; absent: it asks again and again. */
+  turn?: ((signal: AbortSignal) => Promise<void>) | undefined;
   log: Log;
 }
 
@@ -100,6 +102,8 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease | undef
     return await acquire(JSON.stringify({ instance, lease_ms: LEASE_MS, store: claim }));
   };
   for (let asked = 0; !signal.aborted; asked += 1) {
+    await options.turn?.(signal);
+    if (signal.aborted) break;
     const sent = performance.now();
     const reply = await ask(options, tryOnce(), "asking for the lease");
     const [answer, token] = Array.isArray(reply) ? reply : [];
@@ -109,7 +113,7 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease | undef
     }
     if (asked === 0 && answer !== "refused")
       log.info({ instance }, "another worker is the leader, or Redis is unavailable: standing by");
-    await sleep(ASK_MS, signal);
+    if (!options.turn) await sleep(ASK_MS, signal);
   }
   return undefined;
 }
