@@ -1,4 +1,5 @@
 import { type Context, Hono, type MiddlewareHandler } from "hono";
+import { getPath as pathOf } from "hono/utils/url";
 import { commands } from "../shared/commands/table.ts";
 import type { Log } from "../shared/util/log.ts";
 import { noSuch, Problem, type ProblemCode } from "./http/problem.ts";
@@ -10,11 +11,11 @@ import type { Measure } from "../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../shared/vocabulary/fields.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
 import { administrative, auditRead, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
-import { acceptCommand, parseBody } from "./routes/commands.ts";
+import { acceptCommand, parseBody, type TargetOf } from "./routes/commands.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, requireAccess, requireRole } from "./middleware/auth.ts";
 import type { CallerEnv } from "./http/caller.ts";
-import { type Backend, trustedHeartbeat } from "./backend/backend.ts";
+import type { Backend } from "./backend/backend.ts";
 import { serveDeadLetters } from "./routes/dead-letters.ts";
 import { serveDestinations } from "./routes/destinations.ts";
 import { type AdminAssets, serveAdmin } from "./routes/admin.ts";
@@ -23,7 +24,7 @@ import { serveTimeline } from "./routes/timeline.ts";
 import { serveHistory } from "./routes/history.ts";
 import { type DocsAssets, PUBLIC, serveDocs } from "./routes/docs.ts";
 import { serveEvents } from "./routes/events.ts";
-import { FORGET_PROBLEMS_MS, lookAtHealth } from "./routes/health.ts";
+import { FORGET_PROBLEMS_MS, lookAtHealth, lookAtStatus } from "./routes/health.ts";
 import { type Scrape, serveMetrics } from "./routes/metrics.ts";
 import { createProblemTracker } from "../shared/health/problem-tracker.ts";
 import { addCommonHeaders, answerProblem } from "./http/response-headers.ts";
@@ -41,6 +42,14 @@ export const BASE_PATH = "/api/socket-bridge";
 
 export interface AppDeps {
   backend: Backend;
+  /** Where the API is; BASE_PATH unless it is that of one CAD of several. */
+  basePath?: string;
+  /** The path that a request is routed by, if it is not the one that it names. */
+  getPath?: (path: string) => string;
+  /** Where a command goes, with several CADs. */
+  targetOf?: TargetOf;
+  /** Serves what comes before the routes of a single CAD, with several. */
+  front?: (app: Hono<CallerEnv>) => void;
   sealer: Sealer;
   authenticate: Authenticate;
   assets: DocsAssets;
@@ -73,8 +82,8 @@ export interface AppDeps {
 
 /** The HTTP API: a loop over the command table, and the few routes that are no commands. Keeps no state. */
 export function createApp(deps: AppDeps): Hono<CallerEnv> {
-  const { backend, authenticate, log } = deps;
-  const everything = new Hono<CallerEnv>();
+  const { backend, authenticate, basePath = BASE_PATH, getPath, log } = deps;
+  const everything = new Hono<CallerEnv>(getPath ? { getPath: (request) => getPath(pathOf(request)) } : {});
   addCommonHeaders(everything, deps.newId, deps.corsOrigins);
   everything.use("*", async (c, next) => {
     c.set("clientAddress", deps.clientAddress(c));
@@ -85,12 +94,12 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   limitRequests(everything, {
     quotas: deps.quotas,
     take: (...args) => backend.takePoints(...args),
-    basePath: BASE_PATH,
+    basePath,
     now: deps.monotonic,
   });
-  const app = everything.basePath(BASE_PATH);
-  const noteAction = administrative({ backend, basePath: BASE_PATH, log });
-  const noted = noteReading({ backend, basePath: BASE_PATH, log });
+  const app = everything.basePath(basePath);
+  const noteAction = administrative({ backend, basePath, log });
+  const noted = noteReading({ backend, basePath, log });
 
   for (const command of commands) {
     app.post(
@@ -98,10 +107,11 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
       requireRole(authenticate, command.role),
       parseBody(command),
       requireScope(command),
-      acceptCommand(command, { ...deps, basePath: BASE_PATH }),
+      acceptCommand(command, { ...deps, basePath }),
     );
   }
 
+  deps.front?.(app);
   app.get("/commands/:id", requireAccess(authenticate, "GET /commands/{id}"), async (c) => {
     const record = await backend.read(c.req.param("id"));
     // To a caller with a scope, a command of another unit is none at all.
@@ -118,21 +128,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   });
 
   app.get("/status", requireAccess(authenticate, "GET /status"), async (c) => {
-    const [health, backlog, queued, heartbeat] = await Promise.all([
-      lookAtHealth(backend, deps.now, problems.follow),
-      backend.backlog(),
-      backend.queued(),
-      backend.lastHeartbeat(),
-    ]);
-    const { accepted, counts: settled, unaccounted } = backlog;
-    return c.json({
-      ...health,
-      accepted,
-      settled,
-      unaccounted,
-      queue: queued,
-      worker_report: trustedHeartbeat(heartbeat)?.health ?? null,
-    });
+    return c.json(await lookAtStatus(backend, deps.now, problems.follow));
   });
 
   app.post("/reconnect", requireAccess(authenticate, "POST /reconnect"), noBody, noteAction, async (c) =>
@@ -141,10 +137,10 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   const limitReads = limitConcurrentReads(deps.quotas.readsAtOnce);
   serveMetrics(app, deps, limitReads);
-  serveDeadLetters(app, { ...deps, limitReads, basePath: BASE_PATH, noteAction, noted });
+  serveDeadLetters(app, { ...deps, limitReads, basePath, noteAction, noted });
   serveDestinations(app, { ...deps, noteAction });
   serveAudit(app, { ...deps, limitReads }, noted);
-  const looking = auditRead({ backend, basePath: BASE_PATH, log });
+  const looking = auditRead({ backend, basePath, log });
   serveEvents(app, { ...deps, limitReads, noted: looking });
   serveCommandSearch(app, { ...deps, limitReads, noted: looking });
   serveHistory(app, deps);
@@ -154,7 +150,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   const documents = { "/openapi.json": openApi, "/asyncapi.json": asyncApi };
   for (const [path, make] of Object.entries(documents)) {
-    const bytes = once(() => new TextEncoder().encode(JSON.stringify(make(BASE_PATH))));
+    const bytes = once(() => new TextEncoder().encode(JSON.stringify(make(basePath))));
     app.get(path, (c) => c.body(bytes(), 200, { "Content-Type": "application/json", ...PUBLIC }));
   }
   app.get("/schemas/:event/:version", (c) => {
@@ -163,18 +159,18 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     if (!schema) throw noSuch("schema", `${event}/${version}`);
     return c.json(schema, 200, PUBLIC);
   });
-  serveDocs(app, BASE_PATH, deps.assets);
+  serveDocs(app, basePath, deps.assets);
   serveAdmin(app, deps.adminAssets);
 
   state.single();
-  refuseOtherMethods(app);
+  refuseOtherMethods(app, basePath);
   everything.notFound((c) => answerProblem(c, noSuch("path", c.req.path, " in this API")));
   const sayFault = createFaultLog(log, deps.monotonic);
   everything.onError(async (error, c) => {
     const problem = await beyondLimit(c, toProblem(error, log));
     deps.measure.count("socket_bridge_refused_total", { code: problem.code });
     sayFault(problem);
-    await noteRefusal(c, problem, { backend, basePath: BASE_PATH, log });
+    await noteRefusal(c, problem, { backend, basePath, log });
     return answerProblem(c, problem);
   });
   return everything;
@@ -206,7 +202,7 @@ const fits = (pattern: string, path: string): boolean =>
   !path.includes(":") && pattern.includes(":") && new RegExp(`^${pattern.replaceAll(/:\w+/g, "[^/]+")}$`).test(path);
 
 /** A path that exists, asked with a method that it does not take. Whatever is served later does not get these paths. */
-function refuseOtherMethods(app: Hono<CallerEnv>): void {
+function refuseOtherMethods(app: Hono<CallerEnv>, basePath: string): void {
   const methods = new Map<string, Set<string>>();
   for (const { path, method } of app.routes) {
     if (method !== "ALL") methods.set(path, (methods.get(path) ?? new Set()).add(method));
@@ -215,7 +211,7 @@ function refuseOtherMethods(app: Hono<CallerEnv>): void {
     for (const [pattern, more] of methods) if (fits(pattern, path)) for (const method of more) allowed.add(method);
     if (allowed.has("GET")) allowed.add("HEAD");
     const allow = [...allowed].toSorted().join(", ");
-    app.all(path.slice(BASE_PATH.length), () => {
+    app.all(path.slice(basePath.length), () => {
       throw new Problem("method-not-allowed", `This path takes ${allow}.`, {}, { Allow: allow });
     });
   }

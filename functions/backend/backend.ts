@@ -23,6 +23,7 @@ import { publish } from "../../shared/redis/cluster.ts";
 import { faultReason, RedisFault, whyFailed } from "../../shared/redis/fault.ts";
 import { askWhetherFull } from "../../shared/redis/redis.ts";
 import { SealError, type Sealer, sealerFor, tampered } from "../../shared/sealing/seal.ts";
+import { createIncidentCalls, type IncidentCalls } from "./incident-calls.ts";
 import { type Figures, openFigures } from "./figures.ts";
 import { type CommandCalls, createCommandCalls } from "./command-calls.ts";
 import { createTimelineCalls, type TimelineCalls } from "./timeline-calls.ts";
@@ -78,7 +79,7 @@ export interface DestinationDetails {
 export type CommandBacklog = Backlog & { full?: "redis" | "backlog" | "crews" };
 
 /** Everything the functions ask of Redis. Every call ends within about a second, or the time it was asked to wait. */
-export interface Backend extends EventCalls, CommandCalls, TimelineCalls {
+export interface Backend extends EventCalls, CommandCalls, TimelineCalls, IncidentCalls {
   /** Stores a message, and wakes the worker if it sleeps. */
   accept(message: NewMessage): Promise<Appended>;
   /** @param destination whose outbox it is in; the commands' if undefined. Here and below. */
@@ -342,6 +343,7 @@ export function createBackend(
     listAudit: trail.list,
     ...eventCalls,
     ...createTimelineCalls(redis, prefix, eventCalls, openOutcomeReader(redis, prefix, sealer), outbox.read),
+    ...createIncidentCalls(redis, prefix, sealer),
     ...createCommandCalls(redis, prefix, sealer, outbox.read),
     takePoints: openRateLimiter(redis, keys, quotas),
 

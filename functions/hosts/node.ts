@@ -2,16 +2,20 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { HttpBindings } from "@hono/node-server";
 import { getConnInfo } from "@hono/node-server/conninfo";
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { compress } from "hono/compress";
 import type { Log } from "../../shared/util/log.ts";
-import { runProgram } from "../../shared/config/program.ts";
+import { fromDisk, runProgram } from "../../shared/config/program.ts";
 import { openSealer } from "../../shared/sealing/open-sealer.ts";
+import { loadCads } from "../../shared/cads/load.ts";
 import { createApp } from "../app.ts";
+import { cadsOfApi } from "../cads/choose.ts";
+import { createFront } from "../cads/front.ts";
 import { createAuthenticate } from "../middleware/auth.ts";
 import { clientAddress } from "../http/client-address.ts";
 import { type FunctionsConfig, functionsEnv } from "../config/node-config.ts";
-import { connectBackend } from "../backend/connect-backend.ts";
+import type { Backend } from "../backend/backend.ts";
+import { type ConnectedBackend, connectBackend } from "../backend/connect-backend.ts";
 import type { AdminAssets } from "../routes/admin.ts";
 import type { DocsAssets } from "../routes/docs.ts";
 import { listen } from "./node-server.ts";
@@ -67,60 +71,70 @@ export async function startFunctions(
   reload(next: FunctionsConfig): void;
   stop(): Promise<void>;
 }> {
+  const several = config.CADS_FILE === undefined ? [] : loadCads(config.CADS_FILE, config.REDIS_PREFIX, fromDisk);
   const sealer = openSealer(config, log);
-  const { backend, connected, close } = connectBackend(config, sealer, log);
+  const connections = [config.REDIS_PREFIX, ...several.map(({ prefix }) => prefix)].map((prefix) =>
+    connectBackend({ ...config, REDIS_PREFIX: prefix }, sealer, log),
+  );
+  const [{ backend }, ...ofCads] = connections as [ConnectedBackend, ...ConnectedBackend[]];
   const stopping = new AbortController();
   const metrics = createProcessMetrics("functions");
-  const scrape = createScrape({ backend, bounds: toBounds(config), now, ownText: metrics.text });
+  const scrapeOf = (of: Backend, ownText?: () => Promise<string>) =>
+    createScrape({ backend: of, bounds: toBounds(config), now, ...(ownText && { ownText }) });
+  // With several CADs, each says for itself whose tokens it takes.
   const accessOf = (given: FunctionsConfig) => ({
-    authenticate: createAuthenticate(given, { log }),
+    authenticate: createAuthenticate(several.length > 0 ? { ...given, ORG: undefined } : given, { log }),
     metricsToken: given.METRICS_TOKEN,
   });
   let access = accessOf(config);
-  const app = createApp({
-    backend,
+  const deps = {
     sealer,
-    authenticate: (authorization) => access.authenticate(authorization),
+    authenticate: (authorization: string | undefined) => access.authenticate(authorization),
     assets: fromPackage(),
     now,
     adminAssets: fromFolder,
     newId: () => crypto.randomUUID(),
-    clientAddress: (c) =>
+    clientAddress: (c: Context) =>
       clientAddress(getConnInfo(c).remote.address, c.req.header("X-Forwarded-For"), config.TRUST_PROXY ?? []),
     corsOrigins: config.CORS_ORIGINS ?? [],
     maxBodyBytes: config.MAX_BODY_BYTES,
     naiveTimes: config.NAIVE_TIMES,
     streams: streamLimits(config),
     stopping: stopping.signal,
-    cutOff: (c) => void (c.env as HttpBindings).outgoing.destroy(),
+    cutOff: (c: Context) => void (c.env as HttpBindings).outgoing.destroy(),
     quotas: toQuotas(config),
     compress: compressOnRequest,
     measure: metrics,
-    scrape,
     metricsToken: () => access.metricsToken,
     monotonic: () => performance.now(),
     log,
-  });
+  };
+  const ownScrape = scrapeOf(backend, metrics.text);
+  const cads = cadsOfApi(several, config.ORG, (_, i) => ofCads[i]?.backend ?? backend);
+  const app =
+    several.length > 0
+      ? createFront({ ...deps, cads, common: backend, scrapeOf, ownText: metrics.text })
+      : { fetch: createApp({ ...deps, backend, scrape: ownScrape }).fetch, scrape: ownScrape };
 
-  await connected;
+  await Promise.all(connections.map(({ connected }) => connected));
   const { server, port } = await listen(app.fetch, config);
   const metricsServer =
     config.METRICS_PORT === undefined
       ? undefined
-      : await startMetricsServer(config.METRICS_HOST, config.METRICS_PORT, scrape);
+      : await startMetricsServer(config.METRICS_HOST, config.METRICS_PORT, app.scrape);
   log.info({ host: config.HOST, port, metrics_port: metricsServer?.port }, "the functions have started");
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     stopping.abort();
-    backend.endWaits();
+    for (const { backend: each } of connections) each.endWaits();
     const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
     await closed;
     clearTimeout(cut);
     await metricsServer?.stop();
     metrics.stop();
-    await close();
+    await Promise.all(connections.map(({ close }) => close()));
   }
   const reload = (next: FunctionsConfig) => void (access = accessOf(next));
   return { port, metricsPort: metricsServer?.port, reload, stop: () => (stopped ??= stop()) };

@@ -8,6 +8,8 @@ export interface Caller {
   roles: readonly Role[];
   /** The only units that it may act for; absent: all. See functions/middleware/scope.ts. */
   units?: readonly string[];
+  /** Its organisation, if the token names one. */
+  org?: string;
 }
 
 export type CallerEnv = { Variables: { caller: Caller } & RequestVariables };

@@ -67,6 +67,16 @@ export const PROBLEMS = {
   },
   "invalid-body": { status: 422, title: "The body is invalid", hint: "Fix every field named in errors." },
   "invalid-query": { status: 422, title: "The query is invalid", hint: "Fix every parameter named in errors." },
+  "undecided-cad": {
+    status: 422,
+    title: "No CAD could be decided on",
+    hint: "Send the request below one of the paths in cads, which address one CAD each. Or name a unit that a CAD owns, or use a token whose org claim names a CAD's organisation.",
+  },
+  "other-cad": {
+    status: 422,
+    title: "The unit belongs to another CAD",
+    hint: "Send the request without /cads/{cad} in its path, or with the CAD in cad.",
+  },
   "idempotency-conflict": {
     status: 422,
     title: "The Idempotency-Key was used for another request",

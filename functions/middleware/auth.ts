@@ -118,17 +118,19 @@ const idOf = (claim: unknown): string | undefined =>
 function toCaller(payload: JWTPayload, org: string | undefined): Caller {
   const { sub, role, roles: many, units } = payload;
   if (typeof sub !== "string" || sub === "") throw unauthenticated("The token has no subject.", "invalid_token");
-  if (org !== undefined && idOf(payload["org"]) !== org)
+  const claimedOrg = idOf(payload["org"]);
+  if (org !== undefined && claimedOrg !== org)
     throw forbidden("wrong-org", "The token's org claim is not the organisation of this CAD.");
   const claimed = [role, many].flat();
   const roles = ROLES.filter((known) => claimed.includes(known));
   const best = highest(roles);
   if (!best) throw forbidden("forbidden", `The token has none of the roles ${ROLES.join(", ")}.`);
-  if (units === undefined) return { userId: sub, role: best, roles };
+  const caller = { userId: sub, role: best, roles, ...(claimedOrg !== undefined && { org: claimedOrg }) };
+  if (units === undefined) return caller;
   const ids = Array.isArray(units) ? units.map(idOf) : [undefined];
   if (!ids.every((id) => id !== undefined))
     throw unauthenticated("The token's units claim is not a list of unit ids.", "invalid_token");
-  return { userId: sub, role: best, roles, units: ids };
+  return { ...caller, units: ids };
 }
 
 /** Lets only those pass who have the role, or one above it. */

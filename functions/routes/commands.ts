@@ -11,19 +11,28 @@ import { redisFault } from "../../shared/redis/fault.ts";
 import type { Proof } from "../../shared/commands/proof.ts";
 import { toMessage } from "../../shared/commands/message.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
+import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import type { Role } from "../../shared/vocabulary/roles.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { noteOf, onceInAWhile } from "./audit.ts";
-import type { CallerEnv } from "../http/caller.ts";
+import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { Backend } from "../backend/backend.ts";
 import { commandTtl, idempotencyKey, preferredWait } from "../http/command-headers.ts";
 import { jsonBody } from "../http/json-body.ts";
+
+/** Whose outbox takes a command, and where its receipt is. */
+export type TargetOf = (
+  keys: readonly OrderingKey[],
+  caller: Caller,
+) => Promise<{ backend: Backend; basePath: string }>;
 
 export interface AcceptDeps {
   backend: Backend;
   /** Seals before anything leaves: not even the way to Redis sees a payload in clear. */
   sealer: Sealer;
   basePath: string;
+  /** With several CADs: which of them takes it. Absent: the one of `backend`. */
+  targetOf?: TargetOf;
   now: () => Date;
   naiveTimes: NaiveTimes;
   newId: () => string;
@@ -59,7 +68,8 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     const request = { id, user: userId, role, ttlSeconds, idempotencyKey: key };
     const message = await toMessage(deps.sealer, command, body, request);
     const note = noteOf(c, deps.basePath, message.keys);
-    const appended = await deps.backend
+    const { backend, basePath } = (await deps.targetOf?.(message.keys, c.get("caller"))) ?? deps;
+    const appended = await backend
       .accept({ ...message, note: command.latestWins ? onceInAWhile(note) : note })
       .catch((error: unknown) => {
         throw maybeAccepted(error, key === undefined ? id : undefined);
@@ -69,13 +79,13 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     deps.measure.observe("socket_bridge_accept_seconds", (deps.monotonic() - from) / 1000);
     deps.log.info({ command_id: accepted.id, command: command.name, outcome: accepted.outcome }, "command");
     if (accepted.outcome === "replayed") c.header("Idempotency-Replayed", "true");
-    c.header("Location", `${deps.basePath}/commands/${accepted.id}`);
+    c.header("Location", `${basePath}/commands/${accepted.id}`);
     const ids = idsOf(body);
     if (wait === undefined) return c.json(answer(accepted.id, accepted.state, ids), 202);
 
     c.header("Preference-Applied", `wait=${wait}`);
     // It is accepted: if the wait fails, the response says what is known.
-    const record = await deps.backend.readSettled(accepted.id, wait * 1000).catch(() => undefined);
+    const record = await backend.readSettled(accepted.id, wait * 1000).catch(() => undefined);
     if (!record || !isFinal(record.state))
       return c.json(answer(accepted.id, record?.state ?? accepted.state, ids), 202);
     if (isDead(record.state)) throw undeliverable(record, c.res.headers);

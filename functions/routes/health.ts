@@ -225,3 +225,18 @@ export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: s
     timestamp,
   };
 }
+
+/** What GET /status answers: the health, with the counts that add up and the worker's own report. */
+export async function lookAtStatus(
+  backend: Pick<Backend, "lastHeartbeat" | "backlog" | "queued">,
+  now: () => Date,
+  follow: Follow,
+) {
+  const [seen, { accepted, counts: settled, unaccounted }, queue, beat] = await Promise.all([
+    lookAtHealth(backend, now, follow),
+    backend.backlog(),
+    backend.queued(),
+    backend.lastHeartbeat(),
+  ]);
+  return { ...seen, accepted, settled, unaccounted, queue, worker_report: trustedHeartbeat(beat)?.health ?? null };
+}

@@ -68,6 +68,13 @@ export const sharedEnv = {
     .regex(/^[\w.-]{1,64}$/, "must be letters, digits, dots, dashes or underscores")
     .default("socket-bridge")
     .describe("Prefix of all keys; separates several bridges in one Redis."),
+  CADS_FILE: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "YAML or JSON file of several CADs, in place of CAD_BACKEND_URL and CAD_BACKEND_AUTH_TOKEN: see Several CADs. The functions read of it which CADs there are and what each owns.",
+    ),
   LOG_LEVEL: z
     .string()
     .transform(toLogLevel)

@@ -33,6 +33,7 @@ export const LAYERS: readonly string[] = [
   "functions/asyncapi",
   "functions/admin",
   "functions/app.ts",
+  "functions/cads",
   "functions/hosts/edge",
   "functions/hosts",
   "worker/cad",

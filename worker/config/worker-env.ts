@@ -78,13 +78,6 @@ export const workerEnv = z.object({
     .describe(
       "This CAD's name, whatever its URL: the store in Redis belongs to it. Without one, it belongs to CAD_BACKEND_URL.",
     ),
-  CADS_FILE: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      "YAML or JSON file of several CADs, in place of CAD_BACKEND_URL and CAD_BACKEND_AUTH_TOKEN: see Several CADs.",
-    ),
   CAD_MOVED_FROM: z
     .string()
     .min(1)

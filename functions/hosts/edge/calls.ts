@@ -52,6 +52,8 @@ export const CALL_MS = {
   readEvents: 4000,
   listEvents: 10_000,
   readEvent: 3000,
+  seenIn: 3000,
+  rememberIncident: 3000,
   readState: 3000,
   listState: 10_000,
 } as const satisfies Record<Call, number>;

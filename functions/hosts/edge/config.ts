@@ -13,6 +13,7 @@ const nodeOnly = {
     LOG_FILE: true,
     LOG_FORMAT: true,
     TRUST_PROXY: true,
+    CADS_FILE: true,
   } as const),
   ...({ HTTP_MAX_HEADER_BYTES: true, HTTP_HEADERS_TIMEOUT_MS: true, HTTP_REQUEST_TIMEOUT_MS: true } as const),
   ...({ HTTP_IDLE_TIMEOUT_MS: true, HTTP_MAX_CONNECTIONS: true, HTTP_MAX_CONNECTIONS_PER_ADDRESS: true } as const),

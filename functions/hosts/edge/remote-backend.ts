@@ -79,6 +79,8 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     readEvents: (after, limit, ms) => call("readEvents", [after, limit, ms], ms),
     listEvents: (query) => call("listEvents", [query]),
     readEvent: (id) => call("readEvent", [id]),
+    seenIn: (incident) => call("seenIn", [incident]),
+    rememberIncident: (incident, cad) => call("rememberIncident", [incident, cad]),
     readState: (kind, id) => call("readState", [kind, id]),
     listState: (kind, query) => call("listState", [kind, query]),
     // The runtime ends a worker when nothing is being answered any more.

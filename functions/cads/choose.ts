@@ -1,0 +1,171 @@
+import type { Cad } from "../../shared/cads/load.ts";
+import { decide, type RoutingTable } from "../../shared/cads/routing.ts";
+import type { Owns } from "../../shared/cads/schema.ts";
+import { BoundedMap } from "../../shared/util/bounded-map.ts";
+import { incidentKey, type OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
+import type { Backend } from "../backend/backend.ts";
+import type { Caller } from "../http/caller.ts";
+import { noSuch, Problem } from "../http/problem.ts";
+import { forbidden } from "../middleware/auth.ts";
+
+/** One of several CADs, as the functions know it. */
+export interface CadOfApi {
+  id: string;
+  owns: Owns;
+  /** Where the API of this CAD alone is. */
+  basePath: string;
+  backend: Backend;
+  /** Whose tokens it takes; undefined: any organisation's. */
+  organisations: readonly string[] | undefined;
+}
+
+/** The CADs of the file. @param org ORG: of the CADs that own no organisations */
+export const cadsOfApi = (
+  cads: readonly Cad[],
+  org: string | undefined,
+  backendOf: (cad: Cad, i: number) => Backend,
+): Omit<CadOfApi, "basePath">[] =>
+  cads.map((cad, i) => {
+    const { id } = cad;
+    const { owns } = cad.entry;
+    const named = owns === "everything" ? undefined : owns.organisations;
+    return { id, owns, backend: backendOf(cad, i), organisations: named ?? (org === undefined ? undefined : [org]) };
+  });
+
+/** For how many incidents this process knows that they are remembered, and for how long it relies on that, ms. */
+const KNOWN_INCIDENTS = 20_000;
+const KNOWN_MS = 3_600_000;
+
+export const admits = ({ organisations }: CadOfApi, { org }: Caller): boolean =>
+  organisations === undefined || (org !== undefined && organisations.includes(org));
+
+/** Which CAD a request is for. Every call throws a Problem where none can be decided, or where the caller may not use it. */
+export interface Chooser {
+  /** For a command, by its unit and incident. */
+  forCommand(keys: readonly OrderingKey[], caller: Caller): Promise<CadOfApi>;
+  /** A command that names a CAD in its path: refused if its unit belongs to another one. */
+  checkAddressed(cad: CadOfApi, keys: readonly OrderingKey[]): Promise<void>;
+  /** For a read, by what its path and query name; throws where a list could be of several CADs. */
+  forRead(path: string, query: URLSearchParams, caller: Caller): Promise<CadOfApi>;
+}
+
+export interface ChooserDeps {
+  cads: readonly CadOfApi[];
+  table: RoutingTable;
+  incidents: Pick<Backend, "seenIn" | "rememberIncident">;
+  /** A clock that does not jump, ms. */
+  monotonic: () => number;
+}
+
+const idsOf = (keys: readonly OrderingKey[], kind: "unit" | "incident"): string[] =>
+  keys.filter((key) => key.startsWith(`${kind}:`)).map((key) => key.slice(kind.length + 1));
+
+const undecided = (why: string, may: readonly CadOfApi[]): Problem =>
+  new Problem("undecided-cad", `The request does not say which CAD it is for: ${why}.`, {
+    cads: may.map(({ id, basePath }) => ({ cad: id, path: basePath })),
+  });
+
+/** The CAD whose state has this unit or incident; undefined if none or several have. */
+async function inState(kind: "unit" | "incident", id: string, of: readonly CadOfApi[]): Promise<string | undefined> {
+  const records = await Promise.all(of.map(({ backend }) => backend.readState(kind, id)));
+  const found = of.filter((_, i) => records[i] !== undefined);
+  return found.length === 1 ? found[0]?.id : undefined;
+}
+
+export function createChooser({ cads, table, incidents, monotonic }: ChooserDeps): Chooser {
+  const byId = new Map(cads.map((cad) => [cad.id, cad]));
+  const known = new BoundedMap<string, number>(KNOWN_INCIDENTS);
+
+  const mayUse = (caller: Caller) => cads.filter((cad) => admits(cad, caller));
+
+  async function remember(incident: string, cad: string): Promise<void> {
+    const at = monotonic();
+    const key = `${cad} ${incident}`;
+    if (at - (known.get(key) ?? -Infinity) < KNOWN_MS) return;
+    await incidents.rememberIncident(incident, cad);
+    known.set(key, at);
+  }
+
+  /** Where an incident was first seen: by a command, or else by an event of the CAD. A CAD that is gone from the file has none. */
+  async function seenIn(incident: string): Promise<string | undefined> {
+    const cad = (await incidents.seenIn(incident)) ?? (await inState("incident", incident, cads));
+    return cad !== undefined && byId.has(cad) ? cad : undefined;
+  }
+  function allowed(id: string, caller: Caller): CadOfApi {
+    const cad = byId.get(id);
+    if (!cad || !admits(cad, caller))
+      throw forbidden("wrong-org", "The token's org claim is not an organisation of the CAD that this is for.");
+    return cad;
+  }
+
+  return {
+    async forCommand(keys, caller) {
+      const units = idsOf(keys, "unit");
+      const [incident] = idsOf(keys, "incident");
+      const incidentSeenIn = units.length === 0 && incident !== undefined ? await seenIn(incident) : undefined;
+      const decision = decide(table, { units, incidentSeenIn, organisation: caller.org });
+      if ("undecided" in decision) throw undecided(decision.undecided, mayUse(caller));
+      const cad = allowed(decision.cad, caller);
+      if (incident !== undefined) await remember(incident, cad.id);
+      return cad;
+    },
+
+    async checkAddressed(cad, keys) {
+      for (const unit of idsOf(keys, "unit")) {
+        const owner = table.ofUnit(unit);
+        if (owner !== undefined && owner !== cad.id)
+          throw new Problem("other-cad", `The unit belongs to the CAD ${owner}: there its commands keep their order.`, {
+            cad: owner,
+          });
+      }
+      const [incident] = idsOf(keys, "incident");
+      if (incident !== undefined) await remember(incident, cad.id);
+    },
+
+    async forRead(path, query, caller) {
+      const may = mayUse(caller);
+      const [only] = may;
+      if (!only) throw forbidden("wrong-org", "The token's org claim is not an organisation of any CAD.");
+      if (may.length === 1) return only;
+      const { command, about } = namedBy(path, query);
+      if (command !== undefined) {
+        const records = await Promise.all(may.map(({ backend }) => backend.read(command)));
+        const found = may.find((_, i) => records[i] !== undefined);
+        if (found) return found;
+        throw noSuch("command", command, "; receipts are kept for a day after the command was settled");
+      }
+      const [unit] = idsOf(about, "unit");
+      const [incident] = idsOf(about, "incident");
+      let id: string | undefined;
+      if (unit !== undefined) id = table.ofUnit(unit) ?? (await inState("unit", unit, may));
+      else if (incident !== undefined) id = await seenIn(incident);
+      if (id !== undefined) return allowed(id, caller);
+      throw undecided(
+        about.length > 0 ? "no CAD is known for what it names" : "it would be of all the CADs that the token may use",
+        may,
+      );
+    },
+  };
+}
+
+/** What a read names in its path or its query. */
+function namedBy(path: string, query: URLSearchParams): { command?: string; about: OrderingKey[] } {
+  const [, kind, encoded = ""] = /^\/(commands|units|incidents|queues)\/([^/]+)/.exec(path) ?? [];
+  const id = decoded(encoded);
+  if (kind === "commands") return { command: id, about: [] };
+  if (kind === "units") return { about: [`unit:${id}`] };
+  if (kind === "incidents") return { about: [incidentKey(id)] };
+  if (kind === "queues") return { about: [id as OrderingKey] };
+  const about = (["unit", "incident"] as const).flatMap((name) =>
+    query.getAll(name).map((value): OrderingKey => `${name}:${value}`),
+  );
+  return { about };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,173 @@
+import type { Hono } from "hono";
+import { createRoutingTable } from "../../shared/cads/routing.ts";
+import { commands } from "../../shared/commands/table.ts";
+import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
+import { statusOfSeveral } from "../../shared/health/problems.ts";
+import { mergeExpositions } from "../../shared/metrics/merge.ts";
+import { ENDPOINTS, type GatedEndpoint } from "../../shared/vocabulary/roles.ts";
+import { type AppDeps, BASE_PATH, createApp } from "../app.ts";
+import type { Backend } from "../backend/backend.ts";
+import type { CallerEnv } from "../http/caller.ts";
+import { Problem } from "../http/problem.ts";
+import { type Authenticate, forbidden, requireAccess } from "../middleware/auth.ts";
+import { FORGET_PROBLEMS_MS, lookAtHealth, lookAtStatus } from "../routes/health.ts";
+import type { Scrape } from "../routes/metrics.ts";
+import { admits, type CadOfApi, createChooser } from "./choose.ts";
+
+/** What each CAD's app has of its own. */
+type OwnDeps = "backend" | "scrape" | "basePath" | "getPath" | "targetOf" | "front";
+
+export interface FrontDeps extends Omit<AppDeps, OwnDeps> {
+  cads: readonly Omit<CadOfApi, "basePath">[];
+  /** Of REDIS_PREFIX itself: what the CADs have in common. */
+  common: Pick<Backend, "seenIn" | "rememberIncident" | "takePoints">;
+  scrapeOf(backend: Backend): Scrape;
+  /** What this process measures of itself. */
+  ownText?: () => Promise<string>;
+}
+
+type Fetch = (request: Request, bindings?: object) => Response | Promise<Response>;
+
+const COMMANDS: ReadonlySet<string> = new Set(commands.map(({ name }) => `/${name}`));
+/** Paths that are the front's own: they are of no CAD, or of all. */
+const OWN = /^\/(?:health|status|metrics|openapi\.json|asyncapi\.json|schemas|docs|admin)(?:\/|$)/;
+const OWN_ENDPOINTS: ReadonlySet<string> = new Set(["GET /status", "GET /metrics"]);
+
+/**
+ * Several CADs behind one API. `/api/socket-bridge/cads/{cad}/…` is the whole API of one CAD; everything else goes to the CAD
+ * that the routing table gives for it. Each CAD's app is the one of a single CAD.
+ */
+export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
+  const { common } = deps;
+  const cads = deps.cads.map((cad): CadOfApi => ({
+    ...cad,
+    basePath: `${BASE_PATH}/cads/${cad.id}`,
+    // A caller has one quota, whatever CADs it asks.
+    backend: { ...cad.backend, takePoints: common.takePoints },
+  }));
+  const table = createRoutingTable(cads);
+  const chooser = createChooser({ cads, table, incidents: common, monotonic: deps.monotonic });
+  const scrapes = new Map(
+    cads.map(({ id, backend }) => {
+      const scrape = deps.scrapeOf(backend);
+      return [id, async () => mergeExpositions([{ labels: { cad: id }, text: await scrape() }])] as const;
+    }),
+  );
+  const scrape: Scrape = async () => {
+    const texts = await Promise.all([...scrapes.values()].map((one) => one()));
+    const own = (await deps.ownText?.()) ?? "";
+    return mergeExpositions([own, ...texts].map((text) => ({ labels: {}, text })));
+  };
+  const apps = new Map(
+    cads.map((cad) => {
+      const { basePath, backend } = cad;
+      const app = createApp({
+        ...deps,
+        backend,
+        basePath,
+        // It was chosen for this CAD: what it asks for is the same below the CAD's own path.
+        getPath: (path) => (path.startsWith(`${basePath}/`) ? path : `${basePath}${path.slice(BASE_PATH.length)}`),
+        scrape: scrapes.get(cad.id) ?? scrape,
+        authenticate: ofOrganisations(deps.authenticate, cad),
+        async targetOf(keys) {
+          await chooser.checkAddressed(cad, keys);
+          return { backend, basePath };
+        },
+      });
+      return [cad.id, app] as const;
+    }),
+  );
+  const [first] = cads;
+  if (!first) throw new TypeError("there is no CAD");
+  /** Why a request was given to the front itself, which answers it with that. */
+  const whyHere = new WeakMap<Request, unknown>();
+  const front = createApp({
+    ...deps,
+    // What concerns no CAD, such as a request without a token, is noted in the audit trail of the first one.
+    backend: first.backend,
+    scrape,
+    targetOf: (keys, caller) => chooser.forCommand(keys, caller),
+    front: (app) => serveFront(app, { ...deps, cads }, (request) => whyHere.get(request)),
+  });
+
+  async function appFor(request: Request, path: string): Promise<Hono<CallerEnv>> {
+    const addressed = /^\/cads\/([^/]+)/.exec(path)?.[1];
+    if (addressed !== undefined) return apps.get(addressed) ?? front;
+    if (request.method === "OPTIONS" || OWN.test(path) || COMMANDS.has(path)) return front;
+    try {
+      const caller = await deps.authenticate(request.headers.get("Authorization") ?? undefined);
+      const query = new URL(request.url).searchParams;
+      return apps.get((await chooser.forRead(path, query, caller)).id) ?? front;
+    } catch (error) {
+      whyHere.set(request, error);
+      return front;
+    }
+  }
+  return {
+    scrape,
+    async fetch(request, bindings) {
+      const path = pathOf(request.url);
+      const app = path.startsWith(`${BASE_PATH}/`) ? await appFor(request, path.slice(BASE_PATH.length)) : front;
+      return await app.fetch(request, bindings);
+    },
+  };
+}
+
+/** The path of a URL as it was sent; by its characters, since every request comes by here. */
+function pathOf(url: string): string {
+  const from = url.indexOf("/", url.indexOf("//") + 2);
+  if (from === -1) return "/";
+  const end = url.slice(from).search(/[?#]/);
+  return end === -1 ? url.slice(from) : url.slice(from, from + end);
+}
+
+const ofOrganisations =
+  (authenticate: Authenticate, cad: CadOfApi): Authenticate =>
+  async (authorization) => {
+    const caller = await authenticate(authorization);
+    if (admits(cad, caller)) return caller;
+    throw forbidden("wrong-org", "The token's org claim is not an organisation of this CAD.");
+  };
+
+const each = async <T>(of: readonly CadOfApi[], look: (cad: CadOfApi) => Promise<T>) =>
+  await Promise.all(of.map(async (cad) => [cad.id, await look(cad)] as const));
+
+/** What the front answers itself: how all the CADs are, and for which requests none could be decided. */
+function serveFront(
+  app: Hono<CallerEnv>,
+  { cads, authenticate, now }: Pick<FrontDeps, "authenticate" | "now"> & { cads: readonly CadOfApi[] },
+  whyHere: (request: Request) => unknown,
+): void {
+  const trackers = new Map(
+    cads.map(({ id }) => [id, createProblemTracker(() => now().getTime(), FORGET_PROBLEMS_MS).follow]),
+  );
+  const follow = (id: string) => trackers.get(id) ?? createProblemTracker(() => now().getTime()).follow;
+
+  app.get("/health", async (c) => {
+    const found = await each(cads, ({ id, backend }) => lookAtHealth(backend, now, follow(id)));
+    const status = statusOfSeveral(found.map(([, health]) => health.status));
+    const problems = found.flatMap(([cad, health]) => health.problems.map((problem) => ({ cad, ...problem })));
+    const body = { status, problems, cads: Object.fromEntries(found), timestamp: now().toISOString() };
+    return c.json(body, status === "unhealthy" ? 503 : 200);
+  });
+  app.get("/status", requireAccess(authenticate, "GET /status"), async (c) => {
+    const mine = cads.filter((cad) => admits(cad, c.get("caller")));
+    const found = await each(mine, ({ id, backend }) => lookAtStatus(backend, now, follow(id)));
+    const status = statusOfSeveral(found.map(([, { status: one }]) => one));
+    return c.json({ status, cads: Object.fromEntries(found), timestamp: now().toISOString() });
+  });
+  app.get("/metrics", async (c, next) => {
+    const caller = await authenticate(c.req.header("Authorization")).catch(() => undefined);
+    if (caller && !cads.every((cad) => admits(cad, caller)))
+      throw forbidden("wrong-org", "These are the metrics of all CADs; the token is good for some: ask those.");
+    await next();
+  });
+  for (const [endpoint, role] of Object.entries(ENDPOINTS)) {
+    if (role === "public" || OWN_ENDPOINTS.has(endpoint)) continue;
+    const [method = "", path = ""] = endpoint.split(" ");
+    const access = requireAccess(authenticate, endpoint as GatedEndpoint);
+    app.on(method, path.replaceAll(/\{(\w+)\}/g, ":$1"), access, (c) => {
+      throw whyHere(c.req.raw) ?? new Problem("internal", "No CAD was chosen for the request.");
+    });
+  }
+}
