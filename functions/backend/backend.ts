@@ -229,7 +229,7 @@ export function createBackend(
     };
   }
 
-  const eventCalls = createEventCalls(redis, prefix, sealer, waiter);
+  const eventCalls = createEventCalls(redis, prefix, sealer, waiter, noteForged);
   return {
     accept,
 

@@ -136,6 +136,6 @@ export function createCommandCalls(redis: Redis, prefix: string, sealer: Sealer,
     listQueues: queues.list,
     readQueue: queues.read,
     readHold: queues.hold,
-    history: () => readHistory(redis, keys),
+    history: () => readHistory(redis, keys, sealer),
   };
 }

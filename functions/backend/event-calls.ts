@@ -31,7 +31,13 @@ export interface EventCalls {
 const nothing = (read: Followed): boolean => read.outcome === "page" && read.entries.length === 0;
 
 /** @param prefix REDIS_PREFIX */
-export function createEventCalls(redis: Redis, prefix: string, sealer: Sealer, waiter: Waiter): EventCalls {
+export function createEventCalls(
+  redis: Redis,
+  prefix: string,
+  sealer: Sealer,
+  waiter: Waiter,
+  noteForged: (what: string) => void,
+): EventCalls {
   const keys = journalKeys(prefix);
   const outcomes = openOutcomeReader(redis, prefix, sealer);
   const pages = openJournalPages(redis, keys, sealer);
@@ -62,7 +68,10 @@ export function createEventCalls(redis: Redis, prefix: string, sealer: Sealer, w
     listEvents: pages.list,
 
     async readEvent(id) {
-      const [entry, handled] = await Promise.all([pages.get(id), readHandled(redis, keys, id)]);
+      const [entry, handled] = await Promise.all([
+        pages.get(id),
+        readHandled(redis, keys, sealer, id, () => noteForged("outcome")),
+      ]);
       return entry && { entry, handled, destinations: (await outcomes([{ entry, handled }]))[0] ?? [] };
     },
 

@@ -1,10 +1,10 @@
 import type { Redis } from "ioredis";
 import type { OutboxKeys } from "../redis/keys.ts";
-import { createRedisClock } from "../redis/clock.ts";
 import { script } from "../redis/redis.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry } from "./entry.ts";
 import { scanPage } from "../util/scan-page.ts";
+import { createAuditClock } from "./clock.ts";
 import { doubtOfEntry, toArgument } from "./authentic.ts";
 import { auditKeys } from "./keys.ts";
 
@@ -88,7 +88,7 @@ const ADMINISTRATIVE: ReadonlySet<AuditOutcome> = new Set(["requested", "done", 
 
 export function openAuditTrail(redis: Redis, outbox: OutboxKeys, sealer: Sealer): AuditTrail {
   const keys = auditKeys(outbox.cad);
-  const clock = createRedisClock(redis);
+  const clock = createAuditClock(redis, keys.entries);
   const storing = script(redis, "auditNote", STORING, [keys.base]);
   const always = script(redis, "auditNoteAlways", ALWAYS, [keys.base]);
 

@@ -1,6 +1,8 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import { REDRIVABLE_STATES } from "../outbox/states.ts";
+import { openIfAuthentic } from "../sealing/clear.ts";
+import type { Sealer } from "../sealing/seal.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { parseJson } from "../util/json.ts";
 
@@ -86,6 +88,22 @@ export function toHours(hash: Readonly<Record<string, string>>, now: number): Ho
   });
 }
 
+/** What a field of the uptime's hash is authenticated with. */
+export const uptimeId = (keys: OutboxKeys, field: string): string => JSON.stringify([keys.uptime, field]);
+
+/** The uptime's hash as the worker wrote it; what is not its own is left out, and counts as not ready. */
+export function openUptime(
+  hash: Readonly<Record<string, string>>,
+  sealer: Sealer,
+  keys: OutboxKeys,
+): Record<string, string> {
+  const fields = Object.entries(hash).map(([field, stored]) => [
+    field,
+    openIfAuthentic(sealer, "uptime", uptimeId(keys, field), stored),
+  ]);
+  return Object.fromEntries(fields.filter(([, text]) => text !== undefined)) as Record<string, string>;
+}
+
 export interface KnownWorker {
   instance: string;
   ageSeconds: number;
@@ -98,7 +116,7 @@ export interface History {
 }
 
 /** What is known of the last hour, the connection in the last day, and the workers that there are. */
-export async function readHistory(redis: Redis, keys: OutboxKeys): Promise<History> {
+export async function readHistory(redis: Redis, keys: OutboxKeys, sealer: Sealer): Promise<History> {
   const [[seconds], texts, uptime, scored] = await Promise.all([
     redis.time(),
     redis.lrange(keys.history, 0, -1),
@@ -106,9 +124,14 @@ export async function readHistory(redis: Redis, keys: OutboxKeys): Promise<Histo
     redis.zrange(keys.workers, "0", "99", "WITHSCORES"),
   ]);
   const now = Number(seconds) * 1000;
-  const notes = texts.flatMap((text) => minuteNote.safeParse(parseJson(text)).data ?? []);
+  const notes = texts.flatMap((stored) => {
+    const text = openIfAuthentic(sealer, "minute", keys.history, stored);
+    return (text !== undefined && minuteNote.safeParse(parseJson(text)).data) || [];
+  });
+  // Moved within the list, or put there twice, one is what it was.
+  const inTime = [...new Map(notes.map((note) => [note.at, note])).values()].toSorted((a, b) => a.at - b.at);
   const workers = scored.flatMap((instance, i) =>
     i % 2 === 0 ? [{ instance, ageSeconds: Math.max(0, now - Number(scored[i + 1])) / 1000 }] : [],
   );
-  return { minutes: toMinutes(notes), hours: toHours(uptime, now), workers };
+  return { minutes: toMinutes(inTime), hours: toHours(openUptime(uptime, sealer, keys), now), workers };
 }

@@ -211,9 +211,9 @@ export const PROBLEMS = {
     severity: "warning",
     title: "Records in Redis were forged",
     message: ({ count, last }) =>
-      `${count} records in Redis were not written by the bridge and are ignored; the latest is ${last}.`,
+      `${count} records in Redis were forged or removed, and are not believed; the latest is ${last}.`,
     hint: "Find out who can write to Redis and rotate its password; GET /audit?outcome=forged lists the records.",
-    lost: "Forged records are not delivered. A command or event that was overwritten is lost: send it again.",
+    lost: "Forged records are not delivered. A command or event that was overwritten or removed is lost: send it again.",
   }),
   "audit-chain-broken": kind<{ reason: string }>({
     severity: "warning",

@@ -1,8 +1,9 @@
 import type { Redis } from "ioredis";
 import { NotOwner } from "../outbox/owned.ts";
 import { jsonArgument, script } from "../redis/redis.ts";
-import { openClear, storeClear } from "../sealing/clear.ts";
+import { openClear, openIfAuthentic, storeClear } from "../sealing/clear.ts";
 import type { Sealer } from "../sealing/seal.ts";
+import { parseJson } from "../util/json.ts";
 import type { JournalKeys } from "./keys.ts";
 
 /** The result of a handler for an entry. */
@@ -71,7 +72,12 @@ export function openCheckpoints(
     async note(handler, outcomes, cursor) {
       const noted = outcomes.map(({ entry, outcome, durationMs, tries, error, reason }) => ({
         entry,
-        outcome: JSON.stringify({ outcome, durationMs, tries, error, reason }),
+        outcome: storeClear(
+          sealer,
+          "handled",
+          handledId(keys, entry, handler),
+          JSON.stringify({ outcome, durationMs, tries, error, reason }),
+        ),
       }));
       const stored = storeClear(sealer, "cursor", cursorId(keys, handler), cursor);
       const ask = { token, keptMs, maxEntries, handler, cursor: stored, outcomes: noted };
@@ -79,6 +85,9 @@ export function openCheckpoints(
     },
   };
 }
+
+const handledId = (keys: JournalKeys, entry: string, handler: string): string =>
+  JSON.stringify([keys.handled(entry), handler]);
 
 const cursorId = (keys: JournalKeys, handler: string): string => JSON.stringify([keys.cursors, handler]);
 
@@ -93,11 +102,21 @@ export async function readCursor(
   return stored === null ? undefined : openClear(sealer, "cursor", cursorId(keys, handler), stored);
 }
 
-/** The results of the handlers for an entry, without those that do not handle it or have not reached it yet. */
-export async function readHandled(redis: Redis, keys: JournalKeys, entry: string): Promise<Handled[]> {
+/**
+ * The results of the handlers for an entry, without those that do not handle it or have not reached it yet.
+ * @param onForged called for a result that the worker did not store: it is left out
+ */
+export async function readHandled(
+  redis: Redis,
+  keys: JournalKeys,
+  sealer: Sealer,
+  entry: string,
+  onForged: () => void = () => undefined,
+): Promise<Handled[]> {
   const outcomes = await redis.hgetall(keys.handled(entry));
-  return Object.entries(outcomes).map(([handler, text]) => ({
-    handler,
-    ...(JSON.parse(text) as Omit<Handled, "handler">),
-  }));
+  return Object.entries(outcomes).flatMap(([handler, stored]) => {
+    const text = openIfAuthentic(sealer, "handled", handledId(keys, entry, handler), stored, onForged);
+    const noted = text === undefined ? undefined : parseJson(text);
+    return noted ? [{ handler, ...(noted as Omit<Handled, "handler">) }] : [];
+  });
 }

@@ -54,6 +54,10 @@ export interface JournalEntry extends Omit<NewEntry, "ageMs"> {
   cad: string;
   /** Strictly increasing, by Redis's clock. */
   receivedAt: Micros;
+  /** Its number in the journal since ever; undefined for one of a version before. */
+  n?: number | undefined;
+  /** How many between the one before it and this one were deleted in Redis. */
+  missing?: number;
   /** It was changed, moved or copied in Redis: nothing of it is to be believed. */
   forged?: true;
   /** Characters of its payload as it is stored: what is kept of entries in memory is bounded by it. */

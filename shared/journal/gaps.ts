@@ -1,5 +1,8 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
+import { openIfAuthentic, storeClear } from "../sealing/clear.ts";
+import type { Sealer } from "../sealing/seal.ts";
+import { parseJson } from "../util/json.ts";
 import type { JournalKeys } from "./keys.ts";
 
 /** How long a gap is shown, ms, and how many at most; the journal itself keeps each as long as any entry. */
@@ -21,12 +24,19 @@ export interface Gaps {
   recent(): Promise<Gap[]>;
 }
 
-export function openGaps(redis: Redis, keys: JournalKeys, now: () => number): Gaps {
+/** @param onForged called for one that the bridge did not note: it is not shown */
+export function openGaps(
+  redis: Redis,
+  keys: JournalKeys,
+  sealer: Sealer,
+  now: () => number,
+  onForged: () => void,
+): Gaps {
   return {
     async note(one) {
       await redis
         .multi()
-        .zadd(keys.gaps, Date.parse(one.to), JSON.stringify(one))
+        .zadd(keys.gaps, Date.parse(one.to), storeClear(sealer, "gap", keys.gaps, JSON.stringify(one)))
         .zremrangebyscore(keys.gaps, "-inf", now() - SHOWN_MS)
         .zremrangebyrank(keys.gaps, 0, -MAX_SHOWN - 1)
         .pexpire(keys.gaps, SHOWN_MS)
@@ -34,7 +44,10 @@ export function openGaps(redis: Redis, keys: JournalKeys, now: () => number): Ga
     },
     async recent() {
       const found = await redis.zrangebyscore(keys.gaps, now() - SHOWN_MS, "+inf");
-      return found.map((text) => gap.parse(JSON.parse(text)));
+      return found.flatMap((stored) => {
+        const text = openIfAuthentic(sealer, "gap", keys.gaps, stored, onForged);
+        return (text !== undefined && gap.safeParse(parseJson(text)).data) || [];
+      });
     },
   };
 }

@@ -40,6 +40,7 @@ export interface SealedFields {
   cad: string;
   received: string;
   own: string;
+  n: string;
 }
 
 /**
@@ -49,12 +50,14 @@ export interface SealedFields {
  */
 export const journalSealId = (journal: string, fields: SealedFields): string =>
   JSON.stringify(
-    ["2", ...olderFields(journal, fields), fields.received, fields.own].map((text) => text.toWellFormed()),
+    ["3", ...olderFields(journal, fields), fields.received, fields.own, fields.n].map((text) => text.toWellFormed()),
   );
 
 /** As versions before sealed it. */
-const olderSealId = (journal: string, fields: SealedFields): string =>
-  JSON.stringify(olderFields(journal, fields).map((text) => text.toWellFormed()));
+const olderSealIds = (journal: string, fields: SealedFields): string[] =>
+  [["2", ...olderFields(journal, fields), fields.received, fields.own], olderFields(journal, fields)].map((values) =>
+    JSON.stringify(values.map((text) => text.toWellFormed())),
+  );
 
 // As Redis stores it: of half a surrogate pair it keeps nothing.
 const olderFields = (journal: string, { ref, kind, event, keys, ...f }: SealedFields): string[] => [
@@ -65,7 +68,7 @@ const olderFields = (journal: string, { ref, kind, event, keys, ...f }: SealedFi
 export interface SealedEntry {
   entry: Omit<JournalEntry, "payload">;
   sealId: string;
-  olderId: string;
+  olderIds: string[];
   stored: string;
 }
 
@@ -82,6 +85,7 @@ export function parseRow([id, list]: Row, journal: string): SealedEntry {
     keys: (parseList(text("keys")) ?? []) as OrderingKey[],
     occurredAt: Number(text("occurred")) || undefined,
     receivedAt: Number(text("received")) || Number(id.split("-", 1)[0]) * 1000,
+    n: Number(text("n")) || undefined,
     eventId: text("event_id") || undefined,
     own: text("own") || undefined,
     recovered: recovered === "" ? undefined : recovered === "1",
@@ -92,12 +96,12 @@ export function parseRow([id, list]: Row, journal: string): SealedEntry {
   const sealed = {
     ...{ ref: text("ref"), kind: text("kind"), event: text("event"), keys: text("keys"), occurred: text("occurred") },
     ...{ recovered, wrong: text("wrong"), eventId: text("event_id"), cad: text("cad") },
-    ...{ received: text("received"), own: text("own") },
+    ...{ received: text("received"), own: text("own"), n: text("n") },
   };
   return {
     entry,
     sealId: journalSealId(journal, sealed),
-    olderId: olderSealId(journal, sealed),
+    olderIds: olderSealIds(journal, sealed),
     stored: text("payload"),
   };
 }
@@ -105,20 +109,26 @@ export function parseRow([id, list]: Row, journal: string): SealedEntry {
 /** With its payload; one that was changed in Redis has none, and is malformed. Throws SealError if a key is missing. */
 export async function openEntry(
   sealer: Sealer,
-  { entry, sealId, olderId, stored }: SealedEntry,
+  { entry, sealId, olderIds, stored }: SealedEntry,
 ): Promise<JournalEntry> {
   try {
-    const text = await sealer.open("journal", sealId, stored).catch((error: unknown) => {
-      const mayBeOlder = sealer.lenient && error instanceof SealError && error.code === "tampered";
-      if (!mayBeOlder) throw error;
-      return sealer.open("journal", olderId, stored);
-    });
+    const text = await openAny(sealer, sealer.lenient ? [sealId, ...olderIds] : [sealId], stored);
     const payload: unknown = JSON.parse(text);
     return { ...entry, kind: entry.wrong.length > 0 ? "malformed" : entry.kind, payload };
   } catch (error) {
     if (error instanceof SyntaxError) return withoutPayload(entry, new Error(UNREADABLE));
     if (!(error instanceof SealError) || error.code !== "tampered") throw error;
     return { ...withoutPayload(entry, error), forged: true };
+  }
+}
+
+/** Opens what is sealed with one of these. */
+async function openAny(sealer: Sealer, [id = "", ...others]: readonly string[], stored: string): Promise<string> {
+  try {
+    return await sealer.open("journal", id, stored);
+  } catch (error) {
+    if (others.length === 0 || !(error instanceof SealError) || error.code !== "tampered") throw error;
+    return openAny(sealer, others, stored);
   }
 }
 
@@ -143,6 +153,17 @@ export function inOrder(sealer: Sealer, before: JournalEntry | undefined, entrie
     if (entry.receivedAt <= newest) return { ...withoutPayload(entry, tampered("event")), forged: true };
     newest = entry.receivedAt;
     return entry;
+  });
+}
+
+/** Entries of which none was left out: how many are missing before one shows by their numbers. */
+export function withMissing(before: JournalEntry | undefined, entries: readonly JournalEntry[]): JournalEntry[] {
+  let number = before?.forged ? undefined : before?.n;
+  return entries.map((entry) => {
+    if (entry.forged) return entry;
+    const missing = number === undefined || entry.n === undefined ? 0 : entry.n - number - 1;
+    number = entry.n;
+    return missing > 0 ? { ...entry, missing } : entry;
   });
 }
 
@@ -194,7 +215,8 @@ export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Seale
         >,
         upTo(id),
       ]);
-      const entries = inOrder(sealer, before, await Promise.all((rows as Row[]).map(open)));
+      const opened = inOrder(sealer, before, await Promise.all((rows as Row[]).map(open)));
+      const entries = sealer.keyed ? withMissing(before, opened) : opened;
       // Without its payload, which may be large.
       last = entries.length > 0 ? { ...(entries.at(-1) as JournalEntry), payload: null } : last;
       return { entries, more: more === 1 };

@@ -9,6 +9,7 @@ import { sleep } from "../util/sleep.ts";
 import type { Micros } from "../util/time.ts";
 import type { JournalEntry, NewEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
+import { openIfAuthentic, storeClear } from "../sealing/clear.ts";
 import { journalSealId, openEntry, parseRow } from "./read.ts";
 import { createRedisClock } from "../redis/clock.ts";
 import { trimJournal } from "./trim.ts";
@@ -31,8 +32,8 @@ end`;
 /**
  * KEYS[1]: the base name. ARGV[1]: JSON with
  * `token` of the lease, `batch` (1, 2, 3...), `again` (it was sent before), `seenMs`, `keptMs`, `maxEntries`, `cad`, and `entries`, each with
- * `eventId`, `kind`, `event`, `ref`, `keys`, `payload`, `occurred` ('' or us), `received` (us), `own`, `recovered` ('', '1', '0'), `wrong` and
- * `fact` ('' or a name: of entries with the same one, only the first is written).
+ * `eventId`, `kind`, `event`, `ref`, `keys`, `payload`, `occurred` ('' or us), `received` (us), `own`, `recovered` ('', '1', '0'), `wrong`,
+ * `fact` ('' or a name: of entries with the same one, only the first is written) and `n` (its number).
  *
  * Returns {'not-owner'} or {'written', id, id...}; the id of an entry that was seen before is ''. A batch that is repeated because its
  * reply was lost is written once, even if Redis receives it after the next one, or if the connection itself repeats it. A first
@@ -60,7 +61,7 @@ for _, e in ipairs(ask.entries) do
   if first(e.eventId) and first(e.fact) then
     id = redis.call('XADD', base .. ':journal', '*', 'kind', e.kind, 'event', e.event, 'ref', e.ref, 'keys', e.keys,
       'payload', e.payload, 'occurred', e.occurred, 'received', e.received, 'own', e.own, 'recovered', e.recovered,
-      'wrong', e.wrong, 'event_id', e.eventId, 'cad', ask.cad)
+      'wrong', e.wrong, 'event_id', e.eventId, 'cad', ask.cad, 'n', e.n)
     last = id
   end
   answer[#answer + 1] = id
@@ -78,7 +79,7 @@ return answer`;
 
 /**
  * Records until when everything that the CAD sent is known to be in the journal. ARGV[1]: JSON with `token` of the lease, `batch` (the
- * last one) and `until` (us, as text).
+ * last one) and `until` (the note as it is stored: see FORMAT.md).
  */
 const HEARD = `#!lua flags=allow-oom
 ${SET_BACK}
@@ -88,7 +89,7 @@ if set_back(redis.call('HMGET', base .. ':written', 'token', 'batch'), ask.token
 redis.call('SET', base .. ':heard', ask['until'])
 return 1`;
 
-/** Returns {now, complete until}, by Redis's clock, us; the latter is '' if it was never recorded. */
+/** Returns {now by Redis's clock (us), note}; the note is '' if none was ever stored. */
 const CLOCK = `#!lua flags=no-writes,allow-oom
 local clock = redis.call('TIME')
 return {string.format('%.0f', clock[1] * 1000000 + clock[2]), redis.call('GET', KEYS[1] .. ':heard') or ''}`;
@@ -107,6 +108,8 @@ export interface JournalOptions {
   maxBytes: number;
   signal: AbortSignal;
   log: Log;
+  /** Something in Redis is not as this bridge left it. */
+  onForged?(what: string): void;
 }
 
 /** The side of the journal that only the leader may use. */
@@ -132,11 +135,25 @@ const TRIM_MS = 30_000;
 /** The same while Redis is full: the memory is needed at once. */
 const TRIM_FULL_MS = 1000;
 
-/** An entry as it is to be stored. */
+/** What is known of the newest entry: when it was received, its number, and whether it is the CAD's. */
+interface Newest {
+  receivedAt: Micros;
+  n: number;
+  ofCad: boolean;
+}
+const NONE = { receivedAt: 0, n: 0, kind: "bridge" } as const;
+
+/** What is to be written of what was given: the new ones. */
+interface Batch {
+  all: Prepared[];
+  isNew: boolean[];
+}
+
+/** An entry as it is to be stored, beside what it says. */
 interface Prepared {
   stored: Readonly<Record<string, string>>;
   ref: string;
-  entry: Omit<JournalEntry, "id" | "cad" | "size">;
+  entry: Omit<JournalEntry, "id" | "cad" | "size" | "n"> & { n: number };
   size: number;
 }
 
@@ -146,10 +163,10 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
   const noteComplete = script(redis, "journalHeard", HEARD, [keys.cad]);
   const readClock = script(redis, "journalClock", CLOCK, [keys.cad]);
   const clock = createRedisClock(redis);
-  /** When the newest entry was received, us. */
-  let received: Micros | undefined;
+  /** When the newest entry was received, us, and its number. */
+  let newest: Newest | undefined;
   let batches = 0;
-  let answered = 0;
+  let answered = { batches: 0, n: 0 };
   let trimmedAt = -Infinity;
   let standing: { since: Date; reason: string } | undefined;
 
@@ -162,11 +179,40 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     );
   }
 
-  /** When the newest entry was received: the next one is later, even if the clock of Redis was set back. */
-  async function newestReceived(): Promise<Micros> {
-    const [row] = await redis.xrevrange(keys.journal, "+", "-", "COUNT", 1);
+  /** The next one is later, also by a clock of Redis that was set back; and it follows what was noted, if the end was cut off. */
+  async function readNewest(): Promise<Newest> {
+    const [[row], note] = await Promise.all([
+      redis.xrevrange(keys.journal, "+", "-", "COUNT", 1),
+      redis.get(keys.heard),
+    ]);
     const opened = row && (await openEntry(sealer, parseRow(row, keys.journal)).catch(() => undefined));
-    return opened && !opened.forged ? opened.receivedAt : 0;
+    const last = opened && !opened.forged ? opened : NONE;
+    const n = Math.max(last.n ?? 0, openNote(note ?? "")?.n ?? 0);
+    return { receivedAt: last.receivedAt, n, ofCad: last.kind !== "bridge" };
+  }
+
+  /** What was noted last: until when everything is in the journal, and how many entries there ever were by then. */
+  function openNote(stored: string): { heard: Micros; n: number } | undefined {
+    const text = openIfAuthentic(sealer, "heard", keys.heard, stored, () => options.onForged?.("heard"));
+    const [, heard, n] = /^(\d{1,16})(?: (\d{1,15}))?$/.exec(text ?? "") ?? [];
+    return heard === undefined ? undefined : { heard: Number(heard), n: Number(n ?? 0) };
+  }
+
+  /** Which of them are in the journal already: they get no number, so that numbers have no gap. */
+  async function areNew(entries: readonly NewEntry[]): Promise<boolean[]> {
+    const told = entries.map(({ eventId, fact }) =>
+      [eventId, fact].filter((name) => name !== undefined && name !== ""),
+    );
+    const names = new Set<string | undefined>();
+    return Promise.all(
+      told.map(async (its) => {
+        const again = its.some((name) => names.has(name));
+        for (const name of its) names.add(name);
+        return (
+          !again && (its.length === 0 || (await redis.exists(its.map((name) => `${keys.cad}:seen:${name}`))) === 0)
+        );
+      }),
+    );
   }
 
   /** The ids, among those that the entries are said to be echoes of, that are commands of this bridge. */
@@ -177,16 +223,21 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     return new Set(ids.filter((_, i) => records[i] === 1));
   }
 
-  async function prepare(entries: readonly NewEntry[], calledAt: number): Promise<Prepared[]> {
-    const [now, own] = await Promise.all([clock(), ownCommands(entries)]);
-    received ??= await newestReceived();
+  async function prepare(entries: readonly NewEntry[], calledAt: number): Promise<Batch> {
+    const [now, own, isNew] = await Promise.all([clock(), ownCommands(entries), areNew(entries)]);
+    let { receivedAt, n } = (newest ??= await readNewest());
     const waited = performance.now() - calledAt;
-    const dated = entries.map((entry) => {
-      received = Math.max((received ?? 0) + 1, now - Math.round((entry.ageMs + waited) * 1000));
-      const { own: about, ageMs: _age, ...rest } = entry;
-      return { ...rest, own: about !== undefined && own.has(about) ? about : undefined, receivedAt: received };
-    });
-    return await Promise.all(dated.map(toPrepared));
+    const dated = entries
+      .filter((_, i) => isNew[i])
+      .map((entry) => {
+        receivedAt = Math.max(receivedAt + 1, now - Math.round((entry.ageMs + waited) * 1000));
+        n += 1;
+        const { own: about, ageMs: _age, ...rest } = entry;
+        return { ...rest, own: about !== undefined && own.has(about) ? about : undefined, receivedAt, n };
+      });
+    const all = await Promise.all(dated.map(toPrepared));
+    newest = { receivedAt, n, ofCad: true };
+    return { all, isNew };
   }
 
   async function toPrepared(entry: Prepared["entry"]): Promise<Prepared> {
@@ -197,12 +248,12 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     const at = String(entry.receivedAt);
     const sealId = journalSealId(keys.journal, {
       ...{ ref, kind: entry.kind, event: entry.event, keys: keysText, occurred, recovered, wrong },
-      ...{ eventId: entry.eventId ?? "", cad, received: at, own: entry.own ?? "" },
+      ...{ eventId: entry.eventId ?? "", cad, received: at, own: entry.own ?? "", n: String(entry.n) },
     });
     const payload = await sealer.seal("journal", sealId, JSON.stringify(entry.payload ?? null));
     const stored = {
       ...{ eventId: entry.eventId ?? "", kind: entry.kind, event: entry.event, ref, keys: keysText, payload, occurred },
-      ...{ received: at, own: entry.own ?? "", recovered, wrong, fact: entry.fact ?? "" },
+      ...{ received: at, own: entry.own ?? "", recovered, wrong, fact: entry.fact ?? "", n: String(entry.n) },
     };
     return { stored, ref, entry, size: payload.length };
   }
@@ -219,13 +270,17 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     return ids.length === prepared.length && there.every(Boolean);
   }
 
-  async function writeOnce(entries: readonly NewEntry[]): Promise<{ ids: string[]; all: Prepared[] }> {
+  async function writeOnce(entries: readonly NewEntry[]): Promise<Batch & { ids: string[] }> {
     const calledAt = performance.now();
-    batches += 1;
-    let prepared: Prepared[] | undefined;
+    let batch: Batch | undefined;
     for (let attempt = 1, sent = false; ; attempt += 1) {
       try {
-        prepared ??= await prepare(entries, calledAt);
+        if (!batch) {
+          batch = await prepare(entries, calledAt);
+          if (batch.all.length === 0) return { ...batch, ids: [] };
+          batches += 1;
+        }
+        const prepared = batch.all;
         const again = sent;
         sent = true;
         const settings = { token, seenMs: SEEN_MS, keptMs, maxEntries, cad };
@@ -239,7 +294,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
         const believed = outcome === "written" && (!again || (await areThere(ids, prepared)));
         if (!believed) throw new NotOwner();
         standing = undefined;
-        return { ids, all: prepared };
+        return { ...batch, ids };
       } catch (error) {
         if (error instanceof NotOwner) throw error;
         standing = { since: standing?.since ?? new Date(), reason: whyFailed(error) };
@@ -254,21 +309,28 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
 
   return {
     async append(entries) {
-      const { ids, all } = await writeOnce(entries);
-      answered = batches;
+      const { ids, all, isNew } = await writeOnce(entries);
+      answered = { batches, n: newest?.n ?? 0 };
       await trim(TRIM_MS);
-      return all.map(({ entry, size }, i) => {
+      const written = all.map(({ entry, size }, i) => {
         const id = ids[i] ?? "";
         return id === "" ? undefined : { ...entry, id, cad, size };
       });
+      return isNew.map((is) => (is ? written.shift() : undefined));
     },
     standstill: () => standing,
     async noteComplete(until) {
-      await noteComplete(jsonArgument({ token, batch: answered, until: String(until) }));
+      newest ??= await readNewest();
+      const n = Math.max(answered.n, answered.batches === 0 ? newest.n : 0);
+      const note = storeClear(sealer, "heard", keys.heard, `${until} ${n}`);
+      await noteComplete(jsonArgument({ token, batch: answered.batches, until: note }));
     },
     async completeUntil() {
-      const [now, until] = asList(await readClock());
-      return { now: Number(now), until: until === "" ? undefined : Number(until) };
+      const [now, note] = asList(await readClock());
+      newest ??= await readNewest();
+      // Where the note was changed or deleted, only the journal tells; an entry of the bridge's own tells nothing of the CAD.
+      const known = newest.receivedAt > 0 && newest.ofCad ? newest.receivedAt : undefined;
+      return { now: Number(now), until: openNote(String(note))?.heard ?? known };
     },
   };
 }

@@ -1,6 +1,8 @@
 import type { Redis } from "ioredis";
 import type { AuditNote } from "../audit/entry.ts";
 import { toArgument } from "../audit/authentic.ts";
+import { createAuditClock } from "../audit/clock.ts";
+import { auditKeys } from "../audit/keys.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { script, type ScriptReply } from "../redis/redis.ts";
 import type { Role } from "../vocabulary/roles.ts";
@@ -117,6 +119,7 @@ export interface Outbox {
 export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bounds: Bounds): Outbox {
   const authentic = createAuthenticator(sealer, keys.base);
   const clock = createRedisClock(redis);
+  const auditClock = createAuditClock(redis, auditKeys(keys.cad).entries);
   const append = script(redis, "outboxAppend", APPEND, [keys.base, keys.cad]);
 
   /** That a newer value took its place is Redis's own word: there must be one, of the same kind and about the same. */
@@ -137,6 +140,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
         ...{ fingerprint: m.fingerprints[0] ?? "", latest: m.latestWins ? "1" : "", redriveOf: m.redriveOf ?? "" },
         issuedAt: sealer.keyed && m.inPlaceOf ? String(m.inPlaceOf.issuedAt) : handedOver,
       };
+      const noted = sealer.keyed && m.note ? String(await auditClock()) : "";
       const reply = await append(
         ...[m.id, m.kind, head.keys, m.body, m.user, m.role, JSON.stringify(m.fingerprints)],
         ...[
@@ -148,7 +152,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
           JSON.stringify(boundsFor(bounds, m.role, m.redriveOf !== undefined)),
           KEPT_MS,
           m.redriveOf ?? "",
-          toArgument(sealer, keys.cad, m.note, { accepted: m.id, replayed: "" }, handedOver),
+          toArgument(sealer, keys.cad, m.note, { accepted: m.id, replayed: "" }, noted),
           JSON.stringify(m.once ?? []),
           ONCE_MS,
           head.issuedAt,

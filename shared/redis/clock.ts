@@ -12,13 +12,17 @@ export const toMicros = ([seconds, micros]: readonly (string | number)[]): Micro
 export type RedisClock = () => Promise<Micros>;
 
 /** Asks Redis once in 5 s while it is used; fails as any command to Redis does. */
-export function createRedisClock(redis: Pick<Redis, "time">): RedisClock {
+export const createRedisClock = (redis: Pick<Redis, "time">): RedisClock =>
+  createCachedClock(async () => toMicros(await redis.time()));
+
+/** A clock that is asked once in 5 s while it is used. */
+export function createCachedClock(now: () => Promise<Micros>): RedisClock {
   let known: { redis: Micros; here: number } | undefined;
   let asking: Promise<void> | undefined;
 
   async function ask(): Promise<void> {
     try {
-      known = { redis: toMicros(await redis.time()), here: performance.now() };
+      known = { redis: await now(), here: performance.now() };
     } finally {
       asking = undefined;
     }

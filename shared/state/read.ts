@@ -40,9 +40,11 @@ export interface StatePage {
   next: string | undefined;
 }
 
-/** The units that were assigned to an incident, or named it with their status. */
+/** The units that were assigned to an incident, or named it with their status; not by what cannot be believed, since they may read it. */
 export function unitsOf({ aspects }: StateRecord): Set<string> {
-  const names = Object.keys(aspects).flatMap((name) => /^(?:unit|assigned):(.*)$/s.exec(name)?.[1] ?? []);
+  const names = Object.entries(aspects).flatMap(([name, { unreadable }]) =>
+    unreadable === undefined ? (/^(?:unit|assigned):(.*)$/s.exec(name)?.[1] ?? []) : [],
+  );
   return new Set(names);
 }
 

@@ -218,7 +218,7 @@ test("a worker that is not the owner any more cannot set a handler back, nor not
   await now?.note("state", [], "9-0");
   const outcome = { entry: "3-0", handler: "state", outcome: "done", durationMs: 1, tries: 1 } as const;
   await expect(old?.note("state", [outcome], "3-0")).rejects.toThrow("does not own");
-  expect([await now?.cursor("state"), await readHandled(redis, keys, "3-0")]).toEqual(["9-0", []]);
+  expect([await now?.cursor("state"), await readHandled(redis, keys, createSealer([]), "3-0")]).toEqual(["9-0", []]);
 });
 
 test("what the handlers did is forgotten about when the journal drops the entry, be it for its age or for their number", async () => {

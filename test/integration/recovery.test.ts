@@ -56,7 +56,10 @@ async function scene(options: BridgeOptions = {}): Promise<Scene> {
     },
     async noted() {
       const from = Date.now() * 1000;
-      await until("it is noted", async () => Number(await journal.redis.get(journal.keys.heard)) >= from);
+      await until(
+        "it is noted",
+        async () => Number.parseInt((await journal.redis.get(journal.keys.heard)) ?? "0", 10) >= from,
+      );
     },
     health: () => healthOf(bridge),
     through: async () => {

@@ -46,7 +46,7 @@ export function viewJournal(prefix: string, redisUrl = inject("redisUrl")): Jour
       }),
     handled: (entry, handler) =>
       until(`${handler} has handled ${entry.id}`, async () =>
-        (await readHandled(redis, keys, entry.id)).find((h) => h.handler === handler),
+        (await readHandled(redis, keys, createSealer([]), entry.id)).find((h) => h.handler === handler),
       ),
   };
 }

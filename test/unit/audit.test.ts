@@ -409,6 +409,25 @@ test("a copy of an entry, one without its MAC, and one of long ago that is put i
   expect(await t.verify()).toMatchObject({ ok: false, id: copy });
 });
 
+test("an entry written after Redis's clock was set back is authentic: its id is ahead of the clock, and the bridge knows", async () => {
+  const t = await authenticTrail(0);
+  const sealer = createSealer([PAYLOAD_KEY], "refuse");
+  // The newest id is what a clock that was an hour ahead left behind.
+  const ahead = `${Date.now() + 3_600_000}-0`;
+  await t.redis.xadd(t.keys.entries, ahead, "anything", "else");
+  const trail = openAuditTrail(t.redis, { ...freshBackend().keys, cad: t.keys.base }, sealer);
+  await trail.note(note(1), "done", "");
+  await t.start().extend(10);
+  expect(t.forged).toEqual([ahead]);
+  expect((await trail.list({ filter: {}, limit: 10 })).entries.map((e) => e.authentic)).toEqual([true, false]);
+  // So far ahead no clock was: somebody wrote there, and what is written then is not vouched for.
+  await t.redis.xadd(t.keys.entries, `${Date.now() + 48 * 3_600_000}-0`, "anything", "else");
+  const later = openAuditTrail(t.redis, { ...freshBackend().keys, cad: t.keys.base }, sealer);
+  await later.note(note(2), "done", "");
+  await t.start().extend(10);
+  expect(t.forged.length).toBe(3);
+});
+
 test("entries from before there were MACs pass while ALLOW_UNSEALED_PAYLOADS says so, and rotated keys raise no alarm", async () => {
   const old = await authenticTrail(2, createSealer([]));
   const newer: PayloadKey = { id: "b", secret: new Uint8Array(32).fill(8) };

@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { found, type Problem } from "../../shared/health/problems.ts";
 import { changesOf, type Look } from "../../worker/paging/changes.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
 import { openPageStore } from "../../worker/paging/page-store.ts";
 import { sendAlert } from "../../worker/paging/alert-sender.ts";
 import { startHttp } from "../support/http-sink.ts";
@@ -53,8 +54,8 @@ test("a problem that comes back while its end is waited for was never gone", () 
 test("a change is noted once, by whoever leads, and waits for each receiver until it is done", async () => {
   const { redis, keys } = freshBackend();
   await redis.set(keys.lease, "1:a");
-  const store = openPageStore(redis, keys, "1:a");
-  const late = openPageStore(redis, keys, "0:b");
+  const store = openPageStore(redis, keys, createSealer([]), "1:a", () => undefined);
+  const late = openPageStore(redis, keys, createSealer([]), "0:b", () => undefined);
   const opened = [{ kind: "opened" as const, problem: AWAY }];
   expect(await late.note(opened, "t", true)).toBe(false);
   expect(await store.note(opened, "t", true)).toBe(true);

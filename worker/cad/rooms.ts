@@ -1,4 +1,6 @@
 import type { Redis } from "ioredis";
+import { openIfAuthentic, storeClear } from "../../shared/sealing/clear.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { parseRoom, type Room } from "../../shared/vocabulary/ordering-key.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
@@ -17,25 +19,42 @@ export interface RoomStore {
   note(action: "join" | "leave", room: Room): void;
 }
 
-export function openRoomStore(redis: Redis, keys: OutboxKeys, log: Log): RoomStore {
+/** @param onForged called for a room that the bridge did not note: it is not joined */
+export function openRoomStore(
+  redis: Redis,
+  keys: OutboxKeys,
+  sealer: Sealer,
+  onForged: () => void,
+  log: Log,
+): RoomStore {
+  /** How each room stands there: with another key, or from before there were keys. */
+  const stored = new Map<Room, string>();
   const failed = (error: Error) =>
     log.warn({ reason: whyFailed(error) }, "a room could not be saved for the next connection");
   return {
     async all() {
-      return (await redis.zrange(keys.rooms, "0", "-1")) as Room[];
+      stored.clear();
+      for (const text of await redis.zrange(keys.rooms, "0", "-1")) {
+        const room = openIfAuthentic(sealer, "room", keys.rooms, text, onForged);
+        if (room !== undefined) stored.set(room as Room, text);
+      }
+      // From before there were keys: from now on with a MAC.
+      if (sealer.keyed) for (const [room, text] of stored) if (text === room) note("join", room);
+      return [...stored.keys()];
     },
-    note(action, room) {
-      const write =
-        action === "join"
-          ? redis
-              .multi()
-              .zadd(keys.rooms, Date.now(), room)
-              .zremrangebyrank(keys.rooms, 0, -MAX_ROOMS - 1)
-              .exec()
-          : redis.zrem(keys.rooms, room);
-      void write.catch(failed);
-    },
+    note,
   };
+
+  function note(action: "join" | "leave", room: Room): void {
+    const text = storeClear(sealer, "room", keys.rooms, room);
+    const write = redis.multi().zrem(keys.rooms, stored.get(room) ?? text, text);
+    stored.delete(room);
+    if (action === "join") {
+      stored.set(room, text);
+      write.zadd(keys.rooms, Date.now(), text).zremrangebyrank(keys.rooms, 0, -MAX_ROOMS - 1);
+    }
+    void write.exec().catch(failed);
+  }
 }
 
 /** The room that an emit joins or leaves, if it does. */

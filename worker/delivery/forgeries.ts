@@ -7,7 +7,7 @@ import type { Log } from "../../shared/util/log.ts";
 /** How many forgeries are remembered, so that none is counted twice. */
 const REMEMBERED = 1000;
 
-export type ForgedKind = "command" | "webhook" | "event" | "destination" | "audit";
+export type ForgedKind = "command" | "webhook" | "event" | "destination" | "audit" | "record";
 
 /** Records in Redis that were not written by the bridge: their MAC is missing or wrong. */
 export interface Forgeries {

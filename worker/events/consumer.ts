@@ -67,6 +67,8 @@ export interface Consumer {
   run(): Promise<void>;
 }
 
+const missingBefore = ({ id, missing }: JournalEntry) => `before ${id}, of which ${missing} are missing`;
+
 export function createConsumer(options: ConsumerOptions): Consumer {
   const { handler, journal, checkpoints, signal, log } = options;
   const buffer = createWrittenBuffer(MAX_BUFFERED, MAX_SIZE, signal);
@@ -171,6 +173,7 @@ export function createConsumer(options: ConsumerOptions): Consumer {
   function begin(entry: JournalEntry): void {
     position = entry.id;
     if (entry.forged) return options.onForged(entry.id);
+    if (entry.missing) options.onForged(missingBefore(entry));
     const planned = plan(entry);
     if (typeof planned === "function") window.run(entry, () => workOn(entry.id, planned));
     else if (planned)

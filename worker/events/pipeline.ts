@@ -84,6 +84,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     maxBytes: config.JOURNAL_MAX_BYTES,
     signal,
     log,
+    onForged: (what) => options.forgeries.note("record", what),
   });
   const checkpoints = openCheckpoints(redis, keys, sealer, token, keptMs, config.JOURNAL_MAX);
 
@@ -99,7 +100,8 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     signal,
     log,
   });
-  const recovery = createRecovery({ journal: writer, gaps: openGaps(redis, keys, Date.now), inbound, signal, log });
+  const gaps = openGaps(redis, keys, sealer, Date.now, () => options.forgeries.note("record", "gap"));
+  const recovery = createRecovery({ journal: writer, gaps, inbound, signal, log });
   overflow.listen(recovery.lost);
 
   const tools: HandlerTools = {

@@ -1,11 +1,13 @@
 import type { Redis } from "ioredis";
-import { type Problem, statusOf } from "../../shared/health/problems.ts";
+import { type Problem, problemId, statusOf } from "../../shared/health/problems.ts";
 import { BRIDGE_EVENTS } from "../../shared/journal/entry.ts";
 import { whyFailed } from "../../shared/redis/fault.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
 import { backoffMs } from "../../shared/util/backoff.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
+import type { Forgeries } from "../delivery/forgeries.ts";
 import type { Inbound } from "../events/inbound.ts";
 import type { WorkerConfig } from "../config/worker-env.ts";
 import { call, sendAlert } from "./alert-sender.ts";
@@ -22,6 +24,8 @@ export interface PagerOptions {
   config: Pick<WorkerConfig, "ALERT_URL" | "ALERT_AFTER_S" | "HEARTBEAT_URL" | "HEARTBEAT_EVERY_S" | "REDIS_PREFIX">;
   redis: Redis;
   keys: OutboxKeys;
+  sealer: Sealer;
+  forgeries: Pick<Forgeries, "note">;
   token: string;
   /** All that is wrong now. */
   problems(): readonly Problem[];
@@ -39,7 +43,9 @@ export interface Pager {
 /** Reports each problem that opens or is resolved, once: into the journal, and to ALERT_URL. And that all is well, to HEARTBEAT_URL. */
 export function createPager(options: PagerOptions): Pager {
   const { config, problems, signal, log } = options;
-  const store = openPageStore(options.redis, options.keys, options.token);
+  const store = openPageStore(options.redis, options.keys, options.sealer, options.token, (what) =>
+    options.forgeries.note("record", what),
+  );
   const ledSince = Date.now();
 
   async function watch(): Promise<void> {
@@ -68,11 +74,12 @@ export function createPager(options: PagerOptions): Pager {
     }
   }
 
-  async function toJournal({ n, kind, at, problem }: Page): Promise<string | undefined> {
+  async function toJournal({ kind, at, problem }: Page): Promise<string | undefined> {
     const event = kind === "opened" ? BRIDGE_EVENTS.problemOpened : BRIDGE_EVENTS.problemResolved;
     const payload = { ...problem, ...(kind === "resolved" && { resolved: at }) };
-    // After a crash in between it is said again, and written once.
-    const written = await options.inbound.say(event, ["other"], payload, { once: `problem:${n}` });
+    // After a crash in between it is said again, and written once; so is a copy.
+    const once = `problem:${kind}:${at}:${problemId(problem)}`;
+    const written = await options.inbound.say(event, ["other"], payload, { once });
     return written ? undefined : "the journal takes nothing now";
   }
 

@@ -19,6 +19,7 @@ import type { Jobs } from "../delivery/job-watchdog.ts";
 import { events as cadEventTypes } from "../../shared/events/table.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
 import type { Found } from "../../shared/health/problems.ts";
+import { openUptime, uptimeId } from "../../shared/health/history.ts";
 import { parseHeartbeat } from "../../shared/health/heartbeat.ts";
 import { storeClear } from "../../shared/sealing/clear.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
@@ -124,19 +125,19 @@ redis.call('PSETEX', KEYS[1], ARGV[1], ARGV[2])
 if ARGV[3] == '' then return end
 local now = cjson.decode(ARGV[3])
 local isNew = redis.call('HSET', KEYS[2], now.hour, now.ms)
-redis.call('HSETNX', KEYS[2], 'from', now.from)
+redis.call('HSET', KEYS[2], 'from', now.from)
 redis.call('EXPIRE', KEYS[2], now.keptSeconds)
 if isNew == 0 then return end
 for _, hour in ipairs(redis.call('HKEYS', KEYS[2])) do
   if hour ~= 'from' and (tonumber(hour) or 0) < now.oldest then redis.call('HDEL', KEYS[2], hour) end
 end`;
 
-/** As texts where Redis stores them: Lua would write a large number with an exponent. */
-const toArgument = ({ hour, ms, from }: ReturnType<Uptime["note"]>): string =>
+/** As texts where Redis stores them, behind their MACs. */
+const toArgument = ({ hour, ms, from }: ReturnType<Uptime["note"]>, sealer: Sealer, keys: OutboxKeys): string =>
   JSON.stringify({
     hour: String(hour),
-    ms: String(ms),
-    from: String(from),
+    ms: storeClear(sealer, "uptime", uptimeId(keys, String(hour)), String(ms)),
+    from: storeClear(sealer, "uptime", uptimeId(keys, "from"), String(from)),
     oldest: hour - KEPT_HOURS,
     keptSeconds: (KEPT_HOURS + 1) * 3600,
   });
@@ -156,7 +157,7 @@ export function createHeartbeat(
   /** What was counted before; undefined while Redis does not say: then nothing is counted, and nothing overwritten. */
   async function loadUptime(): Promise<Uptime | undefined> {
     const hash = await withDeadline(redis.hgetall(keys.uptime), WRITE_MS, "reading the uptime").catch(() => undefined);
-    return hash && createUptime(readUptime(hash));
+    return hash && createUptime(readUptime(openUptime(hash, sealer, keys)));
   }
 
   /** A beat that cannot be written is missed: that is what the functions go by. */
@@ -171,7 +172,7 @@ export function createHeartbeat(
     async function store(): Promise<void> {
       const text = JSON.stringify({ ...report, ...percents, written_at: await clock() });
       const stored = storeClear(sealer, "heartbeat", keys.health, text);
-      await beat(HEARTBEAT_KEPT_MS, stored, counted ? toArgument(counted) : "");
+      await beat(HEARTBEAT_KEPT_MS, stored, counted ? toArgument(counted, sealer, keys) : "");
     }
     await withDeadline(store(), WRITE_MS, "writing the worker's health").catch(() => undefined);
   }

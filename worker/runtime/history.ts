@@ -4,6 +4,8 @@ import type { Log } from "../../shared/util/log.ts";
 import { FINAL_STATES } from "../../shared/outbox/states.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { script } from "../../shared/redis/redis.ts";
+import { storeClear } from "../../shared/sealing/clear.ts";
+import type { Sealer } from "../../shared/sealing/seal.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 
 export const NOTE_EVERY_MS = 60_000;
@@ -43,6 +45,7 @@ export function createTimes(random: () => number) {
 export interface HistoryOptions {
   redis: Redis;
   keys: OutboxKeys;
+  sealer: Sealer;
   ready(): boolean;
   signal: AbortSignal;
   random: () => number;
@@ -56,7 +59,7 @@ export interface HistoryNotes {
   run(): Promise<void>;
 }
 
-export function createHistory({ redis, keys, ready, signal, random, log }: HistoryOptions): HistoryNotes {
+export function createHistory({ redis, keys, sealer, ready, signal, random, log }: HistoryOptions): HistoryNotes {
   const times = createTimes(random);
   const push = script(redis, "historyPush", PUSH, [keys.history]);
 
@@ -66,7 +69,11 @@ export function createHistory({ redis, keys, ready, signal, random, log }: Histo
       FINAL_STATES.flatMap((state) => (counts[state] === undefined ? [] : [[state, Number(counts[state])]])),
     );
     const minute: MinuteNote = { at: Date.now(), settled, unsettled, ...times.take(), ready: ready() };
-    await push(JSON.stringify(minute), KEPT_MINUTES, 2 * KEPT_MINUTES * NOTE_EVERY_MS);
+    await push(
+      storeClear(sealer, "minute", keys.history, JSON.stringify(minute)),
+      KEPT_MINUTES,
+      2 * KEPT_MINUTES * NOTE_EVERY_MS,
+    );
   }
 
   return {

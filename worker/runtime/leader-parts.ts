@@ -75,7 +75,7 @@ export function createCadAccess(
     ...options,
     endpoint: endpointOf(config),
     token: tokenSource(config.CAD_BACKEND_AUTH_TOKEN, config.secretFiles["CAD_BACKEND_AUTH_TOKEN"], fromDisk, log),
-    rooms: openRoomStore(redis, keys, log),
+    rooms: openRoomStore(redis, keys, options.sealer, () => options.forgeries.note("record", "room"), log),
     modeOf: parseConfirmModes(config.CAD_CONFIRM),
     times: {
       confirmMs: config.CAD_CONFIRM_TIMEOUT_MS,

@@ -109,7 +109,7 @@ export function startLeader(options: LeaderOptions): Leader {
     if (!(error instanceof NotOwner)) throw error;
   });
   const pager = createPager({
-    ...options,
+    ...shared,
     token: lease.token,
     problems: () => health.report().problems,
     inbound: cadEvents.inbound,
