@@ -187,7 +187,9 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     ]);
     const opened = row && (await openEntry(sealer, parseRow(row, keys.journal)).catch(() => undefined));
     const last = opened && !opened.forged ? opened : NONE;
-    const n = Math.max(last.n ?? 0, openNote(note ?? "")?.n ?? 0);
+    const noted = openNote(note ?? "")?.n ?? 0;
+    const n = Math.max(last.n ?? 0, noted);
+    if (last.n !== undefined && last.n > 0 && noted > last.n) options.onForged?.(`end of the journal`);
     return { receivedAt: last.receivedAt, n, ofCad: last.kind !== "bridge" };
   }
 

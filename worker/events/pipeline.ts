@@ -6,6 +6,7 @@ import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import type { JournalKeys } from "../../shared/journal/keys.ts";
 import { openGaps } from "../../shared/journal/gaps.ts";
 import { openJournalReader } from "../../shared/journal/read.ts";
+import { countMissing } from "../../shared/journal/missing.ts";
 import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
 import { openCheckpoints } from "../../shared/journal/checkpoints.ts";
 import { type JournalWriter, openJournalWriter } from "../../shared/journal/write.ts";
@@ -15,6 +16,7 @@ import type { Log } from "../../shared/util/log.ts";
 import { RedisFault } from "../../shared/redis/fault.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { openStateWriter } from "../../shared/state/apply.ts";
+import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import { nowMicros } from "../../shared/util/time.ts";
 import type { WorkerConfig } from "../config/worker-env.ts";
 import type { Forgeries } from "../delivery/forgeries.ts";
@@ -59,6 +61,10 @@ export interface CadEvents {
   remove(handler: string): void;
   run(): Promise<void>;
 }
+
+/** How often it is looked whether entries were deleted, and for how long at most, ms. */
+const LOOK_FOR_MISSING_MS = 30_000;
+const LOOK_MS = 5000;
 
 /** A short hiccup of Redis is no standstill, ms. */
 const STANDSTILL_MS = 5000;
@@ -154,6 +160,16 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     for (const { consumer } of consumers.values()) consumer.written(entries);
   });
 
+  /** Also where every handler has been: readers come later. The same ones are noted once. */
+  async function watchForMissing(): Promise<void> {
+    for (let known = 0; !signal.aborted; await sleep(LOOK_FOR_MISSING_MS, signal)) {
+      const counted = withDeadline(countMissing(redis, keys, sealer), LOOK_MS, "counting events");
+      const count = await counted.catch(() => known);
+      if (count > known) options.forgeries.note("event", `${count} of the journal are missing`);
+      known = count;
+    }
+  }
+
   return {
     inbound,
     recovery,
@@ -167,7 +183,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     async run() {
       const placed = Promise.all(first.map((consumer) => consumer.placed));
       for (const [name, { consumer }] of consumers) start(name, consumer);
-      await inbound.run(placed);
+      await Promise.all([inbound.run(placed), watchForMissing()]);
       while (running.size > 0) await Promise.all(running);
     },
   };
