@@ -53,11 +53,13 @@ export const journalSealId = (journal: string, fields: SealedFields): string =>
     ["3", ...olderFields(journal, fields), fields.received, fields.own, fields.n].map((text) => text.toWellFormed()),
   );
 
-/** As versions before sealed it. */
-const olderSealIds = (journal: string, fields: SealedFields): string[] =>
-  [["2", ...olderFields(journal, fields), fields.received, fields.own], olderFields(journal, fields)].map((values) =>
-    JSON.stringify(values.map((text) => text.toWellFormed())),
-  );
+/** As versions before sealed it, the newest first: such an entry has no number. The oldest authenticated less. */
+function olderSealIds(journal: string, fields: SealedFields): string[] {
+  if (fields.n !== "") return [];
+  const older = olderFields(journal, fields);
+  const all = [["2", ...older, fields.received, fields.own], older];
+  return all.map((values) => JSON.stringify(values.map((text) => text.toWellFormed())));
+}
 
 // As Redis stores it: of half a surrogate pair it keeps nothing.
 const olderFields = (journal: string, { ref, kind, event, keys, ...f }: SealedFields): string[] => [
@@ -112,7 +114,7 @@ export async function openEntry(
   { entry, sealId, olderIds, stored }: SealedEntry,
 ): Promise<JournalEntry> {
   try {
-    const text = await openAny(sealer, sealer.lenient ? [sealId, ...olderIds] : [sealId], stored);
+    const text = await openAny(sealer, [sealId, ...olderIds.slice(0, sealer.lenient ? 2 : 1)], stored);
     const payload: unknown = JSON.parse(text);
     return { ...entry, kind: entry.wrong.length > 0 ? "malformed" : entry.kind, payload };
   } catch (error) {

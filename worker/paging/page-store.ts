@@ -89,7 +89,8 @@ export function openPageStore(
     async next(receiver) {
       const text = await redis.lindex(`${keys.base}:pages:${receiver}`, 0);
       if (text === null) return undefined;
-      const [, n, stored = ""] = /^(\d{1,15}) (.*)$/s.exec(text) ?? [];
+      // A version before wrote the number into the JSON.
+      const [, n = /"n":(\d{1,15})/.exec(text)?.[1], stored = text] = /^(\d{1,15}) (.*)$/s.exec(text) ?? [];
       const said = openIfAuthentic(sealer, "page", keys.base, stored, () => onForged("page"));
       const parsed = page.safeParse(said === undefined ? undefined : parseJson(said));
       if (parsed.success) return { page: { n: Number(n), ...parsed.data }, text };
