@@ -9,9 +9,12 @@ import { type Received, type Receiver, startReceiver } from "../../tools/support
 import { until } from "../../tools/support/until.ts";
 
 /** A routes file for one test. Its path; written again, it is for the next start of a worker. */
-export function writeRoutes(routes: { destinations: unknown[]; rules: unknown[] }): string {
+export function writeRoutes(
+  routes: { destinations: unknown[]; rules: unknown[] },
+  atEnd: (end: () => void) => void = onTestFinished,
+): string {
   const dir = mkdtempSync(join(tmpdir(), "socket-bridge-routes-"));
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
+  atEnd(() => rmSync(dir, { recursive: true, force: true }));
   const file = join(dir, "routes.yaml");
   writeFileSync(file, stringify(routes));
   return file;
