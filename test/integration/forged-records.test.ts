@@ -196,9 +196,9 @@ test("an event of the journal that was re-timed, relabelled, copied or swapped i
   await until("what came after it is sent", () => receivers.a.accepted().some(({ subject }) => subject === "unit:M9"));
   const again = receivers.a.accepted().slice(sent + 1);
   // The first may be handled again as well: it is true.
-  expect(again.map(({ subject }) => subject).filter((subject) => subject !== "unit:M0")).toEqual([
-    ...["unit:M4", "unit:M5", "unit:M9"],
-  ]);
+  // Each unit's are in order; between units there is none.
+  const subjects = again.map(({ subject }) => subject ?? "").filter((subject) => subject !== "unit:M0");
+  expect(subjects.toSorted()).toEqual([...["unit:M4", "unit:M5", "unit:M9"]]);
 });
 
 test("a writer to Redis cannot pass events off as written: the worker writes them again", async () => {

@@ -138,7 +138,10 @@ function statementsIn(value: unknown, about: string): string[] {
   if (typeof value !== "object") return [`${about} = ${JSON.stringify(value)}`];
   const one = value as Record<string, unknown>;
   const doubted =
-    one["authentic"] === false || (one["kind"] === "malformed" && one["payload"] === null) || one["unreadable"];
+    /changed in Redis|does not know/.test(String(one["reason"])) ||
+    one["authentic"] === false ||
+    (one["kind"] === "malformed" && one["payload"] === null) ||
+    one["unreadable"];
   // "waiting" and "unknown" say that nothing is known.
   if (doubted || ["waiting", "unknown", "not_wanted"].includes(String(one["outcome"]))) return [];
   const changed = one["command"] === "(changed in Redis)";

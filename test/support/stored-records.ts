@@ -19,13 +19,14 @@ const LEASES = "who may send: whoever writes it delays";
 const RECORD = {
   authentic: [
     ...["kind", "keys", "body", "user", "role", "fingerprint", "latest", "ttl", "issued_at", "head", "redrive_of"],
-    ...["state", "reason", "by", "final", "accepted_at", "settled_at", "redriven_as", "redriven"],
+    ...["state", "reason", "by", "final", "accepted_at", "settled_at", "redriven_as", "redriven", "held"],
   ],
   hints: {
     sends: `${COUNTING}; of a settled one it is authenticated`,
     sent_at: `${COUNTING}; of a settled one it is authenticated`,
     ...{ refusals: SCHEDULING, unanswered: SCHEDULING, retry_at: SCHEDULING, rest: SCHEDULING, early: SCHEDULING },
     ...{ spared: SCHEDULING, expires_at: "the time to live itself is authenticated" },
+    kept: SCHEDULING,
     overtaken_by: "shown to whoever redrives, as a warning",
   },
 };
@@ -33,7 +34,7 @@ const RECORD = {
 export const STORED: readonly StoredKind[] = [
   { key: /^cad:record:/, ...RECORD },
   { key: /^to:[a-z0-9-]+:record:/, ...RECORD },
-  { key: /:(line|runnable|ready|awake|open|expiring|dead|last)(:|$)/, hint: SCHEDULING },
+  { key: /:(line|runnable|ready|awake|open|expiring|dead|held|last)(:|$)/, hint: SCHEDULING },
   { key: /:unconfirmed(:|$)/, hint: SCHEDULING },
   { key: /:(charges|waiting|counts|outcomes)$/, hint: COUNTING },
   { key: /^cad:limit:/, hint: COUNTING },
