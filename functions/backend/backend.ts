@@ -342,7 +342,7 @@ export function createBackend(
     note: trail.note,
     listAudit: trail.list,
     ...eventCalls,
-    ...createTimelineCalls(redis, prefix, eventCalls, openOutcomeReader(redis, prefix, sealer), outbox.read),
+    ...createTimelineCalls(redis, prefix, sealer, eventCalls, openOutcomeReader(redis, prefix, sealer), outbox.read),
     ...createIncidentCalls(redis, prefix, sealer),
     ...createCommandCalls(redis, prefix, sealer, outbox.read),
     takePoints: openRateLimiter(redis, keys, quotas),

@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import type { Sealer } from "../../shared/sealing/seal.ts";
 import type { Mark } from "../../shared/audit/chain.ts";
 import { type AuditEntry, parseEntry, type StoredEntry } from "../../shared/audit/entry.ts";
 import { auditKeys } from "../../shared/audit/keys.ts";
@@ -48,6 +49,7 @@ const earliest = (state: StateRecord | undefined): Micros | undefined => {
 export function createTimelineCalls(
   redis: Redis,
   prefix: string,
+  sealer: Sealer,
   events: Pick<EventCalls, "listEvents" | "readState">,
   outcomes: ReadOutcomes,
   read: Outbox["read"],
@@ -104,7 +106,7 @@ export function createTimelineCalls(
       const state = await events.readState("incident", incident);
       const from = since ?? earliest(state);
       const [asked, said] = await Promise.all([askedOf(incident, from, until), eventsOf(incident, from, until)]);
-      const handled = await Promise.all(said.found.map(({ id }) => readHandled(redis, journal, id)));
+      const handled = await Promise.all(said.found.map(({ id }) => readHandled(redis, journal, sealer, id)));
       const destinations = await outcomes(said.found.map((entry, i) => ({ entry, handled: handled[i] ?? [] })));
       const ends = [asked.until, said.until].flatMap((id) =>
         id === undefined ? [] : [Number(id.split("-", 1)[0]) * 1000],

@@ -19,7 +19,7 @@ const LEASES = "who may send: whoever writes it delays";
 const RECORD = {
   authentic: [
     ...["kind", "keys", "body", "user", "role", "fingerprint", "latest", "ttl", "issued_at", "head", "redrive_of"],
-    ...["state", "reason", "by", "final", "accepted_at", "settled_at", "redriven_as", "redriven", "held"],
+    ...["state", "reason", "by", "final", "accepted_at", "settled_at", "redriven_as", "redriven", "held", "tries"],
   ],
   hints: {
     sends: `${COUNTING}; of a settled one it is authenticated`,
