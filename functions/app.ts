@@ -185,7 +185,7 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= make());
 }
 
-/** Whoever shows no valid token too often is told so instead. */
+/** After too many requests without a valid token, the response is 429 instead of 401. */
 async function beyondLimit(c: Context<CallerEnv>, problem: Problem): Promise<Problem> {
   if (problem.code !== "unauthenticated") return problem;
   try {
@@ -250,7 +250,7 @@ function redisProblem(error: unknown): Problem | undefined {
   return new Problem(code, detail.endsWith(".") ? detail : `${detail}: ${faultReason(error)}.`);
 }
 
-/** What went wrong, as far as the caller may know. What was not foreseen is logged and told as nothing more than that. */
+/** The problem as the caller may see it. An unexpected error is logged, and reported as an internal one. */
 /** What Redis holds cannot be believed, or not be checked with the keys that there are. */
 const ofSeal = ({ code, message }: SealError): Problem =>
   new Problem(code === "tampered" ? "forged-record" : "unreadable-payload", `It is not returned: ${message}.`);

@@ -64,7 +64,7 @@ export const onceInAWhile = (note: AuditNote): AuditNote => ({
 
 const REFUSED: ReadonlySet<number> = new Set([401, 403, 429]);
 
-/** Notes a refusal. It stands whether it could be noted or not: a Redis that is away is logged, and lets nobody in. */
+/** Records a refusal. The request is refused even if that fails, which is logged. */
 export async function noteRefusal(
   c: Context<CallerEnv>,
   problem: Problem,
@@ -79,7 +79,7 @@ export async function noteRefusal(
   await noteInVain(note, outcome, id, { backend, log });
 }
 
-/** What somebody asked in vain. Anybody can make ids up, and entries are kept for years: so the ids do not make two of one. */
+/** Records a refused or missed request. Ids can be made up, and entries are kept for years: different ids share one entry. */
 async function noteInVain(
   note: AuditNote,
   outcome: AuditOutcome,
@@ -185,7 +185,7 @@ const auditEntry = z.object({
   }),
   authentic: z.boolean().meta({
     description:
-      "Whether its MAC says that the bridge wrote it. false without PAYLOAD_KEYS, and of entries from before: then only `npm run audit -- verify` tells.",
+      "Whether its MAC proves that the bridge wrote it. false without PAYLOAD_KEYS, and for entries from before: then only `npm run audit -- verify` checks it.",
   }),
 });
 export const auditPage = pageOf("entries", auditEntry);

@@ -7,12 +7,12 @@ import { noSuch } from "../http/problem.ts";
 import { secondsBetween } from "../../shared/util/time.ts";
 import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import type { CallerEnv } from "../http/caller.ts";
-import { type Backend, believedBeat, type DestinationBacklog, type LastHeartbeat } from "../backend/backend.ts";
+import { type Backend, trustedHeartbeat, type DestinationBacklog, type LastHeartbeat } from "../backend/backend.ts";
 import { destinationAttempt } from "../../shared/destinations/attempts.ts";
 import { replayAnswer, requireKnown, serveReplay, toReplay } from "./destination-replay.ts";
 import { noBody } from "../http/json-body.ts";
 
-/** A destination as GET /destinations tells it: what the worker says of it, and what its outbox holds. */
+/** A destination as GET /destinations returns it: the worker's report, and its outbox. */
 export const destinationAnswer = destinationReport.extend({
   waiting: z.int().meta({ description: "Number of undelivered events." }),
   oldest_age_seconds: z.number().nullable().meta({ description: "Age of the oldest of them, s." }),
@@ -30,16 +30,16 @@ export const destinationDetails = destinationAnswer.extend({
 });
 export const enableAnswer = z.object({ success: z.literal(true), message: z.string(), id: z.string() });
 
-/** A report of the worker that is older says nothing of how a destination is now, s. */
+/** Older reports of the worker are not used, s. */
 const REPORT_KEPT_S = 60;
 
-/** What is said of a destination of which no worker told yet. */
+/** The report of a destination before any worker reported it. */
 const UNTOLD = { url: "", in_flight: 0, ...NOTHING_SENT };
 
 const iso = (ms: number | undefined) => (ms ? new Date(ms).toISOString() : null);
 
-function toAnswer({ id, backlog, state }: DestinationBacklog, beat: LastHeartbeat | undefined) {
-  const told = beat?.health.destinations.find((report) => report.id === id) ?? {
+function toResponse({ id, backlog, state }: DestinationBacklog, heartbeat: LastHeartbeat | undefined) {
+  const reported = heartbeat?.health.destinations.find((report) => report.id === id) ?? {
     ...UNTOLD,
     id,
     state: state?.state ?? "ok",
@@ -48,7 +48,7 @@ function toAnswer({ id, backlog, state }: DestinationBacklog, beat: LastHeartbea
     until: iso(state?.until),
   };
   return {
-    ...told,
+    ...reported,
     waiting: backlog.unsettled,
     oldest_age_seconds:
       backlog.oldestUnsettled === undefined ? null : secondsBetween(backlog.oldestUnsettled, backlog.now),
@@ -82,7 +82,7 @@ export interface DestinationsDeps {
   now: () => Date;
 }
 
-/** Sends an event that is about nobody, and waits a while for what the destination says to it. */
+/** Sends a test event, and waits a few seconds for the result. */
 async function tryOut(
   id: string,
   { backend, newId, now }: Pick<DestinationsDeps, "backend" | "newId" | "now">,
@@ -113,9 +113,9 @@ export function serveDestinations(app: Hono<CallerEnv>, deps: DestinationsDeps):
   const { backend, authenticate, noteAction } = deps;
   app.get("/destinations", requireAccess(authenticate, "GET /destinations"), async (c) => {
     const [all, heard] = await Promise.all([backend.destinations(), backend.lastHeartbeat()]);
-    const beat = believedBeat(heard);
-    const recent = beat && beat.ageSeconds < REPORT_KEPT_S ? beat : undefined;
-    return c.json({ destinations: all.map((one) => toAnswer(one, recent)) });
+    const heartbeat = trustedHeartbeat(heard);
+    const recent = heartbeat && heartbeat.ageSeconds < REPORT_KEPT_S ? heartbeat : undefined;
+    return c.json({ destinations: all.map((one) => toResponse(one, recent)) });
   });
 
   const enable = requireAccess(authenticate, "POST /destinations/{id}/enable");
@@ -144,9 +144,13 @@ export function serveDestinations(app: Hono<CallerEnv>, deps: DestinationsDeps):
     ]);
     const found = all.find((one) => one.id === id);
     if (!found) throw noSuch("destination", id);
-    const beat = believedBeat(heard);
+    const beat = trustedHeartbeat(heard);
     const recent = beat && beat.ageSeconds < REPORT_KEPT_S ? beat : undefined;
-    return c.json({ ...toAnswer(found, recent), recent_attempts: details.attempts, replay: toReplay(details.replay) });
+    return c.json({
+      ...toResponse(found, recent),
+      recent_attempts: details.attempts,
+      replay: toReplay(details.replay),
+    });
   });
 
   serveReplay(app, deps);
