@@ -22,6 +22,14 @@ const REASONS = {
     "what answers at REDIS_URL does not know the bridge's commands: if it is a Sentinel, REDIS_URL has to begin with redis+sentinel://",
 } as const satisfies Record<RedisFaultKind, string>;
 
+/** Why there is no connection, by the error's code or text. */
+const UNREACHABLE: readonly [RegExp, string][] = [
+  [/sentinels are unreachable/i, "no Sentinel answers"],
+  [/ECONNREFUSED/, "nothing listens at its address (ECONNREFUSED)"],
+  [/ENOTFOUND|EAI_AGAIN/, "its host name cannot be resolved (ENOTFOUND)"],
+  [/EHOSTUNREACH|ENETUNREACH/, "there is no route to its address"],
+];
+
 /** A fault of Redis that was reported by another process, without the original error. */
 export class RedisFault extends Error {
   override name = "RedisFault";
@@ -65,12 +73,18 @@ export function faultReason(error: unknown): string {
   if (error instanceof RedisFault) return error.message;
   const kind = redisFault(error);
   const said = error instanceof Error ? error.message : "";
+  if (kind === "unavailable") return unreachableReason(error, said);
   return kind === "refused" ? refusedReason(said) : kind ? REASONS[kind] : "it failed in a way that was not foreseen";
 }
 
 /** Why something failed that asks Redis, for a log: one line, without names, keys or values. */
 export const whyFailed = (error: unknown): string =>
   redisFault(error) === undefined ? reasonOf(error) : faultReason(error);
+
+function unreachableReason(error: unknown, said: string): string {
+  const text = `${said} ${String((error as { code?: unknown }).code ?? "")}`;
+  return UNREACHABLE.find(([pattern]) => pattern.test(text))?.[1] ?? REASONS.unavailable;
+}
 
 function refusedReason(text: string): string {
   if (/channel/i.test(text)) return "its user may not use the bridge's channels: the ACL lacks &{PREFIX}:*";

@@ -116,8 +116,10 @@ export function connectRedis(config: RedisConfig, profile: keyof typeof PROFILES
   redis.on("error", (error: Error & { code?: string }) => {
     if (reachable !== false) log.error({ profile, reason: error.code ?? whyFailed(error) }, "Redis is not reachable");
     reachable = false;
-    const kind = redisFault(error);
-    if (kind === "refused" || kind === "unsuitable") faults.set(redis, new RedisFault(kind, faultReason(error)));
+    // Of several addresses that refuse, the error has a code and no text.
+    const kind = redisFault(error) ?? (error.code === "ECONNREFUSED" ? "unavailable" : undefined);
+    if (kind === "refused" || kind === "unsuitable" || kind === "unavailable")
+      faults.set(redis, new RedisFault(kind, faultReason(error)));
   });
   return redis;
 }

@@ -54,6 +54,9 @@ test.each([
     "it is out of memory, or cannot write to its disk",
   ],
   [new Error("Connection is closed."), "it does not answer in time"],
+  [new Error("connect ECONNREFUSED 127.0.0.1:6379"), "nothing listens at its address (ECONNREFUSED)"],
+  [new Error("getaddrinfo ENOTFOUND redis.example"), "its host name cannot be resolved (ENOTFOUND)"],
+  [new Error("All sentinels are unreachable. Last error: connect ECONNREFUSED ::1:26379"), "no Sentinel answers"],
   [new Error("NOPERM this user has no permissions to run the 'xadd' command"), "its user may not run a command: xadd"],
   [new Error("the job is not there"), "the job is not there"],
 ])("why something that asks Redis failed: %s", (error, reason) => {
