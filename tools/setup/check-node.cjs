@@ -8,10 +8,14 @@
 
 /** bootstrap.mjs brings its own Node for the rest. */
 var BOOTSTRAP = [[20, 0]];
-/** TypeScript without a flag: 22.18 and 23.6 (nodejs.org/api/typescript.html). The package undici: 22.19. */
+/**
+ * TypeScript without a flag: 22.18 (nodejs.org/api/typescript.html). The package undici: 22.19. The package @prometheus-io/client: no
+ * release that gets no long-term support (23, 25). As `engines` in package.json.
+ */
 var SCRIPT = [
   [22, 19],
-  [23, 6],
+  [24, 0],
+  [26, 0],
 ];
 
 /**
@@ -28,7 +32,7 @@ function refusal(version, script) {
   var newEnough = major > oldest[oldest.length - 1][0];
   for (var i = 0; i < oldest.length; i++) if (major === oldest[i][0] && minor >= oldest[i][1]) newEnough = true;
   if (newEnough) return undefined;
-  var needed = bootstrap ? "20 or newer" : "22.19, 23.6 or newer";
+  var needed = bootstrap ? "20 or newer" : "22 (from 22.19), 24, 26 or newer";
   var other = bootstrap ? "." : ", or `npm ci` without --omit=dev: it installs one that `npm run` uses.";
   return "This needs Node " + needed + "; this is " + version + ".\nInstall Node 24 from https://nodejs.org" + other;
 }
