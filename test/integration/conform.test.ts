@@ -52,7 +52,8 @@ test("a modern CAD is graded as one that acks, keeps ids, replays and recovers",
     "connection state recovery": "yes",
   });
   expect(["yes", "partly"]).toContain(verdicts(report)["events:replay"]);
-  for (const event of report.events) expect(event, event.event).toMatchObject({ acks: "yes", keepsId: "yes" });
+  for (const event of report.events)
+    expect(event, event.event).toMatchObject({ acks: "yes", keepsId: "yes", likely: "store" });
   expect(report.environment).toEqual(["CAD_CONFIRM=auto"]);
 });
 
@@ -71,7 +72,9 @@ test(
     for (const event of report.events) expect(event, event.event).toMatchObject({ acks: "no" });
     expect(row(report, "unit:location")).toMatchObject({ echoes: "yes", keepsId: "no", unknownId: "echoed" });
     expect(row(report, "unit:location")?.proves).toContain("cannot be told from outside");
-    expect(row(report, "incident:created")).toMatchObject({ echoes: "yes", keepsId: "yes" });
+    expect(row(report, "unit:location")).toMatchObject({ likely: "store" });
+    for (const relay of ["incident:created", "assignment:sent"])
+      expect(row(report, relay), relay).toMatchObject({ echoes: "yes", keepsId: "yes", likely: "relay" });
     expect(row(report, "transport:completed")).toMatchObject({ echoes: "no", keepsId: "unknown", unknownId: "silent" });
     expect(report.environment[0]).toMatch(/^CAD_CONFIRM=auto/);
     expect(cad.crashed).toBe(false);

@@ -21,13 +21,14 @@ export function reportText(report: Report): string {
     e.echoes,
     e.keepsId,
     e.unknownId,
+    e.likely,
     e.answerMs === null ? "" : `${e.answerMs} ms`,
   ]);
   const proves = report.events.map((e) => [e.variant ? `${e.event} (${e.variant})` : e.event, e.proves]);
   const parts = [
     section("Connection", table(["what", "", "found"], grades)),
     events.length > 0 &&
-      section("Events", table(["event", "acks", "echoes", "keeps id", "unknown id", "answer"], events)),
+      section("Events", table(["event", "acks", "echoes", "keeps id", "unknown id", "likely", "answer"], events)),
     proves.length > 0 &&
       section("What an answer proves", table(["event", "as far as it can be told from outside"], proves)),
     report.skipped.length > 0 &&

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import type { Command } from "../../../shared/commands/command.ts";
 import { parseAck } from "../../../worker/cad/ack.ts";
 import { isEchoOf, valueAt } from "../../../worker/cad/echo.ts";
@@ -12,6 +13,8 @@ export interface Tried {
   ack: "yes" | "refused" | "none";
   echo: boolean;
   keepsId: boolean;
+  /** The echo is what was sent, with nothing added, left out or changed. */
+  verbatim: boolean;
   /** To the first answer, ms. */
   answerMs: number | null;
 }
@@ -57,6 +60,7 @@ export async function tryEvent(
     ack,
     echo: echo !== undefined,
     keepsId: echo !== undefined && valueAt(echo.payload, "context.commandId") === commandId,
+    verbatim: echo !== undefined && isDeepStrictEqual(echo.payload, JSON.parse(JSON.stringify(sent))),
     answerMs: Number.isFinite(first) ? Math.round(first - begun) : null,
   };
 }

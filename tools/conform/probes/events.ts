@@ -59,9 +59,17 @@ async function gradeEvent(
     echoes: first.echo ? "yes" : "no",
     keepsId: first.echo ? (first.keepsId ? "yes" : "no") : "unknown",
     unknownId: second ? answerOf(second) : "not tried",
+    likely: likelyOf(first),
     proves: provenBy(first, second, named),
     answerMs: first.answerMs,
   };
+}
+
+/** An ack comes from a handler; an echo that is what was sent, from none. */
+export function likelyOf({ ack, echo, verbatim }: Pick<Tried, "ack" | "echo" | "verbatim">): EventGrade["likely"] {
+  if (ack !== "none") return "store";
+  if (!echo) return "unknown";
+  return verbatim ? "relay" : "store";
 }
 
 function answerOf(tried: Tried): EventGrade["unknownId"] {
@@ -81,7 +89,7 @@ export function provenBy(known: Tried, unknown: Tried | undefined, named: boolea
   if (!unknown) return `the ${said} came; whether the CAD stores it cannot be told from outside`;
   const other = answerOf(unknown);
   if (other === "echoed" || other === "acked")
-    return `no write: the ${said} comes for ids that the CAD cannot know as well. Relay or store cannot be told from outside`;
+    return `the ${said} comes for ids that the CAD cannot know as well: it proves no write. Whether the CAD stores what it knows cannot be told from outside`;
   if (!named) return `the ${said} came for ids that nobody named; name some with --unit and --incident`;
   return `the CAD looked the id up before it answered (${other} for an unknown one): consistent with a write, no proof of one`;
 }

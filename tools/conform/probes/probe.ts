@@ -21,6 +21,11 @@ export interface EventGrade {
   keepsId: Verdict;
   /** With an id that the CAD cannot know: does it answer all the same? */
   unknownId: "acked" | "echoed" | "refused" | "silent" | "not tried";
+  /**
+   * What the form of its answer suggests; no proof. A relay passes on what it was sent; a handler that stores makes its echo of what it
+   * knows.
+   */
+  likely: "relay" | "store" | "unknown";
   proves: string;
   /** From the emit to the first answer, ms. */
   answerMs: number | null;
