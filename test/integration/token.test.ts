@@ -49,6 +49,7 @@ test("a token is signed with the role, subject, units and organisation that were
     role: "crew",
     roles: ["crew"],
     units: ["M1", "M2"],
+    org: "north",
   });
 });
 
