@@ -29,7 +29,7 @@ def commands():
 
 
 RECEIPT = ("command_id command status final ordering_keys accepted_at sent_at settled_at expires_at sends proof "
-           "confirmed_by superseded_by reason redrive_of redriven_as").split()
+           "confirmed_by superseded_by reason redrive_of redriven_as held").split()
 
 
 def lost():
