@@ -82,7 +82,8 @@ export const whyFailed = (error: unknown): string =>
   redisFault(error) === undefined ? reasonOf(error) : faultReason(error);
 
 function unreachableReason(error: unknown, said: string): string {
-  const text = `${said} ${String((error as { code?: unknown }).code ?? "")}`;
+  const { code = "" } = error as { code?: string };
+  const text = `${said} ${code}`;
   return UNREACHABLE.find(([pattern]) => pattern.test(text))?.[1] ?? REASONS.unavailable;
 }
 

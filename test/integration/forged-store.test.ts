@@ -145,7 +145,8 @@ function statementsIn(value: unknown, about: string): string[] {
   // "waiting" and "unknown" say that nothing is known.
   if (doubted || ["waiting", "unknown", "not_wanted"].includes(String(one["outcome"]))) return [];
   const changed = one["command"] === "(changed in Redis)";
-  const id = one["id"] ?? one["command_id"] ?? one["handler"] ?? one["at"] ?? "";
+  const names = [one["id"], one["command_id"], one["handler"], one["at"]];
+  const id = names.find((name) => typeof name === "string") ?? "";
   return Object.entries(one).flatMap(([name, part]) => {
     const silent = /age|seconds|_s$|^now$|^checked|percent|latency|uptime|since|message|sends|expires/.test(name);
     return silent || (changed && /command|ordering_keys|proof/.test(name))

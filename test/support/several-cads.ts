@@ -87,7 +87,10 @@ export async function startSeveral(wanted: readonly CadToStart[], env: Record<st
     post: (path: string, body: unknown, token?: string) => ask("POST", path, body, token),
     /** Which worker leads each CAD, as its lease says. */
     async owners(): Promise<Record<string, string>> {
-      const ids = wanted.map(({ id, more }) => [id, String(more?.["redis_prefix"] ?? `${prefix}-${id}`)] as const);
+      const ids = wanted.map(
+        ({ id, more }) =>
+          [id, typeof more?.["redis_prefix"] === "string" ? more["redis_prefix"] : `${prefix}-${id}`] as const,
+      );
       const found = await Promise.all(ids.map(([, own]) => redis.get(outboxKeys(own).lease)));
       return Object.fromEntries(ids.flatMap(([id], i) => (found[i] ? [[id, found[i].replace(/^\d+:/, "")]] : [])));
     },

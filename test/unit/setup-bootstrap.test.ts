@@ -59,14 +59,15 @@ ${npm.fails === undefined ? `rm -rf node_modules && mkdir -p node_modules/.bin &
   };
 }
 
+const lockFile = (version: string) => JSON.stringify({ packages: { "": {}, "node_modules/a": { version } } });
+
 it.each([
   ["the same versions", "1.0.0", false],
   ["other versions", "0.9.0", true],
 ])("an installation made by npm with %s (%s) is installed anew: %s", async (_, version, installs) => {
   const { root, run, file } = project();
-  const lock = (v: string) => JSON.stringify({ packages: { "": {}, "node_modules/a": { version: v } } });
-  file("package-lock.json", lock("1.0.0"));
-  file("node_modules/.package-lock.json", lock(version));
+  file("package-lock.json", lockFile("1.0.0"));
+  file("node_modules/.package-lock.json", lockFile(version));
   file("say.ts", "");
   expect((await run("say.ts").ended).code).toBe(0);
   expect(existsSync(join(root, "npm.log"))).toBe(installs);

@@ -55,11 +55,13 @@ interface State {
   faults: BreakerScenario["faults"];
 }
 
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
+
 /** Of a circuit what makes a difference: whose misses, once or more than once, and whether its probes may go. */
 function circuitKey({ phase, misses, trips, probeAt }: Circuit, now: number): unknown {
   const counts = new Map<string, number>();
   for (const { command } of misses) counts.set(command.id, Math.min(2, (counts.get(command.id) ?? 0) + 1));
-  return [phase, [...counts].toSorted(), misses.at(-1)?.command.id, Math.min(trips, 2), probeAt <= now];
+  return [phase, [...counts].toSorted(byName), misses.at(-1)?.command.id, Math.min(trips, 2), probeAt <= now];
 }
 
 /** What no single step may do. */
@@ -148,7 +150,7 @@ export function breakerOf({ commands, faults }: BreakerScenario, mutant?: Mutant
       const { connection, everybody, callers } = admission;
       const circuits = [connection, everybody.sets, everybody.adds].map((circuit) => circuitKey(circuit, now));
       const theirs = [callers.sets, callers.adds].map((of) =>
-        [...of].map(([caller, circuit]) => [caller, circuitKey(circuit, now)]).toSorted(),
+        [...of].map(([caller, circuit]) => [caller, circuitKey(circuit, now)] as const).toSorted(byName),
       );
       return JSON.stringify([rest, circuits, theirs]);
     },
