@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { auditKeys } from "../../shared/audit/keys.ts";
-import { parseEntry, type StoredEntry, timeOfId } from "../../shared/audit/entry.ts";
+import { parseEntry, type StoredEntry } from "../../shared/audit/entry.ts";
 import { type History, readHistory } from "../../shared/health/history.ts";
 import type { MessageRecord, Outbox } from "../../shared/outbox/outbox.ts";
 import { openQueues, type Queues } from "../../shared/outbox/queues.ts";
@@ -8,7 +8,7 @@ import type { State } from "../../shared/outbox/states.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import type { Micros } from "../../shared/util/time.ts";
-import { idTime } from "../../shared/redis/stream-id.ts";
+import { idTime, timeOfId } from "../../shared/redis/stream-id.ts";
 import { scanPage } from "../../shared/util/scan-page.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { readable } from "./readable.ts";

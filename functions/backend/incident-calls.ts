@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { cadsKeys } from "../../shared/cads/keys.ts";
-import { script } from "../../shared/redis/redis.ts";
+import { jsonArgument, script } from "../../shared/redis/redis.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 
 /** How many incidents are remembered; the one that was used longest ago gives way. */
@@ -56,12 +56,12 @@ export function createIncidentCalls(redis: Redis, prefix: string, sealer: Sealer
   const bounds = { most: MAX_INCIDENTS, forget_ms: FORGET_MS };
   return {
     async seenIn(incident) {
-      const known = await seen(JSON.stringify({ incident, ...bounds }));
+      const known = await seen(jsonArgument({ incident, ...bounds }));
       return typeof known === "string" ? open(incident, known) : undefined;
     },
     async rememberIncident(incident, cad) {
       const value = `${cad} ${macOf(incident, cad)}`.trimEnd();
-      const known = await seen(JSON.stringify({ incident, value, ...bounds }));
+      const known = await seen(jsonArgument({ incident, value, ...bounds }));
       return typeof known === "string" ? open(incident, known) : cad;
     },
   };

@@ -14,7 +14,7 @@ import { outboxKeys } from "../../shared/redis/keys.ts";
 import type { StateRecord } from "../../shared/state/read.ts";
 import type { Micros } from "../../shared/util/time.ts";
 import { incidentKey } from "../../shared/vocabulary/ordering-key.ts";
-import { idTime } from "../../shared/redis/stream-id.ts";
+import { idTime, timeOfId } from "../../shared/redis/stream-id.ts";
 import { scanPage } from "../../shared/util/scan-page.ts";
 import type { EventCalls } from "./event-calls.ts";
 import { readable } from "./readable.ts";
@@ -108,9 +108,7 @@ export function createTimelineCalls(
       const [asked, said] = await Promise.all([askedOf(incident, from, until), eventsOf(incident, from, until)]);
       const handled = await Promise.all(said.found.map(({ id }) => readHandled(redis, journal, sealer, id)));
       const destinations = await outcomes(said.found.map((entry, i) => ({ entry, handled: handled[i] ?? [] })));
-      const ends = [asked.until, said.until].flatMap((id) =>
-        id === undefined ? [] : [Number(id.split("-", 1)[0]) * 1000],
-      );
+      const ends = [asked.until, said.until].flatMap((id) => (id === undefined ? [] : [timeOfId(id)]));
       return {
         asked: await Promise.all(
           asked.found.map(async (entry) => ({

@@ -1,8 +1,9 @@
+import { timeOfId } from "../../shared/redis/stream-id.ts";
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { z } from "zod";
 import type { ShownEntry } from "../../shared/audit/trail.ts";
-import { type AuditNote, type AuditOutcome, OUTCOMES, timeOfId } from "../../shared/audit/entry.ts";
+import { type AuditNote, type AuditOutcome, OUTCOMES } from "../../shared/audit/entry.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";

@@ -1,3 +1,4 @@
+import { timeOfId } from "../../shared/redis/stream-id.ts";
 import { proofOf } from "../../shared/commands/proof.ts";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import type { Sample } from "../../shared/metrics/exposition.ts";
@@ -101,7 +102,6 @@ function ofRedis({ figures: { epoch, journal, redis } }: Read): Sample[] {
   ];
 }
 
-const msOf = (entryId: string): number => Number(entryId.split("-", 1)[0]);
 const BREAKER_CODES = new Set(["cad-not-confirming", "cad-breaks-connection"]);
 
 function ofWorker({ health: worker, ageSeconds }: LastHeartbeat, { journal }: Figures): Sample[] {
@@ -113,9 +113,13 @@ function ofWorker({ health: worker, ageSeconds }: LastHeartbeat, { journal }: Fi
     sample("socket_bridge_circuit_breaker_open", flag(worker.problems.some(({ code }) => BREAKER_CODES.has(code)))),
     ...eventSamples(worker.events),
     ...worker.handlers.flatMap(({ handler, cursor, failed }) => [
-      sample("socket_bridge_handler_lag_seconds", Math.max(0, (msOf(journal.newest) - msOf(cursor)) / 1000), {
-        handler,
-      }),
+      sample(
+        "socket_bridge_handler_lag_seconds",
+        Math.max(0, (timeOfId(journal.newest) - timeOfId(cursor)) / 1_000_000),
+        {
+          handler,
+        },
+      ),
       sample("socket_bridge_handler_failed_total", failed, { handler }),
     ]),
   ];

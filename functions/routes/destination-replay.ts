@@ -1,8 +1,8 @@
 import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
-import { isOver, NOTHING_FOUND, REPLAY_STATES, type ReplayStatus } from "../../shared/destinations/replay.ts";
+import { beginReplay, isOver, REPLAY_STATES, type ReplayStatus } from "../../shared/destinations/replay.ts";
 import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";
-import { isEntryId } from "../../shared/redis/stream-id.ts";
+import { isEntryId, timeOfId } from "../../shared/redis/stream-id.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { instant } from "../../shared/vocabulary/fields.ts";
 import { requestObject } from "../../shared/vocabulary/request-object.ts";
@@ -63,7 +63,7 @@ const LOOK_MS = 200;
 
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 const placeOf = (id: string | null) =>
-  id === null ? null : { event_id: id, at: new Date(Number(id.split("-", 1)[0])).toISOString() };
+  id === null ? null : { event_id: id, at: new Date(timeOfId(id) / 1000).toISOString() };
 
 export function toReplay(status: ReplayStatus | undefined): ReplayAnswer | null {
   if (!status) return null;
@@ -146,15 +146,7 @@ export function serveReplay(app: Hono<CallerEnv>, { backend, authenticate, noteA
     await backend.askReplay(destination, request);
     const status = await heardOf(backend, destination, request.id);
     if (status?.refusal) throw refusedBecause(status.refusal);
-    const asked = {
-      request,
-      state: "counting",
-      refusal: null,
-      found: NOTHING_FOUND,
-      until: null,
-      position: null,
-    } as const;
-    const answer = toReplay(status) ?? toReplay({ ...asked, queued: 0, before: [], startedAt: null, endedAt: null });
+    const answer = toReplay(status ?? beginReplay(request));
     return c.json(status ? answer : { ...answer, state: "asked" }, dryRun && status?.state === "counted" ? 200 : 202);
   });
 }

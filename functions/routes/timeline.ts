@@ -1,6 +1,6 @@
+import { timeOfId } from "../../shared/redis/stream-id.ts";
 import type { Hono, MiddlewareHandler } from "hono";
 import { z } from "zod";
-import { timeOfId } from "../../shared/audit/entry.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
 import { isOf } from "../../shared/state/read.ts";
 import { toIncidentResponse } from "../../shared/state/to-response.ts";

@@ -1,6 +1,7 @@
 import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
 import type { Micros } from "../util/time.ts";
-import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry, timeOfId } from "./entry.ts";
+import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry } from "./entry.ts";
+import { timeOfId } from "../redis/stream-id.ts";
 
 /** Stands for a command that the writer cannot know: of what was accepted before, only the script finds the id. */
 const ANY = "*";

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { createCachedClock, type RedisClock, toMicros } from "../redis/clock.ts";
-import { timeOfId } from "./entry.ts";
+import { timeOfId } from "../redis/stream-id.ts";
 
 /** How far ahead of Redis's clock the trail may be, us: a clock that was off by a day was set right. Beyond, somebody wrote there. */
 const MAX_AHEAD_US = 26 * 3_600_000_000;

@@ -1,6 +1,5 @@
 import { parseList } from "../util/json.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
-import type { Micros } from "../util/time.ts";
 
 /** What came of what somebody asked. */
 export const OUTCOMES = [
@@ -99,5 +98,3 @@ export const storedEntry = (entry: AuditEntry): StoredEntry => [
     name === "about" ? JSON.stringify(entry.about) : String(entry[name]),
   ]),
 ];
-
-export const timeOfId = (id: string): Micros => Number(id.split("-", 1)[0]) * 1000;

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { script } from "../redis/redis.ts";
-import { idAfter } from "../redis/stream-id.ts";
+import { idAfter, timeOfId } from "../redis/stream-id.ts";
 import { type ChainKeys, GENESIS, hashOf, type Mark, NO_KEY, same, sealOf } from "./chain.ts";
 import { createSealer, type Sealer } from "../sealing/seal.ts";
 import { COPIES_MS, createCopies, doubtOfEntry } from "./authentic.ts";
@@ -121,7 +121,7 @@ export function openAuditChain(
   async function prepareCopies(before: string): Promise<(entry: StoredEntry) => boolean> {
     const isCopy = createCopies();
     if (!sealer.keyed) return isCopy;
-    const from = Math.max(0, Number(before.split("-", 1)[0]) - COPIES_MS);
+    const from = Math.max(0, timeOfId(before) / 1000 - COPIES_MS);
     const earlier: StoredEntry[] = await redis.xrange(keys.entries, from, before, "COUNT", 20_000);
     for (const entry of earlier) if (!doubtOfEntry(sealer, keys.base, entry)) isCopy(entry);
     return isCopy;

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
-import { compareIds } from "../redis/stream-id.ts";
+import { compareIds, timeOfId } from "../redis/stream-id.ts";
 import { type ChainKeys, GENESIS, hashOf, type Mark, NO_KEY, same, sealOf } from "./chain.ts";
-import { type StoredEntry, timeOfId } from "./entry.ts";
+import type { StoredEntry } from "./entry.ts";
 import type { AuditKeys } from "./keys.ts";
 import { parseLink, readMark, type SealedMark } from "./link.ts";
 

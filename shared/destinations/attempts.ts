@@ -2,8 +2,8 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { script } from "../redis/redis.ts";
-import { openClear, storeClear } from "../sealing/clear.ts";
-import { SealError, type Sealer } from "../sealing/seal.ts";
+import { openIfAuthentic, storeClear } from "../sealing/clear.ts";
+import type { Sealer } from "../sealing/seal.ts";
 import { parseJson } from "../util/json.ts";
 
 /** One try to deliver an event: never a payload, a header or more of the address than its host. */
@@ -55,13 +55,8 @@ export function parseAttempts(
   id: string,
   text: string | null | undefined,
 ): Attempt[] {
-  if (!text) return [];
-  try {
-    return stored.safeParse(parseJson(openClear(sealer, "attempts", macId(keys, id), text))).data ?? [];
-  } catch (error) {
-    if (error instanceof SealError) return [];
-    throw error;
-  }
+  const opened = text ? openIfAuthentic(sealer, "attempts", macId(keys, id), text) : undefined;
+  return opened === undefined ? [] : (stored.safeParse(parseJson(opened)).data ?? []);
 }
 
 export function openMessageAttempts(redis: Redis, keys: OutboxKeys, sealer: Sealer): MessageAttempts {

@@ -53,6 +53,12 @@ export const replayStatus = z.object({
 });
 export type ReplayStatus = z.infer<typeof replayStatus>;
 
+/** A replay as it begins. @param before the replays before it */
+export const beginReplay = (request: ReplayRequest, before: readonly string[] = []): ReplayStatus => ({
+  ...{ request, state: "counting", refusal: null, found: NOTHING_FOUND, until: null, position: null, queued: 0 },
+  ...{ before: [...before], startedAt: null, endedAt: null },
+});
+
 /** The id of the message that sends an entry again. */
 export const replayedAs = (entry: string, replay: string): string => `${entry}~${replay}`;
 /** The entry of a message, whether it was replayed or not. */

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import { destinationKeys } from "../redis/keys.ts";
-import { openClear, storeClear } from "../sealing/clear.ts";
+import { openIfAuthentic, storeClear } from "../sealing/clear.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
 import { parseJson } from "../util/json.ts";
 import { type DestinationAttempt, destinationAttempt, RECENT, RECENT_FAILED } from "./attempts.ts";
@@ -135,13 +135,8 @@ export function openDestinationStore(
   async function read<T>(field: string, kind: StoredKind, id: string, schema: z.ZodType<T>): Promise<T | undefined> {
     const text = await redis.hget(keyOf(id), field);
     if (text === null) return undefined;
-    try {
-      return schema.safeParse(parseJson(openClear(sealer, kind, keyOf(id), text))).data;
-    } catch (error) {
-      if (!(error instanceof SealError)) throw error;
-      if (error.code === "tampered") onForged(id);
-      return undefined;
-    }
+    const opened = openIfAuthentic(sealer, kind, keyOf(id), text, () => onForged(id));
+    return opened === undefined ? undefined : schema.safeParse(parseJson(opened)).data;
   }
   const sealId = (id: string, field: string) => JSON.stringify([keyOf(id), field]);
   async function saveSealed(id: string, field: string, value: unknown): Promise<void> {

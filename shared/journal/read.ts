@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { parseList, UNREADABLE } from "../util/json.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { jsonArgument, script, type ScriptReply } from "../redis/redis.ts";
-import { START } from "../redis/stream-id.ts";
+import { START, timeOfId } from "../redis/stream-id.ts";
 import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
 import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
@@ -86,7 +86,7 @@ export function parseRow([id, list]: Row, journal: string): SealedEntry {
     event: text("event"),
     keys: (parseList(text("keys")) ?? []) as OrderingKey[],
     occurredAt: Number(text("occurred")) || undefined,
-    receivedAt: Number(text("received")) || Number(id.split("-", 1)[0]) * 1000,
+    receivedAt: Number(text("received")) || timeOfId(id),
     n: Number(text("n")) || undefined,
     eventId: text("event_id") || undefined,
     own: text("own") || undefined,

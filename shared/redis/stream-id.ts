@@ -11,6 +11,9 @@ export const isEntryId = (text: string): boolean => /^\d{1,16}-\d{1,16}$/.test(t
 /** A time as the begin of an id, for ranges. */
 export const idTime = (at: Micros): string => String(Math.max(0, Math.floor(at / 1000)));
 
+/** When an entry was stored, by Redis's clock. */
+export const timeOfId = (id: string): Micros => Number(id.split("-", 1)[0]) * 1000;
+
 /** A BigInt only where a number would not be exact: ids are compared for every entry and handler. */
 const toInteger = (digits: string): number | bigint => (digits.length > 15 ? BigInt(digits) : Number(digits));
 

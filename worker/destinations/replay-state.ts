@@ -1,9 +1,4 @@
-import {
-  NOTHING_FOUND,
-  type ReplayFound,
-  type ReplayRequest,
-  type ReplayStatus,
-} from "../../shared/destinations/replay.ts";
+import type { ReplayFound, ReplayStatus } from "../../shared/destinations/replay.ts";
 
 /**
  * The states of a replay, kept in Redis: the worker that takes over goes on from there.
@@ -24,11 +19,6 @@ export type ReplayEvent =
   | { type: "joined"; until: string; position: string }
   /** Everything up to this entry is in the outbox: so many were sent again. */
   | { type: "noted"; position: string; queued: number; over: boolean };
-
-export const begin = (request: ReplayRequest, before: readonly string[]): ReplayStatus => ({
-  ...{ request, state: "counting", refusal: null, found: NOTHING_FOUND, until: null, position: null, queued: 0 },
-  ...{ before: [...before], startedAt: null, endedAt: null },
-});
 
 /** The replay after an event. One that does not fit its state changes nothing. @param now ms */
 export function nextReplay(replay: ReplayStatus, event: ReplayEvent, now: number): ReplayStatus {

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
+  beginReplay,
   entryOf,
   isOver,
   NOTHING_FOUND,
@@ -20,7 +21,7 @@ import type { Log } from "../../shared/util/log.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import type { Rewind } from "../events/handlers/handler.ts";
 import { compileFilter, type Filter } from "./filter.ts";
-import { begin, nextReplay, type ReplayEvent } from "./replay-state.ts";
+import { nextReplay, type ReplayEvent } from "./replay-state.ts";
 
 /** How often it is looked whether somebody asked, and how often progress is stored, ms. */
 const LOOK_MS = 500;
@@ -213,12 +214,12 @@ export function createReplay(options: ReplayOptions): Replay {
     if (asked.dryRun) {
       const last = await book.replay(destination, "dry-run");
       if (last?.request.id === asked.id && isOver(last.state)) return;
-      return count(begin(asked, []));
+      return count(beginReplay(asked));
     }
     // The API refuses a second one while one is under way: this was asked for at the same moment.
     if (replay && !isOver(replay.state)) return book.dropReplayAsked(destination);
     const before = replay ? [replay.request.id, ...replay.before].slice(0, MAX_BEFORE) : [];
-    await save(begin(asked, before));
+    await save(beginReplay(asked, before));
   }
 
   async function step(): Promise<void> {

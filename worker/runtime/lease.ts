@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import type { Log } from "../../shared/util/log.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
-import { script, type ScriptReply } from "../../shared/redis/redis.ts";
+import { jsonArgument, script, type ScriptReply } from "../../shared/redis/redis.ts";
 import { readStore } from "../../shared/redis/store-identity.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import type { StoreGuard } from "./store-guard.ts";
@@ -99,7 +99,7 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease | undef
   const tryOnce = async (): Promise<ScriptReply> => {
     const claim = store.claim(await readStore(redis, keys));
     if (!claim) return ["refused"];
-    return await acquire(JSON.stringify({ instance, lease_ms: LEASE_MS, store: claim }));
+    return await acquire(jsonArgument({ instance, lease_ms: LEASE_MS, store: claim }));
   };
   for (let asked = 0; !signal.aborted; asked += 1) {
     await options.turn?.(signal);
