@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Accepted, type Arrival, check } from "../../tools/chaos/checker.ts";
+import { type Accepted, type Arrival, check } from "../../tools/chaos/check/checker.ts";
 import type { Cad } from "../../tools/simulator/cad.ts";
 import { until } from "../../tools/support/until.ts";
 import { sleep } from "../../shared/util/sleep.ts";

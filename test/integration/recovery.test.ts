@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { WorkerHealth } from "../../shared/health/worker-health.ts";
 import { BRIDGE_EVENTS, type JournalEntry } from "../../shared/journal/entry.ts";
-import { startProxy } from "../../tools/chaos/proxy.ts";
+import { startProxy } from "../../tools/chaos/rig/proxy.ts";
 import { type Bridge, type BridgeOptions, startBridge } from "../support/bridge.ts";
 import { type JournalView, viewJournal } from "../support/journal.ts";
 import { ownRedis } from "../support/own-redis.ts";

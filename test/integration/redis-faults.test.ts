@@ -6,7 +6,7 @@ import { START } from "../../shared/redis/stream-id.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import { createSealer } from "../../shared/sealing/seal.ts";
 import { createCadEvents } from "../../worker/events/pipeline.ts";
-import { startProxy } from "../../tools/chaos/proxy.ts";
+import { startProxy } from "../../tools/chaos/rig/proxy.ts";
 import { startBridge } from "../support/bridge.ts";
 import type { OwnRedis } from "../../tools/setup/redis.ts";
 import { viewJournal } from "../support/journal.ts";

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { Schedule } from "../../tools/simulate/schedule.ts";
+import type { Schedule } from "../../tools/simulate/plan/schedule.ts";
 import { runScript } from "../../tools/setup/run-script.ts";
 
 const LONG_MS = 400_000;

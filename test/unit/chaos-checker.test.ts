@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Arrival, check, type Evidence, type ViolationKind } from "../../tools/chaos/checker.ts";
+import { type Arrival, check, type Evidence, type ViolationKind } from "../../tools/chaos/check/checker.ts";
 
 /** A clean run: three commands of one unit, the second of an incident as well. Each test spoils one thing. */
 const clean: Evidence = {

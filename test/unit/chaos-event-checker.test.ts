@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkEvents, EVENT_VIOLATIONS, type EventEvidence } from "../../tools/chaos/event-checker.ts";
+import { checkEvents, EVENT_VIOLATIONS, type EventEvidence } from "../../tools/chaos/check/event-checker.ts";
 
 /** Two events of one unit and one of another, all of which arrived in order. */
 const GOOD: EventEvidence = {

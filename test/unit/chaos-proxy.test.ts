@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
-import { startProxy } from "../../tools/chaos/proxy.ts";
+import { startProxy } from "../../tools/chaos/rig/proxy.ts";
 import { until } from "../../tools/support/until.ts";
 
 /** A server that keeps what it hears and says what it is told to, behind a proxy. */

@@ -3,10 +3,10 @@ import { join, relative } from "node:path";
 import { readArgs, runCli, UsageError, wholeNumber } from "../support/cli.ts";
 import { findRedis } from "../setup/redis-binary.ts";
 import { renderDocs } from "./docs.ts";
-import { FAULTS, type Fault } from "./faults.ts";
+import { FAULTS, type Fault } from "./faults/faults.ts";
 import { renderEventMatrix, renderMatrix, renderRemarks } from "./matrix.ts";
 import { type FaultRun, runFault } from "./run-fault.ts";
-import { anySeed, createSchedule, faultsFor, type Plan } from "./schedule.ts";
+import { anySeed, createSchedule, faultsFor, type Plan } from "./faults/schedule.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const RUN = join(ROOT, ".run");

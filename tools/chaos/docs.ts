@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import type { Fault } from "./faults.ts";
+import type { Fault } from "./faults/faults.ts";
 import { renderEventMatrix, renderMatrix, renderRemarks } from "./matrix.ts";
 import type { FaultRun } from "./run-fault.ts";
 
@@ -46,7 +46,7 @@ everysec), ${versions.join(", ")}; seed ${seed}, ${minutes} minutes, ${available
   restarting with and without its last write; emit jobs that are lost or stale; a CAD that refuses, rejects, stays silent, hangs,
   crashes or loses its database; requests to the API that are lost, late or answered to nobody; services that answer a webhook with 500, 429, 410, late or never, and
   whose answer is lost.
-  - Each schedule is for one pair of a step and a fault (\`tools/simulate/steps.json\` has the steps, \`--survey\` renews it), so that as many in a
+  - Each schedule is for one pair of a step and a fault (\`tools/simulate/plan/steps.json\` has the steps, \`--survey\` renews it), so that as many in a
     row as there are pairs meet each of them; \`--coverage\` lists those that did not meet. A pair is in the table if the fault can strike at that kind of step; a lost append is in none, since Redis is assumed to keep what it has acknowledged.
   - The checkers of the chaos suite judge each run, for commands and for webhooks, beside conservation, the audit trail, idempotency, what receipts claim, the journal,
     a handler of it, and lost wake-ups.

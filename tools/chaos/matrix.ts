@@ -1,6 +1,6 @@
-import type { Verdict, ViolationKind } from "./checker.ts";
-import type { EventViolationKind } from "./event-checker.ts";
-import type { Fault } from "./faults.ts";
+import type { Verdict, ViolationKind } from "./check/checker.ts";
+import type { EventViolationKind } from "./check/event-checker.ts";
+import type { Fault } from "./faults/faults.ts";
 import type { FaultRun } from "./run-fault.ts";
 
 const sumEvents = (runs: readonly FaultRun[], of: (run: FaultRun["events"]) => number) =>

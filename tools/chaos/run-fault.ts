@@ -2,14 +2,14 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { seededRandom } from "../simulator/random.ts";
-import type { CadLedger } from "./cad-ledger.ts";
-import { check, type Verdict } from "./checker.ts";
-import type { Fault } from "./faults.ts";
-import { checkEvents, type EventVerdict } from "./event-checker.ts";
-import { readReceipts, waitUntilEmpty } from "./leftovers.ts";
-import { startProducer } from "./producer.ts";
-import { type Rig, startRig } from "./rig.ts";
-import { readEvents } from "./services.ts";
+import type { CadLedger } from "./check/cad-ledger.ts";
+import { check, type Verdict } from "./check/checker.ts";
+import type { Fault } from "./faults/faults.ts";
+import { checkEvents, type EventVerdict } from "./check/event-checker.ts";
+import { readReceipts, waitUntilEmpty } from "./rig/leftovers.ts";
+import { startProducer } from "./load/producer.ts";
+import { type Rig, startRig } from "./rig/rig.ts";
+import { readEvents } from "./rig/services.ts";
 
 /** What one run of a fault came to. */
 export interface FaultRun {

@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { coverageOf } from "./coverage.ts";
+import { coverageOf } from "./plan/coverage.ts";
 import type { Failure } from "./messages.ts";
 import { MUTANTS } from "./mutants.ts";
-import type { Schedule } from "./schedule.ts";
+import type { Schedule } from "./plan/schedule.ts";
 import { startShard } from "./shards.ts";
-import { STEPS, STEPS_FILE } from "./steps.ts";
+import { STEPS, STEPS_FILE } from "./plan/steps.ts";
 
 const HELP = `npm run simulate -- [options]   runs the bridge's own code under a scheduler that owns time, chance and every fault
 

@@ -1,5 +1,5 @@
-import type { Schedule } from "./schedule.ts";
-import type { Steps } from "./steps.ts";
+import type { Schedule } from "./plan/schedule.ts";
+import type { Steps } from "./plan/steps.ts";
 
 export type ToShard =
   | { what: "seeds"; from: number; count: number; stopAtFailure: boolean; shrink: boolean }

@@ -1,8 +1,8 @@
 import type { FromShard, ToShard } from "./messages.ts";
-import { startRedisServer } from "./redis-server.ts";
+import { startRedisServer } from "./world/redis-server.ts";
 import { type Ran, runSchedule } from "./run.ts";
-import { planSchedule, type Schedule } from "./schedule.ts";
-import { shrink } from "./shrink.ts";
+import { planSchedule, type Schedule } from "./plan/schedule.ts";
+import { shrink } from "./plan/shrink.ts";
 import { survey } from "./survey.ts";
 
 const kindOf = (violation: string) => violation.slice(0, violation.indexOf(":"));

@@ -12,7 +12,7 @@ async function main(): Promise<void> {
   const mutant = process.argv[2];
   const edit = mutant === undefined ? undefined : editOf(mutant);
   replaceSurroundings(edit?.edit);
-  const { simulateGlobals } = await import("./globals.ts");
+  const { simulateGlobals } = await import("./world/globals.ts");
   simulateGlobals();
   const { openRunner } = await import("./runner.ts");
   const runner = await openRunner(tell);

@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Failure, FromShard, ToShard } from "./messages.ts";
-import type { Steps } from "./steps.ts";
+import type { Steps } from "./plan/steps.ts";
 
 type Done = Extract<FromShard, { what: "done" }>;
 type Without<T> = Omit<T, "what">;

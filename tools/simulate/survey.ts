@@ -1,7 +1,7 @@
-import type { RedisServer } from "./redis-server.ts";
+import type { RedisServer } from "./world/redis-server.ts";
 import { type Ran, runSchedule } from "./run.ts";
-import { calmSchedule, planSchedule } from "./schedule.ts";
-import { type Seen, type Steps, STEPS } from "./steps.ts";
+import { calmSchedule, planSchedule } from "./plan/schedule.ts";
+import { type Seen, type Steps, STEPS } from "./plan/steps.ts";
 
 const CALM = 40;
 /** How many runs are kept for a step which not every run takes. */

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
-import { type Job, JobBoard } from "../job-board.ts";
-import { RedisNetwork } from "../redis-network.ts";
-import { type Process, theProcess, type World } from "../world.ts";
+import { type Job, JobBoard } from "../world/job-board.ts";
+import { RedisNetwork } from "../world/redis-network.ts";
+import { type Process, theProcess, type World } from "../world/world.ts";
 
 /** Stands in the place of the package `bullmq` in the simulation. See job-board.ts for what it keeps. */
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
-import { type Question, RedisNetwork } from "../redis-network.ts";
-import { type Reply, ReplyError } from "../redis-server.ts";
-import { type Scheduled, type Strike, theProcess } from "../world.ts";
+import { type Question, RedisNetwork } from "../world/redis-network.ts";
+import { type Reply, ReplyError } from "../world/redis-server.ts";
+import { type Scheduled, type Strike, theProcess } from "../world/world.ts";
 
 /**
  * Stands in the place of the package `ioredis` in the simulation: connections that behave as its own do (in order, sent again

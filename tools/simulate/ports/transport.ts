@@ -1,6 +1,6 @@
 import type { ConnectionInfo, Transport, TransportEvents } from "../../../worker/cad/transport.ts";
-import { CadHost, type Wire } from "../cad-host.ts";
-import { theProcess } from "../world.ts";
+import { CadHost, type Wire } from "../hosts/cad-host.ts";
+import { theProcess } from "../world/world.ts";
 
 /** Stands in the place of worker/cad/transport.ts in the simulation: frames to a CAD in the same world. */
 export function createTransport(_endpoint: unknown, on: TransportEvents): Transport & ConnectionInfo {

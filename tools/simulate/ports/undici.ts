@@ -1,5 +1,5 @@
-import { type Post, ServiceHost } from "../service-host.ts";
-import { type Process, theProcess } from "../world.ts";
+import { type Post, ServiceHost } from "../hosts/service-host.ts";
+import { type Process, theProcess } from "../world/world.ts";
 
 /**
  * Stands in the place of the package `undici` in the simulation: requests to the services of the same world. Interceptors run as

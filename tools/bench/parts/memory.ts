@@ -1,0 +1,103 @@
+import { sleep } from "../../../shared/util/sleep.ts";
+import { freePort } from "../../setup/free-port.ts";
+import { startBenchCad } from "../rig/bench-cad.ts";
+import { checkDelivered } from "../rig/delivered.ts";
+import { fill } from "../rig/fill.ts";
+import { liveHeapMiB, probeEnv } from "../rig/live-heap.ts";
+import type { Plan } from "../measure/plan.ts";
+import { until } from "../measure/poll.ts";
+import { type BenchWorker, type Rig, startWorker } from "../rig/rig.ts";
+import type { ResultLine, Part } from "../measure/table.ts";
+import { residentMiB } from "../measure/usage.ts";
+
+const GOAL = { atMost: 30 };
+/** Big agencies have hundreds of units; the plan is for 1,000. */
+const UNITS = 1000;
+const OWNS_WITHIN_MS = 20_000;
+const DRAINED_WITHIN_MS = 90_000;
+const SAMPLE_EVERY_MS = 500;
+
+interface Memory {
+  resident: number | undefined;
+  /** What is left of the heap when the garbage is collected. */
+  live: number;
+}
+interface Seen {
+  backlog: number;
+  waiting: Memory;
+  /** The most that was seen of each. */
+  draining: Memory;
+}
+
+/** The worker's memory while commands wait for a CAD that is down, and while they are worked off once it is back. */
+export async function measureMemory(rig: Rig, plan: Plan["memory"], say: (line: string) => void): Promise<Part> {
+  const seen: Seen[] = [];
+  for (const backlog of plan.backlogs) {
+    say(`a backlog of ${backlog.toLocaleString("en-US")}`);
+    seen.push(await observe(rig, backlog, plan.settleMs));
+  }
+  await rig.empty();
+  return { tables: [{ title: "Memory of the worker", lines: lines(seen) }], numbers: { seen } };
+}
+
+function lines(seen: readonly Seen[]): ResultLine[] {
+  const [none, most] = [seen[0], seen.at(-1)];
+  const filled = seen.filter(({ backlog }) => backlog > 0);
+  const name = ({ backlog }: Seen) => `${backlog.toLocaleString("en-US")} commands`;
+  const more = (of: (at: Seen) => number | undefined) => {
+    const [least, largest] = [none && of(none), most && of(most)];
+    return {
+      measured: least === undefined || largest === undefined ? undefined : largest - least,
+      unit: "MiB",
+      goal: GOAL,
+    };
+  };
+  return [
+    ...seen.map((at) => ({
+      what: `${name(at)} wait`,
+      measured: at.waiting.resident,
+      unit: "MiB",
+      note: heap(at.waiting),
+    })),
+    { what: "  more than with no backlog", ...more((at) => at.waiting.resident) },
+    ...filled.map((at) => ({
+      what: `${name(at)} are worked off`,
+      measured: at.draining.resident,
+      unit: "MiB",
+      note: heap(at.draining),
+    })),
+    { what: "  more live heap than with no backlog", ...more((at) => at.draining.live) },
+  ];
+}
+
+const heap = ({ live }: Memory) => `live heap ${live.toFixed(1)} MiB`;
+
+async function observe(rig: Rig, backlog: number, settleMs: number): Promise<Seen> {
+  await rig.empty();
+  const ids = await fill(rig, backlog, 1, UNITS);
+  const port = await freePort();
+  const worker = await startWorker(rig, `http://127.0.0.1:${port}`, probeEnv(rig));
+  await until("the worker owns the CAD", () => isOwner(worker), OWNS_WITHIN_MS);
+  await sleep(settleMs);
+  const resident = residentMiB(worker.pid);
+  const waiting = { resident, live: await liveHeapMiB(rig, worker) };
+
+  const cad = await startBenchCad(rig, "modern", port);
+  const draining: Memory = { resident: undefined, live: 0 };
+  const isDrained = async () => {
+    const now = residentMiB(worker.pid);
+    if (now !== undefined) draining.resident = Math.max(now, draining.resident ?? 0);
+    draining.live = Math.max(draining.live, await liveHeapMiB(rig, worker));
+    return (await rig.backlog()).unsettled === 0;
+  };
+  await until("the backlog is settled", isDrained, DRAINED_WITHIN_MS, SAMPLE_EVERY_MS);
+  await checkDelivered(rig, cad, ids, 0, DRAINED_WITHIN_MS);
+  await worker.stop();
+  await cad.stop();
+  return { backlog, waiting, draining };
+}
+
+async function isOwner(worker: BenchWorker): Promise<boolean> {
+  const answer = await fetch(worker.url, { signal: AbortSignal.timeout(1000) });
+  return ((await answer.json()) as { role: string }).role === "owner";
+}

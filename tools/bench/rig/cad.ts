@@ -1,0 +1,77 @@
+import { z } from "zod";
+import { startCad } from "../../simulator/cad.ts";
+import { CHARACTERS } from "../../simulator/characters.ts";
+import { nowMs } from "../measure/clock.ts";
+import { statusBody } from "../load/fleet.ts";
+import { serve } from "../load/helper.ts";
+import { sleepUntil } from "../load/load.ts";
+
+/** When each command came for the first time, by its id, and whether any came out of order. */
+export interface Arrivals {
+  ids: string[];
+  atMs: number[];
+  duplicates: number;
+  violations: number;
+}
+
+/** Unit statuses, one unit after the other, each with when it was due. */
+export interface Broadcast {
+  count: number;
+  /** Infinity is told as null: as fast as it goes. */
+  perSecond: number | null;
+}
+export const BROADCAST_EVENT = "unit:status:updated";
+/** In one go, before the sockets are let write. */
+const CHUNK = 50;
+
+/** The simulator as a process that answers at once, and whose ledger has the clock of this bench. */
+export type CadQuestions = {
+  url: { takes: null; answers: string };
+  /** Whatever has come since `forget`. */
+  arrivals: { takes: null; answers: Arrivals };
+  count: { takes: null; answers: number };
+  forget: { takes: null; answers: null };
+  /** Resolves when all of it was broadcast. */
+  broadcast: { takes: Broadcast; answers: null };
+};
+
+if (import.meta.main) {
+  const env = z.object({
+    BENCH_CAD_TOKEN: z.string().min(1),
+    BENCH_CAD_CHARACTER: z.enum(CHARACTERS),
+    BENCH_CAD_PORT: z.coerce.number().int(),
+  });
+  const { BENCH_CAD_TOKEN: token, BENCH_CAD_CHARACTER: character, BENCH_CAD_PORT: port } = env.parse(process.env);
+  const cad = await startCad({ token, character, port, now: nowMs, switches: { delayMs: { min: 0, max: 0 } } });
+
+  serve<CadQuestions>({
+    url: () => cad.url,
+    count: () => cad.ledger.summary().commands,
+    arrivals() {
+      const ids: string[] = [];
+      const atMs: number[] = [];
+      for (const { commandId, first, time } of cad.ledger.entries({ limit: Infinity })) {
+        if (!first || commandId === null) continue;
+        ids.push(commandId);
+        atMs.push(time);
+      }
+      const { duplicates, violations } = cad.ledger.summary();
+      return { ids, atMs, duplicates, violations };
+    },
+    async broadcast({ count, perSecond }) {
+      const began = nowMs();
+      for (let n = 0; n < count; n += 1) {
+        const dueMs = perSecond === null ? nowMs() : began + (n * 1000) / perSecond;
+        if (perSecond !== null) await sleepUntil(dueMs);
+        else if (n % CHUNK === 0) await new Promise(setImmediate);
+        const { unit_id: unitId, status } = statusBody(n, 1);
+        cad.broadcast(BROADCAST_EVENT, { unitId, status, dueMs });
+      }
+      return null;
+    },
+    forget() {
+      cad.ledger.clear();
+      return null;
+    },
+  });
+}

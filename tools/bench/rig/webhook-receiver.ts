@@ -1,0 +1,24 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createEventClock, type TakerQuestions } from "./event-times.ts";
+import { serve } from "../load/helper.ts";
+
+/** The services that webhooks go to, each a path of its own. They check no signature: what that costs is theirs. */
+export type ReceiverQuestions = TakerQuestions & { port: { takes: null; answers: number } };
+
+if (import.meta.main) {
+  const clock = createEventClock();
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const dueMs = /"dueMs":([\d.]+)/.exec(Buffer.concat(chunks).toString("latin1"))?.[1];
+      clock.came(request.url ?? "/", Number(dueMs ?? Number.NaN));
+      // What the load of this bench takes for an answer.
+      response.writeHead(202, { "content-type": "application/json", "content-length": "2" }).end("{}");
+    });
+  });
+  server.keepAliveTimeout = 60_000;
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  serve<ReceiverQuestions>({ ...clock.answers, port: () => (server.address() as AddressInfo).port });
+}

@@ -1,0 +1,39 @@
+import type { Random } from "../../simulator/random.ts";
+import { FAULTS, type Fault } from "./faults.ts";
+
+export interface Run {
+  fault: Fault;
+  seed: number;
+}
+
+export interface Plan {
+  faults: readonly Fault[];
+  seed: number;
+  minutes: number;
+  /** Whether the faults are repeated, with other seeds, for as long as there is time. */
+  repeat: boolean;
+}
+
+export const faultsFor = (minutes: number): Fault[] => FAULTS.filter(({ fromMinutes = 0 }) => minutes >= fromMinutes);
+
+/**
+ * Hands out what is to run next: every fault once, those that take long first, so that the others run beside them; then
+ * all again with the next seed. Undefined when nothing more fits into the time that is left.
+ */
+export function createSchedule({ faults, seed, repeat }: Plan, secondsLeft: () => number): () => Run | undefined {
+  const longestFirst = faults.toSorted((a, b) => b.seconds - a.seconds);
+  let round = 0;
+  let waiting: Fault[] = [...longestFirst];
+  return () => {
+    if (waiting.length === 0 && repeat) {
+      round += 1;
+      waiting = [...longestFirst];
+    }
+    // The first round runs in any case; whoever calls sees to it that the time is enough for it.
+    const next = waiting.findIndex(({ seconds }) => round === 0 || seconds <= secondsLeft());
+    return next === -1 ? undefined : { fault: waiting.splice(next, 1)[0] as Fault, seed: seed + round };
+  };
+}
+
+/** Any seed, to be told so that the run can be repeated. */
+export const anySeed = (random: Random): number => Math.floor(random() * 1_000_000);

@@ -1,0 +1,64 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { howItEnded, type RunningProcess } from "../../setup/process.ts";
+
+/** A part of the bridge that is killed, stopped and started again; one that ends by itself is started again, too. */
+export interface Service {
+  readonly name: string;
+  /** Starts it and waits until it is there; nothing if it runs. Answers when its process was started, ms since 1970. */
+  start(): Promise<number>;
+  /** Sends a signal; waits for the end if it is one that ends a process. Nothing if it does not run. */
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** How it ended by itself, each time. */
+  readonly endings: readonly string[];
+  /** Ends it for good. */
+  stop(): Promise<void>;
+}
+
+const ENDING: readonly NodeJS.Signals[] = ["SIGKILL", "SIGTERM"];
+/** As a supervisor does. */
+const RESTART_AFTER_MS = 1000;
+
+export function createService(name: string, startOne: () => Promise<RunningProcess>): Service {
+  const endings: string[] = [];
+  let present: RunningProcess | undefined;
+  let starting: Promise<RunningProcess> | undefined;
+  /** That it runs is asked for. */
+  let wanted = false;
+
+  async function start(): Promise<number> {
+    wanted = true;
+    const asked = Date.now();
+    if (present?.running) return asked;
+    present = await (starting ??= startOne().finally(() => (starting = undefined)));
+    void supervise(present);
+    return asked;
+  }
+
+  async function supervise(watched: RunningProcess): Promise<void> {
+    const exit = await watched.exited;
+    if (!wanted || watched !== present) return;
+    endings.push(howItEnded(exit));
+    await pause(RESTART_AFTER_MS);
+    // What does not come up is seen by what it does not do.
+    if (wanted) await start().catch(() => undefined);
+  }
+
+  return {
+    name,
+    endings,
+    start,
+    async kill(signal) {
+      const process = present;
+      if (!process?.running) return;
+      if (ENDING.includes(signal)) wanted = false;
+      process.kill(signal);
+      if (ENDING.includes(signal)) await process.exited;
+    },
+    async stop() {
+      wanted = false;
+      await starting?.catch(() => undefined);
+      present?.kill("SIGCONT");
+      await present?.stop();
+    },
+  };
+}
