@@ -48,7 +48,7 @@ export function createSubscriptions(options: Omit<StreamOptions, "names" | "onEn
   function on(event: string, handler: AnyHandler): () => void {
     const known = handlers.get(event);
     const all = known ?? new Set();
-    // A wrapper of its own: the same function twice is two subscriptions.
+    // A new wrapper each time: the same function twice is two subscriptions.
     const own: AnyHandler = (payload, entry) => handler(payload, entry);
     handlers.set(event, all.add(own));
     if (!known) stream.refresh();

@@ -34,7 +34,7 @@ export interface SendOptions {
   signal?: AbortSignal;
 }
 
-/** What became of a command so far. */
+/** The present state of a command. */
 export interface CommandResult {
   /** False once it is known that the CAD did not confirm it. */
   success: boolean;

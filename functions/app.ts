@@ -56,7 +56,7 @@ export interface AppDeps {
   adminAssets: AdminAssets;
   now: () => Date;
   newId: () => string;
-  /** Whose request it is, as far as the host can tell. */
+  /** The client's address, as far as the host knows it. */
   clientAddress: (c: Context) => string;
   /** The origins of the web pages that may call the API. */
   corsOrigins: readonly string[];
@@ -230,7 +230,7 @@ const REDIS_PROBLEMS = {
   unsuitable: ["redis-unsuitable", "Redis cannot be used"],
 } as const satisfies Record<RedisFaultKind, readonly [ProblemCode, string]>;
 
-/** Of what only whoever runs the bridge can correct, the log says one line in so long, ms. */
+/** Errors that only an operator can correct are logged at most once per this time, ms. */
 const SAY_EVERY_MS = 60_000;
 
 function createFaultLog(log: Log, now: () => number): (problem: Problem) => void {

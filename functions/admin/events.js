@@ -115,7 +115,7 @@ async function one(root, { api, params, go }) {
       event.handled,
       "No handler handles it, or has reached it yet.",
     ),
-    h("h2", {}, "What became of it at each destination"),
+    h("h2", {}, "Outcome at each destination"),
     table(
       "Destinations",
       [

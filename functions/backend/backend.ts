@@ -164,7 +164,7 @@ export function createBackend(
       .catch((error: Error) => log.warn({ what, reason: whyFailed(error) }, "a forgery was not noted"));
   }
 
-  /** A BullMQ queue that is built while Redis is away stays broken for ever: so it is built at first need, if Redis is there. */
+  /** A BullMQ queue that is created while Redis is down stays broken: so it is created at first use, if Redis is up. */
   function jobs(): JobQueue {
     if (!queue && redis.status !== "ready") throw new RedisFault("unavailable");
     return (queue ??= openJobQueue(redis, keys, log));

@@ -22,7 +22,7 @@ export interface CommandQuery {
   /** When it was accepted, by Redis's clock. */
   since?: Micros | undefined;
   until?: Micros | undefined;
-  /** How many a page holds at most. It may hold fewer although there are more: `next` tells. */
+  /** Entries per page at most. A page may hold fewer although more follow: see `next`. */
   limit: number;
   /** `next` of the page before. */
   after?: string | undefined;

@@ -9,7 +9,7 @@ import type { FunctionsConfig } from "../config/node-config.ts";
 import { toBounds } from "../config/backlog-env.ts";
 import { toQuotas } from "../config/quotas.ts";
 
-/** How long a host waits for Redis before it answers, ms: it is there in a few milliseconds, or not. */
+/** How long a host waits for Redis before it answers, ms: Redis connects in a few milliseconds, or not at all. */
 const FIRST_CONNECT_MS = 1000;
 
 /** A backend on its own two connections to Redis, one of them for subscriptions. They heal by themselves. */

@@ -20,7 +20,7 @@ export interface EventCalls {
   /** What follows an entry of the journal; waits up to `ms` for it. Without an entry: where the journal ends, at once. */
   readEvents(after: string | undefined, limit: number, ms: number): Promise<Followed>;
   listEvents(query: EntryQuery): Promise<Listed>;
-  /** An entry, what the handlers made of it, and what became of it at each destination. */
+  /** An entry, its outcome at each handler, and at each destination. */
   readEvent(
     id: string,
   ): Promise<{ entry: JournalEntry; handled: Handled[]; destinations: DeliveryOutcome[] } | undefined>;

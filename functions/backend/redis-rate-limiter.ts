@@ -28,7 +28,7 @@ export function openRateLimiter(redis: Redis, keys: OutboxKeys, quotas: Quotas):
       ...options,
       storeClient: redis,
       rejectIfRedisNotReady: true,
-      // Whoever is beyond it is refused without asking Redis again, until the window is over.
+      // A client over its limit is refused without asking Redis again until the window ends.
       inMemoryBlockOnConsumed: quotas[policy],
     });
     return { alone, together };

@@ -14,7 +14,7 @@ import { FORGET_PROBLEMS_MS, lookAtHealth, lookAtStatus } from "../routes/health
 import type { Scrape } from "../routes/metrics.ts";
 import { admits, type CadOfApi, createChooser } from "./choose.ts";
 
-/** What each CAD's app has of its own. */
+/** What is separate for each CAD's app. */
 type OwnDeps = "backend" | "scrape" | "basePath" | "getPath" | "targetOf" | "front";
 
 export interface FrontDeps extends Omit<AppDeps, OwnDeps> {

@@ -14,7 +14,7 @@ const jwtSecret = z.string().min(32, "must have at least 32 characters").optiona
 
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 const KEY_SET_URL = "must be an https:// URL without a password; http:// only for this machine itself";
-/** Whoever could change the keys on their way could sign every token. */
+/** Anyone who could change the keys in transit could sign any token. */
 function isSafe(given: string): boolean {
   const url = URL.parse(given);
   if (!url || url.username !== "" || url.password !== "") return false;

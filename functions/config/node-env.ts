@@ -4,7 +4,7 @@ import { trustedProxies } from "../http/client-address.ts";
 
 const count = z.coerce.number().int().min(0).max(1_000_000);
 
-/** What only a host with connections of its own has to see to. The defaults of the times are far beyond what a sound client needs. */
+/** Settings of a host that manages its own connections. The default times are far beyond what a well-behaved client needs. */
 export const nodeServerEnv = {
   HTTP_MAX_HEADER_BYTES: env.bytes
     .default(16 * 1024)

@@ -48,7 +48,7 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     stopping: new AbortController().signal,
     cutOff: () => undefined,
     quotas: toQuotas(config),
-    // An isolate lives too shortly for numbers of its own: all are read from Redis.
+    // An isolate is too short-lived for its own counters: all values are read from Redis.
     measure: NO_MEASURE,
     scrape: createScrape({ backend, bounds: toBounds(config), now }),
     metricsToken: () => config.METRICS_TOKEN,

@@ -6,7 +6,7 @@ import type { Scrape } from "../routes/metrics.ts";
 /** How long a client may take for its request, ms. */
 const REQUEST_MS = 5000;
 
-/** GET /metrics at an address of its own, without a token: who may reach it is up to the network. */
+/** GET /metrics at a separate address, without a token: the network decides who may reach it. */
 export async function startMetricsServer(
   host: string,
   port: number,

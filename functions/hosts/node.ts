@@ -53,7 +53,7 @@ function fromPackage(): DocsAssets {
 
 /** Not streams of events: each is to go out at once. */
 const gzip = compress({ contentTypeFilter: /^(?:application\/json|text\/csv)\b/ });
-/** Files are the same bytes for everybody, and stay so: compressed, each client would hold some of its own. */
+/** Files are the same bytes for every client: compressed, each client would need its own buffer. */
 const FILES = /\/(?:docs|admin)\b/;
 const compressOnRequest: MiddlewareHandler = (c, next) =>
   c.req.header("Accept-Encoding") === undefined || FILES.test(c.req.path) ? next() : gzip(c, next);
@@ -143,7 +143,7 @@ export async function startFunctions(
 if (import.meta.main) {
   await runProgram({
     name: "functions",
-    what: "The functions: the HTTP API that accepts commands and answers what became of them.",
+    what: "The functions: the HTTP API that accepts commands and reports their state.",
     env: functionsEnv,
     start: startFunctions,
   });

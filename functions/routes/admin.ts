@@ -33,7 +33,7 @@ const POLICY = [
   "trusted-types 'none'",
 ].join("; ");
 
-/** GET /admin: the page for whoever is on call. It holds no data: it asks the API with the token that is typed into it. */
+/** GET /admin: the page for on-call engineers. It contains no data: it calls the API with the token that is typed into it. */
 export function serveAdmin(app: Hono<CallerEnv>, assets: AdminAssets): void {
   const headers = { "Content-Security-Policy": POLICY, "Cache-Control": "no-cache" };
   app.get("/admin", async (c) =>

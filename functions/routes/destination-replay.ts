@@ -38,7 +38,7 @@ export const replayAnswer = z.object({
   dry_run: z.boolean(),
   state: z.enum(["asked", ...REPLAY_STATES]).meta({
     description:
-      "`asked`: the worker has not heard of it. `counting`: it goes through the journal. `starting`: the destination's handler goes back. `running`: events are put into the outbox. `done`: all are, and the live flow follows. `counted`: the end of a dry run. `refused`: nothing was sent, see `reason`.",
+      "`asked`: the worker has not started it. `counting`: the journal is read. `starting`: the destination's handler goes back. `running`: events are put into the outbox. `done`: all are, and the live flow follows. `counted`: the end of a dry run. `refused`: nothing was sent, see `reason`.",
   }),
   reason: z.string().nullable(),
   from: z.string(),

@@ -98,7 +98,7 @@ export function createEventStreams(deps: StreamDeps) {
    * Goes on until it throws.
    * @param begin where the stream begins: never the end of its first page, which was not written yet
    */
-  async function tell(
+  async function follow(
     begin: string,
     first: Page,
     wanted: Wanted,
@@ -147,7 +147,7 @@ export function createEventStreams(deps: StreamDeps) {
           throw new StreamEnd("token");
         });
       }
-      await tell(begin, first, wanted, write, check).catch((why: unknown) => {
+      await follow(begin, first, wanted, write, check).catch((why: unknown) => {
         slot.release();
         const fields = { open: slots.taken(), seconds: Math.round((performance.now() - began) / 1000) };
         if (why instanceof StreamEnd) log.info({ ending: why.ending, ...fields }, "a stream ended");

@@ -140,7 +140,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
   });
 }
 
-/** What a handler declined is no work of its own: `destinations` has the reason. */
+/** A declined entry is not listed as work: `destinations` has the reason. */
 const isTask = ({ outcome }: Handled): boolean => outcome !== "declined";
 
 /** Of a client that comes back: the id of the last entry that it got. */

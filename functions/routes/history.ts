@@ -32,10 +32,10 @@ export const historyAnswer = z.object({
         role: z.enum(["leader", "standby", "silent"]).meta({
           description: "`silent`: it ended without saying so, or cannot reach Redis.",
         }),
-        age_seconds: z.number().meta({ description: "How long ago it was heard of." }),
+        age_seconds: z.number().meta({ description: "Seconds since its last report." }),
       }),
     )
-    .meta({ description: "Every worker that was heard of in the last 10 minutes." }),
+    .meta({ description: "Every worker that reported in the last 10 minutes." }),
 });
 
 const iso = (ms: number) => toIso(ms * 1000);

@@ -94,7 +94,7 @@ function toMs(name: string, text: string | undefined): number | undefined {
 }
 
 /** Says what was found; answers the exit code. */
-function tell(verdict: Verdict, keyless = false): number {
+function printVerdict(verdict: Verdict, keyless = false): number {
   if (!verdict.ok) {
     process.stdout.write(`BAD  ${verdict.id}  ${verdict.what}\n`);
     return 1;
@@ -151,7 +151,7 @@ async function run(config: Config<typeof auditEnv>, what: string, options: Optio
       throw new Error(`Redis does not answer at ${where} (${error.message}): start it, or fix REDIS_URL`);
     });
     return what === "verify"
-      ? tell(await verifyTrail(redis, keys, secrets, noted), keyless)
+      ? printVerdict(await verifyTrail(redis, keys, secrets, noted), keyless)
       : await write(redis, keys, options);
   } finally {
     await closeRedis(redis);
@@ -171,7 +171,7 @@ async function main(args: string[]): Promise<number> {
       const { AUDIT_KEY, PAYLOAD_KEYS } = parseConfig(picked, process.env, fromDisk);
       const keyless = options.keyless === true;
       const secrets = { ...chainKeys(AUDIT_KEY, PAYLOAD_KEYS), ...(keyless && { keyless }) };
-      return tell(await verifyFile(options.file, secrets, noted), keyless);
+      return printVerdict(await verifyFile(options.file, secrets, noted), keyless);
     }
     return await run(parseConfig(auditEnv, process.env, fromDisk), what, options, noted);
   } catch (error) {

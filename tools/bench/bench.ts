@@ -64,7 +64,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   },
   {
     name: "naive",
-    what: "CPU, times and round trips beside a naive bridge, in turn",
+    what: "CPU, times and round trips beside a naive bridge, alternating",
     measure: (rig, plan, say) => measureNaive(rig, plan.naive, say),
   },
 ];

@@ -46,8 +46,8 @@ async function main(): Promise<number> {
     },
   } as const;
   const { values } = readArgs(config, "chaos", process.env);
-  if (values.help) return tell(USAGE);
-  if (values.list) return tell(FAULTS.map(({ name, what }) => `${name.padEnd(40)} ${what}`).join("\n"));
+  if (values.help) return print(USAGE);
+  if (values.list) return print(FAULTS.map(({ name, what }) => `${name.padEnd(40)} ${what}`).join("\n"));
   const plan = planFor(values);
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
   setTimeout(
@@ -84,7 +84,7 @@ async function main(): Promise<number> {
   return failed.length > 0 ? 1 : 0;
 }
 
-function tell(text: string): number {
+function print(text: string): number {
   console.log(text);
   return 0;
 }

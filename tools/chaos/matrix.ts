@@ -55,7 +55,7 @@ const deadLetters = ({ dead }: Verdict) => sum(Object.values(dead), (count) => c
 /** The rows of the faults that were run, in the order of their table, as a Markdown table with columns of one width. */
 export const renderMatrix = (faults: readonly Fault[], runs: readonly FaultRun[]): string =>
   render(COLUMNS, rowOf, faults, runs);
-/** The same of the way back. */
+/** The same for events. */
 export const renderEventMatrix = (faults: readonly Fault[], runs: readonly FaultRun[]): string =>
   render(EVENT_COLUMNS, eventRowOf, faults, runs);
 

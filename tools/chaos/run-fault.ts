@@ -16,7 +16,7 @@ export interface FaultRun {
   fault: Fault;
   seed: number;
   verdict: Verdict;
-  /** Of the way back. */
+  /** Of events. */
   events: EventVerdict;
   /** Undefined if there is nothing to recover from, or if it did not. */
   recoveredMs: number | undefined;
@@ -31,7 +31,7 @@ const RATE = 120;
 const CAD_TAKES = { delayMs: { min: 5, max: 60 } };
 const BEFORE_MS = 1500;
 const AFTER_MS = 1500;
-/** How much longer than allowed a recovery is waited for, to tell how long it takes. */
+/** How much longer than allowed a recovery is waited for, in order to measure it. */
 const PATIENCE_MS = 20_000;
 /** A command that is refused again and again takes a minute to end. */
 const EMPTY_WITHIN_MS = 75_000;
@@ -84,7 +84,7 @@ async function strikeAndJudge(rig: Rig, fault: Fault, seed: number, dir: string)
     ...producer.problems.slice(0, SHOWN),
   ];
   if (verdict.accepted === 0 || verdict.delivered === 0) failures.push("nothing was delivered: this run shows nothing");
-  if (eventVerdict.received === 0) failures.push("no service got an event: this run shows nothing of the way back");
+  if (eventVerdict.received === 0) failures.push("no service got an event: this run shows nothing about events");
   if (failures.length > 0) {
     const kept = {
       fault: fault.name,

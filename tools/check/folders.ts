@@ -126,7 +126,7 @@ export function checkFolders(root: string): string[] {
 
 type Import = readonly [file: string, imported: string];
 
-/** Every pair of folders that import each other: a single file with a place of its own in the list could hide one. */
+/** Every pair of folders that import each other: a single file listed by itself could hide one. */
 export function checkPairs(imports: readonly Import[]): string[] {
   const arrows = new Set(imports.map(([file, imported]) => `${dirname(file)}/ and ${dirname(imported)}/`));
   return [...arrows].flatMap((arrow) => {

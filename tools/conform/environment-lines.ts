@@ -5,7 +5,7 @@ const DEFAULT_TIMEOUT_MS = 5000;
 /** So many times what the slowest answer took here: under load it takes longer. */
 const MARGIN = 5;
 
-/** Events for which the bridge waits for an echo unless it is told otherwise. */
+/** Events for which the bridge waits for an echo by default. */
 const ECHO_IS_EXPECTED = new Set([
   "unit:location",
   "unit:status",

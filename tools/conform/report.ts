@@ -30,7 +30,7 @@ export function reportText(report: Report): string {
     events.length > 0 &&
       section("Events", table(["event", "acks", "echoes", "keeps id", "unknown id", "likely", "answer"], events)),
     proves.length > 0 &&
-      section("What an answer proves", table(["event", "as far as it can be told from outside"], proves)),
+      section("What an answer proves", table(["event", "as far as is visible from outside"], proves)),
     report.skipped.length > 0 &&
       section("Not tried", report.skipped.map(({ what, why }) => `${what}: ${why}`).join("\n")),
     report.environment.length > 0 && section("Environment lines that fit", report.environment.join("\n")),

@@ -11,7 +11,7 @@ import type { WorkerConfig } from "../../worker/config/worker-env.ts";
 
 const CAD_ANSWER_MS = 5000;
 
-/** Whether the CAD can be reached as the worker reaches it, takes the token and answers; and what time it is there. */
+/** Checks that the CAD is reachable the way the worker reaches it, accepts the token and answers; and reads its clock. */
 export async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
   const [connection, time] = await Promise.all([tryConnection(config), lookAtClock(endpointOf(config))]);
   return [connection, ...time];
@@ -38,7 +38,7 @@ async function lookAtClock({
     maxBytes: MAX_FRAME_BYTES,
     answered: (all) => void (date = Date.parse(all.date ?? "")),
   }).catch(() => undefined);
-  // The header tells whole seconds: half of one is the best guess.
+  // The header has whole seconds: half of one is the best guess.
   return Number.isNaN(date) ? [] : [clock("the CAD", Math.round(date + 500 - (from + Date.now()) / 2))];
 }
 

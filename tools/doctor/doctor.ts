@@ -83,7 +83,7 @@ function ofStore(store: StoreIdentity | undefined, config: WorkerConfig): Findin
   return [fine(`the store in Redis belongs to the CAD ${shown.store}`)];
 }
 
-/** Whether what is in Redis can be read by whoever gets at it. */
+/** Whether payloads in Redis are readable by anyone with access to it. */
 function lookAtSealing({ PAYLOAD_KEYS: [key], ALLOW_UNSEALED_PAYLOADS }: WorkerConfig): Finding {
   if (key) return fine(`payloads are sealed with the key "${key.id}"`);
   return ALLOW_UNSEALED_PAYLOADS === true ? fine("payloads are stored unencrypted") : wrong("payloads-unsealed", {});
@@ -141,7 +141,7 @@ const shown = ({ code, message, hint, lost, runbook, since }: Found): string => 
   return `${rows.join("\n       ")}\n`;
 };
 
-/** Prints each part once it is there, in their order. What the worker reports, and the doctor sees for itself, is listed once. */
+/** Prints each part as soon as it is complete, in order. A finding of both the worker and the doctor is listed once. */
 async function list(parts: readonly Promise<Finding[]>[]): Promise<{ checks: number; failed: number }> {
   const seen = new Set<string>();
   let checks = 0;

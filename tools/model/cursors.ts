@@ -4,7 +4,7 @@ import type { Mutant } from "./mutants.ts";
 /**
  * The way of the CAD's events to a service, as steps that may be taken in any order: the CAD sends, the leader writes the journal,
  * a destination's handler puts each entry into its outbox, its cursor is noted, the outbox is posted entry by entry, and settled.
- * Beside it the cursor of what was heard of the CAD: a new leader recovers what its predecessor did not write, or records a gap.
+ * Also the cursor of what was received from the CAD: a new leader recovers what its predecessor did not write, or records a gap.
  *
  * Left out: the lease itself (protocol.ts has it; here the next worker leads once the last one is dead, or was given up while it
  * was frozen), the circuit breaker of a destination, dead letters.
@@ -158,7 +158,7 @@ export function cursorsOf({ events, replays, faults }: CursorScenario, mutant?: 
     const next = ids.find((id) => mine.held[id]);
     if (next !== undefined && mine.recovered) {
       const write: Change = (n, me) => {
-        // Whoever is no owner any more must not write: a batch that comes again is known by its number.
+        // A worker that lost its lease must not write: a batch that is sent again is recognised by its number.
         if (leads(n, w)) n.journal[next] = true;
         me.held[next] = false;
       };

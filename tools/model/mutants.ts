@@ -12,7 +12,7 @@ export const MUTANTS = {
   "resend-after-settle": "a command without an answer is settled first and then sent again",
   "wake-up-only": "nothing sweeps: a command whose emit job is lost is never looked at again",
   "runnable-in-second-step":
-    "what a settlement makes runnable is noted in a step of its own, which a crash may skip, and no sweep looks at heads",
+    "what a settlement makes runnable is recorded in a separate step, which a crash may skip, and no sweep looks at heads",
   "latest-wins-over-sent": "a newer value replaces a command that was sent already",
   "latest-wins-over-other-key": "a newer value replaces the last of one of its queues only",
   "append-twice": "a repeat with the same idempotency key is appended again",
@@ -20,7 +20,7 @@ export const MUTANTS = {
   "epoch-not-raised": "a new owner takes the epoch of the last one",
   "relay-as-write": "the echo of a relay is reported as the proof of a write",
   "barrier-as-write": "the proof of receipt is reported as the proof of a write",
-  "sleep-without-look": "the worker falls asleep in a step of its own, without looking whether something is ready",
+  "sleep-without-look": "the worker falls asleep in a separate step, without checking whether something is ready",
   "awake-without-lease": "an append takes a worker for awake that lost its lease",
   "take-after-settle":
     "an exchange begins what its own settlements made runnable, which a Redis that restarts may have lost",

@@ -163,7 +163,7 @@ export function protocolOf({ commands, faults }: Scenario, mutant?: Mutant): Mod
     }
   }
 
-  /** What the CAD does with an emit, and what the worker hears of it. */
+  /** What the CAD does with an emit, and what the worker receives in answer. */
   function emit(n: State, worker: number, id: number, answer: Outcome | "silence"): string | undefined {
     const command = commands[id];
     if (!command) return undefined;

@@ -36,7 +36,7 @@ export const isFinal = (state: RecordState): boolean => isSettled(state) && stat
 
 /**
  * What a worker does with a command. `due`: to be claimed; `claimed`: it may be emitted; `waiting`: emitted, no answer yet; the
- * rest: what became of it, to be settled.
+ * rest: its outcome, to be settled.
  */
 export type Task =
   | "idle"
@@ -89,7 +89,7 @@ export interface State {
   runnable: boolean[];
   /** The runnable ones that no worker has taken. */
   ready: boolean[];
-  /** The epoch of the worker that said that it is awake; 0: it sleeps, and whoever appends adds an emit job. */
+  /** The epoch of the worker that is awake; 0: it sleeps, and an append adds an emit job. */
   awake: number;
   /** Emit jobs that wait in BullMQ. */
   jobs: boolean[];

@@ -26,7 +26,7 @@ export interface CadReport {
   firstDeliveries: string[];
 }
 
-/** Marks the present in the simulator's ledger; the function returned tells what has come since. */
+/** Marks the end of the simulator's ledger; the returned function reads what was added since. */
 export async function watchLedger(simulatorUrl: string): Promise<() => Promise<CadReport>> {
   const before = await readSummary(simulatorUrl);
   return async () => {
@@ -78,7 +78,7 @@ export interface OrderCheck {
   missing: number;
 }
 
-/** `delivered`: the ids whose receipts say so. */
+/** `delivered`: the ids whose receipts report a delivery. */
 export function checkOrder(
   report: CadReport,
   accepted: ReadonlyMap<string, readonly string[]>,

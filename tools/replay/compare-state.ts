@@ -33,11 +33,11 @@ export async function compareState(expected: ExpectedState, options: CompareOpti
 }
 
 async function compareOnce({ units, incidents }: ExpectedState, options: CompareOptions): Promise<ComparedState> {
-  const told = {
+  const reported = {
     units: await readAll("units", "unit_id", options),
     incidents: await readAll("incidents", "incident_id", options),
   };
-  const compared = [...compare("unit", units, told.units), ...compare("incident", incidents, told.incidents)];
+  const compared = [...compare("unit", units, reported.units), ...compare("incident", incidents, reported.incidents)];
   const differ = compared.filter(({ wrong }) => wrong.length > 0);
   return { equal: compared.length - differ.length, differ };
 }
@@ -45,9 +45,9 @@ async function compareOnce({ units, incidents }: ExpectedState, options: Compare
 const compare = (
   kind: "unit" | "incident",
   all: ReadonlyMap<string, Known>,
-  told: ReadonlyMap<string, unknown>,
+  reported: ReadonlyMap<string, unknown>,
 ): ComparedState["differ"] =>
-  [...all].map(([id, known]) => ({ about: `${kind} ${id}`, wrong: differences(told.get(id), known) }));
+  [...all].map(([id, known]) => ({ about: `${kind} ${id}`, wrong: differences(reported.get(id), known) }));
 
 /** All of GET /units or /incidents, by id. */
 async function readAll(list: string, idField: string, { url, token, signal }: CompareOptions) {

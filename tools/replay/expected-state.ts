@@ -17,7 +17,7 @@ interface Happened {
   iso: string;
 }
 
-/** @param completions whether the CAD tells of completed transports */
+/** @param completions whether the CAD broadcasts completed transports */
 export function expectedState(
   rows: readonly { line: number; response: Response }[],
   completions: boolean,

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { asRecord } from "../support/api.ts";
 
-/** What is to be known of a unit or an incident: dotted paths into what the API tells of it (see `byId`), and their values. */
+/** The expected state of a unit or an incident: dotted paths into the API's answer (see `byId`), and their values. */
 export type Known = Readonly<Record<string, unknown>>;
 
 /** An answer of the API with its lists as records, by the unit or the column that each item is about. */
@@ -16,11 +16,11 @@ export function byId(answer: unknown): Readonly<Record<string, unknown>> {
   return Object.fromEntries(named) as Record<string, unknown>;
 }
 
-/** Each path at which what is told is not what is to be known. Ids may hold dots: a path is then given as a JSON list. */
-export function differences(told: unknown, known: Known): string[] {
+/** Each path at which the reported value is not the expected one. Ids may contain dots: a path is then a JSON list. */
+export function differences(reported: unknown, known: Known): string[] {
   return Object.entries(known).flatMap(([path, value]) => {
     const steps = path.startsWith("[") ? (JSON.parse(path) as string[]) : path.split(".");
-    const found = steps.reduce<unknown>((at, name) => asRecord(at)[name], told);
+    const found = steps.reduce<unknown>((at, name) => asRecord(at)[name], reported);
     return isDeepStrictEqual(found, value)
       ? []
       : [`${steps.join(".")} is ${JSON.stringify(found)}, not ${JSON.stringify(value)}`];

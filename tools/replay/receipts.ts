@@ -3,7 +3,7 @@ import { isFinal, type State } from "../../shared/outbox/states.ts";
 import { receipt } from "../../shared/commands/receipt.ts";
 import { ask } from "../support/api.ts";
 
-/** Of a receipt, what replay tells. */
+/** The part of a receipt that replay prints. */
 export interface Settled {
   state: State;
   reason: string;
@@ -24,7 +24,7 @@ const AT_ONCE = 32;
 /** Receipts are first asked for after this time: by then most are final, and reading them does not slow the sending. */
 const YOUNGEST_MS = 10_000;
 const ASK_AGAIN_MS = 250;
-/** Nothing became final for so long: whatever is still open is told as it is. */
+/** After this long without a final state, what is still open is reported as it is. */
 const STANDSTILL_MS = 60_000;
 
 /** Follows commands until each is final. `add` them as they are accepted; `finish` says that no more will come. */

@@ -57,7 +57,7 @@ async function main(): Promise<number> {
     (report) => checkOrder(report, result.order, deliveredIds(result)),
     (error: Error) => error,
   );
-  // A CAD that only received a completed transport tells nobody of it.
+  // A CAD that only received a completed transport broadcasts nothing for it.
   const completions = [...result.accepted.values()].some(
     ({ call, settled }) => call.command === "transport/completed" && settled?.state === "confirmed",
   );

@@ -16,7 +16,7 @@ export interface Difference {
   removed: string[];
   /** Sent by both, with other fields. */
   otherFields: string[];
-  /** How often a filter of the new routes could not tell, which counts as no. */
+  /** How often a filter of the new routes could not be evaluated, which counts as no. */
   filterErrors: number;
 }
 

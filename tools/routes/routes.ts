@@ -105,7 +105,8 @@ function print({ file, mistakes, hours, looked, differences }: Answer): void {
     const examples = { "sent only by the new": difference.added, "sent only by the present": difference.removed };
     for (const [what, ids] of Object.entries({ ...examples, "with other fields": difference.otherFields }))
       if (ids.length > 0) say(`    ${what}, such as ${ids.join(", ")}`);
-    if (difference.filterErrors > 0) say(`    a new filter could not tell for ${difference.filterErrors} of them`);
+    if (difference.filterErrors > 0)
+      say(`    a new filter could not be evaluated for ${difference.filterErrors} of them`);
   }
   say(
     `\n${file} can be used. ${differences.some(differs) ? "It differs as shown." : "It makes no difference to these events."}`,

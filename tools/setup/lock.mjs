@@ -8,8 +8,8 @@ const ASK_AGAIN_MS = 250;
 /** Runs `task` while nobody else does. A lock whose owner is dead is taken over; waiting ends after `withinMs`. */
 export async function withLock(file, withinMs, task) {
   const deadline = Date.now() + withinMs;
-  for (let told = false; !take(file); told = true) {
-    if (!told) console.log(`Waiting for another process that holds ${file} ...`);
+  for (let waiting = false; !take(file); waiting = true) {
+    if (!waiting) console.log(`Waiting for another process that holds ${file} ...`);
     if (Date.now() > deadline) {
       throw new SetupError(
         `${file} is still locked after ${withinMs / 60_000} minutes.`,

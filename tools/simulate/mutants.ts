@@ -124,7 +124,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     ],
   },
   "audit-outside-append": {
-    what: "the entry of the audit trail is written in a step of its own, after the append",
+    what: "the audit entry is written in a separate step, after the append",
     changes: [
       [APPEND, "audit(note, 'accepted', id)", ""],
       [
@@ -165,11 +165,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     ],
   },
   "gap-in-silence": {
-    what: "what the CAD sent while the line was broken is neither recovered nor told of",
+    what: "what the CAD sent while the connection was down is neither recovered nor recorded as a gap",
     changes: [["worker/events/recovery.ts", "else await recoverSince(", "else if (false) await recoverSince("]],
   },
   "wake-up-in-second-step": {
-    what: "that a command is ready is noted in a step of its own, after the append",
+    what: "that a command is ready is recorded in a separate step, after the append",
     changes: [
       [LUA, "redis.call('ZADD', READY, 'NX', now, id)", ""],
       [

@@ -7,7 +7,7 @@ import { survey } from "./survey.ts";
 
 const kindOf = (violation: string) => violation.slice(0, violation.indexOf(":"));
 
-export async function openRunner(tell: (message: FromShard) => void) {
+export async function openRunner(send: (message: FromShard) => void) {
   const server = await startRedisServer();
 
   async function smaller(schedule: Schedule, ran: Ran): Promise<Schedule> {
@@ -25,20 +25,20 @@ export async function openRunner(tell: (message: FromShard) => void) {
       sum.add(ran, seed);
       if (ran.violations.length === 0) continue;
       const shown = shrinks ? await smaller(schedule, ran) : schedule;
-      tell({ what: "failure", failure: { seed, violations: ran.violations, schedule: shown } });
+      send({ what: "failure", failure: { seed, violations: ran.violations, schedule: shown } });
       if (stopAtFailure) break;
     }
-    tell(sum.done());
+    send(sum.done());
   }
 
   return {
     async take(message: ToShard): Promise<void> {
       if (message.what === "seeds") return await runSeeds(message);
-      if (message.what === "survey") return tell({ what: "surveyed", steps: await survey(server, message) });
+      if (message.what === "survey") return send({ what: "surveyed", steps: await survey(server, message) });
       const sum = summary();
-      const onLine = message.lines ? (line: string) => tell({ what: "line", line }) : undefined;
+      const onLine = message.lines ? (line: string) => send({ what: "line", line }) : undefined;
       sum.add(await runSchedule(message.schedule, server, onLine), message.schedule.seed);
-      tell(sum.done());
+      send(sum.done());
     },
     stop: () => server.stop(),
   };

@@ -136,7 +136,7 @@ export async function startCad(options: CadOptions): Promise<Cad> {
     },
     stop: () =>
       (stopped ??= (async () => {
-        await restarting?.catch(() => undefined); // its caller was told
+        await restarting?.catch(() => undefined); // its caller got the error
         await life?.end();
       })()),
     dropConnections,

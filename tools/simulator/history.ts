@@ -33,7 +33,7 @@ export class History {
     this.#forgotten = born;
   }
 
-  /** Marks a payload with an id and a time of its own; what is no object can be neither marked nor remembered. */
+  /** Adds an id and a time to a payload; what is not an object can be neither marked nor remembered. */
   add(event: string, payload: unknown, room: string | undefined, at: number, keep: number): unknown {
     if (!isRecord(payload)) return payload;
     const eventId = typeof payload["eventId"] === "string" ? payload["eventId"] : crypto.randomUUID();

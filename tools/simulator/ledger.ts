@@ -42,7 +42,7 @@ export interface LedgerSummary {
   kept: number;
   commands: number;
   duplicates: number;
-  /** Object payloads without a command id, or without an `issuedAt` to tell their order by: not judged. */
+  /** Object payloads without a command id, or without an `issuedAt` to order them by: not checked. */
   unmarked: number;
   violations: number;
   lateRepeats: number;

@@ -6,7 +6,7 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** UTC with microseconds: of a fixed width, so that comparing the texts compares the times. */
 const ISSUED_AT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/;
 
-/** Which command an emit carries; `issuedAt` is null if it is missing or of no use for telling the order. */
+/** Which command an emit carries; `issuedAt` is null if it is missing or unusable for ordering. */
 export interface Mark {
   commandId: string;
   issuedAt: string | null;

@@ -27,7 +27,7 @@ export interface LifeDeps extends Omit<ReceiverDeps, "later" | "broadcast"> {
   port: number;
   pingInterval: number;
   pingTimeout: number;
-  /** Bytes; the CAD drops the connection of whoever sends more at once. */
+  /** Bytes; the CAD drops a connection that sends more at once. */
   maxPayload: number;
   /** Answers what is asked below /simulator. */
   control: RequestListener;

@@ -45,7 +45,7 @@ const shape = {
   neverEchoed: z.array(z.string()).max(100).readonly(),
   /** What `events:replay` gets from a modern CAD; a legacy one never answers it. */
   replay: z.enum(["answers", "silent", "refuses", "malformed"]),
-  /** Socket.io's connection state recovery: while it is off, whoever disconnects is forgotten. */
+  /** Socket.io's connection state recovery: while it is off, a client that disconnects is forgotten. */
   remembersSessions: z.boolean(),
   /** How many broadcasts a modern CAD remembers; what is beyond is forgotten at once. */
   remembers: z.int().min(0).max(1_000_000),
@@ -83,7 +83,7 @@ const DEFAULTS: Switches = {
 
 /**
  * The switches as an object to assign to (`switches.hang = true`): every assignment is checked, throws if it is
- * wrong, and is told to `onChange`.
+ * wrong, and passed to `onChange`.
  */
 export function createSwitches(initial: SwitchesPatch, onChange: () => void): Switches {
   const values: Switches = { ...DEFAULTS };

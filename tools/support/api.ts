@@ -82,7 +82,7 @@ export function problemOf(answer: Answer): string {
   return `${answer.status} ${said.join(": ")}${errors}`.trim();
 }
 
-/** Why no answer came. Refused on several addresses at once is an AggregateError without a message of its own. */
+/** Why no answer came. A connection refused on several addresses is an AggregateError without a message. */
 export function causeOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(causeOf).join("; ");
   return error instanceof Error ? error.message : String(error);

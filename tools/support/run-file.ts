@@ -76,7 +76,7 @@ function read(dir: string): RunFile | undefined {
   }
 }
 
-/** Into a file of its own, to be put in place in one step. */
+/** Into a temporary file, which is renamed into place. */
 function write(dir: string, content: RunFile): string {
   const file = join(dir, `${FILE}.${process.pid}`);
   rmSync(file, { force: true });

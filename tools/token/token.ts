@@ -10,7 +10,7 @@ import { functionsEnv } from "../../functions/config/node-config.ts";
 const USAGE = `npm run token -- --role ROLE --sub SUBJECT [--units ID,ID] [--org ID] [--expires TIME]
     Signs a token with JWT_SECRET, from the environment, a file (JWT_SECRET_FILE) or .env.
     --role     ${ROLES.join(", ")}
-    --sub      who uses it: it stands in receipts and in the audit trail, and has limits of its own
+    --sub      who uses it: appears in receipts and in the audit trail, and has its own rate limits
     --units    the token is good for these units alone; without it, for all
     --org      the organisation; default: ORG
     --expires  a number and s, m, h or d: 8h (default), 30d

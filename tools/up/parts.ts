@@ -36,7 +36,7 @@ interface Part {
   ending: boolean;
 }
 
-/** With all that it started itself, such as the workerd of wrangler: each part has a process group of its own. */
+/** Stops its children too, such as wrangler's workerd: each part has its own process group. */
 function signalGroup({ pid, running }: RunningProcess, signal: NodeJS.Signals): void {
   if (running && pid > 0) process.kill(-pid, signal);
 }

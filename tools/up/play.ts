@@ -2,14 +2,14 @@ import { randomUUID } from "node:crypto";
 import { ask, causeOf, problemOf, text } from "../support/api.ts";
 import { hasEcho, roleOf, tenSteps, type Step } from "./ten-steps.ts";
 import type { Tokens } from "../support/tokens.ts";
-import { type CameBack, followBack } from "./way-back.ts";
+import { type EventOutcomes, awaitOutcomes } from "./event-outcomes.ts";
 
 export interface PlayOptions {
   url: string;
   simulatorUrl: string;
   servicesUrl: string;
   tokens: Tokens;
-  /** A CAD that never acks shows nothing of a step that it does not broadcast either. */
+  /** The legacy CAD never acks, so a step that it does not broadcast cannot be confirmed. */
   cad: "legacy" | "modern";
   log: (line: string) => void;
   signal: AbortSignal;
@@ -20,9 +20,9 @@ const WIDTHS = [3, 20, 20, 11, 4, 7, 27, 6, 13];
 const RIGHT = 5;
 const NOTE = `
 * The legacy CAD has no handler for transport:completed: it neither acks nor broadcasts it. That its process has it is all
-  there is to know; so the bridge tells the services itself, as an entry of the kind "bridge" in the journal.`;
+  there is to know; so the bridge reports it to the services itself, as a journal entry of kind "bridge".`;
 
-/** Plays the ten steps one after another, printing of each what went to the CAD and what came back; says how many went well. */
+/** Plays the ten steps in order; prints for each the command, the event, the new state and the webhooks, then how many succeeded. */
 export async function playTenSteps(options: PlayOptions): Promise<{ good: number; steps: number }> {
   const { cad, log, signal } = options;
   const incident = `INC-${randomUUID().slice(0, 8).toUpperCase()}`;
@@ -40,7 +40,7 @@ export async function playTenSteps(options: PlayOptions): Promise<{ good: number
     const silent = cad === "legacy" && !hasEcho(step);
     const delivered = receipt.status === "confirmed" || (silent && receipt.status === "received");
     const came = delivered
-      ? await followBack(step, incident, receipt.id, { ...options, token: options.tokens.admin, unhandled: silent })
+      ? await awaitOutcomes(step, incident, receipt.id, { ...options, token: options.tokens.admin, unhandled: silent })
       : undefined;
     const enough = came?.wrong.length === 0;
     if (enough) good += 1;
@@ -51,13 +51,13 @@ export async function playTenSteps(options: PlayOptions): Promise<{ good: number
     for (const wrong of came?.wrong ?? []) log(`    ${wrong}`);
   }
   if (noted) log(NOTE);
-  log(`\n${good} of ${steps.length} steps ${good === steps.length ? "done" : "went well"}.`);
+  log(`\n${good} of ${steps.length} steps ${good === steps.length ? "done" : "succeeded"}.`);
   return { good, steps: steps.length };
 }
 
-function back({ event }: Step, came: CameBack | undefined): string[] {
+function back({ event }: Step, came: EventOutcomes | undefined): string[] {
   if (!came) return ["| -"];
-  return [`| ${came.entry ? event : "-"}`, came.known ? "known" : "-", came.heardBy.join(", ")];
+  return [`| ${came.entry ? event : "-"}`, came.known ? "known" : "-", came.receivedBy.join(", ")];
 }
 
 interface Outcome {

@@ -5,7 +5,7 @@ import { type Received, receivedWebhook, SERVICES, type Service } from "./servic
 
 /**
  * The platform's billing and ePCR services, as far as the bridge is concerned: each takes webhooks at its own path, checks who
- * signed them (Standard Webhooks), and prints a line for each. GET /received tells which they took.
+ * signed them (Standard Webhooks), and prints a line for each. GET /received lists what was accepted.
  */
 const MOST = 10_000;
 const MAX_BODY = 2_000_000;

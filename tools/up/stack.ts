@@ -122,7 +122,7 @@ async function functionsPart(
   parts.add(await startProgram({ ...given, readyWhen }), WRANGLER, () => startProgram(given));
 }
 
-/** The URL of its own health. It is ready when the bridge is healthy by it. */
+/** URL of its health endpoint: it is ready when that reports healthy. */
 function workerPart(parts: Parts, apiUrl: string, env: Readonly<Record<string, string>>): Promise<string> {
   // By name: a worker that was killed a moment ago still looks alive in Redis.
   const instance = `demo-${randomBytes(6).toString("hex")}`;

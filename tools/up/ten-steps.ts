@@ -2,17 +2,17 @@ import { commandNamed } from "../../shared/commands/table.ts";
 import type { Role } from "../../shared/vocabulary/roles.ts";
 import type { Service } from "./services.ts";
 
-/** A call from dispatch to back in service, as the services of an EMS platform tell it to the bridge. */
+/** A call from dispatch to back in service, as the services of an EMS platform send it to the bridge. */
 export interface Step {
   what: string;
   command: string;
   body: Record<string, unknown>;
-  /** The CAD's event that comes back of it. */
+  /** The CAD's event that follows it. */
   event: string;
-  /** What is known of the unit and of the incident then: dotted paths into what GET /units/ID and /incidents/ID answer. */
+  /** The expected state after it: dotted paths into the answers of GET /units/ID and /incidents/ID. */
   known: Readonly<Record<string, unknown>>;
-  /** The services that are to hear of it, by the default rules. */
-  tells: readonly Service[];
+  /** The services that should receive it, by the default rules. */
+  services: readonly Service[];
 }
 
 export const UNIT = "M12";
@@ -39,7 +39,7 @@ export function tenSteps(incident: string, now: Date): Step[] {
       "unit.incident.value": incident,
       [`incident.units.${UNIT}.status.value`]: value,
     },
-    tells: [],
+    services: [],
   });
   return [
     {
@@ -51,7 +51,7 @@ export function tenSteps(incident: string, now: Date): Step[] {
         "incident.details.value.type": "Chest Pain",
         "incident.details.value.location.coordinates": COORDINATES,
       },
-      tells: ["epcr"],
+      services: ["epcr"],
     },
     {
       what: `${UNIT} assigned`,
@@ -59,7 +59,7 @@ export function tenSteps(incident: string, now: Date): Step[] {
       body: { unit_id: UNIT, ...call },
       event: "assignment:received",
       known: { "unit.assignment.value": incident, [`incident.units.${UNIT}.assigned.value`]: true },
-      tells: [],
+      services: [],
     },
     status("en route", "enroute"),
     {
@@ -68,7 +68,7 @@ export function tenSteps(incident: string, now: Date): Step[] {
       body: { unit_id: UNIT, latitude: 37.7841, longitude: -122.4076, heading: 92.5, speed: 54 },
       event: "unit:location:updated",
       known: { "unit.location.value.coordinates": [-122.4076, 37.7841], "unit.speed.value": 15 },
-      tells: [],
+      services: [],
     },
     {
       what: "arrival time",
@@ -76,7 +76,7 @@ export function tenSteps(incident: string, now: Date): Step[] {
       body: { incident_id: incident, field: "onscene_at", timestamp: now.toISOString(), source: "auto" },
       event: "incident:timestamp:updated",
       known: { "incident.timestamps.time_at_facility.timestamp": now.toISOString() },
-      tells: ["epcr"],
+      services: ["epcr"],
     },
     status("on scene", "onscene"),
     status("transporting", "transport"),
@@ -87,7 +87,7 @@ export function tenSteps(incident: string, now: Date): Step[] {
       body: { incident_id: incident, epcr_id: epcr, transport_type: "ALS", destination: "General Hospital" },
       event: "transport:completed",
       known: { "incident.completion.value.epcr_id": epcr },
-      tells: ["billing", "epcr"],
+      services: ["billing", "epcr"],
     },
     status("back in service", "available"),
   ];

@@ -17,7 +17,7 @@ import { consoleLog } from "./console-log.ts";
 export class CadBackend extends DurableObject<Bindings> {
   readonly #backend: Backend;
   readonly #log: Log;
-  /** A call that comes before Redis is there does not fail for that. */
+  /** A call made before Redis is connected does not fail for that. */
   readonly #connected: Promise<unknown>;
 
   constructor(state: unknown, env: Bindings) {

@@ -24,7 +24,7 @@ export interface RemoteOptions {
 
 /**
  * A Backend whose work a Durable Object does. Every call ends, whatever becomes of the object; one that was lost on the
- * way counts as Redis being away, since what became of it is as unknown.
+ * way counts as Redis being down, since its outcome is just as unknown.
  */
 export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOptions): Backend {
   async function call<C extends Call>(name: C, args: Arguments<C>, waitMs = 0): Promise<Answer<C>> {

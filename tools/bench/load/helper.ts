@@ -39,7 +39,7 @@ export async function startHelper<Q extends Questions>(
     });
   });
   child.on("message", (reply: Reply) => waiting.get(reply.id)?.(reply));
-  child.on("error", () => undefined); // its end tells whoever waits
+  child.on("error", () => undefined); // whoever waits gets the error from its end
 
   let asked = READY;
   async function answerTo(id: number, withinMs: number, what: string): Promise<unknown> {

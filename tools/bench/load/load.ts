@@ -8,7 +8,7 @@ export interface Target {
   port: number;
   path: string;
   token?: string;
-  /** Each request carries an Idempotency-Key of its own. */
+  /** Each request carries its own Idempotency-Key. */
   idempotency: boolean;
 }
 

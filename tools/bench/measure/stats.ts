@@ -12,6 +12,6 @@ export function median(values: readonly number[]): number {
   return low === undefined || high === undefined ? Number.NaN : (low + high) / 2;
 }
 
-/** The median, unless a value is missing: what could not be measured once is not told. */
+/** The median, or undefined if any value is missing. */
 export const medianOf = (values: readonly (number | undefined)[]): number | undefined =>
   values.every((value) => value !== undefined) && values.length > 0 ? median(values) : undefined;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 
-/** What a process has used, as Linux tells it in /proc; undefined on another system. */
+/** What a process has used, from Linux's /proc; undefined on another system. */
 const MICROS_PER_TICK = 10_000; // USER_HZ is 100 on every architecture that Node runs on
 
 /** CPU time of all its threads since it started, user and system, in microseconds. */
@@ -41,7 +41,7 @@ export function watchCpu<Name extends string>(
 
 /**
  * The share of this machine's CPU, from now until the returned function is called, that went to programs that are none of
- * the bench's: 0 to 1. Above a few percent the times and rates tell of them too.
+ * the bench's: 0 to 1. Above a few percent they affect times and rates too.
  * @param pids the bench's processes that live now and then
  */
 export function watchOthers(pids: readonly number[]): () => number | undefined {

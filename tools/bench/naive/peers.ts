@@ -22,7 +22,7 @@ export interface PeerPids {
   simulator: number;
 }
 
-/** One of the bridges that are measured side by side, each with a Redis and a CAD of its own. */
+/** One of the bridges that are measured side by side, each with its own Redis and CAD. */
 export interface Peer {
   name: "bridge" | "naive";
   target: Target;

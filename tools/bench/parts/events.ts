@@ -53,7 +53,7 @@ export async function measureEvents(rig: Rig, plan: Plan["events"], say: (line: 
     const one = await measureWorker(rig, receiver, { ...plan, destinations: 1, port });
     say(`${DESTINATIONS} destinations`);
     const many = await measureWorker(rig, receiver, { ...plan, rounds: 0, destinations: DESTINATIONS, port });
-    return told(plan.burst, { bare, posts, one, many });
+    return toPart(plan.burst, { bare, posts, one, many });
   } finally {
     await receiver.stop();
   }
@@ -97,7 +97,7 @@ interface WorkerRun {
 }
 
 async function measureWorker(rig: Rig, receiver: Taker, run: WorkerRun) {
-  // One of its own: a worker would have another's events replayed to it.
+  // A separate one: a worker would get the other's events replayed.
   const cad = await startBenchCad(rig, "modern");
   await rig.empty();
   const routes = join(rig.dir, `routes-${run.destinations}.json`);
@@ -196,7 +196,7 @@ const part = (what: string, measured: number, goal: ResultLine["goal"]): ResultL
   ...(goal && { goal }),
 });
 
-function told(burst: number, measured: Measured): Part {
+function toPart(burst: number, measured: Measured): Part {
   const { bare, posts, one, many } = measured;
   const middle = (of: "handler" | "webhook", p: keyof Round) => median(one.rounds.map((round) => round[of][p]));
   const times = (["handler", "webhook"] as const).flatMap((of) =>

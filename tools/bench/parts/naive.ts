@@ -37,7 +37,7 @@ interface Round {
 }
 type Rounds = Record<Peer["name"], Round[]>;
 
-/** The bridge beside the one that one would write in an hour: same machine, same minute, same load, in turn. */
+/** The bridge beside the one you would write in an hour: same machine, same minute, same load, alternating. */
 export async function measureNaive(rig: Rig, plan: Plan["naive"], say: (line: string) => void): Promise<Part> {
   await rig.empty();
   const peers = [await startBridgePeer(rig), await startNaivePeer(rig)] as const;

@@ -108,8 +108,8 @@ async function timeStart(rig: Rig, cadUrl: string): Promise<Started & { worker: 
     return Number(new RegExp(`"time":(\\d+).*"msg":"${message}"`).exec(lines)?.[1]);
   };
   const connectingMs = () => at("the CAD is ready") - at("this worker is the leader");
-  // The log is written a moment after what it tells.
-  await until("the worker's log tells it too", async () => !Number.isNaN(connectingMs()), LOGGED_WITHIN_MS);
+  // A log line is written a moment after what it reports.
+  await until("the worker's log reports it too", async () => !Number.isNaN(connectingMs()), LOGGED_WITHIN_MS);
   const connecting = connectingMs();
   return { worker, process, connecting };
 }

@@ -17,7 +17,7 @@ export interface Arrivals {
 /** Unit statuses, one unit after the other, each with when it was due. */
 export interface Broadcast {
   count: number;
-  /** Infinity is told as null: as fast as it goes. */
+  /** Infinity is sent as null: as fast as possible. */
   perSecond: number | null;
 }
 export const BROADCAST_EVENT = "unit:status:updated";

@@ -7,7 +7,7 @@ import type { Rig } from "./rig.ts";
 /**
  * Waits until everything is settled, and throws a BenchError unless each accepted command came to the CAD, none out of
  * order, and every one was confirmed. Answers what the CAD saw.
- * @param ids of the accepted commands, since the CAD was last told to forget
+ * @param ids of the accepted commands, since the CAD's ledger was last emptied
  * @param confirmedBefore how many were confirmed before them
  */
 export async function checkDelivered(

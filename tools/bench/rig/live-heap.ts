@@ -18,6 +18,6 @@ export async function liveHeapMiB(rig: Rig, process: RunningProcess): Promise<nu
   const file = fileOf(rig);
   rmSync(file, { force: true });
   process.kill("SIGUSR2");
-  await until("the worker tells its heap", async () => existsSync(file), ANSWERS_WITHIN_MS);
+  await until("the worker reports its heap", async () => existsSync(file), ANSWERS_WITHIN_MS);
   return Number(readFileSync(file, "utf8")) / 2 ** 20;
 }

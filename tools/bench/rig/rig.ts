@@ -24,7 +24,7 @@ export const POST_STATUS = `${BASE_PATH}/units/status`;
 const MAX_BACKLOG = 1_000_000;
 const REWRITTEN_WITHIN_MS = 20_000;
 
-/** What every part of the bench works with: Redis, the functions and the load, each a process of its own. */
+/** What every part of the bench uses: Redis, the functions and the load generator, each in its own process. */
 export interface Rig {
   dir: string;
   redis: OwnRedis;

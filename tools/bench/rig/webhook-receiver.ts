@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { createEventClock, type TakerQuestions } from "./event-times.ts";
 import { serve } from "../load/helper.ts";
 
-/** The services that webhooks go to, each a path of its own. They check no signature: what that costs is theirs. */
+/** The services that receive webhooks, one path each. They check no signature: its cost is not the bridge's. */
 export type ReceiverQuestions = TakerQuestions & { port: { takes: null; answers: number } };
 
 if (import.meta.main) {

@@ -1,6 +1,6 @@
 import type { Stall } from "./checker.ts";
 
-/** Judges the way back by what was seen from outside: the journal, and what each destination received. */
+/** Checks the event direction by what is visible from outside: the journal, and what each destination received. */
 
 /** An entry of the journal. */
 export interface Journalled {
@@ -32,7 +32,7 @@ export interface EventEvidence {
   sent: readonly string[];
   /** The CAD's own ids of what is in the journal, in its order. */
   kept: readonly string[];
-  /** Gaps that the journal tells of. */
+  /** Gaps that the journal records. */
   gaps: number;
   /** What a frozen worker had sent already comes when it wakes: repeats of then are counted, and are no failure. */
   stalls: readonly Stall[];
@@ -77,14 +77,14 @@ export function checkEvents(evidence: EventEvidence): EventVerdict {
 type Violations = Generator<EventVerdict["violations"][number]>;
 const nameOf = ({ destination, id }: { destination: string; id: string }) => `${destination} ${id}`;
 
-/** What is missing is told of as a gap, or it is a loss. */
+/** What is missing and not recorded as a gap is a loss. */
 function* checkJournal({ sent, kept, gaps }: EventEvidence): Violations {
   const there = new Set(kept);
   const missing = sent.filter((id) => !there.has(id));
   if (missing.length > 0 && gaps === 0)
     yield {
       kind: "event lost on the way to the journal",
-      what: `${missing.length} of ${sent.length}, and no gap is told of: ${missing.slice(0, 5).join(", ")}`,
+      what: `${missing.length} of ${sent.length}, and no gap is recorded: ${missing.slice(0, 5).join(", ")}`,
     };
 }
 

@@ -64,7 +64,7 @@ const halfOpen = (line: keyof typeof HALF_OPEN, directions: readonly Direction[]
   strike: (rig) => strikes.halfOpen(rig, line, directions, 12_000),
 });
 
-/** Some are the lease's, some the queue's: a worker may own the CAD and not hear of any work. */
+/** Some hit the lease, some the queue: a worker may lead and not be woken for any work. */
 const silentHalf = (which: "odd" | "even"): Fault => ({
   name: `half of the worker's connections to Redis silent, ${which}`,
   what: `every other connection of the worker to Redis (the ${which} ones) stops responding permanently`,
@@ -95,7 +95,7 @@ const character = (
   ...more,
 });
 
-/** What strikes the way back: the commands are not to notice. */
+/** Faults of the event direction: commands must not be affected. */
 const service = (name: string, what: string, strike: Fault["strike"], more: Partial<Fault> = {}): Fault => ({
   ...{ name, what, cad: "modern", workers: 1, seconds: 25, strike },
   ...more,

@@ -29,11 +29,11 @@ export function createSchedule({ faults, seed, repeat }: Plan, secondsLeft: () =
       round += 1;
       waiting = [...longestFirst];
     }
-    // The first round runs in any case; whoever calls sees to it that the time is enough for it.
+    // The first round always runs; the caller makes sure that the time suffices for it.
     const next = waiting.findIndex(({ seconds }) => round === 0 || seconds <= secondsLeft());
     return next === -1 ? undefined : { fault: waiting.splice(next, 1)[0] as Fault, seed: seed + round };
   };
 }
 
-/** Any seed, to be told so that the run can be repeated. */
+/** A random seed, which is printed so that the run can be repeated. */
 export const anySeed = (random: Random): number => Math.floor(random() * 1_000_000);

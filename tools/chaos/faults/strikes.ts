@@ -32,7 +32,7 @@ export async function killTwice(rig: Rig): Promise<number> {
   return lastStart(log);
 }
 
-/** A standby can't be told to wait: it is given its time before what was killed is started again. */
+/** A standby cannot be made to wait: it gets time to take over before the killed process is started again. */
 async function untilTakenOver(rig: Rig, since: number): Promise<void> {
   const until = since + 8000;
   while (Date.now() < until && (rig.lease.changes.at(-1)?.seen ?? 0) < since) await pause(20);

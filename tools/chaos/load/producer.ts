@@ -4,7 +4,7 @@ import type { Random } from "../../simulator/random.ts";
 import type { Accepted } from "../check/checker.ts";
 import { makePost, type Post } from "./load.ts";
 
-/** Posts commands until told to stop. Keeps the order within each key by posting the next only after a 202. */
+/** Posts commands until stopped. Keeps the order within each key by posting the next only after a 202. */
 export interface Producer {
   readonly accepted: readonly (Accepted & { at: number })[];
   /** Answers that no repeating can hint, and commands given up: the suite's own failures. */

@@ -45,7 +45,7 @@ const add = History.prototype.add;
 History.prototype.add = function (event, payload, room, at, keep) {
   const marked = add.call(this, event, payload, room, at, keep);
   const { eventId } = (marked ?? {}) as { eventId?: unknown };
-  // A transport may be told of by the bridge before the CAD does, and then stands in the journal without the CAD's id.
+  // The bridge may report a transport before the CAD does; the journal then has it without the CAD's id.
   if (room === undefined && event !== "transport:completed" && typeof eventId === "string")
     write({ what: "broadcast", eventId });
   return marked;

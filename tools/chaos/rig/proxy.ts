@@ -28,7 +28,7 @@ interface Link {
   swallowed: ReadonlySet<Direction>;
 }
 
-/** @param onConnected is told the local port of each connection to the server: what the server sees of the client */
+/** @param onConnected gets the local port of each connection to the server, which is the client's port as the server sees it */
 export async function startProxy(toPort: number, onConnected: (localPort: number) => void = () => {}): Promise<Proxy> {
   const links = new Set<Link>();
   let swallowed: ReadonlySet<Direction> = new Set();
@@ -37,7 +37,7 @@ export async function startProxy(toPort: number, onConnected: (localPort: number
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const link: Link = { client, server: undefined, swallowed };
     links.add(link);
-    // The network swallows the very first packet: the server never hears of this one.
+    // The network drops the very first packet: the server never sees this connection.
     if (link.swallowed.has("to-server")) {
       client.resume();
       client.on("error", () => undefined);

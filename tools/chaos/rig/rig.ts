@@ -72,7 +72,7 @@ export interface Rig {
   dropCadConnections(): Promise<void>;
   /** Sets the clocks of the functions and the workers off by so much. */
   shiftClock(ms: number): void;
-  /** A command for Redis itself, on a connection of its own. */
+  /** A command for Redis itself, on a separate connection. */
   toRedisResponse(...command: [string, ...string[]]): Promise<unknown>;
   /** Noted by the faults, for the checker. */
   stalls: Stall[];
@@ -166,7 +166,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       const port = String(await freePort());
       const env = {
         REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
-        // Each worker reaches it through a proxy of its own.
+        // Each worker reaches it through its own proxy.
         CAD_ID: "simulator",
         CAD_BACKEND_URL: `http://127.0.0.1:${toCad.port}`,
         CAD_BACKEND_AUTH_TOKEN: cadToken,

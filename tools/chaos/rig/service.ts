@@ -4,7 +4,7 @@ import { howItEnded, type RunningProcess } from "../../setup/process.ts";
 /** A part of the bridge that is killed, stopped and started again; one that ends by itself is started again, too. */
 export interface Service {
   readonly name: string;
-  /** Starts it and waits until it is there; nothing if it runs. Answers when its process was started, ms since 1970. */
+  /** Starts it and waits until it is ready; does nothing if it runs. Resolves to its process's start time, ms since 1970. */
   start(): Promise<number>;
   /** Sends a signal; waits for the end if it is one that ends a process. Nothing if it does not run. */
   kill(signal: NodeJS.Signals): Promise<void>;

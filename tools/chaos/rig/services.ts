@@ -17,7 +17,7 @@ import { DESTINATION_NAMES as NAMES, type DestinationName as Name, routesFileOf,
 const LOOK_EVERY_MS = 100;
 const PAGE = 1000;
 
-/** Real HTTP servers that note what they answered 2xx, and fail when they are told to. */
+/** Real HTTP servers that record what they answered with 2xx, and fail on demand. */
 export interface Services {
   /** The file that names them to the worker. */
   routes: string;

@@ -4,7 +4,7 @@ import { commandNamed } from "../../../shared/commands/table.ts";
 import type { EventGrade, Probe, ProbeContext } from "./probe.ts";
 import { type Subject, type Tried, tryEvent } from "../cad/try-event.ts";
 
-/** In this order: an incident that was created is there for what follows. */
+/** In this order: an incident must exist for what follows. */
 const TRIED: readonly [command: string, variant: string, example?: number][] = [
   ["incidents", ""],
   ["units/location", ""],
@@ -78,7 +78,7 @@ function answerOf(tried: Tried): EventGrade["unknownId"] {
   return tried.ack === "yes" ? "acked" : "silent";
 }
 
-/** What an answer proves, as far as it can be told from outside: whether a row was written can be seen in the CAD alone. */
+/** What an answer proves, as far as is visible from outside: whether a row was written shows only in the CAD. */
 export function provenBy(known: Tried, unknown: Tried | undefined, named: boolean): string {
   if (known.ack === "refused") return "the CAD refuses it, and says so in its ack";
   if (known.ack === "none" && !known.echo)
@@ -86,10 +86,10 @@ export function provenBy(known: Tried, unknown: Tried | undefined, named: boolea
       ? "nothing came back: a barrier alone proves that the CAD's process has it"
       : "nothing came back; the ids were unknown to the CAD: name some with --unit and --incident";
   const said = known.ack === "yes" ? "ack" : "echo";
-  if (!unknown) return `the ${said} came; whether the CAD stores it cannot be told from outside`;
+  if (!unknown) return `the ${said} came; whether the CAD stores it is not visible from outside`;
   const other = answerOf(unknown);
   if (other === "echoed" || other === "acked")
-    return `the ${said} comes for ids that the CAD cannot know as well: it proves no write. Whether the CAD stores what it knows cannot be told from outside`;
+    return `the ${said} comes for ids that the CAD cannot know as well: it proves no write. Whether the CAD stores what it knows is not visible from outside`;
   if (!named) return `the ${said} came for ids that nobody named; name some with --unit and --incident`;
   return `the CAD looked the id up before it answered (${other} for an unknown one): consistent with a write, no proof of one`;
 }

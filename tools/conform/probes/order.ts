@@ -29,7 +29,7 @@ export const order: Probe = {
 function gradeOf(headings: readonly number[]) {
   const what = `${BURST} positions of one unit at once`;
   if (headings.length < 2)
-    return grade(what, "unknown", "no echoes: whether the CAD keeps their order cannot be told from outside");
+    return grade(what, "unknown", "no echoes: whether the CAD keeps their order is not visible from outside");
   const inversions = headings.filter((heading, i) => i > 0 && heading < (headings[i - 1] ?? heading)).length;
   const missing = BURST - headings.length;
   const lost = missing > 0 ? `; ${missing} had no echo` : "";

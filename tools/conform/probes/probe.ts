@@ -1,7 +1,7 @@
 import type { CadEndpoint } from "../../../worker/cad/endpoint.ts";
 import type { CadClient } from "../cad/client.ts";
 
-/** `unknown`: it cannot be told from outside, or was not tried; `said` says which, and why. */
+/** `unknown`: not visible from outside, or not tried; `said` says which, and why. */
 export type Verdict = "yes" | "no" | "partly" | "unknown";
 
 /** One line of the report. */
@@ -41,7 +41,7 @@ export interface ProbeContext {
   incident: string | undefined;
   /** Whether what the CAD stores may be changed. */
   write: boolean;
-  /** Another connection of its own; the caller leaves it. */
+  /** Another connection; the caller closes it. */
   another(token?: string): CadClient;
   signal: AbortSignal;
 }

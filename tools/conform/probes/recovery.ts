@@ -5,7 +5,7 @@ import { grade, type Probe } from "./probe.ts";
 /** The CAD keeps a session once it has noticed the cut, ms. */
 const NOTICED_MS = 1000;
 
-/** Cuts a connection of its own without a goodbye, and looks whether the CAD recovers it. */
+/** Cuts a separate connection without a close packet, and checks whether the CAD recovers it. */
 export const recovery: Probe = {
   title: "connection state recovery",
   writes: false,
@@ -22,7 +22,7 @@ export const recovery: Probe = {
       if (client.recovered) return { grades: [grade(what, "yes", "a connection that was cut is recovered")] };
       const why = heard
         ? "a connection that was cut is a new one"
-        : "no event was heard before the cut, so it cannot be told";
+        : "no event was received before the cut, so this is unknown";
       return { grades: [grade(what, heard ? "no" : "unknown", why)] };
     } catch (error) {
       return { grades: [grade(what, "unknown", `the second connection failed: ${(error as Error).message}`)] };

@@ -25,7 +25,7 @@ function gradeOf(said: { answer: unknown } | undefined) {
   if (!marked)
     return grade(what, "no", "an event has no eventId, so that repeats cannot be recognised: it is not used");
   if (events.length === 0)
-    return grade(what, "partly", "is answered with no events: whether they carry an eventId cannot be told");
+    return grade(what, "partly", "is answered with no events: whether they carry an eventId is unknown");
   return grade(what, "yes", `is answered; ${events.length} events of the last minute, each with an eventId`);
 }
 

@@ -29,14 +29,14 @@ interface Connection {
   worker: Process;
   hears: Hears;
   rooms: Set<string>;
-  /** When it came about, ms. */
+  /** When it happened, ms. */
   opened: number;
   /** As the worker, and as the CAD knows it. */
   isOpen: boolean;
   isKnown: boolean;
   /** Nothing that is on its way arrives any more. */
   broken: boolean;
-  /** The network swallows everything, and tells nobody. */
+  /** The network drops everything without an error. */
   silent: boolean;
   lastToCad: number;
   lastToWorker: number;
@@ -118,7 +118,7 @@ export class CadHost {
         this.#toWorker(connection, "event", () => connection.hears.event(event, marked, false));
   }
 
-  /** Something happens in the CAD that it tells everybody of. */
+  /** Something happens in the CAD that it broadcasts. */
   happen(event: string, payload: unknown): void {
     const process = this.#process;
     if (process) this.#world.after(0, `cad: ${event}`, process, () => this.broadcast(event, payload));
@@ -168,7 +168,7 @@ export class CadHost {
     };
   }
 
-  /** The CAD hears of the end of a connection once everything that was sent on it has arrived. */
+  /** The CAD notices the end of a connection once everything that was sent on it has arrived. */
   #forget(connection: Connection): void {
     const ms = Math.max(0, connection.lastToCad - this.#world.now) + this.#world.delay("goodbye");
     this.#world.after(ms, "", undefined, () => this.#drop(connection));

@@ -63,7 +63,7 @@ function openApp(): ReturnType<typeof createApp> {
   });
 }
 
-/** The functions, as a supervisor keeps them, and the network between them and whoever asks. */
+/** The functions, restarted as by a supervisor, and the network between them and their clients. */
 export class FunctionsHost {
   readonly #world: World;
   #present: { process: Process; app: ReturnType<typeof createApp> | undefined };

@@ -23,7 +23,7 @@ const RETRY_AFTER_S = 2;
 export class ServiceHost {
   /** In the order in which they came; `id` is the entry's. */
   readonly delivered: Delivered[] = [];
-  /** Told of a service that wants no more: somebody has to enable it again. */
+  /** Called when a service answered 410: somebody has to enable it again. */
   readonly onGone: ((destination: string) => void)[] = [];
   readonly #names: ReadonlyMap<string, string>;
   readonly #world: World;
@@ -43,7 +43,7 @@ export class ServiceHost {
     if (strike?.fault === "service error") return answer(500);
     if (strike?.fault === "busy") return answer(429, { "retry-after": String(RETRY_AFTER_S) });
     if (strike?.fault === "gone") {
-      for (const tell of this.onGone) tell(destination);
+      for (const listener of this.onGone) listener(destination);
       return answer(410);
     }
     if (method === "POST") {

@@ -29,7 +29,7 @@ interface Events {
   destinations: readonly string[];
 }
 
-/** Whatever the CAD sent is in the journal or told of as a gap, the handler has done it all, and no service waits for anything. */
+/** Whatever the CAD sent is in the journal or recorded as a gap, the handler has done it all, and nothing waits for a service. */
 export async function eventsAreThrough({ server, cad, probe, destinations }: Events): Promise<boolean> {
   const entries = await readJournal(server);
   const kept = new Set(entries.map(({ eventId }) => eventId));

@@ -94,7 +94,7 @@ async function leftOf(server: RedisServer, keys: OutboxKeys): Promise<string[]> 
   return left;
 }
 
-/** Conservation: each accepted command was settled once, and the counts say so. */
+/** Conservation: each accepted command was settled once, and the counters agree. */
 async function checkOutcomes({ clients, server, keys, atRest }: Judged): Promise<string[]> {
   if (!atRest) return [];
   const said = list(await server.command("LRANGE", "sim:said", 0, -1));

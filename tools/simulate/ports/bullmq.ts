@@ -109,7 +109,7 @@ export class Worker extends EventEmitter {
     this.#world.say(`${this.#process.name} bullmq job ${job.id}`);
     if (strike?.fault === "crash before") this.#world.kill(this.#process);
     if (strike?.fault === "freeze") this.#world.freeze(this.#process, strike.ms);
-    // The same job once more, to whoever takes it: a lock that was lost, a stalled check that came too early.
+    // The same job once more, to any worker: a lost lock, or a stalled check that ran too early.
     if (strike?.fault === "stale job") this.#board.stall(this.#name, job, lock);
     this.#world.after(this.#world.delay("bullmq job"), "", this.#process, () => this.#work(job, lock));
     return true;

@@ -52,7 +52,7 @@ function openConnection(options: Options) {
   emitter.on("error", () => undefined);
   const name = `${process.name} redis`;
   let status = "connecting";
-  /** Of the connection that is there now: what was sent on an earlier one gets no answer. */
+  /** Of the present connection: what was sent on an earlier one gets no reply. */
   let generation = 0;
   let flight: Sent[] = [];
   let offline: Sent[] = [];
@@ -124,7 +124,7 @@ function openConnection(options: Options) {
     world.after(lastArrival - world.now, "", undefined, () => arrive(sent, mine));
   }
 
-  /** It has come to Redis, whatever became of whoever sent it. */
+  /** It has reached Redis, whether or not its sender still runs. */
   async function arrive(sent: Sent, mine: number): Promise<void> {
     if (mine !== generation) return;
     const { question } = sent;

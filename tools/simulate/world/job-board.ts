@@ -36,7 +36,7 @@ export class JobBoard {
     return known;
   }
 
-  /** One that is there already stays as it is. */
+  /** An existing one is left unchanged. */
   add(queue: string, id: string, delayMs = 0, first = false): void {
     const { jobs } = this.#queue(queue);
     if (jobs.has(id)) return;

@@ -15,7 +15,7 @@ export interface Question {
 /** What of a connection the network has to do with. */
 export interface Line {
   readonly process: Process;
-  /** Breaks it; it comes back after so long, if Redis is there then. */
+  /** Breaks it; it reconnects after this time, if Redis is up then. */
   cut(ms: number): void;
 }
 
@@ -34,7 +34,7 @@ const INFO = [
 /** Redis and the network to it: the real server, which is asked one thing at a time, and what may go wrong on the way. */
 export class RedisNetwork {
   readonly lines = new Set<Line>();
-  /** Told of every answer, before whoever asked hears it. */
+  /** Called with every reply, before the caller gets it. */
   readonly watchers: ((process: Process, question: Question, reply: Reply) => void)[] = [];
   /** No connection comes about before, ms. */
   downUntil = 0;
@@ -102,7 +102,7 @@ export class RedisNetwork {
   }
 }
 
-/** Redis tells the members of a set in an order that differs from one process of it to the next. */
+/** Redis returns the members of a set in an order that differs between its processes. */
 const sorted = (name: string, reply: Reply): Reply =>
   name === "smembers" && Array.isArray(reply) ? reply.map(String).toSorted() : reply;
 

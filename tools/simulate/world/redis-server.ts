@@ -16,7 +16,7 @@ export class ReplyError extends Error {
 
 const START_MS = 10_000;
 
-/** The real Redis, on a socket of its own, without anything on disk. Whoever asks it waits: nothing else happens meanwhile. */
+/** A real Redis on its own socket, without persistence. Calls are synchronous: nothing else happens meanwhile. */
 export interface RedisServer {
   command(...args: (string | number)[]): Promise<Reply>;
   /** Runs a script with the simulated time as its last argument. */

@@ -4,7 +4,7 @@
  */
 export type Roll = (what: string) => number;
 
-/** @param seed of the schedule. The same thing asked about again gets the next number of its own row. */
+/** @param seed of the schedule. Each name has its own sequence: asked again, it gets the next number. */
 export function createRoll(seed: number): Roll {
   const times = new Map<string, number>();
   return (what) => {

@@ -6,34 +6,34 @@ import { byId, differences } from "../replay/known.ts";
 import { readReceived, type Service } from "./services.ts";
 import { type Step, UNIT } from "./ten-steps.ts";
 
-export interface WayBackOptions {
-  /** Of the API. */
+export interface OutcomeOptions {
+  /** Base URL of the API. */
   url: string;
-  /** An admin's. */
+  /** An admin's token. */
   token: string;
   simulatorUrl: string;
   servicesUrl: string;
-  /** The CAD has no handler for the step: that its process has it is all. */
+  /** The CAD has no handler for this step: all that is known is that its process received it. */
   unhandled: boolean;
   signal: AbortSignal;
 }
 
-/** What came back of a command. What is missing is undefined, and `wrong` says so. */
-export interface CameBack {
-  /** The id of its event in the journal. */
+/** What followed a command. What is missing is undefined, and explained in `wrong`. */
+export interface EventOutcomes {
+  /** Id of its event in the journal. */
   entry: string | undefined;
-  /** Whether units and incidents are known to be as the step left them. */
+  /** Whether the state of the unit and the incident is as the step should leave it. */
   known: boolean;
-  heardBy: Service[];
+  receivedBy: Service[];
   wrong: string[];
 }
 
 const WITHIN_MS = 10_000;
 const ASK_AGAIN_MS = 20;
 
-/** Waits for what is to come back of a step: the CAD's event in the journal, the new state, the webhooks. */
-export async function followBack(step: Step, incident: string, commandId: string, options: WayBackOptions) {
-  let came: CameBack;
+/** Waits for the outcome of a step: the CAD's event in the journal, the new state, the webhooks. 10 s at most. */
+export async function awaitOutcomes(step: Step, incident: string, commandId: string, options: OutcomeOptions) {
+  let came: EventOutcomes;
   const deadline = performance.now() + WITHIN_MS;
   do {
     came = await look(step, incident, commandId, options);
@@ -43,35 +43,35 @@ export async function followBack(step: Step, incident: string, commandId: string
   return came;
 }
 
-async function look(step: Step, incident: string, commandId: string, options: WayBackOptions): Promise<CameBack> {
+async function look(step: Step, incident: string, commandId: string, options: OutcomeOptions): Promise<EventOutcomes> {
   try {
-    const [handled, entry, wrongKnown, heardBy] = await Promise.all([
+    const [handled, entry, wrongKnown, receivedBy] = await Promise.all([
       outcomeAtCad(commandId, options),
       entryOf(step, incident, commandId, options),
-      whatIsNotKnown(step, incident, options),
+      differencesFrom(step, incident, options),
       servicesThatReceived(commandId, step, options),
     ]);
     const wrong = [
       ...(handled === (options.unhandled ? "unhandled" : "applied") ? [] : [`the CAD's ledger says: ${handled}`]),
-      ...(entry === undefined ? [`no ${step.event} of it is in the journal`] : []),
+      ...(entry === undefined ? [`no ${step.event} for it in the journal`] : []),
       ...wrongKnown,
-      ...(isDeepStrictEqual(heardBy, [...step.tells])
+      ...(isDeepStrictEqual(receivedBy, [...step.services])
         ? []
-        : [`heard by ${heardBy.join(", ") || "no service"}, not by ${step.tells.join(", ") || "none"}`]),
+        : [`received by ${receivedBy.join(", ") || "no service"}, not by ${step.services.join(", ") || "none"}`]),
     ];
-    return { entry, known: wrongKnown.length === 0, heardBy, wrong };
+    return { entry, known: wrongKnown.length === 0, receivedBy, wrong };
   } catch (error) {
-    return { entry: undefined, known: false, heardBy: [], wrong: [causeOf(error)] };
+    return { entry: undefined, known: false, receivedBy: [], wrong: [causeOf(error)] };
   }
 }
 
-/** What became of it in the CAD, by its own ledger. */
-async function outcomeAtCad(commandId: string, { simulatorUrl }: WayBackOptions): Promise<string> {
+/** Its outcome in the CAD, by the CAD's ledger. */
+async function outcomeAtCad(commandId: string, { simulatorUrl }: OutcomeOptions): Promise<string> {
   const entries = await readLedger(simulatorUrl, 0);
   return entries.find((entry) => entry.commandId === commandId)?.outcome ?? "it never came";
 }
 
-async function entryOf(step: Step, incident: string, commandId: string, { url, token, signal }: WayBackOptions) {
+async function entryOf(step: Step, incident: string, commandId: string, { url, token, signal }: OutcomeOptions) {
   const about = "unit_id" in step.body ? `unit=${UNIT}` : `incident=${incident}`;
   const query = `event=${encodeURIComponent(step.event)}&own=true&${about}`;
   const { body } = await ask("GET", `${url}/events/history?${query}`, { token, signal });
@@ -80,16 +80,16 @@ async function entryOf(step: Step, incident: string, commandId: string, { url, t
   return entry === undefined ? undefined : String(entry["id"]);
 }
 
-/** Each path at which what is known is not what the step says. */
-async function whatIsNotKnown({ known }: Step, incident: string, { url, token, signal }: WayBackOptions) {
+/** Each path at which the state differs from what the step expects. */
+async function differencesFrom({ known }: Step, incident: string, { url, token, signal }: OutcomeOptions) {
   const [aboutUnit, aboutIncident] = await Promise.all(
     [`/units/${UNIT}`, `/incidents/${incident}`].map((path) => ask("GET", url + path, { token, signal })),
   );
-  const told = { unit: byId(aboutUnit?.body), incident: byId(aboutIncident?.body) };
-  return differences(told, known);
+  const reported = { unit: byId(aboutUnit?.body), incident: byId(aboutIncident?.body) };
+  return differences(reported, known);
 }
 
-async function servicesThatReceived(commandId: string, { event }: Step, { servicesUrl }: WayBackOptions) {
+async function servicesThatReceived(commandId: string, { event }: Step, { servicesUrl }: OutcomeOptions) {
   const { received } = await readReceived(servicesUrl);
   const mine = received.filter((one) => one.owncommand === commandId && one.type === event);
   return mine.map(({ service }) => service).toSorted();
