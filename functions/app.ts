@@ -48,6 +48,8 @@ export interface AppDeps {
   getPath?: (path: string) => string;
   /** Where a command goes, with several CADs. */
   targetOf?: TargetOf;
+  /** The ids of several CADs, if this is the API of all of them. */
+  several?: readonly string[];
   /** Serves what comes before the routes of a single CAD, with several. */
   front?: (app: Hono<CallerEnv>) => void;
   sealer: Sealer;
@@ -148,7 +150,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   const state = serveState(app, { ...deps, noted: looking });
   state.lists();
 
-  const documents = { "/openapi.json": openApi, "/asyncapi.json": asyncApi };
+  const documents = { "/openapi.json": (at: string) => openApi(at, deps.several), "/asyncapi.json": asyncApi };
   for (const [path, make] of Object.entries(documents)) {
     const bytes = once(() => new TextEncoder().encode(JSON.stringify(make(basePath))));
     app.get(path, (c) => c.body(bytes(), 200, { "Content-Type": "application/json", ...PUBLIC }));

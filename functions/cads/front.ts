@@ -13,9 +13,10 @@ import { type Authenticate, forbidden, requireAccess } from "../middleware/auth.
 import { FORGET_PROBLEMS_MS, lookAtHealth, lookAtStatus } from "../routes/health.ts";
 import type { Scrape } from "../routes/metrics.ts";
 import { admits, type CadOfApi, createChooser } from "./choose.ts";
+import { serveCadList } from "./list.ts";
 
 /** What is separate for each CAD's app. */
-type OwnDeps = "backend" | "scrape" | "basePath" | "getPath" | "targetOf" | "front";
+type OwnDeps = "backend" | "scrape" | "basePath" | "getPath" | "targetOf" | "front" | "several";
 
 export interface FrontDeps extends Omit<AppDeps, OwnDeps> {
   cads: readonly Omit<CadOfApi, "basePath">[];
@@ -30,7 +31,7 @@ type Fetch = (request: Request, bindings?: object) => Response | Promise<Respons
 
 const COMMANDS: ReadonlySet<string> = new Set(commands.map(({ name }) => `/${name}`));
 /** Paths that are the front's own: they are of no CAD, or of all. */
-const OWN = /^\/(?:health|status|metrics|openapi\.json|asyncapi\.json|schemas|docs|admin)(?:\/|$)/;
+const OWN = /^\/(?:cads|health|status|metrics|openapi\.json|asyncapi\.json|schemas|docs|admin)(?:\/|$)/;
 const OWN_ENDPOINTS: ReadonlySet<string> = new Set(["GET /status", "GET /metrics"]);
 
 /**
@@ -86,6 +87,7 @@ export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
     // What concerns no CAD, such as a request without a token, is noted in the audit trail of the first one.
     backend: first.backend,
     scrape,
+    several: cads.map(({ id }) => id),
     targetOf: (keys, caller) => chooser.forCommand(keys, caller),
     front: (app) => serveFront(app, { ...deps, cads }, (request) => whyHere.get(request)),
   });
@@ -143,6 +145,11 @@ function serveFront(
   );
   const follow = (id: string) => trackers.get(id) ?? createProblemTracker(() => now().getTime()).follow;
 
+  serveCadList(app, {
+    cads,
+    authenticate,
+    healthOf: ({ id, backend }) => lookAtHealth(backend, now, follow(id)),
+  });
   app.get("/health", async (c) => {
     const found = await each(cads, ({ id, backend }) => lookAtHealth(backend, now, follow(id)));
     const status = statusOfSeveral(found.map(([, health]) => health.status));

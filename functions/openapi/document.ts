@@ -6,6 +6,7 @@ import { commandOperation, parameters } from "./command-operation.ts";
 import { exampleOf } from "./example.ts";
 import { componentSchemas, INFO, type Json, ref, schemaOf } from "./parts.ts";
 import { routePaths } from "./routes.ts";
+import { describeSeveral } from "./several-cads.ts";
 
 /** The body of a refusal; further members depend on its code. */
 const problem = z
@@ -31,11 +32,16 @@ const problem = z
   })
   .meta({ description: "RFC 9457. `code` never changes its meaning." });
 
-/** The API as an OpenAPI 3.1 document, made from the command table. */
-export function openApi(basePath: string): Json {
-  const paths = Object.fromEntries(
+/**
+ * The API as an OpenAPI 3.1 document, made from the command table.
+ * @param several the ids of the CADs, for the API of several
+ */
+export function openApi(basePath: string, several?: readonly string[]): Json {
+  const ofCommands = Object.fromEntries(
     commands.map((command) => [`/${command.name}`, { post: commandOperation(command) }]),
   );
+  const paths = together(ofCommands, routePaths());
+  const of = several && describeSeveral(basePath, several, paths);
   return withExamples({
     openapi: "3.1.0",
     info: {
@@ -43,8 +49,8 @@ export function openApi(basePath: string): Json {
       description:
         "Carries commands from services to the CAD, and CAD events back. Accepted commands (202) are delivered in order within each unit and incident; the receipt of a command shows its state and what proves it. The messages between bridge and CAD are described in asyncapi.json.",
     },
-    servers: [{ url: basePath }],
-    paths: together(paths, routePaths()),
+    servers: of?.servers ?? [{ url: basePath }],
+    paths,
     components: {
       parameters,
       securitySchemes: {
@@ -60,6 +66,7 @@ export function openApi(basePath: string): Json {
         ...componentSchemas(),
         Settled: { allOf: [ref("Accepted"), ref("Receipt")] },
         Status: { allOf: [ref("Health"), { type: "object" }] },
+        ...of?.schemas,
         Problem: schemaOf(problem),
       },
     },
@@ -69,7 +76,9 @@ export function openApi(basePath: string): Json {
 /** The document with an example for each JSON answer that has none. */
 function withExamples<Document extends { paths: Json; components: { schemas: Json } }>(document: Document): Document {
   const resolve = (name: string) => (document.components.schemas[name.split("/").at(-1) ?? ""] ?? {}) as Json;
-  const operations = Object.values(document.paths).flatMap((path) => Object.values(path as Json));
+  const operations = Object.values(document.paths).flatMap((path) =>
+    Object.entries(path as Json).flatMap(([method, one]) => (method === "servers" ? [] : [one])),
+  );
   for (const operation of operations as { responses: Record<string, { content?: Json }> }[]) {
     for (const { content } of Object.values(operation.responses)) {
       const media = content?.["application/json"] as Json | undefined;
@@ -83,7 +92,7 @@ function withExamples<Document extends { paths: Json; components: { schemas: Jso
 }
 
 /** A path may take a command by one method and answer what is known by another. */
-function together(...all: Json[]): Json {
+function together(...all: Json[]): Record<string, Json> {
   const paths = Map.groupBy(all.flatMap(Object.entries), ([path]) => path);
   return Object.fromEntries([...paths].map(([path, found]) => [path, Object.assign({}, ...found.map((f) => f[1]))]));
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
+import { CADS_ENDPOINTS, ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
 import { auditPage, auditQuery } from "../routes/audit.ts";
 import { deadLetterPage, listQuery, outboxQuery, redriveAnswer, redriveBody } from "../routes/dead-letters.ts";
 import { replayAnswer, replayBody } from "../routes/destination-replay.ts";
@@ -216,13 +216,10 @@ const ROUTES: readonly Route[] = [
 ];
 
 /** The paths of the routes that are no commands. */
-export function routePaths(): Json {
-  const byPath = Map.groupBy(ROUTES, (route) => partsOf(route).path);
+export function routePaths(routes: readonly Route[] = ROUTES): Json {
+  const byPath = Map.groupBy(routes, (route) => partsOf(route).path);
   return Object.fromEntries(
-    [...byPath].map(([path, routes]) => [
-      path,
-      Object.fromEntries(routes.map((r) => [partsOf(r).method, operation(r)])),
-    ]),
+    [...byPath].map(([path, these]) => [path, Object.fromEntries(these.map((r) => [partsOf(r).method, operation(r)]))]),
   );
 }
 
@@ -232,7 +229,7 @@ function partsOf({ endpoint }: Route): { method: string; path: string } {
 }
 
 function operation(route: Route): Json {
-  const role = ENDPOINTS[route.endpoint];
+  const role = { ...ENDPOINTS, ...CADS_ENDPOINTS }[route.endpoint];
   const any = role === ROLES.at(-1);
   const who = role === "public" ? "Public." : any ? "Requires any role." : `Requires the role \`${role}\`.`;
   const gate = role === "public" ? [] : GATED;

@@ -46,12 +46,17 @@ export const ENDPOINTS = {
   "GET /docs": "public",
   "GET /admin": "public",
 } as const satisfies Record<`${"GET" | "POST" | "DELETE"} /${string}`, Role | "public">;
-export type Endpoint = keyof typeof ENDPOINTS;
+
+/** What only the API of several CADs (CADS_FILE) has, below its own path and not below that of one CAD. */
+export const CADS_ENDPOINTS = {
+  "GET /cads": ANY,
+} as const satisfies Record<string, Role>;
+export type Endpoint = keyof typeof ENDPOINTS | keyof typeof CADS_ENDPOINTS;
 
 /** The endpoints that take a token. */
 export type GatedEndpoint = {
-  [E in Endpoint]: (typeof ENDPOINTS)[E] extends Role ? E : never;
-}[Endpoint];
+  [E in keyof typeof ENDPOINTS]: (typeof ENDPOINTS)[E] extends Role ? E : never;
+}[keyof typeof ENDPOINTS];
 
 /** True if one of the caller's roles is the role that an endpoint requires, or a higher one. */
 export function may(caller: readonly Role[], takes: Role): boolean {

@@ -141,10 +141,33 @@ describe("a read", () => {
 
   test("of the API's own documents and of an unknown path needs no CAD", async () => {
     const several = await starting(OPEN);
-    expect((await several.get("/openapi.json")).status).toBe(200);
+    expect((await several.get("/openapi.json")).body).toMatchObject({
+      servers: [{ url: BASE }, { url: `${BASE}/cads/{cad}` }],
+    });
     expect((await several.get("/cads/north/openapi.json")).status).toBe(200);
     expect((await several.get("/nothing")).status).toBe(404);
     expect((await several.get("/cads/north/admin")).status).toBe(200);
+  });
+});
+
+describe("GET /cads", () => {
+  test.each<[role: string, shown: object]>([
+    ["crew", { path: `${BASE}/cads/north`, status: "unhealthy", ready: false }],
+    ["dispatcher", { path: `${BASE}/cads/north`, owns: { units: ["N*"], organisations: ["north-fire", "both"] } }],
+    ["admin", { leader: null }],
+  ])("lists the CADs of the token's organisation, as far as a %s may see them", async (role, shown) => {
+    const several = await starting([NORTH, SOUTH]);
+    const { body } = await several.get("/cads", await tokenOf({ role, org: "north-fire" }));
+    expect(body["cads"]).toEqual([expect.objectContaining({ id: "north", ...shown })]);
+    const [north] = body["cads"] as object[];
+    expect("owns" in (north ?? {})).toBe(role !== "crew");
+    expect("leader" in (north ?? {})).toBe(role === "admin");
+  });
+
+  test("takes a token", async () => {
+    const several = await starting(OPEN);
+    expect((await several.get("/cads", "nonsense")).status).toBe(401);
+    expect((await several.get("/cads/north/cads")).status).toBe(404);
   });
 });
 
@@ -174,6 +197,11 @@ test("health, status, metrics, logs and events name each CAD", async () => {
   expect((await several.get("/status")).body).toMatchObject({
     cads: { north: { accepted: 0 }, south: { accepted: 0 } },
   });
+
+  expect((await several.get("/cads")).body["cads"]).toMatchObject([
+    { id: "north", status: "healthy", ready: true, leader: expect.any(String) },
+    { id: "south", ready: false },
+  ]);
 
   const metrics = String((await several.get("/metrics")).body["text"]);
   expect(metrics).toContain('socket_bridge_health{cad="north",status="healthy"} 1');

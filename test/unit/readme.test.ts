@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { functionsEnv } from "../../functions/config/node-config.ts";
 import { edgeEnv } from "../../functions/hosts/edge/config.ts";
-import { ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
+import { CADS_ENDPOINTS, ENDPOINTS, ROLES } from "../../shared/vocabulary/roles.ts";
 import { FILES, renewTables, TABLES } from "../../tools/docs/tables.ts";
 import { workerEnv } from "../../worker/config/worker-env.ts";
 
@@ -46,7 +46,7 @@ test("docs/api.md names every endpoint that is not a command, with the role that
         paths.split(", ").map((path) => [`${method} ${path.trim()}`, role]),
     ),
   );
-  for (const [endpoint, role] of Object.entries(ENDPOINTS))
+  for (const [endpoint, role] of Object.entries({ ...ENDPOINTS, ...CADS_ENDPOINTS }))
     expect(documented.get(endpoint), endpoint).toBe(role === ROLES.at(-1) ? "any" : role);
 });
 
