@@ -10,9 +10,10 @@ import { until } from "../../tools/support/until.ts";
 const PAYLOAD_KEYS = `a:${randomBytes(32).toString("base64")}`;
 
 /** The fields of a record, as FORMAT.md lists them. */
-const [, ROW = ""] =
-  /`…:record:ID` \| hash \| one message: (.*?)\|\n/s.exec(readFileSync("shared/outbox/FORMAT.md", "utf8")) ?? [];
-const FIELDS = [...ROW.matchAll(/`([a-z_]+)`/g)].map(([, name]) => name ?? "");
+const [, TABLE = ""] = /## Message record\n(.*?)\n## /s.exec(readFileSync("shared/outbox/FORMAT.md", "utf8")) ?? [];
+const FIELDS = [...TABLE.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, names = ""]) =>
+  [...names.matchAll(/`([a-z_]+)`/g)].map(([, name = ""]) => name),
+);
 
 /** What somebody who writes to Redis might set a field to, and what of a waiting command is believed all the same. */
 const FORGED: Record<string, string> = {
