@@ -72,6 +72,8 @@ export interface AppDeps {
   quotas: Quotas;
   /** Compresses answers; none where the platform does it. */
   compress?: MiddlewareHandler;
+  /** Lets a task end after the response; without it, the response waits for the task. */
+  afterResponse?: (c: Context, task: Promise<void>) => void;
   measure: Measure;
   /** For GET /metrics. */
   scrape: Scrape;
@@ -172,7 +174,9 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     const problem = await beyondLimit(c, toProblem(error, log));
     deps.measure.count("socket_bridge_refused_total", { code: problem.code });
     sayFault(problem);
-    await noteRefusal(c, problem, { backend, basePath, log });
+    const noted = noteRefusal(c, problem, { backend, basePath, log });
+    if (deps.afterResponse) deps.afterResponse(c, noted);
+    else await noted;
     return answerProblem(c, problem);
   });
   return everything;

@@ -1,3 +1,4 @@
+import type { ExecutionContext } from "hono";
 import { ConfigError } from "../../shared/config/config.ts";
 import { Problem } from "../http/problem.ts";
 import { openSealer } from "../../shared/sealing/open-sealer.ts";
@@ -44,6 +45,7 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     maxBodyBytes: config.MAX_BODY_BYTES,
     naiveTimes: config.NAIVE_TIMES,
     streams: streamLimits(config),
+    afterResponse: (c, task) => c.executionCtx.waitUntil(task),
     // The runtime ends what it stops, and closes what nobody writes to any more.
     stopping: new AbortController().signal,
     cutOff: () => undefined,
@@ -61,7 +63,7 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
 let app: ReturnType<typeof createApp> | undefined;
 
 export default {
-  async fetch(request: Request, env: Bindings): Promise<Response> {
+  async fetch(request: Request, env: Bindings, context: ExecutionContext): Promise<Response> {
     try {
       app ??= startFunctions(env);
     } catch (error) {
@@ -69,6 +71,6 @@ export default {
       consoleLog("functions", "error").error({ problems: error.problems }, "invalid configuration");
       return new Problem("internal", "The configuration is invalid; the log names what is wrong.").toResponse();
     }
-    return await app.fetch(request);
+    return await app.fetch(request, env, context);
   },
 };
