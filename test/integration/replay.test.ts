@@ -129,7 +129,7 @@ describe("npm run replay", () => {
     const file = join(dir, "invented.csv");
     writeFileSync(file, `${inventedDay(20)}91,X9,,Cat in Tree,yesterday,,,,,,,,,3,true,\n`);
     const { code, output } = await replay(file);
-    expect(output).toMatch(/rows +41, 1 of them bad and not sent/);
+    expect(output).toMatch(/rows +41, 1 of them invalid and not sent/);
     expect(output).toMatch(
       /line 42: received_dttm: "yesterday" is not a time like .*; incident_number is blank; address is blank/,
     );

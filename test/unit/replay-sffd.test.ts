@@ -173,7 +173,7 @@ describe("a bad row", () => {
     [{ location: "somewhere" }, ['location: "somewhere" is not a place like (37.78, -122.41)']],
     [{ location: "(137.5, -122.25)" }, ['location: "(137.5, -122.25)" is not a place like (37.78, -122.41)']],
     [{ on_scene_dttm: "noonish" }, ['on_scene_dttm: "noonish" is not a time like 01/31/2017 11:59:49 PM']],
-    [blank, ["no time of any status is given"]],
+    [blank, ["no status time is given"]],
   ])("%o is told with what is wrong, and not sent", (change, problems) => {
     const { calls, bad, rows: read } = toCalls(rows({}, change));
     expect(read).toBe(2);

@@ -49,7 +49,7 @@ describe("the summary of a replay", () => {
   it("without a CAD to ask says that the order was not checked, and does not claim it", () => {
     const { good, text } = summarise(result(["confirmed"]));
     expect(good).toBe(true);
-    expect(text).toMatch(/not checked: no CAD was named/);
+    expect(text).toMatch(/not checked: SIMULATOR_URL is not set/);
     expect(text).not.toContain("in order");
   });
 
@@ -68,7 +68,7 @@ describe("the summary of a replay", () => {
     const bad = [{ line: 9, problems: ["unit_id is blank", "address is blank"] }];
     const { good, text } = summarise(result(["confirmed"]), undefined, { rows: 2, bad });
     expect(good).toBe(true);
-    expect(text).toMatch(/rows +2, 1 of them bad and not sent/);
+    expect(text).toMatch(/rows +2, 1 of them invalid and not sent/);
     expect(text).toContain("line 9: unit_id is blank; address is blank");
   });
 

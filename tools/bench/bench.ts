@@ -17,7 +17,7 @@ import { watchOthers } from "./measure/usage.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const RUN = join(ROOT, ".run");
-/** On a busy machine everything takes longer; this is the end of it. */
+/** Upper limit of a whole run; a busy machine takes longer. */
 const WITHIN_MS = 12 * 60_000;
 
 type Say = (line: string) => void;
@@ -29,12 +29,12 @@ interface Measurement {
 const MEASUREMENTS: readonly Measurement[] = [
   {
     name: "accept",
-    what: "accepted commands/s, beside bare routes",
+    what: "accepted commands/s, compared with bare routes",
     measure: (rig, plan, say) => measureAccept(rig, plan.accept, say),
   },
   {
     name: "latency",
-    what: "HTTP sent to at the CAD, p50 and p99, and CPU",
+    what: "from the HTTP request to the CAD, p50 and p99, and CPU",
     measure: (rig, plan, say) => measureLatency(rig, plan.latency, say),
   },
   {
@@ -54,7 +54,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   },
   {
     name: "events",
-    what: "the CAD's event in a handler, and at 8 destinations, p50 and p99, and events/s",
+    what: "the CAD's events to a handler and to 8 destinations, p50 and p99, and events/s",
     measure: (rig, plan, say) => measureEvents(rig, plan.events, say),
   },
   {
@@ -64,7 +64,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   },
   {
     name: "naive",
-    what: "CPU, times and round trips beside a naive bridge, alternating",
+    what: "CPU, times and round trips, alternating with a naive bridge",
     measure: (rig, plan, say) => measureNaive(rig, plan.naive, say),
   },
 ];
@@ -103,13 +103,13 @@ async function main(): Promise<number> {
 
   mkdirSync(RUN, { recursive: true });
   const dir = mkdtempSync(join(RUN, "bench-"));
-  // After a failure the logs stay for a look. Redis's file is large.
+  // After a failure the logs are kept. Redis's file is large.
   process.on("exit", (code) => rmSync(code === 1 ? join(dir, "redis") : dir, { recursive: true, force: true }));
   const wanted = MEASUREMENTS.filter(({ name }) => only === undefined || name === only);
   const { environment, measured } = await run(wanted, plan, dir);
   for (const { name, what, others, tables } of measured) {
     const share = others === undefined ? "an unknown share" : `${Math.round(100 * others)} %`;
-    console.log(`\n== ${name}: ${what} (other programs had ${share} of the CPU meanwhile)`);
+    console.log(`\n== ${name}: ${what} (other programs used ${share} of the CPU)`);
     for (const table of tables) console.log(render(table));
   }
   const numbers = Object.fromEntries(measured.map(({ name, others, numbers: n }) => [name, { others, ...n }]));

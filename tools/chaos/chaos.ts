@@ -13,10 +13,10 @@ const RUN = join(ROOT, ".run");
 const DOCS = join(ROOT, "docs/faults.md");
 const MINUTES = 4;
 const SHORT_SEED = 1;
-/** So many bridges at once: most of the time they wait, and a processor has room for more than one. */
+/** Bridges run in parallel: most of the time they wait, so one processor has room for several. */
 const LANES = 4;
 const SHORT_LANES = 2;
-/** After the time given, for what still runs to end, ms. */
+/** Time for the remaining runs to end after the planned time, ms. */
 const OVERTIME_MS = 4 * 60_000;
 
 const USAGE = `npm run chaos [-- OPTIONS]
@@ -52,7 +52,7 @@ async function main(): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
   setTimeout(
     () => {
-      console.error(`The run did not end ${OVERTIME_MS / 60_000} minutes after its time.`);
+      console.error(`The run did not end within ${OVERTIME_MS / 60_000} minutes after the planned time.`);
       process.exit(1);
     },
     plan.minutes * 60_000 + OVERTIME_MS,
@@ -69,9 +69,11 @@ async function main(): Promise<number> {
   for (const remark of renderRemarks(runs)) console.log(remark);
   const failed = runs.filter(({ failures }) => failures.length > 0);
   for (const { fault, seed, failures } of failed) {
-    console.log(`\nFAILED: ${fault.name}, seed ${seed}. Again: npm run chaos -- --only "${fault.name}" --seed ${seed}`);
+    console.log(
+      `\nFAILED: ${fault.name}, seed ${seed}. Repeat with: npm run chaos -- --only "${fault.name}" --seed ${seed}`,
+    );
     for (const failure of failures) console.log(`  ${failure}`);
-    console.log(`  Look at evidence.json and the logs in ${relative(ROOT, dirOf(dir, fault, seed))}`);
+    console.log(`  See evidence.json and the logs in ${relative(ROOT, dirOf(dir, fault, seed))}`);
   }
   const full = !values.short && values.only === undefined;
   if (full) {
@@ -109,14 +111,14 @@ function planFor({ minutes: asked, seed, only, short }: Asked): Plan {
 function faultsCalled(asked: string): Fault[] {
   const exact = FAULTS.filter(({ name }) => name === asked);
   const faults = exact.length > 0 ? exact : FAULTS.filter(({ name }) => name.startsWith(asked));
-  if (faults.length === 0) throw new UsageError(`There is no fault called "${asked}": see --list.`);
+  if (faults.length === 0) throw new UsageError(`No fault is called "${asked}": see --list.`);
   return faults;
 }
 
 const dirOf = (dir: string, fault: Fault, seed: number) =>
   join(dir, `${fault.name.replaceAll(/[^\w-]+/g, "-")}-${seed}`);
 
-/** Some at a time, until the schedule has no more. */
+/** Runs `lanes` faults in parallel until the schedule is exhausted. */
 async function runAll(plan: Plan, dir: string, lanes: number): Promise<FaultRun[]> {
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1000;
@@ -136,7 +138,7 @@ async function runAll(plan: Plan, dir: string, lanes: number): Promise<FaultRun[
         done.recoveredMs === undefined ? "" : `, recovered in ${(done.recoveredMs / 1000).toFixed(2)} s`;
       const word = done.failures.length === 0 ? "passed" : "FAILED";
       say(`${word}  ${fault.name}: ${accepted} accepted, ${delivered} delivered${recovered}`);
-      for (const ending of done.endings) say(`        ended by itself, and was started again: ${ending}`);
+      for (const ending of done.endings) say(`        exited and was restarted: ${ending}`);
       for (const failure of done.failures) say(`        ${failure}`);
       if (done.failures.length === 0) rmSync(place, { recursive: true, force: true });
     }

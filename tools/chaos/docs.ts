@@ -13,7 +13,7 @@ export interface RunFacts {
   redis: string;
 }
 
-/** docs/faults.md: the report of a full run. */
+/** Renders docs/faults.md, the report of a full run. */
 export function renderDocs(
   faults: readonly Fault[],
   runs: readonly FaultRun[],

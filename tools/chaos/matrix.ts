@@ -8,7 +8,7 @@ const sumEvents = (runs: readonly FaultRun[], of: (run: FaultRun["events"]) => n
 const eventViolations = (runs: readonly FaultRun[], kinds: readonly EventViolationKind[]) =>
   sumEvents(runs, ({ violations }) => violations.filter(({ kind }) => kinds.includes(kind)).length);
 
-/** Events, in a matrix of their own. */
+/** Columns of the event matrix. */
 const EVENT_COLUMNS = [
   "fault",
   "journalled",
@@ -52,7 +52,7 @@ const violationsOf = (runs: readonly FaultRun[], kinds: readonly ViolationKind[]
   sum(runs, ({ verdict }) => verdict.violations.filter(({ kind }) => kinds.includes(kind)).length);
 const deadLetters = ({ dead }: Verdict) => sum(Object.values(dead), (count) => count);
 
-/** The rows of the faults that were run, in the order of their table, as a Markdown table with columns of one width. */
+/** A Markdown table with columns of fixed width: the faults that ran, in the order of their table. */
 export const renderMatrix = (faults: readonly Fault[], runs: readonly FaultRun[]): string =>
   render(COLUMNS, rowOf, faults, runs);
 /** The same for events. */
@@ -94,7 +94,7 @@ function rowOf(fault: Fault, runs: readonly FaultRun[]): string[] {
   ];
 }
 
-/** What the matrix has no columns for. */
+/** What the matrices have no columns for. */
 export function renderRemarks(runs: readonly FaultRun[]): string[] {
   const dead = new Map<string, number>();
   for (const { verdict } of runs) {

@@ -11,33 +11,33 @@ import { startProducer } from "./load/producer.ts";
 import { type Rig, startRig } from "./rig/rig.ts";
 import { readEvents } from "./rig/services.ts";
 
-/** What one run of a fault came to. */
+/** The result of one run of a fault. */
 export interface FaultRun {
   fault: Fault;
   seed: number;
   verdict: Verdict;
-  /** Of events. */
+  /** The verdict on events. */
   events: EventVerdict;
-  /** Undefined if there is nothing to recover from, or if it did not. */
+  /** Undefined if there is nothing to recover from, or it did not recover. */
   recoveredMs: number | undefined;
-  /** What ended by itself, and was started again as a supervisor does: no failure. */
+  /** Processes that exited and were restarted, as by a supervisor: not a failure. */
   endings: string[];
-  /** All that is wrong, in words; empty if all is well. */
+  /** Descriptions of everything wrong; empty if the run passed. */
   failures: string[];
 }
 
 const RATE = 120;
-/** Slow enough that some commands are in flight whenever something breaks. */
+/** Slow enough that some commands are in flight whenever a fault strikes. */
 const CAD_TAKES = { delayMs: { min: 5, max: 60 } };
 const BEFORE_MS = 1500;
 const AFTER_MS = 1500;
-/** How much longer than allowed a recovery is waited for, in order to measure it. */
+/** How much longer than allowed to wait for a recovery, in order to measure it, ms. */
 const PATIENCE_MS = 20_000;
-/** A command that is refused again and again takes a minute to end. */
+/** A command that is refused repeatedly takes a minute to become final, ms. */
 const EMPTY_WITHIN_MS = 75_000;
 const SHOWN = 5;
 
-/** @param dir what was seen is kept below it */
+/** @param dir directory of the evidence */
 export async function runFault(fault: Fault, seed: number, dir: string): Promise<FaultRun> {
   mkdirSync(dir, { recursive: true });
   const { cad, workers, switches = {} } = fault;
@@ -102,7 +102,7 @@ async function strikeAndJudge(rig: Rig, fault: Fault, seed: number, dir: string)
   return { fault, seed, verdict, events: eventVerdict, recoveredMs, endings: rig.endings(), failures };
 }
 
-/** How long after `since` the CAD got something as the fault asks for, ms; undefined if it did not in time. */
+/** Ms from `since` until the CAD received something as the fault requires; undefined if it did not in time. */
 async function recovery(ledger: CadLedger, { withinMs, on }: NonNullable<Fault["recovery"]>, since: number) {
   const until = since + withinMs + PATIENCE_MS;
   for (;;) {

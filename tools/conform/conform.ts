@@ -106,7 +106,7 @@ function exitCodeOf(error: unknown, signal: AbortSignal): number {
     return EXIT.refused;
   }
   if (error instanceof NoConnection) {
-    print(`conform: no Socket.IO server can be connected to: ${error.message}`);
+    print(`conform: no Socket.IO server can be reached: ${error.message}`);
     return EXIT.unavailable;
   }
   throw error;

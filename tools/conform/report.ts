@@ -5,14 +5,13 @@ export interface Report {
   url: string;
   grades: Grade[];
   events: EventGrade[];
-  /** What was not tried, and why. */
+  /** What was not tested, and why. */
   skipped: { what: string; why: string }[];
   environment: string[];
 }
 
 const WIDTH = 100;
 
-/** The report as tables. */
 export function reportText(report: Report): string {
   const grades = report.grades.map((g) => [g.what, g.verdict, g.said]);
   const events = report.events.map((e) => [
@@ -32,8 +31,8 @@ export function reportText(report: Report): string {
     proves.length > 0 &&
       section("What an answer proves", table(["event", "as far as is visible from outside"], proves)),
     report.skipped.length > 0 &&
-      section("Not tried", report.skipped.map(({ what, why }) => `${what}: ${why}`).join("\n")),
-    report.environment.length > 0 && section("Environment lines that fit", report.environment.join("\n")),
+      section("Not tested", report.skipped.map(({ what, why }) => `${what}: ${why}`).join("\n")),
+    report.environment.length > 0 && section("Suggested environment", report.environment.join("\n")),
   ];
   return `${report.url}\n\n${parts.filter(Boolean).join("\n\n")}\n`;
 }

@@ -6,14 +6,14 @@ import type { Probe, ProbeContext, ProbeResult } from "./probes/probe.ts";
 import { probes } from "./probes/table.ts";
 import type { Report } from "./report.ts";
 
-/** How long one probe may take, ms: the longest sends 16 events that may each be answered by nothing. */
+/** Time limit of one probe, ms: the longest emits 16 events, all of which may go unanswered. */
 const PROBE_MS = 60_000;
 
 export interface RunOptions extends Pick<
   ProbeContext,
   "endpoint" | "token" | "unit" | "incident" | "write" | "signal"
 > {
-  /** What is shown of the CAD's address. */
+  /** The CAD's address without secrets, for the report. */
   shownUrl: string;
   progress(line: string): void;
 }
@@ -31,7 +31,7 @@ export async function runProbes(options: RunOptions): Promise<Report> {
     const context: ProbeContext = { endpoint, token, client, unit, incident, write, another, signal };
     for (const [i, probe] of probes.entries()) {
       if (probe.writes && !write) {
-        report.skipped.push({ what: probe.title, why: "it changes what the CAD stores: allow it with --write" });
+        report.skipped.push({ what: probe.title, why: "it changes the CAD's data: allow it with --write" });
         continue;
       }
       progress(`${i + 1} of ${probes.length}: ${probe.title}`);
@@ -43,7 +43,7 @@ export async function runProbes(options: RunOptions): Promise<Report> {
     if (write && !named)
       report.skipped.push({
         what: "events about a unit and an incident that the CAD knows",
-        why: "name them with --unit and --incident",
+        why: "give them with --unit and --incident",
       });
     return { ...report, environment: environmentLines(report.grades, report.events, named) };
   } finally {

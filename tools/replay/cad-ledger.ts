@@ -15,18 +15,18 @@ const page = z.object({
 type LedgerEntry = z.infer<typeof page>["entries"][number];
 const PAGE = 1_000;
 
-/** What the CAD saw in a stretch of time. */
+/** What the CAD received during a period. */
 export interface CadReport {
   duplicates: number;
-  /** Commands that reached it after a newer one of the same unit or incident. */
+  /** Commands that arrived after a newer one of the same unit or incident. */
   violations: number;
-  /** The same by the order in which its handlers finished: the order of what it has stored. */
+  /** The same for the order in which its handlers finished, which is the order of what it has stored. */
   appliedViolations: number;
-  /** The ids of the commands in the order in which each first reached it. */
+  /** Command ids in order of first arrival. */
   firstDeliveries: string[];
 }
 
-/** Marks the end of the simulator's ledger; the returned function reads what was added since. */
+/** Marks the current end of the simulator's ledger; the returned function reads what was added since. */
 export async function watchLedger(simulatorUrl: string): Promise<() => Promise<CadReport>> {
   const before = await readSummary(simulatorUrl);
   return async () => {
@@ -45,7 +45,7 @@ async function readFirstDeliveries(simulatorUrl: string, after: number): Promise
   return entries.flatMap(({ commandId, first }) => (first && commandId !== null ? [commandId] : []));
 }
 
-/** What the CAD received after that number. */
+/** The ledger's entries with a number above `after`. */
 export async function readLedger(simulatorUrl: string, after: number): Promise<LedgerEntry[]> {
   const all: LedgerEntry[] = [];
   for (let from = after; ;) {
@@ -64,17 +64,17 @@ async function read<T>(url: string, schema: z.ZodType<T>): Promise<T> {
   } catch (error) {
     throw new SetupError(
       `The simulator's ledger cannot be read at ${url}: ${causeOf(error)}`,
-      "Fix SIMULATOR_URL, or unset it: then the order is not checked.",
+      "Fix SIMULATOR_URL, or unset it to skip the order check.",
       { cause: error },
     );
   }
 }
 
-/** What the CAD saw, beside what the bridge said. */
+/** What the CAD received, compared with what the bridge reported. */
 export interface OrderCheck {
   report: CadReport;
   overtakings: number;
-  /** Commands whose receipt says that the CAD has them, and of which the CAD knows nothing. */
+  /** Commands that are delivered according to their receipts, but that the CAD never received. */
   missing: number;
 }
 
@@ -94,8 +94,8 @@ export function checkOrder(
 
 /**
  * How many commands reached the CAD before one that was accepted earlier and shares an ordering key with it.
- * `accepted`: the ids of each key in the order of their 202s. Ids that never reached the CAD are left out: their
- * final state tells of them.
+ * `accepted`: the ids of each key in the order of their 202s. Ids that never reached the CAD are skipped: their
+ * final state covers them.
  */
 export function countOvertakings(
   accepted: ReadonlyMap<string, readonly string[]>,

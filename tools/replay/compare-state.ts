@@ -5,24 +5,24 @@ import { byId, differences, type Known } from "./known.ts";
 
 export interface ComparedState {
   equal: number;
-  /** What is known otherwise than it should be, by unit or incident. */
+  /** Differences from the expected state, by unit or incident. */
   differ: { about: string; wrong: string[] }[];
 }
 
 export interface CompareOptions {
-  /** Of the API. */
+  /** Base URL of the API. */
   url: string;
-  /** A dispatcher's. */
+  /** A dispatcher's token. */
   token: string;
   signal: AbortSignal;
 }
 
-/** The bridge reads its journal a moment after the CAD confirmed. */
+/** How long the bridge may take to read its journal after the CAD confirmed, ms. */
 const WITHIN_MS = 5000;
 const ASK_AGAIN_MS = 250;
 const PAGE = 200;
 
-/** Holds what the bridge knows of units and incidents against what should be known; waits until it is, or the time is up. */
+/** Compares the bridge's units and incidents with the expected state; polls until they match or the time is up. */
 export async function compareState(expected: ExpectedState, options: CompareOptions): Promise<ComparedState> {
   const deadline = performance.now() + WITHIN_MS;
   for (;;) {

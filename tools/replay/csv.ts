@@ -3,13 +3,13 @@ import { stat } from "node:fs/promises";
 import { parse } from "csv-parse";
 import { SetupError } from "../setup/setup-error.ts";
 
-/** A row by its column's names in snake_case, which is how DataSF's API writes what its download calls "Unit ID". */
+/** A row by column names in snake_case, as in DataSF's API; its CSV download has names like "Unit ID". */
 export type Row = Readonly<Record<string, string>>;
 
 export interface CsvLine {
-  /** In the file, counted from 1; of a row that spans several lines, the last. */
+  /** Line number in the file, from 1; the last line of a row that spans several. */
   line: number;
-  /** Why it is no row. */
+  /** Why the row is invalid. */
   problem?: string;
   row: Row;
 }
@@ -21,8 +21,8 @@ export const snakeCase = (name: string) =>
     .replace(/[^a-z0-9]+/g, "_");
 
 /**
- * The rows of a CSV file with a header, at most `limit` of them, bad ones included. Throws a SetupError if the file
- * cannot be read, or lacks one of the `required` columns.
+ * The rows of a CSV file with a header, at most `limit`, invalid ones included. Throws a SetupError if the file cannot
+ * be read or lacks one of the `required` columns.
  */
 export async function* readCsv(file: string, required: readonly string[], limit = Infinity): AsyncGenerator<CsvLine> {
   const found = await stat(file).catch((error: unknown) => {
@@ -50,7 +50,7 @@ export async function* readCsv(file: string, required: readonly string[], limit 
 
   let columns: string[] | undefined;
   let rows = 0;
-  // csv-parse types its records as any: with `info` and without `columns` they are these.
+  // csv-parse types its records as any: with `info` and without `columns` they have this type.
   for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: { lines: number } }>) {
     if (columns === undefined) {
       columns = headerOf(record, required, file);

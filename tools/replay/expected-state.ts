@@ -2,13 +2,13 @@ import { TIMESTAMP_FIELDS } from "../../shared/vocabulary/cad-vocabulary.ts";
 import type { Known } from "./known.ts";
 import { type Response, TRANSITIONS } from "./sffd-row.ts";
 
-/** What the rows of a day say of each unit and each incident in the end. Pure. */
+/** The final state of each unit and incident according to the rows of a day. Pure. */
 export interface ExpectedState {
   units: ReadonlyMap<string, Known>;
   incidents: ReadonlyMap<string, Known>;
 }
 
-/** One thing that happened, with its place in the day: by time, in the natural order of a response, by line of the file. */
+/** One occurrence and its sort key: time, then the natural order of a response, then the line in the file. */
 interface Happened {
   order: readonly [at: number, rank: number, line: number];
   response: Response;
@@ -26,7 +26,7 @@ export function expectedState(
   const incidents = new Map<string, Record<string, unknown>>();
   for (const { response } of rows) {
     const { incident, type, address, priority } = response;
-    // The first row of an incident is the one that it is created from.
+    // An incident is created from its first row.
     if (!incidents.has(incident))
       incidents.set(incident, {
         "details.value.type": type,

@@ -1,11 +1,11 @@
 /**
- * Runs tasks at once, except that one which shares a key with earlier ones waits until they have ended, whatever
- * became of them. Each key's tasks so run one after another, in the order in which they were given.
+ * Runs tasks at once, except that a task which shares a key with earlier ones waits until those have ended, whatever
+ * their outcome. So the tasks of each key run one after another, in the order in which they were added.
  */
 export class KeyedChain {
   readonly #last = new Map<string, Promise<void>>();
 
-  /** Keys with tasks that have not ended. */
+  /** Keys with unfinished tasks. */
   get size(): number {
     return this.#last.size;
   }
@@ -26,7 +26,7 @@ export class KeyedChain {
   }
 }
 
-/** At most `most` tasks at a time; the others wait in line. */
+/** At most `most` tasks at a time; the others wait in a FIFO queue. */
 export class Limit {
   readonly #most: number;
   readonly #waiting: (() => void)[] = [];
@@ -50,7 +50,7 @@ export class Limit {
     else this.#running += 1;
   }
 
-  /** The place goes to the next in line, if there is one. */
+  /** Passes the slot to the next waiting task, if any. */
   leave(): void {
     const next = this.#waiting.shift();
     if (next) next();

@@ -4,7 +4,7 @@ import { asRecord } from "../support/api.ts";
 /** The expected state of a unit or an incident: dotted paths into the API's answer (see `byId`), and their values. */
 export type Known = Readonly<Record<string, unknown>>;
 
-/** An answer of the API with its lists as records, by the unit or the column that each item is about. */
+/** An API answer with its lists turned into records, keyed by the unit or the column of each item. */
 export function byId(answer: unknown): Readonly<Record<string, unknown>> {
   const named = Object.entries(asRecord(answer)).map(([name, value]) => {
     if (!Array.isArray(value)) return [name, value] as const;
@@ -16,7 +16,7 @@ export function byId(answer: unknown): Readonly<Record<string, unknown>> {
   return Object.fromEntries(named) as Record<string, unknown>;
 }
 
-/** Each path at which the reported value is not the expected one. Ids may contain dots: a path is then a JSON list. */
+/** Each path whose reported value differs from the expected one. Ids may contain dots: such a path is a JSON list. */
 export function differences(reported: unknown, known: Known): string[] {
   return Object.entries(known).flatMap(([path, value]) => {
     const steps = path.startsWith("[") ? (JSON.parse(path) as string[]) : path.split(".");

@@ -1,7 +1,4 @@
-/**
- * Wall-clock times of one time zone as instants. Intl knows the rules of daylight saving time, of every year; none
- * is written here.
- */
+/** Converts wall-clock times of one time zone to instants. Intl knows the daylight saving rules of every year. */
 export interface Instant {
   /** Milliseconds since 1970, UTC. */
   at: number;
@@ -22,8 +19,8 @@ const FORMS = [
 ];
 
 /**
- * The instant of a local time. In the hour that the clocks repeat in autumn, the first that is not before `notBefore`.
- * Throws an Error that says what is wrong with it, also for the hour that the clocks skip in spring.
+ * The instant of a local time. In the hour that is repeated in autumn, the first that is not before `notBefore`.
+ * Throws an Error with the reason, also for the hour that is skipped in spring.
  */
 export function localTime(text: string, zone: string, notBefore = -Infinity): Instant {
   const wall = wallClock(text);
@@ -37,7 +34,7 @@ export function localTime(text: string, zone: string, notBefore = -Infinity): In
   return { at: chosen.at, iso: toIso(wall, chosen.offset) };
 }
 
-/** The time on the clock, as if it were UTC. */
+/** The wall-clock time, as if it were UTC. */
 function wallClock(text: string): number {
   const parts = FORMS.map((form) => form.exec(text)).find((match) => match !== null)?.groups;
   if (parts === undefined) throw new Error(`"${text}" is not a time like 01/31/2017 11:59:49 PM`);
@@ -45,7 +42,7 @@ function wallClock(text: string): number {
   const half = parts["half"]?.toUpperCase();
   const hour = half === undefined ? of("hour") : (of("hour") % 12) + (half === "PM" ? 12 : 0);
   const wall = Date.UTC(of("year"), of("month") - 1, of("day"), hour, of("minute"), of("second"));
-  // Date.UTC carries 31 June over to 1 July: what does not come back as it went in does not exist.
+  // Date.UTC carries 31 June over to 1 July: a time that does not round-trip does not exist.
   const [back, given] = [
     new Date(wall).toISOString(),
     `${two(of("month"))}-${two(of("day"))}T${two(hour)}:${parts["minute"]}:${parts["second"]}`,

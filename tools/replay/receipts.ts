@@ -12,22 +12,22 @@ export interface Settled {
 }
 
 export interface CollectOptions {
-  /** Of the API. */
+  /** Base URL of the API. */
   url: string;
   token: string;
   signal: AbortSignal;
-  /** Called for each as it is known to be final. */
+  /** Called for each command that becomes final. */
   onFinal: (id: string, settled: Settled) => void;
 }
 
 const AT_ONCE = 32;
-/** Receipts are first asked for after this time: by then most are final, and reading them does not slow the sending. */
+/** Receipts are first read after this time: most are final by then, and reading them does not slow down the sending. */
 const YOUNGEST_MS = 10_000;
 const ASK_AGAIN_MS = 250;
-/** After this long without a final state, what is still open is reported as it is. */
+/** After this long without a command becoming final, open ones are reported as they are. */
 const STANDSTILL_MS = 60_000;
 
-/** Follows commands until each is final. `add` them as they are accepted; `finish` says that no more will come. */
+/** Follows commands until each is final. `add` them as they are accepted; `finish` when no more will follow. */
 export class ReceiptCollector {
   readonly #options: CollectOptions;
   readonly #open: { id: string; since: number }[] = [];
@@ -44,7 +44,7 @@ export class ReceiptCollector {
     this.#open.push({ id, since: performance.now() });
   }
 
-  /** Resolves when all are final, or nothing moves any more, or the signal aborts; what is open then stays so. */
+  /** Resolves when all are final, progress stops, or the signal aborts; the rest is reported as open. */
   async finish(): Promise<void> {
     this.#finished = true;
     this.#progressAt = performance.now();
@@ -69,7 +69,7 @@ export class ReceiptCollector {
         this.#options.onFinal(first.id, read);
         continue;
       }
-      // To the end of the line: the others are older by now than it was.
+      // To the end of the queue: the others are older now.
       this.#open.push({ id: first.id, since: performance.now() - YOUNGEST_MS });
       await pause(signal);
     }
@@ -78,7 +78,7 @@ export class ReceiptCollector {
 
 const pause = (signal: AbortSignal) => sleep(ASK_AGAIN_MS, undefined, { signal }).catch(() => undefined);
 
-/** undefined if the bridge does not answer just now, or with nothing that is a receipt. */
+/** undefined if the bridge does not answer, or not with a receipt. */
 async function readReceipt({ url, token, signal }: CollectOptions, id: string): Promise<Settled | undefined> {
   const answer = await ask("GET", `${url}/commands/${encodeURIComponent(id)}`, { token, signal }).catch(
     () => undefined,
@@ -90,7 +90,7 @@ async function readReceipt({ url, token, signal }: CollectOptions, id: string): 
   return { state: data.status, reason: data.reason ?? "", settledAfterMs };
 }
 
-/** Of 2026-01-31T22:05:00.123456Z, beyond the milliseconds that Date knows. */
+/** The microseconds of 2026-01-31T22:05:00.123456Z, since Date stops at milliseconds. */
 function microseconds(iso: string): number {
   const fraction = /\.(\d+)/.exec(iso)?.[1] ?? "0";
   return Date.parse(iso.replace(/\.\d+/, "")) * 1000 + Number(fraction.padEnd(6, "0").slice(0, 6));

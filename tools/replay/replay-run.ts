@@ -8,9 +8,9 @@ import { BridgeUnavailable, sendCommand } from "./send.ts";
 import type { ApiCall } from "./sffd.ts";
 
 export interface ReplayOptions {
-  /** Of the API, with its base path. */
+  /** URL of the API, with its base path. */
   url: string;
-  /** An admin's: it may do everything. */
+  /** An admin's token, which permits every command. */
   token: string;
   speed: Speed;
   progress: Progress;
@@ -19,7 +19,7 @@ export interface ReplayOptions {
 
 export interface Accepted {
   call: ApiCall;
-  /** From the first try to the 202. */
+  /** From the first attempt to the 202. */
   acceptedAfterMs: number;
   repeats: number;
   settled?: Settled;
@@ -28,26 +28,26 @@ export interface Accepted {
 export interface ReplayResult {
   /** By command id. */
   accepted: Map<string, Accepted>;
-  /** Of each ordering key, the ids in the order of their 202s. */
+  /** The ids of each ordering key in the order of their 202s. */
   order: Map<string, string[]>;
   refused: { call: ApiCall; problem: string }[];
-  /** Why it ended before its end. */
+  /** Why the replay stopped early. */
   stopped?: string;
   sendingMs: number;
   totalMs: number;
 }
 
 const IN_FLIGHT = 64;
-/** Calls that wait for their turn: enough to keep the others busy, few enough to hold in memory. */
+/** Calls waiting for their turn: enough to keep the others busy, few enough to hold in memory. */
 const LOOK_AHEAD = 1_024;
 const ACCEPT_WITHIN_MS = 60_000;
-/** A position is worth nothing after a minute in real life; here every one of them is to arrive. */
+/** In real life a position is worthless after a minute; here every one must arrive. */
 const TTL = { "units/location": { "command-ttl": "86400" } } as Readonly<
   Record<string, Readonly<Record<string, string>>>
 >;
 
 /**
- * Plays the calls in their order. Up to 64 requests are in flight; one that shares a unit or an incident with an
+ * Sends the calls in their order. Up to 64 requests are in flight; one that shares a unit or an incident with an
  * earlier one waits for the earlier one's 202, because the order of acceptance is the order of delivery.
  */
 export async function replay(calls: readonly ApiCall[], options: ReplayOptions): Promise<ReplayResult> {
@@ -121,6 +121,6 @@ export async function replay(calls: readonly ApiCall[], options: ReplayOptions):
 
 function keysOf({ command, body }: ApiCall): readonly string[] {
   const known = commandNamed(command);
-  if (known === undefined) throw new TypeError(`there is no command ${command}`);
+  if (known === undefined) throw new TypeError(`unknown command ${command}`);
   return known.keys(body);
 }

@@ -15,7 +15,7 @@ import { deliveredIds, summarize } from "./summary.ts";
 
 const USAGE = `npm run replay -- FILE.csv [OPTIONS]
 
-Plays a San Francisco Fire Department "Calls for Service" CSV (downloaded from DataSF; one day, not all years, since it is
+Replays a San Francisco Fire Department "Calls for Service" CSV (downloaded from DataSF; one day, not all years, since it is
 sorted in memory) through the HTTP API of a running bridge. Prints the outcome of the commands, and compares the bridge's
 state of every unit and incident with the file.
 
@@ -57,7 +57,7 @@ async function main(): Promise<number> {
     (report) => checkOrder(report, result.order, deliveredIds(result)),
     (error: Error) => error,
   );
-  // A CAD that only received a completed transport broadcasts nothing for it.
+  // A CAD that only receives completed transports does not broadcast them.
   const completions = [...result.accepted.values()].some(
     ({ call, settled }) => call.command === "transport/completed" && settled?.state === "confirmed",
   );
@@ -94,7 +94,7 @@ function readOptions():
   const speed = readSpeed(values.speed);
   if (speed === undefined) throw new UsageError(`--speed must be a number over 0 or max, not "${values.speed}".`);
   const limit = values.limit === undefined ? Infinity : wholeNumber("limit", values.limit, 1, 1e9);
-  // npm runs scripts in the project's folder; the path was typed in this one.
+  // npm runs scripts in the project's folder; the path is relative to the user's.
   return {
     file: resolve(process.env["INIT_CWD"] ?? ".", file),
     speed,
@@ -104,7 +104,7 @@ function readOptions():
   };
 }
 
-/** The bridge that is named, or the one that `npm run up` runs. */
+/** The bridge at `url`, or the one that `npm run up` runs. */
 function findBridge(url: string | undefined, dir: string, env: NodeJS.ProcessEnv) {
   if (url === undefined) {
     const { url: running, simulatorUrl, tokens } = readRunning(dir);

@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask, causeOf, problemOf, text, type Answer } from "../support/api.ts";
 
-/** A call that the bridge took (202), or refused for what is in it (4xx). */
+/** A call that the bridge accepted (202), or refused because of its content (4xx). */
 export type Sent = { id: string; ms: number; repeats: number } | { refused: string };
 
-/** The bridge did not take a call for so long that going on makes no sense. */
+/** The bridge was unavailable for so long that replaying on makes no sense. */
 export class BridgeUnavailable extends Error {
   override readonly name = "BridgeUnavailable";
 }
 
 export interface SendOptions {
   token: string;
-  /** The same for every repeat, so that repeating is harmless. */
+  /** The same for every retry, so that retries are harmless. */
   idempotencyKey: string;
   headers?: Readonly<Record<string, string>>;
-  /** How long it is repeated. */
+  /** How long to retry. */
   withinMs: number;
   signal: AbortSignal;
 }
@@ -23,9 +23,8 @@ const LONGEST_PAUSE_MS = 2_000;
 const REPEATED = new Set([408, 429]);
 
 /**
- * Sends a call until the bridge takes or refuses it: repeats after 429, 5xx and network errors, with the pause that
- * Retry-After asks for, or else a growing one with jitter. Throws a BridgeUnavailable when the time is up or the
- * token is not accepted.
+ * Sends a call until the bridge accepts or refuses it: retries after 429, 5xx and network errors, with the delay from
+ * Retry-After or exponential backoff with jitter. Throws BridgeUnavailable when the time is up or the token is rejected.
  */
 export async function sendCommand(url: string, body: unknown, options: SendOptions): Promise<Sent> {
   const began = performance.now();
@@ -36,7 +35,7 @@ export async function sendCommand(url: string, body: unknown, options: SendOptio
       if (id !== undefined && (answer.status === 202 || answer.status === 200))
         return { id, ms: performance.now() - began, repeats };
       if (answer.status === 401 || answer.status === 403)
-        throw new BridgeUnavailable(`the token is not accepted: ${problemOf(answer)}`);
+        throw new BridgeUnavailable(`the token was rejected: ${problemOf(answer)}`);
       if (answer.status < 500 && !REPEATED.has(answer.status)) return { refused: problemOf(answer) };
     }
     const pause = pauseMs(answer, repeats);

@@ -4,12 +4,12 @@ import { localTime, type Instant } from "./local-time.ts";
 const ZONE = "America/Los_Angeles";
 
 /**
- * Urgency to the API's 1 (most urgent) to 5. SFFD's E is the highest determinant (such as a cardiac arrest), code 3
- * is an emergency with lights and siren, code 2 a call without, code 1 routine.
+ * SFFD's priority as the API's 1 (most urgent) to 5. E is the highest determinant (such as a cardiac arrest), code 3 an
+ * emergency with lights and siren, code 2 a call without, code 1 routine.
  */
 export const PRIORITIES: Readonly<Record<string, number>> = { E: 1, "3": 2, "2": 3, "1": 4 };
 
-/** What happens to a unit, in its natural order; each has a time of the row, and becomes a status and a timestamp. */
+/** The steps of a response, in natural order; each has a time in the row, and becomes a status and a timestamp. */
 export const TRANSITIONS = [
   { column: "dispatch_dttm", status: undefined, field: "dispatched_at" },
   { column: "response_dttm", status: "enroute", field: "enroute_at" },
@@ -28,7 +28,7 @@ export const REQUIRED_COLUMNS = [
 /** DataSF called it Location in its older downloads, and case_location since. */
 const PLACES = ["case_location", "location"];
 
-/** A row, read: one unit's response to one incident. */
+/** A parsed row: one unit's response to one incident. */
 export interface Response {
   unit: string;
   incident: string;
@@ -58,7 +58,7 @@ export function readRow(row: Row): Response | { problems: string[] } {
       return undefined;
     }
   };
-  /** In the hour that the clocks repeat, a time is taken to follow the one before it in the row. */
+  /** In the hour that the clocks repeat, a time is assumed to follow the previous one in the row. */
   let last = -Infinity;
   const time = (column: string) => {
     const value = row[column] ?? "";
@@ -74,7 +74,7 @@ export function readRow(row: Row): Response | { problems: string[] } {
     const read = time(column);
     if (read !== undefined) times.set(column, read);
   }
-  if (times.size === 0 && problems.length === 0) problems.push("no time of any status is given");
+  if (times.size === 0 && problems.length === 0) problems.push("no status time is given");
   const priority = PRIORITIES[(row["final_priority"] ?? "").toUpperCase()];
   if (priority === undefined)
     problems.push(
@@ -99,7 +99,7 @@ export function readRow(row: Row): Response | { problems: string[] } {
   return priority === undefined || problems.length > 0 ? { problems } : { ...response, priority };
 }
 
-/** "(37.78, -122.41)", or "POINT (-122.41 37.78)" as DataSF writes it today; blank if it is not known. */
+/** "(37.78, -122.41)", or "POINT (-122.41 37.78)" as DataSF writes it today; blank if unknown. */
 function readPlace(text: string): Response["place"] {
   if (text === "") return undefined;
   const number = String.raw`(-?\d+(?:\.\d+)?)`;

@@ -3,10 +3,10 @@ import { readRow, TRANSITIONS, type Response } from "./sffd-row.ts";
 
 /**
  * San Francisco Fire Department "Calls for Service" as calls of the HTTP API. One row is one unit's response to one
- * incident. Pure: rows in, calls and bad rows out.
+ * incident. Pure: rows in, calls and invalid rows out.
  */
 export interface ApiCall {
-  /** When it happened, in milliseconds since 1970. */
+  /** Time of the call, ms since 1970. */
   at: number;
   line: number;
   command: string;
@@ -30,10 +30,10 @@ export interface Day {
   rows: number;
 }
 
-/** A call with its place among calls of the same second: by rank, then by line. */
+/** A call with its position among calls of the same second: by rank, then by line. */
 type Ranked = ApiCall & { rank: number };
 
-/** All calls of these rows in the order of their times. A row with anything wrong in it is reported and not sent. */
+/** All calls of these rows, ordered by time. A row with any error is reported and not sent. */
 export function toCalls(lines: Iterable<CsvLine>): Day {
   const bad: BadRow[] = [];
   const good: GoodRow[] = [];
@@ -59,7 +59,7 @@ export function toCalls(lines: Iterable<CsvLine>): Day {
   return { calls: calls.map(({ at, line, command, body }) => ({ at, line, command, body })), good, bad, rows };
 }
 
-/** When it was received; earlier if bad times make something of it happen before that: first an incident exists. */
+/** The time of receipt, or earlier if bad times put a later step before it: the incident must exist first. */
 function incidentCall(r: Response, line: number): Ranked {
   const times = [r.received, ...r.times.values()].flatMap((time) => time?.at ?? []);
   return { at: Math.min(...times), rank: 0, line, command: "incidents", body: callOut(r) };

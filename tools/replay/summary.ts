@@ -8,20 +8,20 @@ export interface Replayed {
   bad: readonly BadRow[];
   calls: number;
   result: ReplayResult;
-  /** Absent: no CAD was named to look at the order. An Error: it could not be asked. */
+  /** Absent: no CAD was given, so the order was not checked. An Error: the CAD could not be read. */
   cad?: OrderCheck | Error;
-  /** What the bridge knows of units and incidents, beside what the file says. An Error: it could not be asked. */
+  /** Units and incidents of the bridge, compared with the file. An Error: the bridge could not be read. */
   state?: ComparedState | Error;
 }
 
 const EXAMPLES = 5;
 const ENOUGH = new Set<string>(["confirmed", "received"]);
 
-/** The ids of the commands of which the receipts say that the CAD has them. */
+/** The ids of the commands that are delivered according to their receipts. */
 export const deliveredIds = (result: ReplayResult): string[] =>
   [...result.accepted].filter(([, { settled }]) => ENOUGH.has(settled?.state ?? "")).map(([id]) => id);
 
-/** Text for the terminal, and whether everything went as it should: all confirmed or received, and in order. */
+/** The report for the terminal, and whether all went well: everything confirmed or received, and in order. */
 export function summarize(replayed: Replayed): { good: boolean; text: string } {
   const { rows, bad, calls, result, cad, state } = replayed;
   const accepted = [...result.accepted.values()];
@@ -30,7 +30,7 @@ export function summarize(replayed: Replayed): { good: boolean; text: string } {
   const open = accepted.filter(({ settled }) => !ENOUGH.has(settled?.state ?? ""));
   const wrong = whatIsWrong(replayed, open.length);
   const lines = [
-    row("rows", `${rows}${bad.length > 0 ? `, ${bad.length} of them bad and not sent` : ""}`),
+    row("rows", `${rows}${bad.length > 0 ? `, ${bad.length} of them invalid and not sent` : ""}`),
     row("commands accepted", `${accepted.length} of ${calls}${repeats > 0 ? `, after ${repeats} repeats` : ""}`),
     ...count(accepted.map(({ call }) => call.command)),
     row("final states", ""),
@@ -70,7 +70,7 @@ export function summarize(replayed: Replayed): { good: boolean; text: string } {
 }
 
 function orderLines(cad: OrderCheck | Error | undefined, keys: number): string[] {
-  if (cad === undefined) return [row("order violations", "not checked: no CAD was named (SIMULATOR_URL)")];
+  if (cad === undefined) return [row("order violations", "not checked: SIMULATOR_URL is not set")];
   if (cad instanceof Error) return [row("order violations", `not checked: ${cad.message}`)];
   const { report, overtakings, missing } = cad;
   return [
@@ -94,7 +94,7 @@ function stateLines(state: ComparedState | Error | undefined): string[] {
 
 const violations = ({ report, overtakings }: OrderCheck) => report.violations + report.appliedViolations + overtakings;
 
-/** What is wrong, and what to do next; the first that holds. */
+/** The first problem that applies, and what to do next. */
 function whatIsWrong({ calls, result, cad, state }: Replayed, open: number): string | undefined {
   if (cad instanceof Error) return "The order could not be checked. Check that the simulator is running.";
   if (cad && violations(cad) > 0)

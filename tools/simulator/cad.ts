@@ -8,13 +8,13 @@ import type { Store } from "./store.ts";
 import { createSwitches, type Switches, type SwitchesPatch } from "./switches.ts";
 
 export interface CadOptions {
-  /** Must not be empty; the worker's CAD_BACKEND_AUTH_TOKEN. */
+  /** Must not be empty; equals the worker's CAD_BACKEND_AUTH_TOKEN. */
   token: string;
   character?: CharacterName;
-  /** 0, the default, takes a free port. */
+  /** 0 (the default) picks a free port. */
   port?: number;
   host?: string;
-  /** For the random delays and fractions. */
+  /** Seeds the random delays and fractions. */
   seed?: number;
   /** Milliseconds; the defaults are the real CAD's, 25 s and 20 s. */
   pingInterval?: number;
@@ -24,45 +24,45 @@ export interface CadOptions {
   switches?: SwitchesPatch;
   /** Entries that the ledger keeps; by default 1,000,000. */
   ledgerSize?: number;
-  /** Called when an emit has crashed the CAD's process; by then it is down, until `restart`. */
+  /** Called when an emit has crashed the CAD's process, which is then down until `restart`. */
   onCrash?(reason: string): void;
-  /** The CAD's console. */
+  /** Receives the CAD's console output. */
   log?(message: string): void;
   now?(): number;
 }
 
-/** A CAD, as faithful to the real one as its wire contract, on a real port. */
+/** A simulated CAD on a real port, as faithful to the real one as its wire contract. */
 export interface Cad {
   readonly url: string;
   readonly port: number;
   readonly character: CharacterName;
   readonly ledger: Ledger;
-  /** What its database holds. */
+  /** The contents of its database. */
   readonly store: Store;
-  /** Assign to change: `cad.switches.hang = true`. A wrong value throws. */
+  /** Assign to change: `cad.switches.hang = true`. An invalid value throws. */
   readonly switches: Switches;
   readonly connections: number;
   readonly crashed: boolean;
-  /** How often, since it started, it kept what is missed for a client that went without a goodbye. */
+  /** How often, since the start, it buffered missed packets for a client that vanished without closing. */
   readonly sessionsKept: number;
-  /** Cuts every connection and frees the port. Safe to repeat; the ledger stays readable. */
+  /** Cuts every connection and frees the port. Idempotent; the ledger stays readable. */
   stop(): Promise<void>;
   /**
-   * As if the process had died and been started again on the same port: every connection, every room and whatever
-   * was being handled is gone. The ledger and the switches stay; so does what a database would keep.
+   * Simulates a process crash and a restart on the same port: connections, rooms and handlers in progress are lost.
+   * The ledger, the switches and what a database would keep survive.
    */
   restart(): Promise<void>;
-  /** Cuts every Socket.io connection, as a network does; returns how many there were. */
+  /** Cuts every Socket.io connection, as a network fault does; returns how many there were. */
   dropConnections(): number;
-  /** From now on this token is the good one. Who is connected stays so, as with the real CAD. */
+  /** Makes this the accepted token. Existing connections stay, as with the real CAD. */
   setToken(token: string): void;
-  /** Pretends to be an MDT or a dashboard, or sends what is malformed. To everybody, or to one room. */
+  /** Broadcasts to all clients or one room, as an MDT or a dashboard would; the payload may be malformed. */
   broadcast(event: string, payload: unknown, room?: string): void;
-  /** Broadcasts, and waits until everybody has acked it; rejects if somebody does not within 5 s. */
+  /** Broadcasts and waits until every client has acked; rejects after 5 s. */
   ask(event: string, payload: unknown): Promise<unknown[]>;
 }
 
-/** Starts a CAD; rejects with what to do if it can't have its port. */
+/** Starts a CAD; rejects with a hint if its port is unavailable. */
 export async function startCad(options: CadOptions): Promise<Cad> {
   const { character = "legacy", host = "127.0.0.1" } = options;
   let { token } = options;

@@ -1,29 +1,29 @@
 export const CHARACTERS = ["legacy", "modern"] as const;
 export type CharacterName = (typeof CHARACTERS)[number];
 
-/** How one CAD differs from another; everything else they have in common. */
+/** The ways in which one CAD differs from another; everything else is common. */
 export interface Character {
   name: CharacterName;
-  /** Answers every event that it handles, once it has handled it. */
+  /** Acks every event after handling it. */
   acks: boolean;
-  /** Its echoes keep what was sent beyond the contract, the context with the command's id above all. */
+  /** Its echoes keep fields outside the contract, above all the context with the command id. */
   keepsExtraKeys: boolean;
-  /** Does not handle a command id twice: it acks the repeat, and applies and broadcasts nothing. */
+  /** Handles each command id once: a repeat is acked, but neither applied nor broadcast. */
   recognisesRepeats: boolean;
   /** Has handlers for `transport:completed` and `metrics:updated`. */
   handlesEverything: boolean;
-  /** Stores what a legacy CAD only relays. */
+  /** Stores the events that a legacy CAD only relays. */
   storesRelays: boolean;
-  /** Takes a payload that is no object where it is passed on as it is, and dies of null where it looks inside. */
+  /** Relays a payload that is not an object unchanged, and crashes on null where a handler reads its fields. */
   trustsPayloads: boolean;
   /** Socket.io's connection state recovery: milliseconds, 0 for none. */
   recoveryMs: number;
-  /** Gives every broadcast an id and a time, and sends again what was missed: docs/cad-protocol.md. */
+  /** Adds an id and a time to every broadcast, and replays missed ones: docs/cad-protocol.md. */
   replays: boolean;
 }
 
 export const characters: Record<CharacterName, Character> = {
-  /** The CAD that there is, as measured. */
+  /** The existing CAD, as measured. */
   legacy: {
     name: "legacy",
     acks: false,
@@ -35,7 +35,7 @@ export const characters: Record<CharacterName, Character> = {
     recoveryMs: 0,
     replays: false,
   },
-  /** The CAD that the technical documentation promises. */
+  /** The CAD described in the technical documentation. */
   modern: {
     name: "modern",
     acks: true,

@@ -29,7 +29,7 @@ const page = z.strictObject({
 
 const incident = z.strictObject({ incidentId: z.string().min(1).max(200) });
 
-/** The HTTP surface under /simulator, by which a test or a demonstration works a CAD that is another process. */
+/** The HTTP API under /simulator, through which tests and demos control a CAD in another process. */
 export function createControl({ ledger, store, switches, ...cad }: ControlDeps): RequestListener {
   const judgement = () => ({
     ...ledger.summary(),
@@ -95,9 +95,10 @@ export function createControl({ ledger, store, switches, ...cad }: ControlDeps):
   async function answer(request: IncomingMessage): Promise<Reply> {
     const url = new URL(request.url ?? "/", "http://simulator");
     const route = Object.hasOwn(routes, url.pathname) ? routes[url.pathname] : undefined;
-    if (!route) return { status: 404, body: { error: `there is: ${Object.keys(routes).join(", ")}` } };
+    if (!route) return { status: 404, body: { error: `no such path; available: ${Object.keys(routes).join(", ")}` } };
     const handler = Object.hasOwn(route, request.method ?? "") ? route[request.method ?? ""] : undefined;
-    if (!handler) return { status: 405, body: { error: `it takes: ${Object.keys(route).join(", ")}` } };
+    if (!handler)
+      return { status: 405, body: { error: `method not allowed; available: ${Object.keys(route).join(", ")}` } };
     return handler(request, url);
   }
   return (request, response) => {
@@ -121,7 +122,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return undefined; // the schema says that an object is expected
+    return undefined; // the schema reports that an object is expected
   }
 }
 
@@ -138,7 +139,7 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
 }
 
 function send(request: IncomingMessage, response: ServerResponse, { status, body }: Reply): void {
-  // What is left of a body that nobody read would be taken for the next request.
+  // The unread rest of the body would be parsed as the next request.
   if (!request.complete) response.setHeader("connection", "close");
   if (body === undefined) response.writeHead(status).end();
   else response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));

@@ -30,15 +30,17 @@ const schema = z.object({
   SIMULATOR_CHARACTER: z
     .enum(CHARACTERS, `must be one of: ${CHARACTERS.join(", ")}`)
     .default("legacy")
-    .describe("legacy: the real CAD, which never acks. modern: acks, and knows a command id that it has handled."),
+    .describe(
+      "legacy: the real CAD, which never acks. modern: acks, and recognises a command id that it has already handled.",
+    ),
   SIMULATOR_SWITCHES: switchesText
     .default({})
-    .describe('What goes wrong, as JSON, such as {"dropEchoes":0.1,"delayMs":{"min":5,"max":50}}.'),
+    .describe('Faults to inject, as JSON, such as {"dropEchoes":0.1,"delayMs":{"min":5,"max":50}}.'),
 });
 
 export type Environment = z.infer<typeof schema>;
 
-/** The configuration, or everything that is wrong with it in one text, without any value. */
+/** The configuration, or all of its errors in one text, without any values. */
 export function readEnvironment(env: Record<string, string | undefined>): Environment | { wrong: string } {
   const result = schema.safeParse(env);
   if (result.success) return result.data;
@@ -49,7 +51,7 @@ export function readEnvironment(env: Record<string, string | undefined>): Enviro
   return { wrong: `wrong configuration:\n${lines.join("\n")}\nSee --help.` };
 }
 
-/** A line for each variable: its name, what it is and its default. */
+/** One line per variable: name, description and default. */
 export function describeEnvironment(): string {
   const lines = Object.entries(schema.shape).map(([name, field]) => {
     const fallback = field instanceof z.ZodDefault ? ` Default: ${JSON.stringify(field.def.defaultValue)}.` : "";

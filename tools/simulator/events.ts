@@ -1,20 +1,20 @@
 import { incidentIdOf, isRecord } from "./payload.ts";
 
 /**
- * What the CAD does with each event, written by hand from its wire contract. It is the judge of the bridge, so
- * it must not be derived from the bridge's own table of commands.
+ * How the CAD handles each event, written by hand from its wire contract. It is the reference that the bridge is
+ * checked against, so it must not be derived from the bridge's own command table.
  */
 export interface CommandRow {
   echo: string;
-  /** The keys that survive in the real CAD's echo, or all of them. */
+  /** The fields that survive in the real CAD's echo, or all of them. */
   keeps: readonly string[] | "everything";
   /** The echo goes to the room `unit:<unitId>` only. */
   toUnitRoom?: true;
-  /** The real CAD has no handler for it. */
+  /** The real CAD has no handler for this event. */
   modernOnly?: true;
-  /** The real CAD passes it on to its clients, needs no database for that and stores nothing. */
+  /** The real CAD relays it to its clients, without using its database and without storing it. */
   relay?: true;
-  /** A null payload is the end of the real CAD's process. */
+  /** A null payload crashes the real CAD's process. */
   nullIsDeadly?: true;
 }
 
@@ -39,7 +39,7 @@ const rows: Record<string, CommandRow> = {
 };
 export const COMMAND_EVENTS: ReadonlyMap<string, CommandRow> = new Map(Object.entries(rows));
 
-/** They take a bare id and broadcast nothing. */
+/** These take a bare id and broadcast nothing. */
 export const ROOM_EVENTS: ReadonlyMap<string, { action: "join" | "leave"; kind: "unit" | "incident" }> = new Map([
   ["join:unit", { action: "join", kind: "unit" }],
   ["leave:unit", { action: "leave", kind: "unit" }],
@@ -62,8 +62,8 @@ const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 const isUuid = (value: unknown): value is string => typeof value === "string" && UUID.test(value);
 
 /**
- * Why the real CAD's database would not take it: an error on its console. Ids may be absent where the contract
- * has them optional. Says no values: they may be a patient's.
+ * Why the real CAD's database would reject it: an error on its console. Ids may be absent where the contract makes
+ * them optional. Contains no values: they may be patient data.
  */
 export function databaseError(
   event: string,
@@ -75,15 +75,15 @@ export function databaseError(
   if (unitId != null && !isUuid(unitId)) return "unitId is not a UUID";
   if (incidentId != null) {
     if (!isUuid(incidentId)) return "incidentId is not a UUID";
-    if (event !== "incident:created" && !knowsIncident(incidentId)) return "there is no such incident";
+    if (event !== "incident:created" && !knowsIncident(incidentId)) return "no such incident";
   }
   if (event !== "incident:timestamp") return undefined;
-  if (typeof field !== "string" || !TIME_COLUMNS.has(field)) return "there is no such time column";
-  if (typeof timestamp !== "string" || Number.isNaN(Date.parse(timestamp))) return "the timestamp is no time";
+  if (typeof field !== "string" || !TIME_COLUMNS.has(field)) return "no such time column";
+  if (typeof timestamp !== "string" || Number.isNaN(Date.parse(timestamp))) return "the timestamp is invalid";
   return undefined;
 }
 
-/** The echo's payload: what the row keeps, or everything where nothing is dropped. */
+/** The echo's payload: the fields that the row keeps, or all of them. */
 export function echoOf(row: CommandRow, payload: unknown, keepsExtraKeys: boolean): unknown {
   if (row.keeps === "everything" || keepsExtraKeys || !isRecord(payload)) return payload;
   return Object.fromEntries(row.keeps.map((key) => [key, payload[key]]));

@@ -1,7 +1,7 @@
 import type { Socket as TcpSocket } from "node:net";
 import type { Server } from "socket.io";
 
-/** The parts of engine.io's socket that keep its heartbeat; private there, and there is no other way to stop it. */
+/** The fields of engine.io's socket that run its heartbeat. They are private, but there is no other way to stop it. */
 interface Heartbeat {
   pingIntervalTimer: NodeJS.Timeout | null;
   pingTimeoutTimer: NodeJS.Timeout | null;
@@ -10,9 +10,9 @@ interface Heartbeat {
 }
 
 /**
- * Makes the CAD hang as a stopped process does: its TCP connections stay open and the kernel goes on taking
- * bytes, but nothing is read, nothing is written, and no timer fires. Whatever came meanwhile is handled when it
- * goes on. Only connections that speak Socket.io hang, so that the control surface can end it.
+ * Makes the CAD hang like a stopped process: TCP connections stay open and the kernel still accepts bytes, but nothing
+ * is read or written and no timer fires. Input received meanwhile is handled on resume. Only Socket.io connections
+ * hang, so that the control API can end it.
  */
 export class Freezer {
   #frozen = false;
@@ -28,7 +28,7 @@ export class Freezer {
     });
   }
 
-  /** From now on this connection hangs with the CAD. One that comes while it hangs waits in `whenAwake`. */
+  /** Adds a connection that hangs with the CAD. A connection made while it hangs waits in `whenAwake`. */
   add(socket: TcpSocket): void {
     if (this.#sockets.has(socket) || socket.destroyed) return;
     this.#sockets.add(socket);
@@ -36,7 +36,7 @@ export class Freezer {
     this.#holdWrites(socket);
   }
 
-  /** Runs it at once, or, while the CAD hangs, when it goes on. */
+  /** Runs it at once or, while the CAD hangs, when it resumes. */
   whenAwake(run: () => void): void {
     if (this.#frozen) this.#held.push(run);
     else run();
@@ -55,17 +55,17 @@ export class Freezer {
       for (const heartbeat of this.#heartbeats) heartbeat.schedulePing();
       for (const run of this.#held.splice(0)) run();
       for (const socket of this.#sockets) socket.resume();
-      // Reads first: a write to a client that has gone would end the connection with its last emits unread.
+      // Read first: a write to a client that has gone would end the connection with its last emits unread.
       setImmediate(() => setImmediate(() => this.#write()));
     }
   }
 
-  /** Cuts every connection that speaks Socket.io, as a network does: no goodbye. */
+  /** Cuts every Socket.io connection without a close packet, as a network fault does. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Below the stream's buffer, because a response that ends undoes `cork`. One write is held for each socket. */
+  /** Works below the stream's buffer, because a response that ends undoes `cork`. Holds one write per socket. */
   #holdWrites(socket: TcpSocket): void {
     /* oxlint-disable no-underscore-dangle -- so Node calls what a stream's implementer provides */
     const write = socket._write.bind(socket);

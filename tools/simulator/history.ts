@@ -2,17 +2,17 @@ import { z } from "zod";
 import { replayRequest } from "../../shared/events/replay.ts";
 import { isRecord } from "./payload.ts";
 
-/** What was broadcast: to everybody, or to one room. */
+/** A broadcast to all clients or to one room. */
 interface Broadcast {
   eventId: string;
-  /** When it was sent, ms since 1970. */
+  /** Time of the broadcast, ms since 1970. */
   at: number;
   event: string;
   payload: Record<string, unknown>;
   room: string | undefined;
 }
 
-/** What `events:replay` is answered with. */
+/** The answer to `events:replay`. */
 export type ReplayAnswer =
   | { success: false; error: string }
   | {
@@ -22,18 +22,18 @@ export type ReplayAnswer =
       from?: string;
     };
 
-/** What a modern CAD remembers of its broadcasts; a database would keep it, so it survives a restart. */
+/** The broadcasts a modern CAD remembers; a database would hold them, so they survive a restart. */
 export class History {
   #sent: Broadcast[] = [];
-  /** When the newest of what it has forgotten was sent, or when it began to remember. */
+  /** Time of the newest forgotten broadcast, or when the history began. */
   #forgotten: number;
 
-  /** @param born ms since 1970 */
+  /** @param born start of the history, ms since 1970 */
   constructor(born: number) {
     this.#forgotten = born;
   }
 
-  /** Adds an id and a time to a payload; what is not an object can be neither marked nor remembered. */
+  /** Adds an id and a time to a payload; a payload that is not an object is neither marked nor remembered. */
   add(event: string, payload: unknown, room: string | undefined, at: number, keep: number): unknown {
     if (!isRecord(payload)) return payload;
     const eventId = typeof payload["eventId"] === "string" ? payload["eventId"] : crypto.randomUUID();
@@ -43,13 +43,13 @@ export class History {
     return marked;
   }
 
-  /** Forgets the oldest beyond so many. */
+  /** Forgets the oldest broadcasts, down to `keep`. */
   forget(keep: number): void {
     const gone = this.#sent.splice(0, Math.max(0, this.#sent.length - keep));
     this.#forgotten = gone.at(-1)?.at ?? this.#forgotten;
   }
 
-  /** @param isIn whether the one who asks is in that room */
+  /** @param isIn whether the caller is in that room */
   answer(asked: unknown, isIn: (room: string) => boolean): ReplayAnswer {
     const { data, error } = replayRequest.safeParse(asked);
     if (!data) return { success: false, error: z.prettifyError(error) };

@@ -2,9 +2,9 @@ import { OrderCheck, type Violation } from "./order-check.ts";
 import { keysOf, markOf } from "./payload.ts";
 
 /**
- * What became of an emit in the CAD: `pending` is still being handled (or its process died first), `repeat` was
- * recognised and not applied again, `unhandled` has no handler, `failed` is an error on the CAD's console, `unechoed` one that came
- * after the write, `unchanged` an update of a row that is not there.
+ * Outcome of an emit in the CAD. `pending`: still being handled, or its process died first; `repeat`: recognised and not
+ * applied again; `unhandled`: no handler; `failed`: an error on the CAD's console; `unechoed`: an error after the write;
+ * `unchanged`: an update of a row that does not exist.
  */
 export type EmitOutcome =
   | "pending"
@@ -23,14 +23,14 @@ export interface LedgerEntry {
   seq: number;
   /** Milliseconds since 1970. */
   time: number;
-  /** The number of the connection, counted over restarts too. */
+  /** The number of the connection, counted across restarts. */
   connection: number;
   event: string;
   payload: unknown;
   keys: string[];
   commandId: string | null;
   issuedAt: string | null;
-  /** How often this command has come by now; 0 for an emit that carries no command id. */
+  /** How many times this command has arrived so far; 0 for an emit without a command id. */
   delivery: number;
   first: boolean;
   outcome: EmitOutcome;
@@ -38,15 +38,15 @@ export interface LedgerEntry {
 
 export interface LedgerSummary {
   received: number;
-  /** Entries that can be read; those beyond the ledger's bound are only counted. */
+  /** Entries that can be read; older ones beyond the ledger's limit are only counted. */
   kept: number;
   commands: number;
   duplicates: number;
-  /** Object payloads without a command id, or without an `issuedAt` to order them by: not checked. */
+  /** Object payloads without a command id, or without an `issuedAt` to order by: not checked. */
   unmarked: number;
   violations: number;
   lateRepeats: number;
-  /** The same two, for the order in which the handlers finished instead of the order of arrival. */
+  /** The same two counts for the order in which the handlers finished, instead of the order of arrival. */
   appliedViolations: number;
   appliedLateRepeats: number;
   byEvent: Record<string, number>;
@@ -55,7 +55,7 @@ export interface LedgerSummary {
 const MAX_EVENT_NAMES = 1000;
 const OTHER_EVENTS = "(others)";
 
-/** Everything that the CAD received, and the judge of its order. Kept over restarts of the CAD. */
+/** Records everything the CAD receives and checks its order. Survives restarts of the CAD. */
 export class Ledger {
   readonly #max: number;
   readonly #now: () => number;
@@ -68,8 +68,8 @@ export class Ledger {
   }
 
   /**
-   * Enters an emit; the CAD calls what is returned once it is through with it. That call is for the book it was
-   * entered in, so a handler that finishes after `clear` changes nothing.
+   * Records an emit; the CAD calls the returned function when it has handled it. That call updates the book the emit was
+   * recorded in, so a handler that finishes after `clear` changes nothing.
    */
   record(emit: { connection: number; event: string; payload: unknown }): (outcome: EmitOutcome) => void {
     const book = this.#book;
@@ -97,7 +97,7 @@ export class Ledger {
     };
   }
 
-  /** At most `limit` entries that came after the one numbered `after`. */
+  /** At most `limit` entries with a number above `after`. */
   entries({ after = 0, limit = 1000 }: { after?: number; limit?: number } = {}): readonly LedgerEntry[] {
     return this.#book.entries.slice(after, after + limit);
   }
@@ -118,10 +118,10 @@ export class Ledger {
     };
   }
 
-  /** The first 100 first deliveries that came after a newer command of the same unit or incident. */
+  /** The first 100 first deliveries that arrived after a newer command of the same unit or incident. */
   violations = (): readonly Violation[] => this.#book.delivered.violationExamples;
   lateRepeats = (): readonly Violation[] => this.#book.delivered.lateRepeatExamples;
-  /** The same for the order in which the handlers finished: the order of what the CAD has stored. */
+  /** The same for the order in which the handlers finished, which is the order of what the CAD has stored. */
   appliedViolations = (): readonly Violation[] => this.#book.applied.violationExamples;
 
   clear(): void {

@@ -20,15 +20,15 @@ Environment:
 ${describeEnvironment()}
 `;
 
-/** sysexits' EX_USAGE and EX_CONFIG: a supervisor need not try again. */
+/** EX_USAGE and EX_CONFIG of sysexits: a supervisor should not retry. */
 const EXIT_USAGE = 64;
 const EXIT_CONFIG = 78;
 
-/** Starts the process; returns its exit code if it is not to go on. */
+/** Starts the process; returns its exit code if it should not keep running. */
 async function main(args: readonly string[]): Promise<number | undefined> {
   if (args.length > 0) {
     const asked = args[0] === "--help" || args[0] === "-h";
-    process[asked ? "stdout" : "stderr"].write(asked ? HELP : "it takes no arguments but --help\n");
+    process[asked ? "stdout" : "stderr"].write(asked ? HELP : "simulator takes no arguments except --help\n");
     return asked ? 0 : EXIT_USAGE;
   }
   const env = readEnvironment(process.env);

@@ -1,7 +1,7 @@
 import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import type { Mark } from "./payload.ts";
 
-/** `command` came after `after` although it was issued before it, and both are about `key`. */
+/** `command` arrived after `after` although it was issued earlier, and both concern `key`. */
 export interface Violation {
   key: string;
   command: Stamp;
@@ -16,17 +16,18 @@ export interface Stamp {
 const MAX_EXAMPLES = 100;
 
 /**
- * Judges the order of commands as they come: within a key, commands that come for the first time must have
- * been issued one after the other, or at the same time: a dead letter that is sent again in its place keeps its time. Constant time per command, and memory for at most `max` commands and keys.
+ * Checks the order of commands as they arrive: within a key, first deliveries must have non-decreasing issue times (a
+ * dead letter that is resent in its place keeps its time). Constant time per command; memory for at most `max` commands
+ * and keys.
  */
 export class OrderCheck {
-  /** Commands that came for the first time. */
+  /** Commands that arrived for the first time. */
   commands = 0;
-  /** Commands that came again. */
+  /** Commands that arrived again. */
   duplicates = 0;
-  /** First times that came after a newer command of the same key; counted per key. */
+  /** First deliveries that arrived after a newer command of the same key; counted per key. */
   violations = 0;
-  /** Commands that came again after a newer one of a key of theirs had come. */
+  /** Commands that arrived again after a newer one of one of their keys. */
   lateRepeats = 0;
   readonly violationExamples: Violation[] = [];
   readonly lateRepeatExamples: Violation[] = [];
@@ -38,7 +39,7 @@ export class OrderCheck {
     this.#newest = new BoundedMap(max);
   }
 
-  /** Takes note of a command; returns how often it has come by now (1: for the first time). */
+  /** Records a command; returns how many times it has arrived so far (1: for the first time). */
   note({ commandId, issuedAt }: Mark, keys: readonly string[]): number {
     const times = (this.#times.get(commandId) ?? 0) + 1;
     this.#times.set(commandId, times);

@@ -1,18 +1,18 @@
-/** What a payload says of itself. Read by hand from the wire contract, not with the bridge's own code. */
+/** Reads a payload's own fields from the wire contract, independently of the bridge's code. */
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** UTC with microseconds: of a fixed width, so that comparing the texts compares the times. */
+/** UTC with microseconds, fixed width: comparing the texts compares the times. */
 const ISSUED_AT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/;
 
-/** Which command an emit carries; `issuedAt` is null if it is missing or unusable for ordering. */
+/** Identifies the command in an emit; `issuedAt` is null if it is missing or unusable for ordering. */
 export interface Mark {
   commandId: string;
   issuedAt: string | null;
 }
 
-/** The mark that the bridge puts on every object payload; undefined for anybody else's emits. */
+/** The mark that the bridge adds to every object payload; undefined for emits of other clients. */
 export function markOf(payload: unknown): Mark | undefined {
   const context = isRecord(payload) ? payload["context"] : undefined;
   if (!isRecord(context)) return undefined;
@@ -21,7 +21,7 @@ export function markOf(payload: unknown): Mark | undefined {
   return { commandId, issuedAt: typeof issuedAt === "string" && ISSUED_AT.test(issuedAt) ? issuedAt : null };
 }
 
-/** The unit and the incident that an emit is about (`unit:<id>`, `incident:<id>`); metrics are their own key. */
+/** The unit and the incident an emit concerns (`unit:<id>`, `incident:<id>`); metrics are a key of their own. */
 export function keysOf(event: string, payload: unknown): string[] {
   if (event === "metrics:updated") return ["metrics"];
   const room = /^(?:join|leave):(unit|incident)$/.exec(event);
@@ -32,7 +32,7 @@ export function keysOf(event: string, payload: unknown): string[] {
   return [...(isId(unitId) ? [`unit:${unitId}`] : []), ...(isId(incidentId) ? [`incident:${incidentId}`] : [])];
 }
 
-/** `incidentId ?? incident.incidentId`, as the crew's app reads it. */
+/** `incidentId ?? incident.incidentId`, as the crew app reads it. */
 export function incidentIdOf(payload: Record<string, unknown>): unknown {
   const { incident } = payload;
   return payload["incidentId"] ?? (isRecord(incident) ? incident["incidentId"] : undefined);

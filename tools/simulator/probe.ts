@@ -1,27 +1,27 @@
 import { io, type Socket } from "socket.io-client";
 
-/** A client of the CAD that notes what it hears: an MDT, a dashboard, or a bridge that does as the test says. */
+/** A client of the CAD that records what it receives: an MDT, a dashboard, or a bridge driven by the test. */
 export interface Probe {
   socket: Socket;
-  /** The payloads of an event, in the order in which they came. */
+  /** The payloads of an event, in order of arrival. */
   heard(event: string): unknown[];
   /** The reasons of the disconnects so far. */
   disconnects: string[];
   /** The messages of the handshakes that failed so far. */
   refusals: string[];
   close(): void;
-  /** Goes as a killed process does: the connection is just gone. For the transport websocket. */
+  /** Drops the connection without a close packet, as a killed process does. Websocket transport only. */
   kill(): void;
 }
 
 export interface ProbeOptions {
-  /** Left out: connects without one. */
+  /** Omitted: connects without a token. */
   token?: string;
   transports?: ("polling" | "websocket")[];
   reconnection?: boolean;
 }
 
-/** Starts to connect; wait with `until(() => probe.socket.connected)`. */
+/** Starts connecting; wait with `until(() => probe.socket.connected)`. */
 export function openProbe(url: string, { token, transports, reconnection }: ProbeOptions = {}): Probe {
   const socket = io(url, {
     auth: token === undefined ? {} : { token },
@@ -44,7 +44,7 @@ export function openProbe(url: string, { token, transports, reconnection }: Prob
     refusals: [],
     close: () => void socket.disconnect(),
     kill() {
-      // Private in engine.io-client, whose own close says goodbye.
+      // Private in engine.io-client, whose own close sends a close packet.
       (socket.io.engine.transport as unknown as { ws: { terminate(): void } }).ws.terminate();
     },
   };

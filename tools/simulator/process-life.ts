@@ -5,20 +5,20 @@ import { Server, type Socket } from "socket.io";
 import { Freezer } from "./freezer.ts";
 import { createReceiver, type ReceiverDeps } from "./receive.ts";
 
-/** How long everybody has to ack a broadcast, ms. */
+/** Time limit for all clients to ack a broadcast, ms. */
 const ASK_MS = 5000;
 
-/** One life of the CAD's process: from listening to its end, with every connection and room that it has. */
+/** One lifetime of the CAD's process, from listening to its end, with its connections and rooms. */
 export interface Life {
   port: number;
   freezer: Freezer;
   connections(): number;
-  /** How often it kept what is missed for a client that went without a goodbye. */
+  /** How often it buffered missed packets for a client that vanished without closing. */
   sessionsKept(): number;
   broadcast(event: string, payload: unknown, room?: string): void;
-  /** The same with an ack asked for; answers with those that came in time. */
+  /** Broadcasts and asks for acks; resolves with those that arrive in time. */
   ask(event: string, payload: unknown): Promise<unknown[]>;
-  /** Every connection is cut, nothing in progress finishes, the port is free. Safe to repeat. */
+  /** Cuts every connection, aborts work in progress and frees the port. Idempotent. */
   end(): Promise<void>;
 }
 
@@ -27,27 +27,27 @@ export interface LifeDeps extends Omit<ReceiverDeps, "later" | "broadcast"> {
   port: number;
   pingInterval: number;
   pingTimeout: number;
-  /** Bytes; the CAD drops a connection that sends more at once. */
+  /** Bytes; the CAD drops a connection that sends a larger packet. */
   maxPayload: number;
-  /** Answers what is asked below /simulator. */
+  /** Handles requests below /simulator. */
   control: RequestListener;
-  /** The number of the next connection. */
+  /** Returns the number of the next connection. */
   nextConnection(): number;
 }
 
-/** Starts to listen; an error says which port can't be had and what to do. */
+/** Starts listening; the error names the unavailable port and a hint. */
 export async function startLife(deps: LifeDeps): Promise<Life> {
   let dead = false;
   let ending: Promise<void> | undefined;
   const { character, switches } = deps;
-  // Never listens itself: requests reach it through the one below, which may hold them back.
+  // Never listens itself: requests reach it through the server below, which may delay them.
   const behind = new HttpServer();
   const io = new Server(behind, {
     serveClient: false,
     pingInterval: deps.pingInterval,
     pingTimeout: deps.pingTimeout,
     maxHttpBufferSize: deps.maxPayload,
-    // Recovery must not be a way around the token.
+    // Recovery must not bypass the token check.
     ...(character.recoveryMs > 0 && {
       connectionStateRecovery: { maxDisconnectionDuration: character.recoveryMs, skipMiddlewares: false },
     }),
@@ -55,7 +55,7 @@ export async function startLife(deps: LifeDeps): Promise<Life> {
   const freezer = new Freezer(io);
   freezer.set(switches.hang);
 
-  /** A CAD that replays knows of what it broadcast while nobody was connected, and while its process was dead. */
+  /** A CAD with replay also remembers what it broadcast while no client was connected or its process was dead. */
   const marked = (event: string, payload: unknown, room?: string) =>
     character.replays ? deps.database.history.add(event, payload, room, Date.now(), switches.remembers) : payload;
   const broadcast: Life["broadcast"] = (event, payload, room) => {
@@ -98,9 +98,9 @@ export async function startLife(deps: LifeDeps): Promise<Life> {
   server.on("connection", (socket: TcpSocket) => {
     everySocket.add(socket);
     socket.once("close", () => everySocket.delete(socket));
-    socket.on("error", () => undefined); // a client that went away; "close" follows
+    socket.on("error", () => undefined); // a client that vanished; "close" follows
   });
-  /** Hands a request to Socket.io, now or when the CAD goes on. */
+  /** Passes a request to Socket.io, now or when the CAD resumes. */
   const handOver = (request: IncomingMessage, run: () => void) => {
     freezer.add(request.socket);
     freezer.whenAwake(() => void (dead || request.socket.destroyed || run()));
@@ -136,8 +136,8 @@ function listen(server: HttpServer, port: number, host: string): Promise<void> {
     server.once("error", (error: NodeJS.ErrnoException) => {
       const why: Record<string, string> = {
         EADDRINUSE: `port ${port} is taken: stop what listens there, or choose another port`,
-        EADDRNOTAVAIL: `${host} is no address of this machine: choose another host`,
-        ENOTFOUND: `${host} is no known host: choose another host`,
+        EADDRNOTAVAIL: `${host} is not an address of this machine: choose another host`,
+        ENOTFOUND: `${host} is an unknown host: choose another host`,
         EACCES: `port ${port} needs more rights: choose one above 1023`,
       };
       reject(new Error(why[error.code ?? ""] ?? `can't listen on ${host}, port ${port}`, { cause: error }));

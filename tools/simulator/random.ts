@@ -1,7 +1,7 @@
-/** A source of numbers from 0 to below 1, like Math.random. */
+/** Returns numbers in [0, 1), like Math.random. */
 export type Random = () => number;
 
-/** The same seed gives the same numbers (mulberry32), so that a failing run can be run again. */
+/** The same seed gives the same numbers (mulberry32), so that a failing run can be repeated. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {

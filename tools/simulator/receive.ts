@@ -10,10 +10,10 @@ import { Store } from "./store.ts";
 import type { Random } from "./random.ts";
 import { type Switches, take } from "./switches.ts";
 
-/** What the CAD acks with. */
+/** The payload of the CAD's acks. */
 export type Answer = { success: true } | { success: false; error: string; retryable?: true };
 
-/** What survives the CAD's process. */
+/** What survives a restart of the CAD's process. */
 export interface Database {
   store: Store;
   handledCommands: BoundedMap<string, true>;
@@ -28,23 +28,23 @@ export const createDatabase = (max = 1_000_000): Database => ({
 
 export interface ReceiverDeps {
   character: Character;
-  /** The one that is good now. */
+  /** The token accepted now. */
   token: () => string;
   switches: Switches;
   random: Random;
   ledger: Ledger;
   database: Database;
-  /** Runs it later; not while the process hangs, and never once it is dead. */
+  /** Runs it later; never while the process hangs or after it has died. */
   later(ms: number, run: () => void): void;
   broadcast(event: string, payload: unknown, room?: string): void;
   crash(reason: string): void;
-  /** The CAD's console: never a payload. */
+  /** The CAD's console; never receives a payload. */
   log(message: string): void;
 }
 
 export type Receive = (socket: Socket, connection: number, event: string, args: unknown[]) => void;
 
-/** What the CAD's process does with every emit. One for each life of the process. */
+/** Handles every emit to the CAD's process. One instance per lifetime of the process. */
 export function createReceiver(deps: ReceiverDeps): Receive {
   const { character, switches, ledger, database, random } = deps;
   const inProgress = new Map<string, ((answer: Answer) => void)[]>();
@@ -113,7 +113,7 @@ export function createReceiver(deps: ReceiverDeps): Receive {
     });
   }
 
-  /** Decided on arrival, so that "the next three" are the next three to come. Quotes what it rejects, as many a server does. */
+  /** Decided on arrival, so that "the next 3" means the next 3 to arrive. Quotes what it rejects, as many servers do. */
   function refuse(payload: unknown): Handled | undefined {
     if (take(switches, "refuse", random))
       return ["refused", { success: false, error: "Temporarily unavailable", retryable: true }];
@@ -138,9 +138,9 @@ export function createReceiver(deps: ReceiverDeps): Receive {
   }
 
   function refusedByDatabase(event: string, payload: unknown): string | undefined {
-    if (!isRecord(payload)) return "the payload is no object";
+    if (!isRecord(payload)) return "the payload is not an object";
     if (switches.databaseDown) return "the database is down";
-    // The real CAD has written the unit's row by the time it looks for the incident: see `store`.
+    // The real CAD has already written the unit's row when it looks up the incident: see `store`.
     const knows = (id: string) => (event === "unit:status" && !character.acks) || database.store.hasIncident(id);
     return switches.strict ? databaseError(event, payload, knows) : undefined;
   }
@@ -171,9 +171,9 @@ export function createReceiver(deps: ReceiverDeps): Receive {
   }
 }
 
-/** What the ledger keeps in the place of a payload that is a secret, or no command of anybody's. */
+/** Recorded in the ledger instead of a payload that is a secret or not a command. */
 const KEPT_INSTEAD: Readonly<Record<string, string>> = {
-  [AUTHENTICATE]: "(not kept: it holds a token)",
+  [AUTHENTICATE]: "(not kept: contains a token)",
   [REPLAY_EVENT]: "(a question)",
 };
 
@@ -181,7 +181,7 @@ type Finish = (outcome: EmitOutcome) => void;
 type Reply = ((answer: Answer | ReplayAnswer | { events: string }) => unknown) | undefined;
 type Handled = [outcome: EmitOutcome, answer: Answer];
 
-/** Socket.io hands over the ack, where one was asked for, as the last argument. */
+/** Socket.io passes the ack callback, if one was requested, as the last argument. */
 function parse(args: unknown[]): { payload: unknown; ack: Reply } {
   const last = args.at(-1);
   if (typeof last !== "function") return { payload: args[0], ack: undefined };

@@ -1,22 +1,22 @@
 import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import { incidentIdOf, isRecord, markOf } from "./payload.ts";
 
-/** One row that the CAD's database wrote. */
+/** One write to the CAD's database. */
 export interface Write {
-  /** 1, 2, 3, … in the order of the writes. */
+  /** 1, 2, 3, … in order of the writes. */
   seq: number;
   /** Milliseconds since 1970. */
   time: number;
   event: string;
-  /** What it is about: `unit:<id>` or `incident:<id>`. */
+  /** `unit:<id>` or `incident:<id>`. */
   subject: string;
-  /** Which column: `status`, `location`, or the name of a time. */
+  /** `status`, `location`, or the name of a time. */
   column: string;
   value: unknown;
   commandId: string | null;
 }
 
-/** Column and value that an event writes; undefined for one that writes none. */
+/** Column and value that an event writes; undefined if it writes none. */
 const COLUMNS: Readonly<Record<string, (payload: Record<string, unknown>) => [column: string, value: unknown]>> = {
   "unit:location": ({ location }) => ["location", location],
   "unit:status": ({ status }) => ["status", status],
@@ -24,7 +24,7 @@ const COLUMNS: Readonly<Record<string, (payload: Record<string, unknown>) => [co
   "incident:timestamp": ({ field, timestamp }) => [String(field), timestamp],
 };
 
-/** The CAD's database. It outlives the CAD's process, as a database does. */
+/** The CAD's database. Survives restarts of the CAD's process. */
 export class Store {
   readonly #max: number;
   readonly #columns: BoundedMap<string, unknown>;
@@ -38,7 +38,7 @@ export class Store {
     this.#incidents = new BoundedMap(max);
   }
 
-  /** As somebody creates one by the CAD's REST API, which broadcasts nothing. */
+  /** Creates an incident as the CAD's REST API does, without a broadcast. */
   addIncident(id: string): void {
     this.#incidents.set(id, true);
   }
@@ -61,12 +61,12 @@ export class Store {
     if (this.#writes.length < this.#max) this.#writes.push(write);
   }
 
-  /** The value that a row holds now; undefined if nothing was ever written. */
+  /** The current value of a row; undefined if never written. */
   read(subject: string, column: string): unknown {
     return this.#columns.get(`${subject} ${column}`);
   }
 
-  /** At most `limit` writes that came after the one numbered `after`, the oldest first. */
+  /** At most `limit` writes with a number above `after`, oldest first. */
   writes({ after = 0, limit = this.#max }: { after?: number; limit?: number } = {}): readonly Write[] {
     return this.#writes.slice(after, after + limit);
   }

@@ -9,20 +9,20 @@ const amount = z
 const milliseconds = z.number().min(0).max(600_000);
 
 const shape = {
-  /** Commands that the CAD can't take now. Modern: nacked as retryable. Legacy: never an echo. */
+  /** Commands refused for now. Modern: nacked as retryable. Legacy: no echo. */
   refuse: amount,
-  /** Commands that the CAD does not take for good. Modern: nacked. Legacy: never an echo. */
+  /** Commands rejected for good. Modern: nacked. Legacy: no echo. */
   reject: amount,
-  /** Commands that are handled, but whose ack gets lost. Joins and leaves keep theirs. */
+  /** Commands that are handled, but whose ack is lost. Joins and leaves keep theirs. */
   dropAcks: amount,
-  /** Commands that are handled, but whose echo gets lost. */
+  /** Commands that are handled, but whose echo is lost. */
   dropEchoes: amount,
-  /** How long a handler takes, at random between the two; under 1 ms is "at once". */
+  /** Handler duration in ms, random between the two; below 1 ms means immediately. */
   delayMs: z
     .strictObject({ min: milliseconds, max: milliseconds })
     .refine(({ min, max }) => min <= max, "min must not be above max")
     .readonly(),
-  /** The process hangs: it reads nothing and writes nothing, while its TCP connections stay open. */
+  /** The process hangs: it reads and writes nothing, while its TCP connections stay open. */
   hang: z.boolean(),
   /** The handshake refuses every token. */
   refuseToken: z.boolean(),
@@ -30,35 +30,35 @@ const shape = {
   authFails: z.boolean(),
   /** `fastapi:authenticate` is never answered. */
   authSilent: z.boolean(),
-  /** Handlers fail as the real CAD's do: ids must be UUIDs, incidents known, times and time columns valid. */
+  /** Handlers fail like the real CAD's: ids must be UUIDs, incidents must exist, times and time columns must be valid. */
   strict: z.boolean(),
   /**
-   * The database is down while the process lives. What it would have written is lost without a word (modern: nacked as retryable).
-   * A legacy CAD relays as ever.
+   * The database is down while the process runs. Writes are silently lost (modern: nacked as retryable).
+   * A legacy CAD keeps relaying.
    */
   databaseDown: z.boolean(),
-  /** The units that the database has. An update for any other changes nothing, and is echoed all the same. */
+  /** The units in the database. An update for any other unit changes nothing, but is echoed. */
   units: z.union([z.literal("any"), z.array(z.string()).max(10_000).readonly()]),
-  /** A `unit:status` without an incident is stored and not echoed, as in the real CAD: its timeline row fails after the unit's. */
+  /** A `unit:status` without an incident is stored but not echoed, as in the real CAD: its timeline row fails after the unit's. */
   statusNeedsIncident: z.boolean(),
-  /** Events that are stored and never echoed, as by the real CAD on a schema that does not fit its handlers. */
+  /** Events that are stored but never echoed, as by the real CAD when its schema does not match its handlers. */
   neverEchoed: z.array(z.string()).max(100).readonly(),
-  /** What `events:replay` gets from a modern CAD; a legacy one never answers it. */
+  /** How a modern CAD answers `events:replay`; a legacy one never does. */
   replay: z.enum(["answers", "silent", "refuses", "malformed"]),
-  /** Socket.io's connection state recovery: while it is off, a client that disconnects is forgotten. */
+  /** Socket.io's connection state recovery; while off, a client that disconnects is forgotten. */
   remembersSessions: z.boolean(),
-  /** How many broadcasts a modern CAD remembers; what is beyond is forgotten at once. */
+  /** How many broadcasts a modern CAD remembers; older ones are dropped at once. */
   remembers: z.int().min(0).max(1_000_000),
 };
 
 const switchesSchema = z.strictObject(shape);
-/** Any of the switches: what the HTTP control and the environment take. */
+/** Any subset of the switches: the format of the HTTP control API and the environment. */
 export const switchesPatchSchema = switchesSchema.partial();
 
 export type Switches = z.infer<typeof switchesSchema>;
-/** A fraction of the commands, at random, or the next so many of them. */
+/** A fraction of the commands, at random, or the next N of them. */
 export type Amount = Switches["refuse"];
-/** Those of the switches that are to change; one that is undefined stays. */
+/** The switches to change; undefined ones stay. */
 export type SwitchesPatch = z.infer<typeof switchesPatchSchema>;
 
 const DEFAULTS: Switches = {
@@ -82,8 +82,8 @@ const DEFAULTS: Switches = {
 };
 
 /**
- * The switches as an object to assign to (`switches.hang = true`): every assignment is checked, throws if it is
- * wrong, and passed to `onChange`.
+ * The switches as an object to assign to (`switches.hang = true`): every assignment is validated (an invalid one
+ * throws) and reported to `onChange`.
  */
 export function createSwitches(initial: SwitchesPatch, onChange: () => void): Switches {
   const values: Switches = { ...DEFAULTS };
@@ -100,14 +100,13 @@ export function createSwitches(initial: SwitchesPatch, onChange: () => void): Sw
   return switches;
 }
 
-/** Changes several switches. */
 export function setSwitches(switches: Switches, patch: SwitchesPatch): void {
   for (const [name, value] of Object.entries(patch)) {
     if (value !== undefined) Object.assign(switches, { [name]: value });
   }
 }
 
-/** Whether this command is one of those that the switch is for; one of "the next N" is used up by asking. */
+/** Whether the switch applies to this command; decrements "the next N". */
 export function take(
   switches: Switches,
   name: "refuse" | "reject" | "dropAcks" | "dropEchoes",

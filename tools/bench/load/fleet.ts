@@ -1,4 +1,4 @@
-/** What the bench sends: unit statuses of a fleet, one unit after the other, and every unit's status always changes. */
+/** The load of the bench: statuses of a fleet, one unit after another; every command changes its unit's status. */
 export const FLEET = 200;
 const STATUSES = ["dispatched", "enroute", "onscene", "transport", "hospital", "available"] as const;
 
@@ -10,7 +10,7 @@ export interface StatusBody {
 
 /**
  * The body of command number `n`.
- * @param keys 1: it is about a unit; 2: about an incident too, at which two units work
+ * @param keys 1: a unit; 2: also an incident, which two units share
  */
 export function statusBody(n: number, keys: 1 | 2, fleet = FLEET): StatusBody {
   const unit = n % fleet;

@@ -2,10 +2,10 @@ import { type ChildProcess, fork } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { withDeadline } from "../../../shared/util/sleep.ts";
 
-/** What a helper process may be asked: for each question, what it takes and what it answers. */
+/** The requests a helper process accepts: for each, its argument and its answer. */
 export type Questions = Record<string, { takes: unknown; answers: unknown }>;
 
-/** A process of the bench's own, asked over Node's channel between parent and child; it ends with this process. */
+/** A child process of the bench, called over Node's IPC channel; it ends with this process. */
 export interface Helper<Q extends Questions> {
   pid: number;
   ask<Name extends keyof Q & string>(
@@ -13,7 +13,7 @@ export interface Helper<Q extends Questions> {
     takes: Q[Name]["takes"],
     withinMs: number,
   ): Promise<Q[Name]["answers"]>;
-  /** Ends at once, as a crash does. */
+  /** Kills it at once, as a crash would. */
   stop(): Promise<void>;
 }
 
@@ -22,7 +22,7 @@ type Reply = { id: number; answer: unknown } | { id: number; error: string };
 const READY_WITHIN_MS = 15_000;
 const READY = 0;
 
-/** Starts a helper and waits until it serves. */
+/** Starts a helper and waits until it is ready. */
 export async function startHelper<Q extends Questions>(
   script: string,
   output: string,
@@ -39,7 +39,7 @@ export async function startHelper<Q extends Questions>(
     });
   });
   child.on("message", (reply: Reply) => waiting.get(reply.id)?.(reply));
-  child.on("error", () => undefined); // whoever waits gets the error from its end
+  child.on("error", () => undefined); // callers get the error from its exit
 
   let asked = READY;
   async function answerTo(id: number, withinMs: number, what: string): Promise<unknown> {
@@ -67,7 +67,7 @@ async function end(child: ChildProcess, exited: Promise<void>, error?: unknown):
   if (error !== undefined) throw error;
 }
 
-/** In the helper: answers what it is asked, until its parent is gone. */
+/** In the helper: answers requests until the parent exits. */
 export function serve<Q extends Questions>(answers: {
   [Name in keyof Q]: (takes: Q[Name]["takes"]) => Promise<Q[Name]["answers"]> | Q[Name]["answers"];
 }): void {

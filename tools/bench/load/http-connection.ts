@@ -13,7 +13,7 @@ interface Waiting {
 const OPEN_WITHIN_MS = 5000;
 
 /**
- * One keep-alive connection, one request at a time. It knows just enough of HTTP/1.1 for the servers of this bench:
+ * One keep-alive connection, one request at a time. Implements just enough of HTTP/1.1 for the servers of this bench:
  * node:http costs several times its CPU, and the load must not take the cores from what is measured.
  */
 export class HttpConnection {
@@ -43,7 +43,7 @@ export class HttpConnection {
     });
   }
 
-  /** @param request the whole request, in Latin-1 */
+  /** @param request the complete request, in Latin-1 */
   send(request: string): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       if (this.#waiting) return reject(new Error("one request at a time"));
@@ -63,7 +63,7 @@ export class HttpConnection {
     if (bodyAt < 4) return;
     const head = this.#received.slice(0, bodyAt);
     const length = /^content-length: *(\d+)/im.exec(head)?.[1];
-    if (length === undefined) return this.#fail(new Error(`an answer without a length:\n${head}`));
+    if (length === undefined) return this.#fail(new Error(`a response without a content-length:\n${head}`));
     const endsAt = bodyAt + Number(length);
     if (this.#received.length < endsAt) return;
     const answer = { status: Number(head.slice(9, 12)), body: this.#received.slice(bodyAt, endsAt) };

@@ -8,7 +8,7 @@ export interface Target {
   port: number;
   path: string;
   token?: string;
-  /** Each request carries its own Idempotency-Key. */
+  /** Each request has a new Idempotency-Key. */
   idempotency: boolean;
 }
 
@@ -25,18 +25,18 @@ export interface OpenLoop extends Target {
   perSecond: number;
   seconds: number;
 }
-/** When each command was due to be sent and when it was, by its id. */
+/** Due time and send time of each command, by id. */
 export interface Sent {
   ids: string[];
   dueMs: number[];
   sentMs: number[];
 }
 
-/** How many connections an open loop has: as many requests may be unanswered before one has to wait for another. */
+/** Connections of an open loop: that many requests may be unanswered before one has to wait. */
 const CONNECTIONS = 128;
 const LAST_ANSWERS_MS = 5000;
 
-/** Each client sends its next request when the one before is answered. Throws if one is not accepted. */
+/** Each client sends its next request when the previous one is answered. Throws if one is not accepted. */
 export async function closedLoop(job: ClosedLoop): Promise<Accepted> {
   const request = requests(job);
   const connections = await openAll(job.port, job.clients);
@@ -57,7 +57,7 @@ export async function closedLoop(job: ClosedLoop): Promise<Accepted> {
   }
 }
 
-/** Sends at fixed times, whatever the answers do: a server that stalls is charged for all that became due meanwhile. */
+/** Sends at fixed times, independently of the answers: a stalled server is charged for everything that became due meanwhile. */
 export async function openLoop(job: OpenLoop): Promise<Sent> {
   const request = requests(job);
   const connections = await openAll(job.port, CONNECTIONS);
@@ -96,8 +96,8 @@ export async function openLoop(job: OpenLoop): Promise<Sent> {
 const never = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Sleeps in the kernel, because timers are only good to a millisecond, and a busy loop would take a core from what is
- * measured; then lets what was answered meanwhile be read.
+ * Sleeps in the kernel, because timers are only accurate to a millisecond and a busy loop would take a core from what is
+ * measured; then lets Node read the answers received meanwhile.
  */
 export async function sleepUntil(at: number): Promise<void> {
   Atomics.wait(never, 0, 0, Math.max(0, at - nowMs()));
@@ -107,7 +107,7 @@ export async function sleepUntil(at: number): Promise<void> {
 const openAll = (port: number, count: number) =>
   Promise.all(Array.from({ length: count }, () => HttpConnection.open(port)));
 
-/** The next request, as it goes over the wire. */
+/** Builds the next request, ready to send. */
 function requests({ path, token, idempotency }: Target): () => string {
   const key = randomBytes(12).toString("hex");
   const head = [
@@ -125,7 +125,7 @@ function requests({ path, token, idempotency }: Target): () => string {
   };
 }
 
-/** The command's id, if the server has accepted it; the bare servers have none. */
+/** The command's id if the server accepted it; the bare servers have none. */
 function idOf({ status, body }: { status: number; body: string }): string {
   if (status !== 202) throw new Error(`a request was answered ${status}: ${body.slice(0, 500)}`);
   return /"command_id":"([^"]+)"/.exec(body)?.[1] ?? "";

@@ -1,7 +1,7 @@
 import { serve } from "./helper.ts";
 import { type Accepted, type ClosedLoop, closedLoop, type OpenLoop, openLoop, type Sent } from "./load.ts";
 
-/** The load generator: a separate process, so that its work does not show in other processes' times. */
+/** The load generator: a separate process, so that its work does not affect the measured times. */
 export type LoaderQuestions = {
   closedLoop: { takes: ClosedLoop; answers: Accepted };
   openLoop: { takes: OpenLoop; answers: Sent };

@@ -5,7 +5,7 @@ import { statusBody } from "./fleet.ts";
 import { serve } from "./helper.ts";
 import type { Accepted } from "./load.ts";
 
-/** What our webhooks are held against: a loop that signs a body with node:crypto and posts it with undici, and nothing else. */
+/** Baseline for webhooks: a loop that only signs a body with node:crypto and posts it with undici. */
 export type SignedPostsQuestions = {
   post: { takes: { url: string; atOnce: number; seconds: number }; answers: Accepted };
 };

@@ -1,4 +1,4 @@
-/** The bench itself broke, or the bridge did not keep its word: no number of this run can be trusted. */
+/** The bench failed, or the bridge broke a promise: no number of this run can be trusted. */
 export class BenchError extends Error {
   override readonly name = "BenchError";
 }

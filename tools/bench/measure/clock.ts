@@ -1,5 +1,5 @@
 /**
- * Milliseconds of the machine's monotonic clock, to the microsecond. All processes of one machine share it, so that a
- * time taken in one may be held against a time taken in another, whatever happens to the wall clock meanwhile.
+ * The machine's monotonic clock in ms, with microsecond resolution. All processes of a machine share it, so times of
+ * different processes can be compared, even if the wall clock is changed.
  */
 export const nowMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;

@@ -6,7 +6,7 @@ import type { Redis } from "ioredis";
 const require = createRequire(import.meta.url);
 const PACKAGES = ["bullmq", "ioredis", "hono", "@hono/node-server", "socket.io", "socket.io-client", "zod"] as const;
 
-/** What the numbers were measured on. */
+/** The hardware and software of this run. */
 export async function describeEnvironment(client: Redis) {
   const info = await client.info("server");
   return {
@@ -19,7 +19,7 @@ export async function describeEnvironment(client: Redis) {
     cpu: cpus()[0]?.model ?? "unknown",
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    /** Of the last minute: what else ran on this machine. */
+    /** Load average of the last minute: shows what else ran on this machine. */
     load: loadavg()[0] ?? 0,
   };
 }
@@ -31,7 +31,7 @@ function versionOf(name: string): string {
   return version;
 }
 
-/** With a `+` if the tree differs from it; unknown outside a clone. */
+/** The commit, with a `+` if the tree has changes; unknown outside a clone. */
 function commit(): string {
   try {
     const head = git("rev-parse", "--short", "HEAD");

@@ -1,4 +1,4 @@
-/** A number to reach, and whether more or less is better. */
+/** A target, as a minimum or a maximum. */
 export interface Goal {
   atLeast?: number;
   atMost?: number;
@@ -7,12 +7,12 @@ export interface Goal {
 export interface Judged {
   measured: number | undefined;
   target: number | undefined;
-  /** Measured through target. */
+  /** Measured divided by target. */
   ratio: number | undefined;
   verdict: string;
 }
 
-/** Holds a number against its goal. A number that could not be measured reaches nothing and misses nothing. */
+/** Compares a number with its goal. A number that could not be measured neither reaches nor misses it. */
 export function judge(measured: number | undefined, goal: Goal = {}): Judged {
   const target = goal.atLeast ?? goal.atMost;
   if (measured === undefined) return { measured, target, ratio: undefined, verdict: "not measured" };

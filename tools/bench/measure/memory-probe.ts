@@ -1,8 +1,8 @@
 import { renameSync, writeFileSync } from "node:fs";
 
 /**
- * Loaded into the worker before its own code: on SIGUSR2 it collects the garbage and writes how much heap is still in
- * use to a file. Resident memory alone would mostly show how lazy the collector is.
+ * Loaded into the worker before its own code: on SIGUSR2 it collects the garbage and writes the live heap size to a file.
+ * Resident memory alone would mostly show how lazy the collector is.
  */
 const file = process.env["BENCH_HEAP_FILE"];
 process.on("SIGUSR2", () => {

@@ -1,6 +1,6 @@
-/** How much is measured: in full, or quickly, which takes some three minutes. */
+/** How much is measured: in full, or --quick, which takes about three minutes. */
 export interface Plan {
-  /** `warmUpSeconds`: of each server. V8 takes tens of thousands of requests until the rate no longer grows. */
+  /** `warmUpSeconds`: per server. V8 takes tens of thousands of requests until the rate stops growing. */
   accept: { clients: readonly number[]; rounds: number; seconds: number; warmUpSeconds: number };
   latency: { perSecond: readonly number[]; rounds: number; seconds: number; warmUpSeconds: number };
   drain: { commands: number; rounds: number };
@@ -33,7 +33,7 @@ export const QUICK: Plan = {
   naive: { perSecond: [200, 1000, 2000], rounds: 1, seconds: 3, warmUpSeconds: 6, drain: 20_000 },
 };
 
-/** The same plan with rounds of so many seconds, for a short look at one part. */
+/** The same plan with rounds of `seconds`, for a short look at one part. */
 export const withSeconds = (plan: Plan, seconds: number): Plan => ({
   ...plan,
   accept: { ...plan.accept, seconds },

@@ -1,7 +1,7 @@
 import { sleep } from "../../../shared/util/sleep.ts";
 import { BenchError } from "./bench-error.ts";
 
-/** Asks every `everyMs` until it is so; throws a BenchError with what it waited for. A throw of `isSo` is a no. */
+/** Polls every `everyMs` until the condition holds; throws a BenchError naming it. An error of `isSo` counts as false. */
 export async function until(what: string, isSo: () => Promise<boolean>, withinMs: number, everyMs = 10): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!(await isSo().catch(() => false))) {

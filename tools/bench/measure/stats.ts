@@ -1,10 +1,10 @@
-/** The value below which the fraction `p` of the values lies (nearest rank); NaN of none. */
+/** The value below which the fraction `p` of the values lies (nearest rank); NaN for none. */
 export function percentile(values: readonly number[], p: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)] ?? Number.NaN;
 }
 
-/** Wall-clock rates swing by 2x on a shared machine: rounds are interleaved, and their median is what counts. */
+/** Wall-clock rates vary by 2x on a shared machine: rounds are interleaved, and their median is reported. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;

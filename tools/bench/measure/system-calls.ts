@@ -6,8 +6,8 @@ const ATTACH_WITHIN_MS = 5000;
 const DETACH_WITHIN_MS = 10_000;
 
 /**
- * Counts the system calls of a process and all its threads with strace, which slows it down severalfold: nothing else may be
- * measured meanwhile. Answers undefined where there is no strace, or where it may not attach.
+ * Counts the system calls of a process and all its threads with strace, which slows it down severalfold: measure nothing
+ * else meanwhile. Returns undefined if strace is missing or may not attach.
  */
 export async function countSystemCalls(pid: number): Promise<(() => Promise<number | undefined>) | undefined> {
   const strace = spawn("strace", ["-f", "-c", "-U", "calls,name", "-p", String(pid)], {
@@ -33,7 +33,7 @@ export async function countSystemCalls(pid: number): Promise<(() => Promise<numb
   };
 }
 
-/** The last line of its table. */
+/** Reads the total from the last line of strace's table. */
 function totalOf(said: string): number | undefined {
   const total = /^\s*(\d+)\s+total\s*$/m.exec(said)?.[1];
   return total === undefined ? undefined : Number(total);

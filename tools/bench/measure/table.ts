@@ -6,7 +6,7 @@ export interface ResultLine {
   measured: number | undefined;
   unit: string;
   goal?: Goal;
-  /** Why it is what it is, in a few words. */
+  /** A short explanation. */
   note?: string;
 }
 
@@ -15,7 +15,7 @@ export interface Table {
   lines: ResultLine[];
 }
 
-/** What one part of the bench came to: tables for people, numbers for the file. */
+/** The result of one part of the bench: tables for people, numbers for the file. */
 export interface Part {
   tables: Table[];
   numbers: Readonly<Record<string, unknown>>;
@@ -46,7 +46,7 @@ export function render({ title, lines }: Table): string {
   return `\n${title}\n${all.map((row) => `  ${line(row)}`).join("\n")}`;
 }
 
-/** Three digits that count; whole thousands in full. */
+/** Three significant digits; numbers from 1,000 as integers. */
 function number(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en-US");
   return value.toPrecision(value !== 0 && Math.abs(value) < 10 ? 2 : 3).replace(/\.0+$/, "");

@@ -1,19 +1,19 @@
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 
-/** What a process has used, from Linux's /proc; undefined on another system. */
+/** Resource usage of a process, from Linux's /proc; undefined on other systems. */
 const MICROS_PER_TICK = 10_000; // USER_HZ is 100 on every architecture that Node runs on
 
-/** CPU time of all its threads since it started, user and system, in microseconds. */
+/** CPU time of all its threads since its start, user and system, in microseconds. */
 export const cpuMicros = (pid: number): number | undefined => ticks(pid, 11, 13);
 
-/** The same with that of the children that it had and that have ended. */
+/** The same, including its exited children. */
 const withEndedChildren = (pid: number): number | undefined => ticks(pid, 11, 15);
 
-/** The sum of some of the fields of /proc/PID/stat, counted from the one after the name. */
+/** Sums fields of /proc/PID/stat, counted from the one after the process's name. */
 function ticks(pid: number, from: number, to: number): number | undefined {
   const stat = read(`/proc/${pid}/stat`);
-  // The name stands in parentheses, and may hold spaces.
+  // The name is in parentheses and may contain spaces.
   const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
   return fields?.slice(from, to).reduce((sum, field) => sum + Number(field) * MICROS_PER_TICK, 0);
 }
@@ -24,7 +24,7 @@ export function residentMiB(pid: number): number | undefined {
   return kib === undefined ? undefined : Number(kib) / 1024;
 }
 
-/** Of each named process, the CPU time from now until the returned function is called. */
+/** The CPU time of each named process from now until the returned function is called. */
 export function watchCpu<Name extends string>(
   pids: Readonly<Record<Name, number>>,
 ): () => Record<Name, number | undefined> {
@@ -40,9 +40,9 @@ export function watchCpu<Name extends string>(
 }
 
 /**
- * The share of this machine's CPU, from now until the returned function is called, that went to programs that are none of
- * the bench's: 0 to 1. Above a few percent they affect times and rates too.
- * @param pids the bench's processes that live now and then
+ * The share of this machine's CPU used by programs outside the bench, from now until the returned function is called:
+ * 0 to 1. Above a few percent they affect times and rates too.
+ * @param pids the bench's processes, alive at both times
  */
 export function watchOthers(pids: readonly number[]): () => number | undefined {
   const began = [allMicros(), performance.now()] as const;
@@ -59,7 +59,7 @@ export function watchOthers(pids: readonly number[]): () => number | undefined {
 const add = (sum: number | undefined, more: number | undefined) =>
   sum === undefined || more === undefined ? undefined : sum + more;
 
-/** What all programs have used since the machine started. */
+/** CPU time of all programs since the machine started. */
 const allMicros = (): number =>
   cpus().reduce((sum, { times }) => sum + (times.user + times.nice + times.sys + times.irq) * 1000, 0);
 

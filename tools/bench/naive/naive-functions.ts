@@ -8,12 +8,12 @@ import { z } from "zod";
 import { serve } from "../load/helper.ts";
 
 /**
- * The HTTP side of the bridge that one writes in an hour, as a peer to measure against: it checks the token and the body, and
- * adds one BullMQ job for each command. It keeps no order, no receipt, no idempotency key, no limit and no audit trail.
+ * The HTTP side of a bridge written in an hour, as a baseline: checks the token and the body, and adds one BullMQ job per
+ * command. No order, receipts, idempotency keys, limits or audit trail.
  */
 export type NaiveFunctionsQuestions = { port: { takes: null; answers: number } };
 
-/** Of both of its sides. */
+/** Shared by its two sides. */
 export const NAIVE_QUEUE = "naive";
 export interface NaiveJob {
   id: string;

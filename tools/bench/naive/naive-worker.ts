@@ -5,9 +5,9 @@ import { nowMs } from "../measure/clock.ts";
 import { serve } from "../load/helper.ts";
 import { NAIVE_QUEUE, type NaiveJob } from "./naive-functions.ts";
 
-/** The other side of the naive peer: each job is one `emitWithAck`, 64 at once, in whatever order they come. */
+/** The worker of the naive bridge: each job is one `emitWithAck`, 64 concurrently, in any order. */
 export type NaiveWorkerQuestions = {
-  /** How many commands the CAD has acked. */
+  /** Number of commands acked by the CAD. */
   done: { takes: null; answers: number };
 };
 

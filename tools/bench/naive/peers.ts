@@ -14,7 +14,7 @@ import type { NaiveWorkerQuestions } from "./naive-worker.ts";
 import { until } from "../measure/poll.ts";
 import { CAD_TOKEN, helperScript, POST_STATUS, type Rig, startWorker } from "../rig/rig.ts";
 
-/** The processes that carry a command; the CAD's and the load's own cost is no part of it. */
+/** The processes that carry a command, without the CAD and the load generator. */
 export interface PeerPids {
   functions: number;
   worker: number;
@@ -22,17 +22,17 @@ export interface PeerPids {
   simulator: number;
 }
 
-/** One of the bridges that are measured side by side, each with its own Redis and CAD. */
+/** One of the bridges measured side by side, each with its own Redis and CAD. */
 export interface Peer {
   name: "bridge" | "naive";
   target: Target;
-  /** This process's own connection to its Redis. */
+  /** This process's connection to its Redis. */
   redis: Redis;
   cad: BenchCad;
   pids(): PeerPids;
-  /** How many commands it has still to deliver or to settle. */
+  /** Number of commands not yet delivered or settled. */
   unsettled(): Promise<number>;
-  /** Stops the worker, and puts so many commands where it finds them. */
+  /** Stops the worker and adds this many commands to its backlog. */
   refill(commands: number): Promise<void>;
   startWorker(): Promise<void>;
   stop(): Promise<void>;
@@ -42,7 +42,7 @@ const READY_WITHIN_MS = 20_000;
 const ASK_WITHIN_MS = 20_000;
 const BULK = 1000;
 
-/** The bridge of this repository, with everything on. */
+/** The bridge of this repository, with all features on. */
 export async function startBridgePeer(rig: Rig): Promise<Peer> {
   const cad = await startBenchCad(rig, "modern");
   const start = async () => {
@@ -71,7 +71,7 @@ export async function startBridgePeer(rig: Rig): Promise<Peer> {
   };
 }
 
-/** The bridge that one writes in an hour: see naive-functions.ts and naive-worker.ts. */
+/** A bridge written in an hour: see naive-functions.ts and naive-worker.ts. */
 export async function startNaivePeer(rig: Rig): Promise<Peer> {
   const own = await startRedis({ dir: join(rig.dir, "naive-redis"), config: { "auto-aof-rewrite-percentage": "0" } });
   const cad = await startBenchCad(rig, "modern");

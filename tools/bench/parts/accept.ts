@@ -15,7 +15,7 @@ const NAMES: Record<Variant, string> = {
   post: "POST units/status",
   postOnce: "  with Idempotency-Key",
 };
-/** Of the bare BullMQ-add route's rate. */
+/** Relative to the rate of the bare BullMQ-add route. */
 const GOAL = 0.8;
 const WARM_UP_CLIENTS = 64;
 const GRACE_MS = 15_000;
@@ -26,7 +26,7 @@ interface Round {
   redisMicros: number | undefined;
 }
 
-/** How fast commands are accepted, beside the least that the same libraries can do. No worker runs meanwhile. */
+/** Rate of accepted commands, compared with the minimum on the same libraries. No worker runs meanwhile. */
 export async function measureAccept(rig: Rig, plan: Plan["accept"], say: (line: string) => void): Promise<Part> {
   const bare = await Promise.all([startBareServer(rig), startBareServer(rig)]);
   const [json, add] = bare;
@@ -91,7 +91,7 @@ function summarise(rounds: Record<Variant, Round[]>): Record<Variant, Round> {
 function ratesTable({ clients, variants }: Summary) {
   const goal = { atLeast: GOAL * variants.add.perSecond };
   const ofAdd = (variant: Variant) =>
-    `${(variants[variant].perSecond / variants.add.perSecond).toFixed(2)} of the bare add`;
+    `${(variants[variant].perSecond / variants.add.perSecond).toFixed(2)} of the bare BullMQ add`;
   const lines = VARIANTS.map((variant) => ({
     what: NAMES[variant],
     measured: variants[variant].perSecond,

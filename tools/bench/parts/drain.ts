@@ -20,7 +20,7 @@ interface Round {
   cpu: Record<"worker" | "redis" | "simulator", number | undefined>;
 }
 
-/** How fast a backlog is worked off by a worker that starts on it. */
+/** How fast a newly started worker delivers a backlog. */
 export async function measureDrain(rig: Rig, plan: Plan["drain"], say: (line: string) => void): Promise<Part> {
   const results: Record<1 | 2, Round[]> = { 1: [], 2: [] };
   for (let round = 1; round <= plan.rounds; round += 1) {
@@ -42,7 +42,7 @@ async function runRound(rig: Rig, commands: number, keys: 1 | 2): Promise<Round>
   const unsettled = async () => (await rig.backlog()).unsettled;
   let atFirst = commands;
   await until("the first command is settled", async () => (atFirst = await unsettled()) < commands, DRAINED_WITHIN_MS);
-  // Not from the start of the process: loading its code is not a cost of a command.
+  // Not from the process's start: loading the code is not a cost per command.
   const used = watchCpu({ worker: worker.pid, redis: rig.redis.pid, simulator: cad.pid });
   await until("the backlog is settled", async () => (await unsettled()) === 0, DRAINED_WITHIN_MS);
   const sinceStart = (nowMs() - began) / 1000;

@@ -22,7 +22,7 @@ interface Host {
   process: RunningProcess;
   port: number;
 }
-/** A command that is accepted; and a request that is refused before Redis is asked, for what the host itself costs. */
+/** An accepted command, and a request refused before Redis is used, which shows the cost of the host itself. */
 const KINDS = ["accept", "refuse"] as const;
 type Kind = (typeof KINDS)[number];
 const STATUS: Record<Kind, number> = { accept: 202, refuse: 401 };
@@ -32,7 +32,7 @@ interface Round {
   p99: number;
 }
 const WARM_UP_S = 2;
-/** One client asks more here than any may. */
+/** One client sends more requests here than the limits allow. */
 const UNLIMITED = {
   RATE_LIMIT_TOKEN: "0",
   RATE_LIMIT_TOKEN_BYTES: "0",
@@ -40,7 +40,7 @@ const UNLIMITED = {
   RATE_LIMIT_UNAUTHENTICATED: "0",
 };
 
-/** The same app on Node and in workerd, by turns. Under `wrangler dev` each request passes a second workerd as well. */
+/** The same app on Node and in workerd, alternating. Under `wrangler dev` each request passes a second workerd as well. */
 export async function measureEdge(
   rig: Rig,
   plan: { clients: readonly number[]; rounds: number; seconds: number },
@@ -75,8 +75,8 @@ export async function measureEdge(
   const size = {
     title: "Edge bundle",
     lines: [
-      { what: "as it is", measured: bundle.bytes / 1024, unit: "KiB" },
-      // The least that a plan of Cloudflare Workers allows.
+      { what: "uncompressed", measured: bundle.bytes / 1024, unit: "KiB" },
+      // The lowest limit of a Cloudflare Workers plan.
       { what: "compressed", measured: bundle.gzip / 1024, unit: "KiB", goal: { atMost: 3 * 1024 } },
     ],
   };
@@ -100,7 +100,7 @@ async function startHost(rig: Rig, name: HostName, secret: string): Promise<Host
       (await fetch(`http://127.0.0.1:${port}${BASE_PATH}/health`, { signal })).headers.has("content-type"),
   };
   const dev = wranglerDev("127.0.0.1", port, "environment");
-  // Its own line for every request would cost as much as the request.
+  // wrangler's log line per request would cost as much as the request.
   const vars = Object.entries(UNLIMITED).flatMap(([variable, value]) => ["--var", `${variable}:${value}`]);
   const wrangler = { ...dev, args: [...dev.args, "--log-level", "warn", ...vars] };
   const process =
@@ -110,7 +110,7 @@ async function startHost(rig: Rig, name: HostName, secret: string): Promise<Host
   return { process, port };
 }
 
-/** Each client sends its next request when the one before is answered. */
+/** Each client sends its next request when the previous one is answered. */
 async function load(port: number, kind: Kind, token: string, clients: number, seconds: number): Promise<Round> {
   const connections = await Promise.all(Array.from({ length: clients }, () => HttpConnection.open(port)));
   const tookMs: number[] = [];
@@ -135,7 +135,7 @@ async function load(port: number, kind: Kind, token: string, clients: number, se
   return { perSecond: tookMs.length / took, p50: percentile(tookMs, 0.5), p99: percentile(tookMs, 0.99) };
 }
 
-/** What `npm run deploy` would upload, beside the static files. */
+/** Size of the script that `npm run deploy` would upload, without the static files. */
 async function bundleSize(dir: string): Promise<{ bytes: number; gzip: number }> {
   const out = join(dir, "bundle");
   const args = ["--no-warnings", script(join("node_modules", WRANGLER)), "deploy", "--dry-run", "--outdir", out];

@@ -21,11 +21,11 @@ const GOAL = {
   handler: { p50: { atMost: 5 }, p99: { atMost: 25 } },
   webhook: { p50: { atMost: 15 }, p99: { atMost: 60 } },
 };
-/** Of a bare Socket.io client, and of bare signed POSTs; of each of several destinations, of its share of those. */
+/** Relative to a bare Socket.io client and to bare signed POSTs; several destinations share the rate of the POSTs. */
 const GOAL_HANDLED = { atLeast: 0.5 };
 const GOAL_POSTED = { atLeast: 0.4 };
 const DESTINATIONS = 8;
-/** Of the bare loop of POSTs. */
+/** Concurrency of the bare POST loop. */
 const POSTS_AT_ONCE = 64;
 const READY_WITHIN_MS = 20_000;
 const ARRIVED_WITHIN_MS = 120_000;
@@ -37,7 +37,7 @@ interface Round {
   p99: number;
 }
 
-/** From the CAD's broadcast to a handler, and to the services, beside a bare Socket.io client and bare POSTs. */
+/** From the CAD's broadcast to a handler and to the services, compared with a bare Socket.io client and bare POSTs. */
 export async function measureEvents(rig: Rig, plan: Plan["events"], say: (line: string) => void): Promise<Part> {
   await rig.empty();
   const receiver = await startHelper<ReceiverQuestions>(
@@ -74,7 +74,7 @@ async function measureBare(rig: Rig, plan: Plan["events"]) {
   return { ...spread(steady), perSecond: rateOf(burst) };
 }
 
-/** Signed POSTs/s of a loop that does nothing else, at the same receiver. */
+/** Signed POSTs/s of a loop that does nothing else, to the same receiver. */
 async function measurePosts(rig: Rig, port: number): Promise<number> {
   const helper: Helper<SignedPostsQuestions> = await startHelper(
     helperScript("load/signed-posts.ts"),
@@ -97,7 +97,7 @@ interface WorkerRun {
 }
 
 async function measureWorker(rig: Rig, receiver: Taker, run: WorkerRun) {
-  // A separate one: a worker would get the other's events replayed.
+  // A separate CAD: otherwise the worker would get the other's events replayed.
   const cad = await startBenchCad(rig, "modern");
   await rig.empty();
   const routes = join(rig.dir, `routes-${run.destinations}.json`);
@@ -127,7 +127,7 @@ async function measureWorker(rig: Rig, receiver: Taker, run: WorkerRun) {
   return { rounds, handledPerSecond: rateOf(handled), receivedPerSecond: rateOf(received) / run.destinations };
 }
 
-/** Broadcasts, and waits until all of it has come to each of the takers; throws if it did not, or came twice. */
+/** Broadcasts, and waits until each receiver has every event; throws if one is missing or duplicated. */
 async function broadcast(
   cad: BenchCad,
   takers: readonly { taker: Taker; each: number }[],
@@ -137,20 +137,20 @@ async function broadcast(
   await cad.broadcast(what);
   for (const { taker, each } of takers) {
     const all = async () => (await taker.ask("count", null, ASK_WITHIN_MS)) >= what.count * each;
-    await until("every event has come", all, ARRIVED_WITHIN_MS, 50);
+    await until("every event has arrived", all, ARRIVED_WITHIN_MS, 50);
   }
   const times = await Promise.all(takers.map(({ taker }) => taker.ask("times", null, ASK_WITHIN_MS)));
   for (const [i, { took }] of times.entries()) {
     const each = Object.values(took).map((list) => list.length);
     if (each.length !== takers[i]?.each || each.some((n) => n !== what.count))
-      throw new BenchError(`${what.count} events were broadcast, and came ${each.join(", ")} times`);
+      throw new BenchError(`${what.count} events were broadcast, and arrived ${each.join(", ")} times`);
   }
   return times;
 }
 
 const at = (seconds: number) => ({ count: seconds * PER_SECOND, perSecond: PER_SECOND });
 
-/** All destinations get every event of the broadcast. */
+/** Every destination gets every event of the broadcast. */
 const routesTo = (port: number, count: number) => {
   const ids = Array.from({ length: count }, (_, i) => `bench-${i}`);
   const secret = `whsec_${randomBytes(32).toString("base64")}`;

@@ -10,7 +10,7 @@ import { median, medianOf, percentile } from "../measure/stats.ts";
 import type { ResultLine, Part, Table } from "../measure/table.ts";
 import { watchCpu } from "../measure/usage.ts";
 
-/** Held at this rate, ms. */
+/** The rate the goal applies to, commands/s. */
 const GOAL_AT = 1000;
 const GOAL = { p50: { atMost: 2 }, p99: { atMost: 15 } };
 const READY_WITHIN_MS = 20_000;
@@ -23,12 +23,12 @@ export interface LatencyRound {
   p50: number;
   p99: number;
   max: number;
-  /** How late the load itself was; it is part of the times above. */
+  /** How late the load generator was; included in the times above. */
   lateP99: number;
   cpu: Cpu;
 }
 
-/** From HTTP sent to at the CAD, at fixed rates. */
+/** From the HTTP request to arrival at the CAD, at fixed rates. */
 export async function measureLatency(rig: Rig, plan: Plan["latency"], say: (line: string) => void): Promise<Part> {
   say("bare Hono route");
   const floor = await measureFloor(rig, plan);
@@ -43,7 +43,7 @@ export async function measureLatency(rig: Rig, plan: Plan["latency"], say: (line
   };
 }
 
-/** HTTP sent to in the handler of a bare route, with nothing behind it: what this machine takes for the first of many hops. */
+/** From the HTTP request to the handler of a bare route: this machine's minimum for the first of many hops. */
 async function measureFloor(rig: Rig, plan: Plan["latency"]): Promise<{ p50: number; p99: number }> {
   const server = await startBareServer(rig);
   const job = { port: server.port, path: "/json", idempotency: false, perSecond: GOAL_AT, seconds: plan.seconds };
@@ -57,7 +57,7 @@ async function measureFloor(rig: Rig, plan: Plan["latency"]): Promise<{ p50: num
 
 function floorTable({ p50, p99 }: { p50: number; p99: number }): Table {
   return {
-    title: "For comparison: HTTP sent to in the handler of a bare Hono route",
+    title: "For comparison: from the HTTP request to the handler of a bare Hono route",
     lines: [
       { what: `${GOAL_AT}/s  p50`, measured: p50, unit: "ms" },
       { what: `${GOAL_AT}/s  p99`, measured: p99, unit: "ms" },
@@ -90,7 +90,7 @@ async function measureWith(
   return { tables: tables(character, summary), numbers: { character, summary, rounds: Object.fromEntries(results) } };
 }
 
-/** One stretch at one rate. */
+/** One round at one rate. */
 export async function runRound(
   rig: Rig,
   cad: BenchCad,
@@ -114,9 +114,9 @@ export async function runRound(
   const cpu = used();
 
   const arrivedAt = new Map(arrivals.ids.map((id, i) => [id, arrivals.atMs[i]]));
-  // From when it was due, not from when it was sent: a sender that is held up must not hide it.
+  // From the due time, not the send time: a delayed sender must not hide it.
   const took = sent.ids.map((id, i) => (arrivedAt.get(id) ?? Number.NaN) - (sent.dueMs[i] ?? Number.NaN));
-  if (took.some((ms) => !(ms > 0))) throw new BenchError("a command came to the CAD before it was sent");
+  if (took.some((ms) => !(ms > 0))) throw new BenchError("a command reached the CAD before it was sent");
   const late = sent.sentMs.map((at, i) => at - (sent.dueMs[i] ?? Number.NaN));
   const each = (micros: number | undefined) => (micros === undefined ? undefined : micros / took.length);
   return {
@@ -147,7 +147,7 @@ function summarise(rounds: readonly LatencyRound[]): LatencyRound {
 function tables(character: CharacterName, summary: readonly (LatencyRound & { perSecond: number })[]): Table[] {
   const times = summary.flatMap(({ perSecond, p50, p99, max, lateP99 }): ResultLine[] => {
     const held = perSecond === GOAL_AT;
-    const note = `max ${max.toFixed(1)}; the load itself was late by ${lateP99.toFixed(2)} at p99`;
+    const note = `max ${max.toFixed(1)}; the load generator was late by ${lateP99.toFixed(2)} at p99`;
     return [
       { what: `${perSecond}/s  p50`, measured: p50, unit: "ms", ...(held && { goal: GOAL.p50 }) },
       { what: `${perSecond}/s  p99`, measured: p99, unit: "ms", ...(held && { goal: GOAL.p99 }), note },
@@ -157,7 +157,7 @@ function tables(character: CharacterName, summary: readonly (LatencyRound & { pe
     PROCESSES.map((name): ResultLine => ({ what: `${perSecond}/s  ${name}`, measured: used[name], unit: "us" })),
   );
   return [
-    { title: `HTTP sent to at the CAD, ${character} CAD`, lines: times },
+    { title: `From the HTTP request to the CAD, ${character} CAD`, lines: times },
     { title: `CPU per command, ${character} CAD`, lines: cpu },
   ];
 }

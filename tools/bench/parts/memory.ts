@@ -11,7 +11,7 @@ import type { ResultLine, Part } from "../measure/table.ts";
 import { residentMiB } from "../measure/usage.ts";
 
 const GOAL = { atMost: 30 };
-/** Big agencies have hundreds of units; the plan is for 1,000. */
+/** Large agencies have hundreds of units; the plan is for 1,000. */
 const UNITS = 1000;
 const OWNS_WITHIN_MS = 20_000;
 const DRAINED_WITHIN_MS = 90_000;
@@ -19,17 +19,17 @@ const SAMPLE_EVERY_MS = 500;
 
 interface Memory {
   resident: number | undefined;
-  /** What is left of the heap when the garbage is collected. */
+  /** Heap in use after a garbage collection. */
   live: number;
 }
 interface Seen {
   backlog: number;
   waiting: Memory;
-  /** The most that was seen of each. */
+  /** The maximum of each while draining. */
   draining: Memory;
 }
 
-/** The worker's memory while commands wait for a CAD that is down, and while they are worked off once it is back. */
+/** The worker's memory while commands wait for a CAD that is down, and while they are delivered once it is back. */
 export async function measureMemory(rig: Rig, plan: Plan["memory"], say: (line: string) => void): Promise<Part> {
   const seen: Seen[] = [];
   for (const backlog of plan.backlogs) {
@@ -59,14 +59,14 @@ function lines(seen: readonly Seen[]): ResultLine[] {
       unit: "MiB",
       note: heap(at.waiting),
     })),
-    { what: "  more than with no backlog", ...more((at) => at.waiting.resident) },
+    { what: "  increase over no backlog", ...more((at) => at.waiting.resident) },
     ...filled.map((at) => ({
-      what: `${name(at)} are worked off`,
+      what: `${name(at)} are delivered`,
       measured: at.draining.resident,
       unit: "MiB",
       note: heap(at.draining),
     })),
-    { what: "  more live heap than with no backlog", ...more((at) => at.draining.live) },
+    { what: "  increase in live heap over no backlog", ...more((at) => at.draining.live) },
   ];
 }
 
@@ -77,7 +77,7 @@ async function observe(rig: Rig, backlog: number, settleMs: number): Promise<See
   const ids = await fill(rig, backlog, 1, UNITS);
   const port = await freePort();
   const worker = await startWorker(rig, `http://127.0.0.1:${port}`, probeEnv(rig));
-  await until("the worker owns the CAD", () => isOwner(worker), OWNS_WITHIN_MS);
+  await until("the worker is the leader", () => isOwner(worker), OWNS_WITHIN_MS);
   await sleep(settleMs);
   const resident = residentMiB(worker.pid);
   const waiting = { resident, live: await liveHeapMiB(rig, worker) };

@@ -10,11 +10,11 @@ import { countSystemCalls } from "../measure/system-calls.ts";
 import type { ResultLine, Part, Table } from "../measure/table.ts";
 import { watchCpu } from "../measure/usage.ts";
 
-/** Held at these, relative to the naive bridge. */
+/** Goals, relative to the naive bridge. */
 const GOAL = { cpu: { atMost: 0.75 }, time: { atMost: 1 }, drain: { atMost: 0.7 } };
 const GOAL_CALLS = { atMost: 30 };
 const GOAL_TRIPS = { atMost: 4 };
-/** Times are compared from this rate on. */
+/** Times are compared from this rate on, commands/s. */
 const TIMES_FROM = 1000;
 const TRIPS_AT = 100;
 const CALLS_AT = 200;
@@ -22,7 +22,7 @@ const COUNTED_SECONDS = 3;
 const SETTLED_WITHIN_MS = 30_000;
 const DRAINED_WITHIN_MS = 120_000;
 const GRACE_MS = 20_000;
-/** Of a backlog that is drained, this part is worked off before it is measured: V8 has optimized the code by then. */
+/** The share of a backlog that is delivered before the measurement starts: V8 has optimized the code by then. */
 const WARM_PART = 0.4;
 const PARTS = ["functions", "worker", "redis"] as const;
 type Part3 = (typeof PARTS)[number];
@@ -30,14 +30,14 @@ type Part3 = (typeof PARTS)[number];
 interface Round {
   p50: number;
   p99: number;
-  /** us for each command. */
+  /** us per command. */
   cpu: Record<Part3 | "simulator" | "load", number | undefined>;
-  /** Of the parts that carry the command. */
+  /** Sum of the parts that carry the command. */
   total: number | undefined;
 }
 type Rounds = Record<Peer["name"], Round[]>;
 
-/** The bridge beside the one you would write in an hour: same machine, same minute, same load, alternating. */
+/** Compares the bridge with a naive one: same machine, same minutes, same load, alternating. */
 export async function measureNaive(rig: Rig, plan: Plan["naive"], say: (line: string) => void): Promise<Part> {
   await rig.empty();
   const peers = [await startBridgePeer(rig), await startNaivePeer(rig)] as const;
@@ -81,7 +81,7 @@ async function forEach<T>(
   return Object.fromEntries(found) as Record<Peer["name"], T>;
 }
 
-/** One stretch at one rate: until every command has come to the CAD and is settled. */
+/** One round at one rate, until every command has arrived at the CAD and is settled. */
 async function send(rig: Rig, peer: Peer, perSecond: number, seconds: number) {
   await peer.cad.forget();
   const sent = await rig.loader.ask("openLoop", { ...peer.target, perSecond, seconds }, seconds * 1000 + GRACE_MS);
@@ -97,9 +97,9 @@ async function runAt(rig: Rig, peer: Peer, perSecond: number, seconds: number): 
   const arrivals = await peer.cad.arrivals();
   const arrivedAt = new Map(arrivals.ids.map((id, i) => [id, arrivals.atMs[i]]));
   const took = sent.ids.map((id, i) => (arrivedAt.get(id) ?? Number.NaN) - (sent.dueMs[i] ?? Number.NaN));
-  if (took.some((ms) => !(ms > 0))) throw new BenchError(`a command of ${peer.name} did not come to the CAD`);
+  if (took.some((ms) => !(ms > 0))) throw new BenchError(`a command of ${peer.name} did not reach the CAD`);
   if (peer.name === "bridge" && arrivals.violations > 0)
-    throw new BenchError(`${arrivals.violations} commands came to the CAD out of order`);
+    throw new BenchError(`${arrivals.violations} commands reached the CAD out of order`);
   const each = (micros: number | undefined) => (micros === undefined ? undefined : micros / took.length);
   return {
     p50: percentile(took, 0.5),
@@ -115,7 +115,7 @@ async function runAt(rig: Rig, peer: Peer, perSecond: number, seconds: number): 
 const sum = (values: readonly (number | undefined)[]): number | undefined =>
   values.every((value) => value !== undefined) ? values.reduce((a, b) => a + b, 0) : undefined;
 
-/** Events in which Redis read from a connection, for one command, without those of a bridge that has nothing to do. */
+/** Read events of Redis's connections per command, minus those of an idle bridge. */
 async function roundTrips(rig: Rig, peer: Peer): Promise<{ perCommand: number; idlePerSecond: number }> {
   const reads = async () => Number(/^total_reads_processed:(\d+)/m.exec(await peer.redis.info("stats"))?.[1]);
   const began = await reads();
@@ -131,7 +131,7 @@ async function roundTrips(rig: Rig, peer: Peer): Promise<{ perCommand: number; i
   return { perCommand: (all - idleShare) / sent.ids.length, idlePerSecond: idle / COUNTED_SECONDS };
 }
 
-/** Of the three parts together; undefined without strace. */
+/** Sum over the three parts; undefined without strace. */
 async function systemCalls(rig: Rig, peer: Peer): Promise<number | undefined> {
   const pids: PeerPids = peer.pids();
   const counts = await Promise.all(PARTS.map((part) => countSystemCalls(pids[part])));
@@ -147,7 +147,7 @@ interface Drained {
   total: number | undefined;
 }
 
-/** What working off a backlog costs once the worker is warm. */
+/** Cost of delivering a backlog once the worker is warm. */
 async function drain(peer: Peer, commands: number): Promise<Drained> {
   await peer.refill(commands);
   await peer.cad.forget();
@@ -180,7 +180,7 @@ function rateTable(rate: number, { bridge, naive }: Rounds): Table {
     const [ours, theirs] = [bridge, naive].map((rounds) => median(rounds.map((round) => round[p])));
     return [
       {
-        what: `${p} HTTP sent to at the CAD, of naive's`,
+        what: `${p} from the HTTP request to the CAD, relative to naive`,
         measured: ratio(ours, theirs),
         unit: "",
         ...(rate >= TIMES_FROM && { goal: GOAL.time }),
@@ -189,10 +189,10 @@ function rateTable(rate: number, { bridge, naive }: Rounds): Table {
     ];
   });
   return {
-    title: `The bridge beside a naive one, ${rate}/s`,
+    title: `The bridge compared with a naive one, ${rate}/s`,
     lines: [
       {
-        what: "CPU per command, of naive's",
+        what: "CPU per command, relative to naive",
         measured: ratio(totalOf(bridge), totalOf(naive)),
         unit: "",
         goal: GOAL.cpu,
@@ -210,7 +210,7 @@ function rateTable(rate: number, { bridge, naive }: Rounds): Table {
         what: `the ${name}'s own`,
         measured: partOf(bridge, name),
         unit: "us",
-        note: `${partOf(naive, name)?.toFixed(0)} us beside the naive one`,
+        note: `${partOf(naive, name)?.toFixed(0)} us in the naive one`,
       })),
     ],
   };
@@ -221,7 +221,7 @@ function countsTable(
   calls: Record<Peer["name"], number | undefined>,
 ): Table {
   return {
-    title: "Counted for one command",
+    title: "Counts per command",
     lines: [
       {
         what: `round trips to Redis at ${TRIPS_AT}/s`,
@@ -248,7 +248,7 @@ function drainTable({ bridge, naive }: Record<Peer["name"], Drained>): Table {
     title: "A backlog drained by a warm worker",
     lines: [
       {
-        what: "CPU of worker and Redis per command, of naive's",
+        what: "CPU of worker and Redis per command, relative to naive",
         measured: ratio(bridge.total, naive.total),
         unit: "",
         goal: GOAL.drain,

@@ -17,10 +17,10 @@ const GOAL_BACK_MS = 5000;
 const READY_WITHIN_MS = 20_000;
 const LOGGED_WITHIN_MS = 5000;
 const POLL_MS = 5;
-/** Slow enough that each is alone. */
+/** Slow enough that only one is in flight. */
 const SINGLES_PER_SECOND = 50;
 
-/** The three times that the documentation promises. */
+/** The three times promised in the documentation. */
 export async function measureTimes(rig: Rig, plan: Plan["times"], say: (line: string) => void): Promise<Part> {
   await rig.empty();
   let cad = await startBenchCad(rig, "modern");
@@ -49,7 +49,7 @@ export async function measureTimes(rig: Rig, plan: Plan["times"], say: (line: st
 
   const back: { awayMs: number; ms: number }[] = [];
   for (const awayMs of plan.cadAwayMs) {
-    say(`the CAD is away for ${awayMs / 1000} s`);
+    say(`the CAD is down for ${awayMs / 1000} s`);
     await cad.stop();
     await sleep(awayMs);
     cad = await startBenchCad(rig, "modern", port);
@@ -63,20 +63,20 @@ export async function measureTimes(rig: Rig, plan: Plan["times"], say: (line: st
   const connected = { atMost: GOAL_CONNECTED_MS };
   const lines: ResultLine[] = [
     {
-      what: "connected: from owning the CAD to ready",
+      what: "connected: from taking the lease to ready",
       ...ms(starts.map((start) => start.connecting)),
       goal: connected,
     },
     { what: "connected: from /reconnect to its answer", ...ms(reconnects), goal: connected },
     {
-      what: "emission: HTTP sent to at the CAD, alone",
+      what: "emission: from the HTTP request to the CAD, one at a time",
       measured: single.p50,
       unit: "ms",
       note: `p99 ${single.p99.toFixed(1)}`,
       goal: { atMost: GOAL_EMITTED_MS },
     },
     ...back.map((b) => ({
-      what: `ready again after a CAD was away ${b.awayMs / 1000} s`,
+      what: `ready again after the CAD was down ${b.awayMs / 1000} s`,
       measured: b.ms,
       unit: "ms",
       goal: { atMost: GOAL_BACK_MS },
@@ -108,7 +108,7 @@ async function timeStart(rig: Rig, cadUrl: string): Promise<Started & { worker: 
     return Number(new RegExp(`"time":(\\d+).*"msg":"${message}"`).exec(lines)?.[1]);
   };
   const connectingMs = () => at("the CAD is ready") - at("this worker is the leader");
-  // A log line is written a moment after what it reports.
+  // A log line is written slightly after what it reports.
   await until("the worker's log reports it too", async () => !Number.isNaN(connectingMs()), LOGGED_WITHIN_MS);
   const connecting = connectingMs();
   return { worker, process, connecting };

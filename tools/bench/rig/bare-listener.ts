@@ -3,7 +3,7 @@ import { BROADCAST_EVENT } from "./cad.ts";
 import { createEventClock, type TakerQuestions } from "./event-times.ts";
 import { serve } from "../load/helper.ts";
 
-/** What our handler is held against: a Socket.io client with nothing behind it. */
+/** Baseline for the event handler: a bare Socket.io client. */
 if (import.meta.main) {
   const clock = createEventClock();
   const socket = io(process.env["CAD_BACKEND_URL"] ?? "", {

@@ -11,8 +11,8 @@ import { serve, startHelper } from "../load/helper.ts";
 import type { Rig } from "./rig.ts";
 
 /**
- * What our POST is held against: the least that a service on the same libraries does. `/json` reads the body and
- * answers when the request came; `/add` adds a BullMQ job as well, with the options of our own queue. No token, no check of the body, no order.
+ * Baseline for POST: the minimum that a service on the same libraries does. `/json` parses the body and answers with the
+ * time of receipt; `/add` also adds a BullMQ job, with the options of our own queue. No token, validation or order.
  */
 export type BareQuestions = { port: { takes: null; answers: number } };
 

@@ -18,7 +18,7 @@ export interface BenchCad {
 const ASK_WITHIN_MS = 20_000;
 const BROADCAST_WITHIN_MS = 60_000;
 
-/** @param port 0 takes a free one */
+/** @param port 0 picks a free one */
 export async function startBenchCad(rig: Rig, character: CharacterName, port = 0): Promise<BenchCad> {
   const helper: Helper<CadQuestions> = await startHelper(helperScript("rig/cad.ts"), join(rig.dir, "cad.log"), {
     BENCH_CAD_TOKEN: CAD_TOKEN,

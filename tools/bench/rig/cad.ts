@@ -6,7 +6,7 @@ import { statusBody } from "../load/fleet.ts";
 import { serve } from "../load/helper.ts";
 import { sleepUntil } from "../load/load.ts";
 
-/** When each command came for the first time, by its id, and whether any came out of order. */
+/** Time of each command's first arrival, by id, and the number that arrived out of order. */
 export interface Arrivals {
   ids: string[];
   atMs: number[];
@@ -14,24 +14,24 @@ export interface Arrivals {
   violations: number;
 }
 
-/** Unit statuses, one unit after the other, each with when it was due. */
+/** Unit statuses, one unit after another, each with its due time. */
 export interface Broadcast {
   count: number;
   /** Infinity is sent as null: as fast as possible. */
   perSecond: number | null;
 }
 export const BROADCAST_EVENT = "unit:status:updated";
-/** In one go, before the sockets are let write. */
+/** Events per batch, before the sockets may write. */
 const CHUNK = 50;
 
-/** The simulator as a process that answers at once, and whose ledger has the clock of this bench. */
+/** The simulator as a process that answers at once, with a ledger that uses the bench's clock. */
 export type CadQuestions = {
   url: { takes: null; answers: string };
-  /** Whatever has come since `forget`. */
+  /** The arrivals since `forget`. */
   arrivals: { takes: null; answers: Arrivals };
   count: { takes: null; answers: number };
   forget: { takes: null; answers: null };
-  /** Resolves when all of it was broadcast. */
+  /** Resolves when everything has been broadcast. */
   broadcast: { takes: Broadcast; answers: null };
 };
 

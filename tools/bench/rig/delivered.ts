@@ -5,10 +5,10 @@ import { until } from "../measure/poll.ts";
 import type { Rig } from "./rig.ts";
 
 /**
- * Waits until everything is settled, and throws a BenchError unless each accepted command came to the CAD, none out of
- * order, and every one was confirmed. Answers what the CAD saw.
- * @param ids of the accepted commands, since the CAD's ledger was last emptied
- * @param confirmedBefore how many were confirmed before them
+ * Waits until everything is settled; throws a BenchError unless every accepted command reached the CAD in order and was
+ * confirmed. Returns the arrivals at the CAD.
+ * @param ids the commands accepted since the CAD's ledger was last cleared
+ * @param confirmedBefore number of commands confirmed before them
  */
 export async function checkDelivered(
   rig: Rig,
@@ -21,8 +21,8 @@ export async function checkDelivered(
   const arrivals = await cad.arrivals();
   const arrived = new Set(arrivals.ids);
   const lost = ids.filter((id) => !arrived.has(id)).length;
-  if (lost > 0) throw new BenchError(`${lost} of ${ids.length} accepted commands did not come to the CAD`);
-  if (arrivals.violations > 0) throw new BenchError(`${arrivals.violations} commands came to the CAD out of order`);
+  if (lost > 0) throw new BenchError(`${lost} of ${ids.length} accepted commands did not reach the CAD`);
+  if (arrivals.violations > 0) throw new BenchError(`${arrivals.violations} commands reached the CAD out of order`);
   const { counts } = await rig.backlog();
   const confirmed = (counts["confirmed"] ?? 0) - confirmedBefore;
   if (confirmed !== ids.length)

@@ -1,22 +1,22 @@
 import { nowMs } from "../measure/clock.ts";
 
-/** How long after each event was due it came, ms, by who took it. */
+/** Delay of each event from its due time to its arrival, ms, by receiver. */
 export interface EventTimes {
   took: Record<string, number[]>;
-  /** When the first and the last came. */
+  /** Time of the first and the last arrival. */
   firstMs: number;
   lastMs: number;
 }
 
-/** What a process that takes events may be asked. */
+/** The requests accepted by a process that receives events. */
 export type TakerQuestions = {
-  /** How many have come since `forget`. */
+  /** Number of arrivals since `forget`. */
   count: { takes: null; answers: number };
   times: { takes: null; answers: EventTimes };
   forget: { takes: null; answers: null };
 };
 
-/** Notes when events come. */
+/** Records when events arrive. */
 export function createEventClock() {
   let times: EventTimes = { took: {}, firstMs: 0, lastMs: 0 };
   let count = 0;

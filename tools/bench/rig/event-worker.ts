@@ -9,7 +9,7 @@ import { BROADCAST_EVENT } from "./cad.ts";
 import { createEventClock, type TakerQuestions } from "./event-times.ts";
 import { serve } from "../load/helper.ts";
 
-/** A worker as it is, with one handler more, which notes when it gets an event. */
+/** The worker with one more handler, which records when it gets an event. */
 if (import.meta.main) {
   const { log } = createLog({ name: "worker", level: "warn" });
   const clock = createEventClock();
@@ -21,7 +21,7 @@ if (import.meta.main) {
     handlers: [
       {
         name: "bench",
-        what: "notes when it gets an event",
+        what: "records when it gets an event",
         plan: ({ event, payload }) =>
           event === BROADCAST_EVENT ? async () => clock.came("handler", due.parse(payload).dueMs) : undefined,
       },

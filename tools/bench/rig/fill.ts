@@ -12,8 +12,8 @@ const AT_ONCE = 64;
 const MAX_BACKLOG = 1_000_000;
 
 /**
- * Fills the outbox as the functions do, only without HTTP in front, because that would take most of the bench's time.
- * Each command has an idempotency key. Answers their ids.
+ * Fills the outbox as the functions do, but without HTTP, which would take most of the bench's time. Each command has an
+ * idempotency key. Returns their ids.
  */
 export async function fill(rig: Rig, commands: number, keys: 1 | 2, fleet = FLEET): Promise<string[]> {
   const { log } = createLog({ name: "fill", level: "warn" });

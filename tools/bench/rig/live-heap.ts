@@ -7,13 +7,13 @@ import { helperScript, type Rig } from "./rig.ts";
 const ANSWERS_WITHIN_MS = 10_000;
 const fileOf = (rig: Rig) => join(rig.dir, "heap");
 
-/** The environment of a worker that can be asked for its live heap. */
+/** Environment of a worker that can report its live heap. */
 export const probeEnv = (rig: Rig): Record<string, string> => ({
   NODE_OPTIONS: `--expose-gc --import=${helperScript("memory-probe.ts")}`,
   BENCH_HEAP_FILE: fileOf(rig),
 });
 
-/** What a process still uses of its heap once the garbage is collected, MiB. */
+/** Heap in use after a garbage collection, MiB. */
 export async function liveHeapMiB(rig: Rig, process: RunningProcess): Promise<number> {
   const file = fileOf(rig);
   rmSync(file, { force: true });

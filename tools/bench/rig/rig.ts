@@ -20,7 +20,7 @@ import { until } from "../measure/poll.ts";
 const ROOT = join(import.meta.dirname, "../../..");
 const BENCH = join(import.meta.dirname, "..");
 export const POST_STATUS = `${BASE_PATH}/units/status`;
-/** Longer than any outbox here is. */
+/** Above the size of any outbox here. */
 const MAX_BACKLOG = 1_000_000;
 const REWRITTEN_WITHIN_MS = 20_000;
 
@@ -28,13 +28,13 @@ const REWRITTEN_WITHIN_MS = 20_000;
 export interface Rig {
   dir: string;
   redis: OwnRedis;
-  /** This process's own connection. */
+  /** This process's connection. */
   client: Redis;
   loader: Helper<LoaderQuestions>;
   functions: { pid: number; port: number; url: string };
   tokens: Tokens;
   backlog(): Promise<Backlog>;
-  /** An empty Redis with a short append-only file. Nothing else may be using it. */
+  /** Clears Redis and shortens its append-only file. Nothing else may use it meanwhile. */
   empty(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -44,7 +44,7 @@ export const helperScript = (name: string): string => join(BENCH, name);
 
 /** @param dir for Redis's data and the logs */
 export async function startRig(dir: string): Promise<Rig> {
-  // Redis rewrites its growing file now and then, which takes a core for seconds: between the rounds, not in some of them.
+  // Rewriting the growing file takes Redis a core for seconds: done between the rounds, not during some of them.
   const redis = await startRedis({ dir: join(dir, "redis"), config: { "auto-aof-rewrite-percentage": "0" } });
   const { log } = createLog({ name: "bench", level: "warn" });
   const client = connectRedis({ REDIS_URL: redis.url }, "worker", log);
@@ -88,7 +88,7 @@ export async function startRig(dir: string): Promise<Rig> {
   };
 }
 
-/** The environment of the bridge's processes: its defaults, whatever the caller's own environment says. */
+/** The environment of the bench's processes: its defaults, whatever the caller's environment contains. */
 function bridgeEnv(redis: OwnRedis): Record<string, string | undefined> {
   return {
     REDIS_URL: redis.url,
@@ -96,7 +96,7 @@ function bridgeEnv(redis: OwnRedis): Record<string, string | undefined> {
     LOG_LEVEL: undefined,
     LOG_FILE: undefined,
     MAX_BACKLOG: undefined,
-    // All the load has one token and one address. The limits are at work, but out of reach.
+    // The whole load uses one token and one address. The limits are active, but out of reach.
     RATE_LIMIT_WINDOW_S: undefined,
     RATE_LIMIT_TOKEN: "1000000000",
     RATE_LIMIT_TOKEN_BYTES: "1000000000",
@@ -107,7 +107,7 @@ function bridgeEnv(redis: OwnRedis): Record<string, string | undefined> {
   };
 }
 
-/** The same of a worker. */
+/** The same for a worker. */
 export const workerEnvironment = (rig: Rig, cadUrl: string, port: number): Record<string, string | undefined> => ({
   ...bridgeEnv(rig.redis),
   CAD_BACKEND_URL: cadUrl,
@@ -126,7 +126,7 @@ export interface BenchWorker extends RunningProcess {
   isReady(): Promise<boolean>;
 }
 
-/** Starts a worker, and does not wait until it is ready. */
+/** Starts a worker without waiting until it is ready. */
 export async function startWorker(
   rig: Rig,
   cadUrl: string,

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { createEventClock, type TakerQuestions } from "./event-times.ts";
 import { serve } from "../load/helper.ts";
 
-/** The services that receive webhooks, one path each. They check no signature: its cost is not the bridge's. */
+/** The services that receive webhooks, one path each. They verify no signature: its cost is not the bridge's. */
 export type ReceiverQuestions = TakerQuestions & { port: { takes: null; answers: number } };
 
 if (import.meta.main) {
@@ -14,7 +14,7 @@ if (import.meta.main) {
     request.on("end", () => {
       const dueMs = /"dueMs":([\d.]+)/.exec(Buffer.concat(chunks).toString("latin1"))?.[1];
       clock.came(request.url ?? "/", Number(dueMs ?? Number.NaN));
-      // What the load of this bench takes for an answer.
+      // The answer that this bench's load generator expects.
       response.writeHead(202, { "content-type": "application/json", "content-length": "2" }).end("{}");
     });
   });

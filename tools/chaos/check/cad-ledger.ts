@@ -2,25 +2,25 @@ import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import type { EmitOutcome } from "../../simulator/ledger.ts";
 import type { Arrival } from "./checker.ts";
 
-/** A line of the file that preload-ledger.ts writes in the CAD's process. Times are ms since 1970. */
+/** A line of the file that preload-ledger.ts writes in the CAD's process. Times in ms since 1970. */
 export type LedgerLine =
   | { what: "connection"; connection: number; port: number; time: number }
   | { what: "emit"; emitted: number; connection: number; id: string; time: number }
   | { what: "outcome"; emitted: number; outcome: EmitOutcome }
   | { what: "broadcast"; eventId: string };
 
-/** What the CAD received so far, read from the file that outlives its process. */
+/** What the CAD has received so far, read from a file that survives its process. */
 export interface CadLedger {
   readonly arrivals: readonly Arrival[];
-  /** The ids of what it broadcast to everybody, each once, in their order; none of a CAD that gives no ids. */
+  /** The ids of its broadcasts to all clients, without repeats, in order; empty for a CAD that assigns no ids. */
   readonly broadcasts: readonly string[];
-  /** Reads on. */
+  /** Reads the lines added since the last call. */
   poll(): void;
 }
 
 const CHUNK = 1 << 20;
 
-/** @param workerAt whose connection comes from a port */
+/** @param workerAt returns the worker that owns a connection's source port */
 export function openCadLedger(file: string, workerAt: (port: number) => string | undefined): CadLedger {
   const arrivals: Arrival[] = [];
   const broadcasts: string[] = [];

@@ -1,6 +1,6 @@
 import { DEAD_STATES, FINAL_STATES } from "../../../shared/outbox/states.ts";
 
-/** Judges a run by what was seen from outside: a pure function of the ledgers. All times are ms since 1970. */
+/** Checks a run by what was observed from outside: a pure function of the ledgers. All times in ms since 1970. */
 
 /** A command that was answered with 202. */
 export interface Accepted {
@@ -13,13 +13,13 @@ export interface Accepted {
 export interface Arrival {
   id: string;
   time: number;
-  /** Numbered in the order in which the CAD got them. */
+  /** Numbered in the order in which the CAD accepted the connections. */
   connection: number;
-  /** When the connection was made. */
+  /** When the connection was opened. */
   opened: number;
-  /** Whose connection it is; undefined if that is not known: then nothing follows from it. */
+  /** The worker at the other end; undefined if unknown: such emits prove nothing. */
   worker: string | undefined;
-  /** The CAD said that it could not take it now: to send it again is what it asked for. */
+  /** The CAD nacked it as retryable, so sending it again is correct. */
   refused: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface SeenReceipt {
   reason: string | null;
 }
 
-/** A new owner of the CAD: it took the lease after `after`, and was seen to have it at `seen`. */
+/** A change of leader: the lease was taken after `after` and observed at `seen`. */
 export interface OwnerChange {
   worker: string;
   after: number;
@@ -36,8 +36,8 @@ export interface OwnerChange {
 }
 
 /**
- * A while in which something stood still with emits in it: what comes at its end was on its way before. Such an emit
- * can only be of a command that was accepted before `acceptedBefore`.
+ * A period in which a process or a path stood still with emits in it: what arrives at its end was sent before. Such an
+ * emit can only be of a command accepted before `acceptedBefore`.
  */
 export interface Stall {
   from: number;
@@ -45,7 +45,7 @@ export interface Stall {
   acceptedBefore: number;
 }
 
-/** What Redis still holds when all is said to be done: the names of keys, or counts of jobs that are not 0. */
+/** What Redis still holds at the end of a run: names of keys, or non-zero counts of jobs. */
 export interface Left {
   outbox: readonly string[];
   jobs: Readonly<Record<string, number>>;
@@ -75,7 +75,7 @@ export type ViolationKind = (typeof VIOLATIONS)[number];
 
 export interface Violation {
   kind: ViolationKind;
-  /** Which command, key or job, and what to look at. */
+  /** The command, key or job, and where to look. */
   what: string;
 }
 
@@ -87,15 +87,15 @@ export interface Verdict {
   /** Dead letters by state and reason. */
   dead: Record<string, number>;
   duplicates: number;
-  /** Older commands that came again after a newer one, on a connection older than the newer one's: not a failure. */
+  /** Older commands that arrived again after a newer one, on a connection older than the newer one's: not a failure. */
   excusedRepeats: number;
-  /** Emits that came out of a stall when another worker owned the CAD: not a failure. */
+  /** Emits released from a stall while another worker was the leader: not a failure. */
   excusedEmits: number;
 }
 
-/** How far the clock of who saw the lease and that of the CAD's ledger may be apart, with the way in between, ms. */
+/** Largest difference between the clocks of the lease watch and the CAD's ledger, including the latency between them, ms. */
 const SLACK_MS = 100;
-/** How long after the end of a stall what was held in it may come, ms. */
+/** How long after the end of a stall its held emits may still arrive, ms. */
 const STALL_TAIL_MS = 2000;
 
 export function check(evidence: Evidence): Verdict {
@@ -148,7 +148,7 @@ function* checkFate(
   }
 }
 
-/** Sent again although the CAD had not refused it. */
+/** Counts emits of a command that the CAD had received and not refused. */
 function countDuplicates(arrivals: readonly Arrival[]): number {
   const taken = new Set<string>();
   let duplicates = 0;
@@ -159,7 +159,7 @@ function countDuplicates(arrivals: readonly Arrival[]): number {
   return duplicates;
 }
 
-/** Within a key: first deliveries in the order of acceptance, and no older command again after a newer one. */
+/** Within a key: first deliveries in order of acceptance, and no older command again after a newer one. */
 function checkOrder(accepted: readonly Accepted[], arrivals: readonly Arrival[]) {
   const places = new Map(accepted.map(({ id, keys }, place) => [id, { place, keys }]));
   const newest = new Map<string, { place: number; arrival: Arrival }>();
@@ -169,7 +169,7 @@ function checkOrder(accepted: readonly Accepted[], arrivals: readonly Arrival[])
 
   for (const arrival of arrivals) {
     const command = places.get(arrival.id);
-    if (!command) continue; // its 202 got lost: where it stands in the order is not known
+    if (!command) continue; // its 202 got lost: its place in the order is unknown
     const first = !seen.has(arrival.id);
     seen.add(arrival.id);
     const overtaken = command.keys.flatMap((key) => {
@@ -201,7 +201,7 @@ function* checkLeft({ outbox, jobs }: Left): Generator<Violation> {
   }
 }
 
-/** Nobody emits while another worker owns the CAD. */
+/** No worker emits while another one is the leader. */
 function checkOwner({ arrivals, owners, stalls, accepted }: Evidence) {
   const acceptedAt = new Map(accepted.map(({ id, at }) => [id, at]));
   const violations: Violation[] = [];
@@ -216,7 +216,7 @@ function checkOwner({ arrivals, owners, stalls, accepted }: Evidence) {
   return { violations, excused };
 }
 
-/** Whether it can have been the owner at a time: the last that surely was, or one that may have become so since. */
+/** Whether the worker may have been the leader at a time: the last known one, or one that may have taken over since. */
 function mayOwn(worker: string, time: number, owners: readonly OwnerChange[]): boolean {
   const sure = owners.findLastIndex((o) => o.seen <= time - SLACK_MS);
   if (sure === -1) return true;

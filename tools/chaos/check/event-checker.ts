@@ -7,7 +7,7 @@ export interface Journalled {
   id: string;
   /** Its units and incidents. */
   keys: readonly string[];
-  /** The destinations whose rules want it. */
+  /** The destinations whose rules match it. */
   wanted: readonly string[];
 }
 
@@ -20,21 +20,21 @@ export interface Delivered {
 }
 
 export interface EventEvidence {
-  /** In the order of the journal. */
+  /** In journal order. */
   journal: readonly Journalled[];
-  /** In the order in which they came. */
+  /** In order of arrival. */
   received: readonly Delivered[];
   /** Dead letters, as `DESTINATION ID`. */
   dead: ReadonlySet<string>;
-  /** What the destinations' outboxes still hold when all is said to be done. */
+  /** What the destinations' outboxes still hold at the end of the run. */
   left: readonly string[];
-  /** Ids of events that the CAD sent, each once, in the order of each unit and incident. */
+  /** Ids of the events the CAD sent, without repeats, in order per unit and incident. */
   sent: readonly string[];
-  /** The CAD's own ids of what is in the journal, in its order. */
+  /** The CAD's ids of the journal's entries, in journal order. */
   kept: readonly string[];
   /** Gaps that the journal records. */
   gaps: number;
-  /** What a frozen worker had sent already comes when it wakes: repeats of then are counted, and are no failure. */
+  /** A frozen worker delivers what it had already sent when it resumes: such repeats are counted, but not a failure. */
   stalls: readonly Stall[];
 }
 
@@ -53,12 +53,12 @@ export interface EventVerdict {
   wanted: number;
   received: number;
   duplicates: number;
-  /** Older events that came again after a newer one, out of a frozen worker. */
+  /** Older events that a frozen worker delivered again after a newer one. */
   excused: number;
   gaps: number;
 }
 
-/** How long after the end of a stall what was held in it may come, ms. */
+/** How long after the end of a stall its held requests may still arrive, ms. */
 const STALL_TAIL_MS = 2000;
 
 export function checkEvents(evidence: EventEvidence): EventVerdict {
@@ -77,7 +77,7 @@ export function checkEvents(evidence: EventEvidence): EventVerdict {
 type Violations = Generator<EventVerdict["violations"][number]>;
 const nameOf = ({ destination, id }: { destination: string; id: string }) => `${destination} ${id}`;
 
-/** What is missing and not recorded as a gap is a loss. */
+/** An event that is missing and not covered by a gap is lost. */
 function* checkJournal({ sent, kept, gaps }: EventEvidence): Violations {
   const there = new Set(kept);
   const missing = sent.filter((id) => !there.has(id));
@@ -102,7 +102,7 @@ function* checkFate({ journal, received, dead }: EventEvidence): Violations {
   }
 }
 
-/** Within a destination and a key: first deliveries in the order of the journal, and none again after a newer one. */
+/** Within a destination and a key: first deliveries in journal order, and no older event again after a newer one. */
 function checkOrder({ journal, received, stalls }: EventEvidence) {
   const places = new Map(journal.map((entry, place) => [entry.id, { place, keys: entry.keys }]));
   const newest = new Map<string, number>();
@@ -112,7 +112,7 @@ function checkOrder({ journal, received, stalls }: EventEvidence) {
   let excused = 0;
   for (const delivered of received) {
     const entry = places.get(delivered.id);
-    if (!entry) continue; // Redis lost it with its last second: where it stood in the order is not known
+    if (!entry) continue; // Redis lost it with its last second: its place in the order is unknown
     const first = !seen.has(nameOf(delivered));
     seen.add(nameOf(delivered));
     if (!first) duplicates += 1;

@@ -4,10 +4,10 @@ import type { OwnerChange } from "./checker.ts";
 
 const EVERY_MS = 20;
 
-/** Who owned the CAD when, as seen in Redis fifty times a second. */
+/** Who was the leader when, polled in Redis fifty times per second. */
 export interface LeaseWatch {
   readonly changes: readonly OwnerChange[];
-  /** The worker that took the lease last. */
+  /** The worker that last took the lease. */
   owner(): string | undefined;
   stop(): void;
 }
@@ -20,7 +20,7 @@ export function watchLease(url: string, keys: OutboxKeys): LeaseWatch {
     connectTimeout: 1000,
     retryStrategy: () => 50,
   });
-  redis.on("error", () => undefined); // Redis being away is what is tested
+  redis.on("error", () => undefined); // Redis outages are part of the test
   const changes: OwnerChange[] = [];
   let known: string | undefined;
   let looked = 0;

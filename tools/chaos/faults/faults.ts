@@ -13,21 +13,21 @@ export interface Fault {
   cad: CharacterName;
   workers: 1 | 2;
   switches?: SwitchesPatch;
-  /** About how long it takes, s. */
+  /** Approximate duration, s. */
   seconds: number;
-  /** How soon something must reach the CAD again: anything, or anything on a connection that was made since. */
+  /** How soon an emit must reach the CAD again: on any connection, or on one opened since. */
   recovery?: { withinMs: number; on: "any connection" | "a new connection"; since: string };
-  /** Only in runs of at least so many minutes. */
+  /** Only in runs of at least this many minutes. */
   fromMinutes?: number;
   /** Part of --short. */
   short?: true;
-  /** Does it, and undoes it; answers from when the recovery counts, ms since 1970. */
+  /** Injects the fault and undoes it; resolves to the time from which recovery is measured, ms since 1970. */
   strike(rig: Rig, random: Random): Promise<number>;
 }
 
-/** The CAD's own faults in the middle of all others. */
+/** The CAD's own faults, active during all others. */
 const TROUBLED: SwitchesPatch = { refuse: 0.03, dropAcks: 0.02, dropEchoes: 0.02 };
-/** A connection to the CAD is tried again after 5 s at most, and a try may take 5 s where the network swallows it. */
+/** The worker reconnects to the CAD after at most 5 s, and an attempt may take 5 s if the network swallows it. */
 const CAD_BACK_MS = 7000;
 const NETWORK_BACK_MS = 15_000;
 const REDIS_BACK_MS = 2000;
@@ -64,7 +64,7 @@ const halfOpen = (line: keyof typeof HALF_OPEN, directions: readonly Direction[]
   strike: (rig) => strikes.halfOpen(rig, line, directions, 12_000),
 });
 
-/** Some hit the lease, some the queue: a worker may lead and not be woken for any work. */
+/** Some connections carry the lease, others the queue: a worker may lead but never be woken for work. */
 const silentHalf = (which: "odd" | "even"): Fault => ({
   name: `half of the worker's connections to Redis silent, ${which}`,
   what: `every other connection of the worker to Redis (the ${which} ones) stops responding permanently`,
@@ -74,7 +74,7 @@ const silentHalf = (which: "odd" | "even"): Fault => ({
   strike: strikes.silenceHalf(which),
 });
 
-/** Nothing is to recover from: the CAD behaves so the whole time. */
+/** Nothing to recover from: the CAD behaves like this for the whole run. */
 const character = (
   name: string,
   what: string,
@@ -95,7 +95,7 @@ const character = (
   ...more,
 });
 
-/** Faults of the event direction: commands must not be affected. */
+/** Faults in the event direction: commands must not be affected. */
 const service = (name: string, what: string, strike: Fault["strike"], more: Partial<Fault> = {}): Fault => ({
   ...{ name, what, cad: "modern", workers: 1, seconds: 25, strike },
   ...more,

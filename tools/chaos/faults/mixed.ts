@@ -3,8 +3,8 @@ import type { Random } from "../../simulator/random.ts";
 import type { Rig, RigWorker } from "../rig/rig.ts";
 import * as strikes from "./strikes.ts";
 
-/** What may strike at any time, in any state of the rig; each leaves it whole. */
-const BLOWS: readonly ((rig: Rig, worker: RigWorker) => Promise<unknown>)[] = [
+/** Faults that may strike in any state of the rig; each restores it. */
+const FAULTS: readonly ((rig: Rig, worker: RigWorker) => Promise<unknown>)[] = [
   async (_rig, { service }) => {
     await service.kill("SIGKILL");
     await service.start();
@@ -26,20 +26,20 @@ const BLOWS: readonly ((rig: Rig, worker: RigWorker) => Promise<unknown>)[] = [
   async (_rig, { toRedis }) => toRedis.cut(),
   strikes.killFunctions,
   async (rig) => {
-    await rig.toRedisResponse("CONFIG", "SET", "maxmemory", "1mb");
+    await rig.runRedisCommand("CONFIG", "SET", "maxmemory", "1mb");
     await pause(1500);
-    await rig.toRedisResponse("CONFIG", "SET", "maxmemory", "0");
+    await rig.runRedisCommand("CONFIG", "SET", "maxmemory", "0");
   },
 ];
 const MAX_PAUSE_MS = 2500;
 
-/** One blow after the other for so long, before the bridge had the time to recover from the last. */
+/** Injects faults in quick succession for `ms`, before the bridge has recovered from the last one. */
 export const strikeAtRandom = (ms: number) => async (rig: Rig, random: Random) => {
   const until = Date.now() + ms;
   while (Date.now() < until) {
-    const blow = BLOWS[Math.floor(random() * BLOWS.length)];
+    const fault = FAULTS[Math.floor(random() * FAULTS.length)];
     const worker = rig.workers[Math.floor(random() * rig.workers.length)];
-    if (blow && worker) await blow(rig, worker);
+    if (fault && worker) await fault(rig, worker);
     await pause(MAX_PAUSE_MS * random());
   }
   return Date.now();

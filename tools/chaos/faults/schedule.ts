@@ -10,15 +10,15 @@ export interface Plan {
   faults: readonly Fault[];
   seed: number;
   minutes: number;
-  /** Whether the faults are repeated, with other seeds, for as long as there is time. */
+  /** Whether to repeat the faults, with other seeds, while time is left. */
   repeat: boolean;
 }
 
 export const faultsFor = (minutes: number): Fault[] => FAULTS.filter(({ fromMinutes = 0 }) => minutes >= fromMinutes);
 
 /**
- * Hands out what is to run next: every fault once, those that take long first, so that the others run beside them; then
- * all again with the next seed. Undefined when nothing more fits into the time that is left.
+ * Returns the next run: first every fault once, the longest first, so that the others run beside them; then all again
+ * with the next seed. Undefined when nothing more fits into the remaining time.
  */
 export function createSchedule({ faults, seed, repeat }: Plan, secondsLeft: () => number): () => Run | undefined {
   const longestFirst = faults.toSorted((a, b) => b.seconds - a.seconds);
@@ -29,7 +29,7 @@ export function createSchedule({ faults, seed, repeat }: Plan, secondsLeft: () =
       round += 1;
       waiting = [...longestFirst];
     }
-    // The first round always runs; the caller makes sure that the time suffices for it.
+    // The first round always runs; the caller ensures that there is time for it.
     const next = waiting.findIndex(({ seconds }) => round === 0 || seconds <= secondsLeft());
     return next === -1 ? undefined : { fault: waiting.splice(next, 1)[0] as Fault, seed: seed + round };
   };

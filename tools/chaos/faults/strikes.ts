@@ -4,7 +4,7 @@ import type { Direction } from "../rig/proxy.ts";
 import type { Rig } from "../rig/rig.ts";
 import { lastStart } from "../rig/worker-log.ts";
 
-/** The single faults. Each undoes itself, and answers from when the recovery counts, ms since 1970. */
+/** The single faults. Each undoes itself and resolves to the time from which recovery is measured, ms since 1970. */
 
 export const killOwner = (signal: "SIGKILL" | "SIGTERM") => async (rig: Rig) => {
   const { service } = rig.owner();
@@ -32,7 +32,7 @@ export async function killTwice(rig: Rig): Promise<number> {
   return lastStart(log);
 }
 
-/** A standby cannot be made to wait: it gets time to take over before the killed process is started again. */
+/** A standby takes over on its own schedule: waits for it before the killed process is restarted. */
 async function untilTakenOver(rig: Rig, since: number): Promise<void> {
   const until = since + 8000;
   while (Date.now() < until && (rig.lease.changes.at(-1)?.seen ?? 0) < since) await pause(20);
@@ -41,7 +41,7 @@ async function untilTakenOver(rig: Rig, since: number): Promise<void> {
 export async function cutWithTwoWorkers(rig: Rig): Promise<number> {
   for (let i = 0; i < 5; i += 1) {
     await pause(1500);
-    await rig.toRedisResponse("CLIENT", "KILL", "TYPE", "normal");
+    await rig.runRedisCommand("CLIENT", "KILL", "TYPE", "normal");
     if (i === 2) await rig.dropCadConnections();
   }
   return Date.now();
@@ -83,9 +83,9 @@ export async function freezeRedis(rig: Rig): Promise<number> {
 }
 
 export async function fillRedis(rig: Rig): Promise<number> {
-  await rig.toRedisResponse("CONFIG", "SET", "maxmemory", "1mb");
+  await rig.runRedisCommand("CONFIG", "SET", "maxmemory", "1mb");
   await pause(4000);
-  await rig.toRedisResponse("CONFIG", "SET", "maxmemory", "0");
+  await rig.runRedisCommand("CONFIG", "SET", "maxmemory", "0");
   return Date.now();
 }
 
@@ -156,7 +156,7 @@ export async function jumpClock(rig: Rig): Promise<number> {
   return Date.now();
 }
 
-/** The one that gets everything; the other one is not to notice. */
+/** The service with all events; the other one must not be affected. */
 const STRUCK = "everything";
 
 export async function serviceAway(rig: Rig): Promise<number> {
@@ -164,7 +164,7 @@ export async function serviceAway(rig: Rig): Promise<number> {
   return Date.now();
 }
 
-/** It fails so many of a hundred requests, one way or another. */
+/** Makes the service fail `share` percent of its requests, in several ways. */
 export const serviceFails = (share: number) => async (rig: Rig, random: Random) => {
   rig.services.answer(STRUCK, () => (random() < share ? (random() < 0.2 ? "hang" : 500) : 204));
   await pause(6000);
@@ -186,7 +186,7 @@ export async function serviceBusy(rig: Rig): Promise<number> {
   return Date.now();
 }
 
-/** The worker is killed while one of the services fails half of the time. */
+/** Kills the worker while one of the services fails half of its requests. */
 export async function killWhileServiceFails(rig: Rig, random: Random): Promise<number> {
   rig.services.answer(STRUCK, () => (random() < 0.5 ? 500 : 204));
   for (let i = 0; i < 2; i += 1) {

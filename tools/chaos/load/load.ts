@@ -1,6 +1,6 @@
 import type { Random } from "../../simulator/random.ts";
 
-/** The commands that the producers post. The keys are said by hand, since they are what the bridge is judged by. */
+/** The commands that the producers post. Their keys are written by hand, since the bridge is checked against them. */
 
 const UNITS = 200;
 const INCIDENTS = 100;
@@ -20,7 +20,7 @@ const HOURS_AGO_MS = 5 * 3_600_000;
 
 const oneOf = (list: readonly string[], random: Random): string => list[Math.floor(random() * list.length)] ?? "";
 
-/** Of the commands posted, so many in a hundred. */
+/** Share of each kind among the commands posted, in percent. */
 const KINDS: readonly [share: number, make: Make][] = [
   [
     20,
@@ -50,7 +50,7 @@ const KINDS: readonly [share: number, make: Make][] = [
     15,
     ({ incident, random, count }) => ({
       path: "incidents/timestamp",
-      // Long past, so that a clock that jumps does not make it a time to come; each one different.
+      // Far in the past, so that a clock jump cannot put it in the future; each one different.
       body: {
         incident_id: incident,
         field: oneOf(FIELDS, random),
@@ -85,7 +85,7 @@ const KINDS: readonly [share: number, make: Make][] = [
   ],
 ];
 
-/** The squared share makes some units and incidents much busier than others: their lines grow long. */
+/** The squared share makes some units and incidents much busier than others, so that their queues grow. */
 export function makePost(random: Random, count: number): Post {
   const unit = `U${Math.floor(random() ** 2 * UNITS)}`;
   const incident = `I${Math.floor(random() ** 2 * INCIDENTS)}`;

@@ -7,27 +7,27 @@ import { makePost, type Post } from "./load.ts";
 /** Posts commands until stopped. Keeps the order within each key by posting the next only after a 202. */
 export interface Producer {
   readonly accepted: readonly (Accepted & { at: number })[];
-  /** Answers that no repeating can hint, and commands given up: the suite's own failures. */
+  /** Answers that no retry can change, and commands given up: failures of the suite itself. */
   readonly problems: readonly string[];
-  /** Posts no new commands; those on the way get their 202, or are given up in time. */
+  /** Posts no new commands; those in flight get their 202, or are given up in time. */
   stop(): Promise<void>;
 }
 
 export interface ProducerOptions {
-  /** Of the functions; the next one is tried after every failure. */
+  /** Base URLs of the functions; after a failure the next one is tried. */
   urls: readonly string[];
   token: string;
   random: Random;
-  /** So many commands a second, as long as they are accepted. */
+  /** Commands per second, as long as they are accepted. */
   rate: number;
 }
 
 const POSTERS = 32;
 const ANSWER_WITHIN_MS = 3000;
 const REPEAT_AFTER_MS = 100;
-/** Longer than the longest fault. */
+/** Longer than the longest fault, ms. */
 const GIVE_UP_AFTER_MS = 180_000;
-/** After the stop: all faults are over by then. */
+/** Deadline after `stop`, when all faults are over, ms. */
 const LAST_ONES_WITHIN_MS = 30_000;
 
 export function startProducer({ urls, token, random, rate }: ProducerOptions): Producer {
@@ -45,7 +45,7 @@ export function startProducer({ urls, token, random, rate }: ProducerOptions): P
     }
   }
 
-  /** Its id, once it is accepted; a text that says why not in the problems. */
+  /** Returns its id once accepted; otherwise adds the reason to the problems. */
   async function postUntilAccepted({ path, body }: Post): Promise<string | undefined> {
     const key = `chaos-${Math.floor(random() * 2 ** 32).toString(36)}-${count}`;
     const giveUp = performance.now() + GIVE_UP_AFTER_MS;
@@ -71,7 +71,7 @@ export function startProducer({ urls, token, random, rate }: ProducerOptions): P
       const post = nextFree();
       for (const key of post.keys) busy.add(key);
       const id = await postUntilAccepted(post);
-      // One that was given up may have been accepted or not: nothing more is posted for its keys.
+      // A command that was given up may have been accepted: nothing more is posted for its keys.
       if (id !== undefined) {
         accepted.push({ id, keys: post.keys, at: Date.now() });
         for (const key of post.keys) busy.delete(key);

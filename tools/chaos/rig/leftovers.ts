@@ -10,7 +10,7 @@ import type { Rig } from "./rig.ts";
 const LOOK_EVERY_MS = 100;
 const NO_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Waits until the outbox and the queue are empty, `withinMs` at most; answers with what was in them at the last look. */
+/** Waits up to `withinMs` until the outbox and the queue are empty; returns what the last poll found in them. */
 export async function waitUntilEmpty({ redisUrl, keys }: Rig, withinMs: number): Promise<Left> {
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   redis.on("error", () => undefined);
@@ -47,7 +47,7 @@ async function look(redis: Redis, keys: Rig["keys"], jobs: Record<string, number
 
 const ASKED_AT_ONCE = 16;
 
-/** What the API says of each command. */
+/** The receipts of the commands, read from the API. */
 export async function readReceipts(
   { urls, token }: Rig,
   accepted: readonly Accepted[],

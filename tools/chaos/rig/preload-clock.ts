@@ -1,6 +1,6 @@
 /**
- * node --import: shifts the wall clock of a process by the milliseconds that stand in the file CHAOS_CLOCK, read again
- * ten times a second. The monotonic clock and the timers stay as they are, as they do when a real clock is set.
+ * node --import: shifts the wall clock of a process by the milliseconds in the file CHAOS_CLOCK, read ten times per
+ * second. The monotonic clock and the timers are unaffected, as when a real clock is set.
  */
 import { readFileSync } from "node:fs";
 

@@ -1,7 +1,6 @@
 /**
- * node --import, for the simulator: writes its ledger to the file CHAOS_LEDGER as well, each emit before it is handled,
- * so that what the CAD received outlives a kill -9 of its process; and with each connection the port that it came from,
- * which tells the worker.
+ * node --import, for the simulator: also writes its ledger to the file CHAOS_LEDGER, each emit before it is handled, so
+ * that it survives a kill -9 of the process. Records the source port of each connection, which identifies the worker.
  */
 import { openSync, writeSync } from "node:fs";
 import { Socket } from "socket.io";
@@ -13,10 +12,10 @@ import type { LedgerLine } from "../check/cad-ledger.ts";
 const file = openSync(process.env["CHAOS_LEDGER"] ?? "", "a");
 const life = Number(process.env["CHAOS_LIFE"] ?? 0);
 const write = (line: LedgerLine) => void writeSync(file, `${JSON.stringify(line)}\n`);
-/** Connections and emits are counted over all lives of the CAD. */
+/** Numbers connections and emits across restarts of the CAD. */
 const inAllLives = (number: number) => life * 1_000_000 + number;
 
-// The simulator numbers a connection right before it listens to its events.
+// The simulator numbers a connection right before it starts listening to its events.
 let connections = 0;
 const onAny = Socket.prototype.onAny;
 Socket.prototype.onAny = function (listener) {
@@ -40,7 +39,7 @@ Ledger.prototype.record = function (emit) {
   };
 };
 
-// What it broadcasts to everybody, under the ids by which the journal is to have it.
+// Broadcasts to all clients, with the ids under which the journal must hold them.
 const add = History.prototype.add;
 History.prototype.add = function (event, payload, room, at, keep) {
   const marked = add.call(this, event, payload, room, at, keep);

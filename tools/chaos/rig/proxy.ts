@@ -3,21 +3,21 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 export type Direction = "to-server" | "to-client";
 const BOTH: readonly Direction[] = ["to-server", "to-client"];
 
-/** A TCP proxy on 127.0.0.1 that breaks the network between two processes in the ways that networks break. */
+/** A TCP proxy on 127.0.0.1 that injects network faults between two processes. */
 export interface Proxy {
   readonly port: number;
   /**
-   * From now on everything that goes in these directions vanishes without a word, the closing of connections too; on
-   * those that there are, for good: nobody may send the rest of a stream whose middle is lost.
+   * From now on drops everything in these directions, FINs and resets included. Existing connections stay silent for good:
+   * a stream cannot continue once its middle is lost.
    */
   swallow(directions?: readonly Direction[]): void;
-  /** Of the connections that there are now, every other one turns silent both ways; new ones pass. */
+  /** Silences every other existing connection in both directions; new ones pass. */
   swallowHalf(which: "odd" | "even"): void;
-  /** New connections pass again. Those that were swallowed stay as silent as they are. */
+  /** New connections pass again. Swallowed ones stay silent. */
   heal(): void;
-  /** Every connection is reset. */
+  /** Resets every connection. */
   cut(): void;
-  /** New connections go to the server at this port; those that there are stay where they are. */
+  /** Sends new connections to this port; existing ones stay. */
   leadTo(port: number): void;
   stop(): Promise<void>;
 }
@@ -28,7 +28,7 @@ interface Link {
   swallowed: ReadonlySet<Direction>;
 }
 
-/** @param onConnected gets the local port of each connection to the server, which is the client's port as the server sees it */
+/** @param onConnected receives the local port of each connection to the server: the client's port as the server sees it */
 export async function startProxy(toPort: number, onConnected: (localPort: number) => void = () => {}): Promise<Proxy> {
   const links = new Set<Link>();
   let swallowed: ReadonlySet<Direction> = new Set();

@@ -25,32 +25,32 @@ const PRELOAD_LEDGER = pathToFileURL(join(import.meta.dirname, "preload-ledger.t
 const HEALTHY_WITHIN_MS = 20_000;
 
 export interface RigOptions {
-  /** Holds the logs, the CAD's ledger and Redis's file. */
+  /** Directory of the logs, the CAD's ledger and Redis's data. */
   dir: string;
   cad: CharacterName;
   switches: SwitchesPatch;
   workers: 1 | 2;
 }
 
-/** A worker, and the only way that it has to the CAD and to Redis. */
+/** A worker, with proxies as its only paths to the CAD and to Redis. */
 export interface RigWorker {
   name: string;
   service: Service;
-  /** The file of its log. */
+  /** Path of its log file. */
   log: string;
   toCad: Proxy;
   toRedis: Proxy;
 }
 
-/** A process of the functions, and the only way that it has to Redis. */
+/** A process of the functions, with a proxy as its only path to Redis. */
 export interface RigFunctions {
   service: Service;
   toRedis: Proxy;
 }
 
-/** A whole bridge of real processes with a CAD, made to be broken. */
+/** A complete bridge of real processes with a CAD, for fault injection. */
 export interface Rig {
-  /** Of the functions, with the base path. */
+  /** Base URLs of the functions. */
   urls: readonly string[];
   token: string;
   keys: OutboxKeys;
@@ -61,20 +61,20 @@ export interface Rig {
   workers: readonly RigWorker[];
   ledger: CadLedger;
   lease: LeaseWatch;
-  /** What gets the CAD's events. */
+  /** The destinations of the CAD's events. */
   services: Services;
-  /** Everything that ended although nobody ended it: what, and how. */
+  /** Processes that exited without being stopped: which, and how. */
   endings(): string[];
-  /** The worker that owns the CAD; and another one, if there are two. */
+  /** The worker that is the leader. */
   owner(): RigWorker;
   standby(): RigWorker;
   switchCad(patch: SwitchesPatch): Promise<void>;
   dropCadConnections(): Promise<void>;
-  /** Sets the clocks of the functions and the workers off by so much. */
+  /** Offsets the clocks of the functions and the workers by this much. */
   shiftClock(ms: number): void;
-  /** A command for Redis itself, on a separate connection. */
-  toRedisResponse(...command: [string, ...string[]]): Promise<unknown>;
-  /** Noted by the faults, for the checker. */
+  /** Runs a command in Redis itself, on a separate connection. */
+  runRedisCommand(...command: [string, ...string[]]): Promise<unknown>;
+  /** Recorded by the faults, for the checker. */
   stalls: Stall[];
   stop(): Promise<void>;
 }
@@ -88,7 +88,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
   const services: Service[] = [];
   writeFileSync(clock, "0");
 
-  /** Ended with the rig. */
+  /** Stopped with the rig. */
   function service(name: string, startOne: () => Promise<RunningProcess>): Service {
     const made = createService(name, startOne);
     services.push(made);
@@ -138,7 +138,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
           args: ["--import", PRELOAD_CLOCK, join(ROOT, script)],
           output: output(name),
           env: { ...shared, ...env },
-          // Any answer: it is started while others are away, too.
+          // Any status will do: it may start while others are down.
           readyWhen: async () => (await ask("GET", healthUrl, { withinMs: 2000 })).status > 0,
           stopWithinMs: 3000,
         }),
@@ -195,7 +195,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
 
     const ofName = (which: (name: string) => boolean) => {
       const found = workers.find(({ name }) => which(name));
-      if (!found) throw new Error("there is no such worker in this rig");
+      if (!found) throw new Error("no such worker in this rig");
       return found;
     };
     return {
@@ -216,15 +216,15 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       async switchCad(patch) {
         const body = JSON.stringify(patch);
         const response = await fetch(`${cadUrl}/simulator/switches`, { method: "PATCH", body });
-        if (!response.ok) throw new Error(`the CAD did not take ${body}`);
+        if (!response.ok) throw new Error(`the CAD rejected ${body}`);
       },
       async dropCadConnections() {
         await ask("POST", `${cadUrl}/simulator/drop-connections`);
       },
       shiftClock: (ms) => writeFileSync(clock, String(ms)),
-      async toRedisResponse(command, ...args) {
+      async runRedisCommand(command, ...args) {
         const connection = new Redis(redisUrl, { maxRetriesPerRequest: 1, commandTimeout: 5000 });
-        connection.on("error", () => undefined); // the command that it is about rejects
+        connection.on("error", () => undefined); // the pending command rejects
         try {
           return await connection.call(command, ...args);
         } finally {
@@ -240,7 +240,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
   }
 }
 
-/** The last started first; each is ended, whatever becomes of the others. */
+/** Stops in reverse order of starting; a failure does not keep the others from being stopped. */
 async function stopAll(stops: (() => Promise<unknown>)[]): Promise<void> {
   for (const stop of stops.splice(0).toReversed()) await stop().catch(() => undefined);
 }

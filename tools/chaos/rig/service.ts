@@ -1,28 +1,28 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { howItEnded, type RunningProcess } from "../../setup/process.ts";
 
-/** A part of the bridge that is killed, stopped and started again; one that ends by itself is started again, too. */
+/** A process of the bridge that is killed, stopped and restarted; if it exits by itself, it is restarted too. */
 export interface Service {
   readonly name: string;
-  /** Starts it and waits until it is ready; does nothing if it runs. Resolves to its process's start time, ms since 1970. */
+  /** Starts it and waits until it is ready; no-op if it runs. Resolves to its process's start time, ms since 1970. */
   start(): Promise<number>;
-  /** Sends a signal; waits for the end if it is one that ends a process. Nothing if it does not run. */
+  /** Sends a signal; waits for the exit if the signal ends a process. No-op if it does not run. */
   kill(signal: NodeJS.Signals): Promise<void>;
-  /** How it ended by itself, each time. */
+  /** How it exited by itself, each time. */
   readonly endings: readonly string[];
-  /** Ends it for good. */
+  /** Stops it for good. */
   stop(): Promise<void>;
 }
 
 const ENDING: readonly NodeJS.Signals[] = ["SIGKILL", "SIGTERM"];
-/** As a supervisor does. */
+/** Restart delay of a supervisor, ms. */
 const RESTART_AFTER_MS = 1000;
 
 export function createService(name: string, startOne: () => Promise<RunningProcess>): Service {
   const endings: string[] = [];
   let present: RunningProcess | undefined;
   let starting: Promise<RunningProcess> | undefined;
-  /** That it runs is asked for. */
+  /** Whether it is meant to run. */
   let wanted = false;
 
   async function start(): Promise<number> {
@@ -39,7 +39,7 @@ export function createService(name: string, startOne: () => Promise<RunningProce
     if (!wanted || watched !== present) return;
     endings.push(howItEnded(exit));
     await pause(RESTART_AFTER_MS);
-    // What does not come up is seen by what it does not do.
+    // A failed start shows in the checks of the run.
     if (wanted) await start().catch(() => undefined);
   }
 

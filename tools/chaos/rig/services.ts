@@ -19,11 +19,11 @@ const PAGE = 1000;
 
 /** Real HTTP servers that record what they answered with 2xx, and fail on demand. */
 export interface Services {
-  /** The file that names them to the worker. */
+  /** The routes file, for the worker. */
   routes: string;
-  /** From now on, it answers so. */
+  /** Sets how it answers from now on. */
   answer(name: Name, how: ReceiverAnswer | (() => ReceiverAnswer)): void;
-  /** Nothing listens on its port for so long. */
+  /** Closes its port for `ms`. */
   away(name: Name, ms: number): Promise<void>;
   delivered(): Delivered[];
   stop(): Promise<void>;
@@ -37,7 +37,7 @@ export async function startServices(dir: string): Promise<Services> {
     const receiver = await startReceiver({ secret, port });
     receiver.answer((request) => {
       const how = all.get(name)?.how() ?? 204;
-      // A signature that does not fit is answered as such: then it never counts as delivered.
+      // An invalid signature gets a 401, so it never counts as delivered.
       if (!request.verified) return 401;
       if (typeof how === "number" && how < 300) delivered.push({ destination: name, id: request.id, time: Date.now() });
       return how;
@@ -51,7 +51,7 @@ export async function startServices(dir: string): Promise<Services> {
   }
   const of = (name: Name) => {
     const found = all.get(name);
-    if (!found) throw new Error(`there is no service ${name}`);
+    if (!found) throw new Error(`no service is called ${name}`);
     return found;
   };
   const routes = join(dir, "routes.json");
@@ -76,7 +76,7 @@ export async function startServices(dir: string): Promise<Services> {
   };
 }
 
-/** Waits until every destination has what is in the journal, `withinMs` at most; answers with all that was seen. */
+/** Waits up to `withinMs` until every destination has received the whole journal; returns all that was observed. */
 export async function readEvents(
   redisUrl: string,
   services: Services,
@@ -100,7 +100,7 @@ export async function readEvents(
 const PREFIX = "socket-bridge";
 const keys = journalKeys(PREFIX);
 
-/** What has not come to a service yet: behind in the journal, or waiting in an outbox. */
+/** What has not reached a service yet: behind in the journal, or waiting in an outbox. */
 async function leftIn(redis: Redis): Promise<string[]> {
   const { newest } = await openJournalReader(redis, keys, createSealer([])).bounds();
   const record = openCheckpoints(redis, keys, createSealer([]), "a reader", 0, 0);

@@ -2,12 +2,12 @@ import type { CadClient } from "./client.ts";
 
 const ANSWER_MS = 3000;
 
-/** The CAD said no to the token. */
+/** The CAD refused the token. */
 export class TokenRefused extends Error {
   override name = "TokenRefused";
 }
 
-/** Sends `fastapi:authenticate`; false if it is not answered. Throws TokenRefused. */
+/** Sends `fastapi:authenticate`; false if it is not answered in time. Throws TokenRefused. */
 export async function authenticate(client: CadClient, token: string): Promise<boolean> {
   const from = client.heard.length;
   client.emit("fastapi:authenticate", { token });

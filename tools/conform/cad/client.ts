@@ -4,9 +4,9 @@ import type { ConnectionFault } from "../../../worker/cad/connection-fault.ts";
 import { createTransport, type Transport } from "../../../worker/cad/transport.ts";
 import { withDeadline } from "../../../shared/util/sleep.ts";
 
-/** How long a connection may take, ms. */
+/** Time limit of a connection attempt, ms. */
 const CONNECT_MS = 7000;
-/** With null in them, the CAD that there is dies. */
+/** A null payload of these crashes the existing CAD. */
 const NEVER_NULL = new Set(["fastapi:authenticate", "assignment:sent"]);
 
 export interface ReceivedEvent {
@@ -21,22 +21,22 @@ export interface CadClient {
   readonly handshake: Handshake | undefined;
   readonly via: string | undefined;
   readonly recovered: boolean;
-  /** Everything that came in so far. */
+  /** Every event received so far. */
   readonly heard: readonly ReceivedEvent[];
-  /** Answers with the ack; undefined if none came in time. */
+  /** Resolves with the ack, or undefined if none arrived in time. */
   ask(event: string, payload: unknown, ms: number): Promise<{ answer: unknown } | undefined>;
   emit(event: string, payload: unknown): void;
-  /** The first event that fits, from `from` (a length of `heard`) on; undefined if none came in time. */
+  /** The first matching event from index `from` of `heard` on; undefined if none arrived in time. */
   hear(fits: (heard: ReceivedEvent) => boolean, ms: number, from?: number): Promise<ReceivedEvent | undefined>;
-  /** True once the server has shown that it received all that was sent. */
+  /** True once the server has proven that it received everything sent so far. */
   barrier(ms: number): Promise<boolean>;
-  /** As a network does. The same client can connect again. */
+  /** Drops the connection as a network fault does. The client can connect again. */
   cut(): void;
   connect(): Promise<void>;
   leave(): void;
 }
 
-/** The CAD could not be connected to. */
+/** The connection to the CAD failed. */
 export class NoConnection extends Error {
   override name = "NoConnection";
   readonly fault: ConnectionFault;
@@ -82,7 +82,7 @@ export function createCadClient(endpoint: CadEndpoint, token: string, signal: Ab
       connecting = Promise.withResolvers<boolean>();
       connecting.promise.catch(() => undefined);
       transport.connect(token);
-      await withDeadline(connecting.promise, CONNECT_MS, "the connection to the CAD").catch((error: unknown) => {
+      await withDeadline(connecting.promise, CONNECT_MS, "connecting to the CAD").catch((error: unknown) => {
         transport.close();
         if (error instanceof NoConnection) throw error;
         throw new NoConnection({ code: "timeout", reason: `the CAD did not answer within ${CONNECT_MS} ms` });

@@ -5,17 +5,17 @@ import { parseAck } from "../../../worker/cad/ack.ts";
 import { isEchoOf, valueAt } from "../../../worker/cad/echo.ts";
 import type { CadClient } from "./client.ts";
 
-/** How long an ack or an echo may take, ms. */
+/** Time limit of an ack or an echo, ms. */
 export const ANSWER_MS = 2000;
 
-/** What came back of one emit. */
+/** The CAD's answers to one emit. */
 export interface Tried {
   ack: "yes" | "refused" | "none";
   echo: boolean;
   keepsId: boolean;
-  /** The echo is what was sent, with nothing added, left out or changed. */
+  /** The echo equals the emitted payload: nothing added, missing or changed. */
   verbatim: boolean;
-  /** To the first answer, ms. */
+  /** Time to the first answer, ms. */
   answerMs: number | null;
 }
 
@@ -24,7 +24,7 @@ export interface Subject {
   incident: string;
 }
 
-/** Emits one command as the bridge would, and waits for an ack and an echo, each for as long as an answer may take. */
+/** Emits one command as the bridge would, and waits up to ANSWER_MS each for an ack and an echo. */
 export async function tryEvent(
   client: CadClient,
   command: Command,
@@ -65,7 +65,7 @@ export async function tryEvent(
   };
 }
 
-/** The example's body about another unit and incident; times are now, so that nothing is refused as old. */
+/** The example's body with another unit and incident; times are set to now, so that nothing is refused as old. */
 function withSubject(given: Record<string, unknown>, { unit, incident }: Subject): Record<string, unknown> {
   return {
     ...given,

@@ -1,7 +1,7 @@
 import { NoConnection } from "../cad/client.ts";
 import { grade, type Grade, type Probe, type ProbeContext } from "./probe.ts";
 
-/** Whether the token matters: a wrong one once, and none once. Nothing is sent on those connections. */
+/** Whether the CAD checks the token: tries a wrong one and none. Nothing is sent on those connections. */
 export const authentication: Probe = {
   title: "authentication",
   writes: false,
@@ -16,7 +16,7 @@ export const authentication: Probe = {
       grades: [
         handshake,
         none
-          ? grade("no token", "no", "is accepted: anybody who reaches the CAD may be its client")
+          ? grade("no token", "no", "is accepted: anyone who can reach the CAD can be its client")
           : grade("no token", "yes", "is refused"),
         seen
           ? grade("fastapi:authenticate", "yes", "is answered")

@@ -2,7 +2,7 @@ import { grade, type Probe } from "./probe.ts";
 
 const BARRIER_MS = 5000;
 
-/** Whether a barrier is answered: every delivery rests on it. */
+/** Whether the CAD answers a barrier, which every delivery relies on. */
 export const barrier: Probe = {
   title: "barrier",
   writes: false,
@@ -13,12 +13,8 @@ export const barrier: Probe = {
     return {
       grades: [
         answered
-          ? grade("barrier", "yes", `answered in ${ms} ms (two of them): receipt by the CAD's process can be proven`)
-          : grade(
-              "barrier",
-              "no",
-              `not answered within ${BARRIER_MS} ms: the bridge takes such a CAD for one that hangs`,
-            ),
+          ? grade("barrier", "yes", `answered in ${ms} ms (two of them): this proves receipt by the CAD's process`)
+          : grade("barrier", "no", `not answered within ${BARRIER_MS} ms: the bridge treats such a CAD as hanging`),
       ],
     };
   },

@@ -4,7 +4,7 @@ import { commandNamed } from "../../../shared/commands/table.ts";
 import type { EventGrade, Probe, ProbeContext } from "./probe.ts";
 import { type Subject, type Tried, tryEvent } from "../cad/try-event.ts";
 
-/** In this order: an incident must exist for what follows. */
+/** In this order: the incident must exist for the later events. */
 const TRIED: readonly [command: string, variant: string, example?: number][] = [
   ["incidents", ""],
   ["units/location", ""],
@@ -16,10 +16,10 @@ const TRIED: readonly [command: string, variant: string, example?: number][] = [
   ["transport/completed", ""],
   ["metrics/broadcast", ""],
 ];
-/** Their payload names no subject that the CAD could know or not know. */
+/** Events without a unit or incident id that the CAD could know. */
 const WITHOUT_SUBJECT = new Set(["metrics/broadcast"]);
 
-/** Emits each event once about what the CAD knows, and once about what it cannot know. */
+/** Emits each event with an id that the CAD knows, and again with one that it cannot know. */
 export const events: Probe = {
   title: "events: ack, echo, ids, unknown ids",
   writes: true,
@@ -44,7 +44,7 @@ async function gradeEvent(
   created: string,
 ): Promise<EventGrade> {
   const isNew = command.name === "incidents";
-  // Without an incident that was named, the one that was just announced is the best there is.
+  // Without --incident, the incident just created is the best choice.
   const known: Subject = { unit: unit ?? randomUUID(), incident: isNew ? created : (incident ?? created) };
   const unknown: Subject = { unit: randomUUID(), incident: randomUUID() };
   const named =
@@ -65,7 +65,7 @@ async function gradeEvent(
   };
 }
 
-/** An ack comes from a handler; an echo that is what was sent, from none. */
+/** A handler acks or builds its own echo; a verbatim echo is a relay's. */
 export function likelyOf({ ack, echo, verbatim }: Pick<Tried, "ack" | "echo" | "verbatim">): EventGrade["likely"] {
   if (ack !== "none") return "store";
   if (!echo) return "unknown";
@@ -78,18 +78,18 @@ function answerOf(tried: Tried): EventGrade["unknownId"] {
   return tried.ack === "yes" ? "acked" : "silent";
 }
 
-/** What an answer proves, as far as is visible from outside: whether a row was written shows only in the CAD. */
+/** What an answer proves, seen from outside: only the CAD itself shows whether a row was written. */
 export function provenBy(known: Tried, unknown: Tried | undefined, named: boolean): string {
-  if (known.ack === "refused") return "the CAD refuses it, and says so in its ack";
+  if (known.ack === "refused") return "the CAD refuses it in its ack";
   if (known.ack === "none" && !known.echo)
     return named
-      ? "nothing came back: a barrier alone proves that the CAD's process has it"
-      : "nothing came back; the ids were unknown to the CAD: name some with --unit and --incident";
-  const said = known.ack === "yes" ? "ack" : "echo";
-  if (!unknown) return `the ${said} came; whether the CAD stores it is not visible from outside`;
+      ? "no answer: only a barrier can prove that the CAD's process received it"
+      : "no answer, but the ids were unknown to the CAD: give known ones with --unit and --incident";
+  const answer = known.ack === "yes" ? "ack" : "echo";
+  if (!unknown) return `the ${answer} arrived; whether the CAD stores it is not visible from outside`;
   const other = answerOf(unknown);
   if (other === "echoed" || other === "acked")
-    return `the ${said} comes for ids that the CAD cannot know as well: it proves no write. Whether the CAD stores what it knows is not visible from outside`;
-  if (!named) return `the ${said} came for ids that nobody named; name some with --unit and --incident`;
-  return `the CAD looked the id up before it answered (${other} for an unknown one): consistent with a write, no proof of one`;
+    return `the ${answer} also arrives for ids that the CAD cannot know, so it does not prove a write. Whether the CAD stores known ids is not visible from outside`;
+  if (!named) return `the ${answer} arrived for random ids; give known ones with --unit and --incident`;
+  return `the CAD looked the id up before it answered (${other} for an unknown one): consistent with a write, but no proof`;
 }

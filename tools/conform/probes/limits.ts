@@ -1,6 +1,6 @@
 import { grade, type Probe } from "./probe.ts";
 
-/** What the server says of itself in the Engine.IO handshake. */
+/** The limits that the server announces in the Engine.IO handshake. */
 export const limits: Probe = {
   title: "ping and payload limits",
   writes: false,
@@ -15,11 +15,11 @@ export const limits: Probe = {
         grade(
           "ping",
           "yes",
-          `every ${pingInterval} ms, timeout ${pingTimeout} ms: by it alone a hang shows after ${noticed} s`,
+          `every ${pingInterval} ms, timeout ${pingTimeout} ms: this alone detects a hang after ${noticed} s`,
         ),
         maxPayload === undefined
-          ? grade("payload limit", "unknown", "the server does not say how large a message may be")
-          : grade("payload limit", "yes", `a message may have ${maxPayload} bytes; a larger one ends the connection`),
+          ? grade("payload limit", "unknown", "the server does not announce one")
+          : grade("payload limit", "yes", `${maxPayload} bytes per message; a larger one ends the connection`),
       ],
     };
   },

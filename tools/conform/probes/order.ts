@@ -5,7 +5,7 @@ import { grade, type Probe } from "./probe.ts";
 const BURST = 40;
 const ANSWER_MS = 3000;
 
-/** Sends many positions of one unit at once, and looks in which order their echoes come. */
+/** Emits many positions of one unit at once, and checks the order of their echoes. */
 export const order: Probe = {
   title: "order under concurrency",
   writes: true,
@@ -37,7 +37,7 @@ function gradeOf(headings: readonly number[]) {
     return grade(
       what,
       "no",
-      `${inversions} of ${headings.length} echoes overtook another${lost}: handlers run at the same time. The bridge has one at a time in flight`,
+      `${inversions} of ${headings.length} echoes overtook another${lost}: handlers run concurrently. The bridge therefore has one command per key in flight`,
     );
-  return grade(what, "partly", `their echoes came in order${lost}; one burst is no proof that they always do`);
+  return grade(what, "partly", `the echoes arrived in order${lost}; one burst does not prove that they always do`);
 }

@@ -11,19 +11,19 @@ export interface Grade {
   said: string;
 }
 
-/** What one event of the bridge does at this CAD. */
+/** The result of one event of the bridge at this CAD. */
 export interface EventGrade {
   event: string;
-  /** Which form of the payload, where there are several. */
+  /** The form of the payload, where there are several. */
   variant: string;
   acks: Verdict;
   echoes: Verdict;
   keepsId: Verdict;
-  /** With an id that the CAD cannot know: does it answer all the same? */
+  /** The answer to an id that the CAD cannot know. */
   unknownId: "acked" | "echoed" | "refused" | "silent" | "not tried";
   /**
-   * What the form of its answer suggests; no proof. A relay passes on what it was sent; a handler that stores makes its echo of what it
-   * knows.
+   * What the form of the answer suggests, without proof: a relay echoes the payload as sent; a handler that stores builds
+   * the echo from what it knows.
    */
   likely: "relay" | "store" | "unknown";
   proves: string;
@@ -36,12 +36,12 @@ export interface ProbeContext {
   token: string;
   /** Connected and authenticated. */
   client: CadClient;
-  /** An id that the CAD knows; absent: none was named. */
+  /** An id that the CAD knows; absent unless given. */
   unit: string | undefined;
   incident: string | undefined;
-  /** Whether what the CAD stores may be changed. */
+  /** Whether the CAD's stored data may be changed. */
   write: boolean;
-  /** Another connection; the caller closes it. */
+  /** Opens another connection; the caller closes it. */
   another(token?: string): CadClient;
   signal: AbortSignal;
 }
@@ -51,10 +51,10 @@ export interface ProbeResult {
   events?: EventGrade[];
 }
 
-/** One question to the CAD. It never throws for what the CAD does: that is its answer. */
+/** One question to the CAD. Never throws because of the CAD's behaviour, which is the result. */
 export interface Probe {
   title: string;
-  /** It changes what the CAD stores, or may: it runs with --write only. */
+  /** It changes the CAD's stored data, or may: it runs with --write only. */
   writes: boolean;
   run(context: ProbeContext): Promise<ProbeResult>;
 }

@@ -2,7 +2,7 @@ import { sleep } from "../../../shared/util/sleep.ts";
 import { authenticate } from "../cad/authenticate.ts";
 import { grade, type Probe } from "./probe.ts";
 
-/** The CAD keeps a session once it has noticed the cut, ms. */
+/** The CAD keeps a session only once it has noticed the disconnect, ms. */
 const NOTICED_MS = 1000;
 
 /** Cuts a separate connection without a close packet, and checks whether the CAD recovers it. */
@@ -14,7 +14,7 @@ export const recovery: Probe = {
     const what = "connection state recovery";
     try {
       await client.connect();
-      // Recovery needs an event that was heard: its offset says from where on.
+      // Recovery needs a received event: its offset is where the recovery starts.
       const heard = await authenticate(client, token);
       client.cut();
       await sleep(NOTICED_MS, signal);

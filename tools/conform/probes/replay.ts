@@ -4,7 +4,7 @@ import { grade, type Probe } from "./probe.ts";
 const ANSWER_MS = 2000;
 const BACK_MS = 60_000;
 
-/** Asks for the events of the last minute, as docs/cad-protocol.md has it. */
+/** Requests the events of the last minute, as specified in docs/cad-protocol.md. */
 export const replay: Probe = {
   title: REPLAY_EVENT,
   writes: false,
@@ -17,15 +17,15 @@ export const replay: Probe = {
 
 function gradeOf(said: { answer: unknown } | undefined) {
   const what = REPLAY_EVENT;
-  if (!said) return grade(what, "no", `no answer within ${ANSWER_MS} ms: what is missed is recorded as a gap`);
+  if (!said) return grade(what, "no", `no answer within ${ANSWER_MS} ms: missed events are recorded as a gap`);
   const { answer } = said;
   const events = typeof answer === "object" && answer !== null && "events" in answer ? answer.events : undefined;
   if (!Array.isArray(events)) return grade(what, "no", "is answered, but without a list of events");
   const marked = events.every((one: unknown) => hasEventId(one));
   if (!marked)
-    return grade(what, "no", "an event has no eventId, so that repeats cannot be recognised: it is not used");
+    return grade(what, "no", "an event has no eventId, so repeats cannot be recognised: the bridge does not use it");
   if (events.length === 0)
-    return grade(what, "partly", "is answered with no events: whether they carry an eventId is unknown");
+    return grade(what, "partly", "is answered without events: whether they carry an eventId is unknown");
   return grade(what, "yes", `is answered; ${events.length} events of the last minute, each with an eventId`);
 }
 

@@ -3,7 +3,7 @@ import { grade, type Probe } from "./probe.ts";
 
 const ACK_MS = 1500;
 
-/** Joins and leaves the room of a unit that does not exist: it concerns this connection only. */
+/** Joins and leaves the room of a unit that does not exist: affects this connection only. */
 export const rooms: Probe = {
   title: "rooms",
   writes: false,
@@ -15,7 +15,7 @@ export const rooms: Probe = {
     return {
       grades: [
         grade("join and leave are acked", both ? "yes" : "no", both ? "each was acked" : `no ack within ${ACK_MS} ms`),
-        grade("rooms after a reconnect", "unknown", "not asked: the bridge joins its rooms again on every connection"),
+        grade("rooms after a reconnect", "unknown", "not tested: the bridge rejoins its rooms on every connection"),
       ],
     };
   },

@@ -8,5 +8,5 @@ import { recovery } from "./recovery.ts";
 import { replay } from "./replay.ts";
 import { rooms } from "./rooms.ts";
 
-/** Every probe, in the order in which they run. To add one: its file, and a line here. */
+/** All probes, in order of execution. To add one: its file, and a line here. */
 export const probes: readonly Probe[] = [limits, authentication, barrier, rooms, replay, recovery, events, order];
