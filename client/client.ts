@@ -14,19 +14,19 @@ const SILENCE_MS = 45_000;
 export interface SocketBridgeOptions {
   /** Base URL of the API, such as https://bridge.example.org/api/socket-bridge. */
   url: string;
-  /** A JWT, or what returns one: it is called before every request. */
+  /** A JWT, or a function that returns one, called before every request. */
   token: string | (() => string | Promise<string>);
-  /** How long one request may take, ms; 10 s by default. */
+  /** Time limit of one request, ms; 10 s by default. */
   timeoutMs?: number;
-  /** How long all attempts of a call may take together, ms; 60 s by default. */
+  /** Time limit of all attempts of a call together, ms; 60 s by default. */
   deadlineMs?: number;
-  /** How long a stream may be silent before it is opened again, ms; 45 s by default, three heartbeats of the bridge. */
+  /** Silence after which a stream is reopened, ms; 45 s by default, three heartbeats of the bridge. */
   silenceMs?: number;
-  /** Where the stream begins: the last id that `onPosition` was called with. By default with what comes from now on. */
+  /** Where the stream starts: the last id passed to `onPosition`. By default, with new entries. */
   position?: string;
-  /** Called with the id of each entry once its handlers are done: keep it, to resume after a restart. */
+  /** Called with the id of each entry once its handlers have finished: store it, to resume after a restart. */
   onPosition?: (id: string) => void;
-  /** What goes wrong in the stream, which goes on by itself. `gone`: entries are missing. By default it is written to the console. */
+  /** Called with errors of the stream, which continues by itself. `gone`: entries are missing. By default logged to the console. */
   onError?: (error: SocketBridgeError) => void;
   fetch?: Fetch;
   random?: () => number;
@@ -35,17 +35,17 @@ export interface SocketBridgeOptions {
 export interface SocketBridge extends Commands, Subscriptions {
   /** The receipt of a command. */
   getCommand(id: string): Promise<Receipt>;
-  /** GET /health: also an unhealthy bridge is an answer and no error. */
+  /** GET /health: an unhealthy bridge is a result too, not an error. */
   getHealthStatus(): Promise<HealthStatus>;
 }
 
-/** A client of the bridge. Throws SocketBridgeError alone, but a TypeError for options that cannot be. */
+/** A client of the bridge. Throws only SocketBridgeError, except a TypeError for invalid options. */
 export function createSocketBridge(options: SocketBridgeOptions): SocketBridge {
   const { timeoutMs = TIMEOUT_MS, deadlineMs = DEADLINE_MS, silenceMs = SILENCE_MS, token } = options;
   const connection: Connection = {
     url: new URL(options.url).href.replace(/\/+$/, ""),
     token: typeof token === "string" ? () => token : token,
-    // Browsers want it called without a receiver.
+    // Browsers require it to be called without a receiver.
     fetch: options.fetch ?? ((url, init) => fetch(url, init)),
     random: options.random ?? Math.random,
   };
@@ -71,7 +71,7 @@ export function createSocketBridge(options: SocketBridgeOptions): SocketBridge {
 const isHealth = (status: number, body: unknown): boolean =>
   status === 503 && typeof body === "object" && body !== null && "bridge" in body;
 
-/** The message of a handler's own error may hold anything, so it is not written. */
+/** The message of a handler's own error may contain anything, so it is not logged. */
 function warn(error: SocketBridgeError): void {
   // oxlint-disable-next-line no-console -- a library has no logger; `onError` takes its place
   console.warn(`socket bridge: ${error.code}: ${error.message} ${error.hint}`);

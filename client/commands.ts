@@ -2,7 +2,7 @@ import { type Connection, request } from "./request.ts";
 import { sleep } from "./retry.ts";
 import type { CommandBodies, CommandName, CommandResult, Receipt, SendOptions } from "./types.ts";
 
-/** The method of each command. A command of the table that lacks one does not compile. */
+/** The method of each command. A command of the table without one does not compile. */
 export const METHODS = {
   "assignments/send": "sendAssignment",
   "units/location": "updateUnitLocation",
@@ -19,7 +19,7 @@ export const METHODS = {
 type Send<Name extends CommandName> = (body: CommandBodies[Name], options?: SendOptions) => Promise<CommandResult>;
 
 export type Commands = { [Name in CommandName as (typeof METHODS)[Name]]: Send<Name> } & {
-  /** Sends any command by its path below the API's base URL. */
+  /** Sends any command by its path below the base URL. */
   send<Name extends CommandName>(
     command: Name,
     body: CommandBodies[Name],
@@ -27,16 +27,16 @@ export type Commands = { [Name in CommandName as (typeof METHODS)[Name]]: Send<N
   ): Promise<CommandResult>;
 };
 
-/** The longest that the bridge waits within one request, s. */
+/** Maximum that the bridge waits within one request, s. */
 const MAX_WAIT_S = 30;
-/** How long to wait before asking again for a state that is not final yet though there was time left, ms. */
+/** Pause before a state that is not final is read again, although time was left, ms. */
 const ASK_AGAIN_MS = 500;
 
 /** 128 bits; `crypto.randomUUID` is missing on pages without https. */
 export const newKey = (): string =>
   [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** The methods of all commands. Each resolves once the bridge has accepted the command, or with `wait` once its state is final. */
+/** The methods of all commands. Each resolves once the bridge has accepted the command or, with `wait`, once its state is final. */
 export function createCommands(connection: Connection, timeoutMs: number, deadlineMs: number): Commands {
   async function send(command: CommandName, body: unknown, options: SendOptions = {}): Promise<CommandResult> {
     const idempotencyKey = options.idempotencyKey ?? newKey();
@@ -57,7 +57,7 @@ export function createCommands(connection: Connection, timeoutMs: number, deadli
       });
       const result = toResult(answer.body, idempotencyKey, answer.headers.has("Idempotency-Replayed"));
       if (result.receipt || waitFor(until) === 0) return result;
-      // The same request again: the bridge knows it by its key, and waits on.
+      // The same request again: the bridge recognises it by its key and keeps waiting.
       await sleep(ASK_AGAIN_MS, options.signal);
     }
   }
@@ -66,11 +66,11 @@ export function createCommands(connection: Connection, timeoutMs: number, deadli
     method,
     (body: unknown, options?: SendOptions) => send(name as CommandName, body, options),
   ]);
-  // Its keys are the methods of the table, each taking the body of its command.
+  // The keys are the methods of the table; each takes its command's body.
   return { ...Object.fromEntries(methods), send } as Commands;
 }
 
-/** For how many whole seconds the bridge is to wait in the next request. */
+/** How many whole seconds the bridge should wait in the next request. */
 const waitFor = (until: number): number =>
   Math.min(MAX_WAIT_S, Math.max(0, Math.ceil((until - performance.now()) / 1000)));
 

@@ -1,6 +1,6 @@
 import type { Receipt } from "../shared/commands/receipt.ts";
 
-/** What the client itself can report; every other `code` is one of the bridge's problem codes (docs/api.md, Errors). */
+/** Codes reported by the client itself; every other `code` is one of the bridge's problem codes (docs/api.md, Errors). */
 const CLIENT_HINTS = {
   network: "Check the URL and the network. A command can be repeated with the same Idempotency-Key.",
   timeout: "The bridge did not answer in time. A command can be repeated with the same Idempotency-Key.",
@@ -11,7 +11,7 @@ const CLIENT_HINTS = {
 } as const;
 export type ClientCode = keyof typeof CLIENT_HINTS;
 
-/** A problem+json body (RFC 9457) of the bridge, as far as it is known to every client. */
+/** A problem+json body (RFC 9457) of the bridge, with the fields that every client knows. */
 export interface ProblemDetails {
   code: string;
   title: string;
@@ -31,7 +31,7 @@ export interface ErrorContext {
   cause?: unknown;
 }
 
-/** Every error of the client. `message` holds nothing of a payload that was sent. */
+/** Every error of the client. `message` contains nothing of the sent payload. */
 export class SocketBridgeError extends Error {
   override name = "SocketBridgeError";
   readonly code: string;
@@ -40,11 +40,11 @@ export class SocketBridgeError extends Error {
   /** The HTTP status; undefined if there was no answer. */
   readonly status: number | undefined;
   readonly problem: ProblemDetails | undefined;
-  /** How long the bridge asks to wait, ms. */
+  /** The delay that the bridge asks for, ms. */
   readonly retryAfterMs: number | undefined;
-  /** How many requests were made. */
+  /** Number of requests made. */
   attempts = 1;
-  /** The key to repeat the command with, of a command. */
+  /** For commands: the key with which to repeat the command. */
   idempotencyKey: string | undefined;
   /** Whether an attempt went unanswered, so that the command may have been accepted. */
   mayBeAccepted = false;
@@ -70,12 +70,12 @@ export function retryAfterMs(header: string | null, now: number): number | undef
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }
 
-/** The error that an answer other than success is. */
+/** Converts an answer other than success to an error. */
 export function errorOf(status: number, headers: Headers, body: unknown): SocketBridgeError {
   const wait = retryAfterMs(headers.get("Retry-After"), Date.now());
   if (isProblem(body))
     return new SocketBridgeError(body.code, body.detail, body.hint, { status, problem: body, retryAfterMs: wait });
-  return clientError("unexpected-response", `The answer was ${status} without a problem's code.`, {
+  return clientError("unexpected-response", `The answer was ${status} without a problem code.`, {
     status,
     retryAfterMs: wait,
   });

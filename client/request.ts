@@ -1,13 +1,13 @@
 import { clientError, errorOf, SocketBridgeError } from "./errors.ts";
 import { isUnanswered, pauseBefore, sleep } from "./retry.ts";
 
-/** How much of an answer is read, characters: a page of anything that the client asks for is less. */
+/** Limit of an answer's size, characters: a page of anything the client requests is smaller. */
 const MAX_ANSWER = 4 * 1024 * 1024;
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export interface Connection {
-  /** The API's base URL, without a slash at the end. */
+  /** The API's base URL, without a trailing slash. */
   url: string;
   token: () => string | Promise<string>;
   fetch: Fetch;
@@ -19,11 +19,11 @@ export interface Ask {
   path: string;
   headers?: Record<string, string>;
   body?: string;
-  /** How long one attempt, and all of them together, may take, ms. */
+  /** Time limits of one attempt and of all attempts together, ms. */
   attemptMs: number;
   deadlineMs: number;
   signal?: AbortSignal | undefined;
-  /** Of an answer other than 2xx: whether it is what was asked for. */
+  /** Whether an answer other than 2xx is a valid result. */
   accepts?: (status: number, body: unknown) => boolean;
 }
 
@@ -33,7 +33,7 @@ export interface Answer {
   body: unknown;
 }
 
-/** Sends a request until it is answered for good or the deadline has come. Every attempt is the same to the byte. */
+/** Sends a request until it has a final answer or the deadline has passed. All attempts are identical to the byte. */
 export async function request(connection: Connection, ask: Ask): Promise<Answer> {
   const until = performance.now() + ask.deadlineMs;
   const left = () => until - performance.now();
@@ -66,7 +66,7 @@ async function once(connection: Connection, ask: Ask, ms: number): Promise<Answe
   throw errorOf(status, headers, body);
 }
 
-/** One request with the token. Redirects are not followed: they would take the token elsewhere. */
+/** One request with the token. Redirects are not followed: they would leak the token. */
 export async function send(
   connection: Connection,
   ask: Pick<Ask, "method" | "path" | "headers" | "body">,
@@ -85,7 +85,7 @@ async function tokenOf({ token }: Connection): Promise<string> {
   }
 }
 
-/** Runs something that fetches, and says in the client's terms why it failed. */
+/** Runs a fetch and converts its failure to the client's errors. */
 export async function withTimeout<T>(
   ms: number,
   caller: AbortSignal | undefined,
@@ -97,7 +97,7 @@ export async function withTimeout<T>(
   if (caller?.aborted) abort();
   caller?.addEventListener("abort", abort, { once: true });
   try {
-    // A `fetch` that ignores its signal holds nobody up.
+    // For a `fetch` that ignores its signal.
     return await Promise.race([run(controller.signal), aborted(controller.signal)]);
   } catch (cause) {
     if (cause instanceof SocketBridgeError) throw cause;

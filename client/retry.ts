@@ -1,10 +1,10 @@
 import type { SocketBridgeError } from "./errors.ts";
 
-/** The first and the longest pause between two attempts, ms, where the bridge does not ask for more. */
+/** The first and the longest pause between two attempts, ms, unless the bridge asks for more. */
 const FROM_MS = 250;
 const TO_MS = 5000;
 
-/** Doubling with each attempt, the upper half at random so that many clients do not come back at once. */
+/** Doubles with each attempt; the upper half is random, so that many clients do not return at once. */
 export function backoffMs(attempt: number, random: () => number): number {
   const full = Math.min(TO_MS, FROM_MS * 2 ** Math.min(attempt - 1, 10));
   return Math.round(full / 2 + (full / 2) * random());
@@ -12,19 +12,19 @@ export function backoffMs(attempt: number, random: () => number): number {
 
 const REPEATABLE_STATUS: ReadonlySet<number> = new Set([408, 425, 429, 502, 503, 504]);
 const REPEATABLE_CODES: ReadonlySet<string> = new Set(["network", "timeout", "token-unavailable", "internal"]);
-/** Final, whatever their status says: the bridge answers 502 for a command that it could not deliver. */
+/** Final whatever their status: the bridge answers 502 for a command that it could not deliver. */
 const FINAL_CODES: ReadonlySet<string> = new Set(["undeliverable"]);
 
 /** Whether the same request, with the same Idempotency-Key, may succeed later. */
 export const isRepeatable = ({ code, status }: SocketBridgeError): boolean =>
   !FINAL_CODES.has(code) && (REPEATABLE_CODES.has(code) || (status !== undefined && REPEATABLE_STATUS.has(status)));
 
-/** Whether the bridge may have accepted what was sent: it did not answer, or says that it does not know. */
+/** Whether the bridge may have accepted the request: it did not answer, or reports that it does not know. */
 export const isUnanswered = ({ code, status }: SocketBridgeError): boolean =>
   ["network", "timeout", "aborted", "internal", "redis-unavailable"].includes(code) ||
   (code === "unexpected-response" && (status ?? 0) >= 500);
 
-/** How long to wait before attempt `attempt` + 1, ms; undefined if that is of no use, or would be after the deadline. */
+/** Pause before attempt `attempt` + 1, ms; undefined if a retry is useless or would start after the deadline. */
 export function pauseBefore(
   failure: SocketBridgeError,
   attempt: number,

@@ -44,7 +44,7 @@ HINTS = {
 
 
 class SocketBridgeError(Exception):
-    """`code` is one of the bridge's problem codes, or a key of HINTS; `hint` says what to do next."""
+    """`code` is one of the bridge's problem codes, or a key of HINTS; `hint` is the next step."""
 
     def __init__(self, code, message, hint=None, status=None, problem=None, retry_after=None):
         super().__init__(message)
@@ -90,7 +90,7 @@ def _error_of(status, headers, body):
     wait = _retry_after(headers.get("Retry-After"))
     if isinstance(body, dict) and all(isinstance(body.get(name), str) for name in ("code", "detail", "hint")):
         return SocketBridgeError(body["code"], body["detail"], body["hint"], status, body, wait)
-    message = "The answer was %d without a problem's code." % status
+    message = "The answer was %d without a problem code." % status
     return SocketBridgeError("unexpected-response", message, status=status, retry_after=wait)
 
 
@@ -163,7 +163,7 @@ class BlockingSocketBridge:
         return self.send("rooms/leave", dict(room=room), **options)
 
     def send(self, command, body, *, wait=0, ttl=None, idempotency_key=None, deadline=None):
-        """Returns the bridge's answer; with `wait`, once the state is final, the receipt is part of it."""
+        """Returns the bridge's answer; with `wait`, it includes the receipt once the state is final."""
         key = idempotency_key or uuid.uuid4().hex
         text = json.dumps(body, allow_nan=False).encode()
         until = time.monotonic() + wait
@@ -188,7 +188,7 @@ class BlockingSocketBridge:
         return self._request("GET", "/commands/" + urllib.parse.quote(command_id, safe=""))[1]
 
     def get_health_status(self):
-        """What GET /health answers: an unhealthy bridge is an answer too."""
+        """The answer of GET /health: an unhealthy bridge is a result too, not an error."""
         return self._request("GET", "/health", accepts=lambda status, body: status == 503 and isinstance(body, dict)
                              and "bridge" in body)[1]
 
@@ -205,7 +205,7 @@ class BlockingSocketBridge:
         return handler
 
     def listening(self, timeout=10.0):
-        """True once the stream is open: from then on nothing is missed."""
+        """True once the stream is open; nothing is missed from then on."""
         return self._stream.placed.wait(timeout)
 
     @property
@@ -289,7 +289,7 @@ def _warn(error):
 
 
 class _Stream:
-    """Reads GET /events in a thread, for ever. Each connection resumes after the last entry that was handled."""
+    """Reads GET /events in a thread until closed. Each connection resumes after the last handled entry."""
 
     def __init__(self, bridge, position, on_position, on_error):
         self._bridge, self._on_position, self._on_error = bridge, on_position, on_error
@@ -367,7 +367,7 @@ class _Stream:
             connection, response = bridge._open("GET", "/events" + query, headers, None, bridge._timeout)
             if response.status != 200:
                 raise _error_of(response.status, response.headers, _parsed(response.read(MAX_ANSWER)))
-            # The response keeps the socket that the connection gave up: "Connection: close".
+            # After "Connection: close" the response keeps the socket that the connection has released.
             connection.sock = connection.sock or response.fp.raw._sock
             connection.sock.settimeout(bridge._silence)
             self._connection = connection
@@ -417,7 +417,7 @@ class _Stream:
         self.placed.set()
 
     def _skip_to(self, oldest):
-        """The entries before `oldest` are gone: goes on with `oldest` itself."""
+        """The entries before `oldest` are gone: continues with `oldest` itself."""
         if not oldest:
             self.position = None
             return
@@ -447,7 +447,7 @@ class _Stream:
                 self._on_error(failed)
 
     def _call(self, handler, loop, argument):
-        """A coroutine runs in the event loop in which `on` was called; the next entry waits for it."""
+        """Runs a coroutine in the event loop in which `on` was called; the next entry waits for it."""
         result = handler(argument)
         if not inspect.isawaitable(result):
             return
@@ -462,7 +462,7 @@ async def _awaited(result):
 
 
 class SocketBridge:
-    """For asyncio: the methods of BlockingSocketBridge, to be awaited. `on`, `position` and `blocking` are not."""
+    """For asyncio: the methods of BlockingSocketBridge as coroutines, except `on`, `position` and `blocking`."""
 
     def __init__(self, *args, **options):
         self.blocking = BlockingSocketBridge(*args, **options)
@@ -493,7 +493,7 @@ _shared_lock = threading.Lock()
 
 
 def get_socket_bridge():
-    """The process's client, made by the first call from SOCKET_BRIDGE_URL and SOCKET_BRIDGE_TOKEN."""
+    """The process's client, created on the first call from SOCKET_BRIDGE_URL and SOCKET_BRIDGE_TOKEN."""
     global _shared
     with _shared_lock:
         if _shared is None:

@@ -2,14 +2,14 @@
 export interface SseEvent {
   event: string;
   data: string;
-  /** The last id that the stream had; undefined if it had none yet. */
+  /** The stream's last id; undefined if it had none yet. */
   id: string | undefined;
 }
 
-/** The longest event, characters: the CAD's messages have 1 MB at most, which JSON may make six times as long. */
+/** Limit of an event's size, characters: CAD messages have at most 1 MB, which JSON may expand sixfold. */
 const MAX_EVENT = 8 * 1024 * 1024;
 
-/** Throws a RangeError for an event without end. Returns the events that a piece of text completes. */
+/** Returns a parser: it returns the events that a chunk completes, and throws a RangeError for an unterminated event. */
 export function createSseParser(): (text: string) => SseEvent[] {
   let rest = "";
   let size = 0;
@@ -34,7 +34,7 @@ export function createSseParser(): (text: string) => SseEvent[] {
   }
 
   return (text) => {
-    // A CR at the end may be half of a CRLF: it waits for what follows.
+    // A trailing CR may be the first half of a CRLF: it waits for the next chunk.
     const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
     rest = lines.pop() ?? "";
     if (size + rest.length > MAX_EVENT) throw new RangeError(`an event is longer than ${MAX_EVENT} characters`);

@@ -8,13 +8,13 @@ const POSITION_EVENT = "bridge:position";
 
 export interface StreamOptions {
   connection: Connection;
-  /** How long the start of a stream may take, ms. */
+  /** Time limit for opening a stream, ms. */
   timeoutMs: number;
-  /** A stream without a byte for so long is dead, ms: the bridge sends a heartbeat every 15 s unless configured otherwise. */
+  /** A stream without a byte for this long is dead, ms: the bridge sends a heartbeat every 15 s unless configured otherwise. */
   silenceMs: number;
-  /** The id after which to begin; undefined: with what comes from now on. */
+  /** The id after which to start; undefined: with new entries. */
   position: string | undefined;
-  /** The names to ask for; `*` for all. */
+  /** The event names to request; `*` for all. */
   names(): readonly string[];
   onEntry(entry: EntryResponse): Promise<void>;
   onPosition(id: string): void;
@@ -22,17 +22,17 @@ export interface StreamOptions {
 }
 
 export interface EntryStream {
-  /** Resolves once the stream has a position: from there on nothing is missed. Rejects if it is closed before. */
+  /** Resolves once the stream has a position, from which nothing is missed. Rejects if it is closed before. */
   listening(): Promise<void>;
   position(): string | undefined;
-  /** Starts it, or restarts it with other names, where it was. */
+  /** Starts it, or restarts it with other names from its position. */
   refresh(): void;
   close(): Promise<void>;
 }
 
 /**
- * Reads GET /events for ever: each connection resumes after the last entry that was handled. An entry counts as handled once
- * `onEntry` is done with it, and the next one waits for that, so nothing piles up here.
+ * Reads GET /events until closed: each connection resumes after the last handled entry. An entry counts as handled when
+ * `onEntry` has finished, and the next one waits for that, so nothing accumulates here.
  */
 export function createEntryStream(options: StreamOptions): EntryStream {
   const { connection } = options;
@@ -54,13 +54,13 @@ export function createEntryStream(options: StreamOptions): EntryStream {
     if (id) reach(id);
   }
 
-  /** The entries before `oldest` are gone: reports it, and goes on with `oldest` itself. */
+  /** The entries before `oldest` are gone: reports it, and continues with `oldest` itself. */
   async function skipTo(oldest: string | null | undefined): Promise<void> {
     if (!oldest) return void (position = undefined);
     const ask = { method: "GET", path: `/events/${oldest}`, attemptMs: options.timeoutMs } as const;
     const answer = await request(connection, { ...ask, deadlineMs: options.timeoutMs, signal: closing.signal }).catch(
       (error: unknown) => {
-        // A token that is limited to units may not be allowed to see it.
+        // A token limited to some units may not be allowed to see it.
         if (error instanceof SocketBridgeError && error.code === "not-found") return undefined;
         throw error;
       },
@@ -87,7 +87,7 @@ export function createEntryStream(options: StreamOptions): EntryStream {
     throw errorOf(response.status, response.headers, await response.json().catch(() => undefined));
   }
 
-  /** One connection, until it ends. */
+  /** Reads one connection until it ends. */
   async function readOnce(onOpen: () => void): Promise<void> {
     const signal = AbortSignal.any([closing.signal, round.signal]);
     const leaving = new AbortController();
@@ -123,7 +123,7 @@ export function createEntryStream(options: StreamOptions): EntryStream {
     const error =
       failure instanceof SocketBridgeError
         ? failure
-        : clientError("unexpected-response", "The stream holds what is no event.", { cause: failure });
+        : clientError("unexpected-response", "The stream contains something that is not an event.", { cause: failure });
     options.onError(error);
     if (error.code === "gone") await skipTo(error.problem?.oldest).catch(options.onError);
     return error.retryAfterMs ?? 0;
@@ -154,7 +154,7 @@ export function createEntryStream(options: StreamOptions): EntryStream {
     refresh() {
       if (closing.signal.aborted) return;
       if (running) round.abort();
-      // Subscriptions that are made in one go share a connection.
+      // Subscriptions made together share a connection.
       else running = Promise.resolve().then(run);
     },
     async close() {

@@ -10,20 +10,20 @@ export type AnyHandler = (payload: unknown, entry: EntryResponse) => void | Prom
 
 export interface Subscriptions {
   /**
-   * Calls the handler with each event of this name whose payload parses; `*` is every entry of the journal, also malformed and
-   * unknown ones. Handlers are called one after the other, in the order of the journal. Returns what unsubscribes.
+   * Calls the handler with each event of this name whose payload parses; `*` is every journal entry, including malformed and
+   * unknown ones. Handlers are called one after another, in journal order. Returns a function that unsubscribes.
    */
   on<Event extends StreamEvent>(event: Event, handler: Handler<Event>): () => void;
   on(event: "*", handler: AnyHandler): () => void;
-  /** Resolves once the stream is open: from then on nothing is missed. */
+  /** Resolves once the stream is open; nothing is missed from then on. */
   listening(): Promise<void>;
-  /** The id of the last entry that was handled. */
+  /** The id of the last handled entry. */
   position(): string | undefined;
-  /** Ends the stream, once the handler that runs is done. */
+  /** Ends the stream once the running handler has finished. */
   close(): Promise<void>;
 }
 
-/** `on`, over one stream that all handlers share. */
+/** `on`, over one stream shared by all handlers. */
 export function createSubscriptions(options: Omit<StreamOptions, "names" | "onEntry">): Subscriptions {
   const handlers = new Map<string, Set<AnyHandler>>();
 
@@ -48,13 +48,13 @@ export function createSubscriptions(options: Omit<StreamOptions, "names" | "onEn
   function on(event: string, handler: AnyHandler): () => void {
     const known = handlers.get(event);
     const all = known ?? new Set();
-    // A new wrapper each time: the same function twice is two subscriptions.
+    // A new wrapper each time, so that registering a function twice makes two subscriptions.
     const own: AnyHandler = (payload, entry) => handler(payload, entry);
     handlers.set(event, all.add(own));
     if (!known) stream.refresh();
     return () => {
       all.delete(own);
-      // The stream may go on bringing this name until it connects again: nobody is called.
+      // The stream may deliver this name until it reconnects, but no handler is called.
       if (all.size === 0 && handlers.size > 1) handlers.delete(event);
     };
   }

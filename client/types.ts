@@ -19,37 +19,37 @@ export interface StreamPayloads extends CadPayloads {
 }
 export type StreamEvent = keyof StreamPayloads;
 
-/** An entry of the journal whose payload was parsed. */
+/** A journal entry with a parsed payload. */
 export type Entry<Payload> = Omit<EntryResponse, "payload"> & { payload: Payload };
 
 export interface SendOptions {
-  /** By default a new one for each call. All attempts of a call have the same. */
+  /** A new one for each call by default. All attempts of a call share it. */
   idempotencyKey?: string;
-  /** Wait up to so many seconds for the final state. */
+  /** How long to wait for the final state, s. */
   wait?: number;
-  /** After so many seconds the command is not worth sending any more. */
+  /** Lifetime of the command: it expires if not delivered by then, s. */
   ttlSeconds?: number;
-  /** How long all attempts may take together, without `wait`, ms. */
+  /** Time limit of all attempts together, without `wait`, ms. */
   deadlineMs?: number;
   signal?: AbortSignal;
 }
 
-/** The present state of a command. */
+/** The current state of a command. */
 export interface CommandResult {
-  /** False once it is known that the CAD did not confirm it. */
+  /** False once the command has ended without the CAD's confirmation. */
   success: boolean;
   message: string;
   command_id: string;
   status: Receipt["status"];
   /** Only with `wait`, once the state is final. */
   receipt: Receipt | undefined;
-  /** To send exactly this command again without a duplicate. */
+  /** Send exactly this command again with it, without creating a duplicate. */
   idempotencyKey: string;
-  /** True if an earlier attempt had been accepted. */
+  /** True if an earlier attempt had already been accepted. */
   replayed: boolean;
 }
 
-/** GET /health; null is unknown. */
+/** GET /health; null means unknown. */
 export interface HealthStatus {
   status: "healthy" | "degraded" | "unhealthy";
   problems: Problem[];

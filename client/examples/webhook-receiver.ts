@@ -9,7 +9,7 @@ const MAX_BODY = 2 * 1024 * 1024;
 const TOLERANCE_S = 300;
 const AGAIN_MS = 5000;
 
-/** Whether a secret signed this body (Standard Webhooks), not longer ago than replays are accepted. */
+/** Whether one of the secrets signed this body (Standard Webhooks), recently enough not to be a replay. */
 export function verify(secrets: readonly string[], headers: IncomingHttpHeaders, body: Buffer, nowS: number): boolean {
   const { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signatures } = headers;
   if (typeof id !== "string" || typeof timestamp !== "string" || typeof signatures !== "string") return false;
@@ -26,7 +26,7 @@ export function verify(secrets: readonly string[], headers: IncomingHttpHeaders,
   return given.some((one) => wanted.some((other) => one.length === other.length && timingSafeEqual(one, other)));
 }
 
-/** What was received and not done yet, on disk: an event that is answered with 2xx is not sent again. */
+/** Events received but not processed yet, on disk: an event answered with 2xx is not sent again. */
 export function openInbox(path: string) {
   const database = new DatabaseSync(path);
   database.exec("create table if not exists inbox (id text primary key, event text)");
@@ -34,10 +34,10 @@ export function openInbox(path: string) {
   const oldest = database.prepare("select id, event from inbox where event is not null order by rowid limit 1");
   const finish = database.prepare("update inbox set event = null where id = ?");
   return {
-    /** False if it is known: deliveries are repeated, under the same id. */
+    /** False for a repeat: deliveries may be repeated, with the same id. */
     add: (id: string, event: string): boolean => insert.run(id, event).changes === 1,
     take: () => oldest.get() as { id: string; event: string } | undefined,
-    /** The id stays, to recognise repeats: delete old ones after a month. */
+    /** Keeps the id, to recognise repeats: delete old ones after a month. */
     done: (id: string) => void finish.run(id),
   };
 }
@@ -60,7 +60,7 @@ export function createReceiver(
   act: (event: unknown) => Promise<void>,
 ): Server {
   let working = false;
-  /** One after the other, in the order of arrival, as often as it takes. */
+  /** Processes events one at a time in order of arrival, with retries. */
   async function work(): Promise<void> {
     if (working) return;
     working = true;

@@ -33,7 +33,7 @@ const serve = async (answer: RequestListener) => `http://127.0.0.1:${await liste
 test("a CAD that answers is reported with what carries the connection, and its clock", async () => {
   const cad = await start();
   const said = await look(cad.url);
-  expect(said[0]).toBe(`the CAD accepts the token, and answers at ${cad.url}, over websocket`);
+  expect(said[0]).toBe(`the CAD accepts the token and answers at ${cad.url}, over websocket`);
   expect(said[1]).toMatch(/^the clock of the CAD is \d+ ms/);
 });
 

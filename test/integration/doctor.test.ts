@@ -54,7 +54,7 @@ test("tells a healthy bridge from one without a worker", async () => {
   await bridge.healthy();
   const redis = { REDIS_URL: inject("redisUrl"), CAD_BACKEND_URL: cad };
   const healthy = await runDoctor({ ...redis, REDIS_PREFIX: bridge.prefix });
-  expect(healthy.output).toContain("the CAD accepts the token, and answers");
+  expect(healthy.output).toContain("the CAD accepts the token and answers");
   expect(healthy.output).toMatch(/the clock of the CAD is \d+ ms/);
   expect(healthy.output).toContain('sealed with the key "a"');
   expect(healthy.output).not.toContain("WRONG");

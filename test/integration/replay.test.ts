@@ -125,7 +125,7 @@ async function busiestUnit(file: string): Promise<string> {
 }
 
 describe("npm run replay", () => {
-  it("delivers an invented day in order, telling of its bad rows", { timeout: START_MS }, async () => {
+  it("delivers a generated day in order and lists its invalid rows", { timeout: START_MS }, async () => {
     const file = join(dir, "invented.csv");
     writeFileSync(file, `${inventedDay(20)}91,X9,,Cat in Tree,yesterday,,,,,,,,,3,true,\n`);
     const { code, output } = await replay(file);
@@ -140,7 +140,7 @@ describe("npm run replay", () => {
     expect(code).toBe(0);
   });
 
-  it("keeps the pace that it is told", { timeout: START_MS }, async () => {
+  it("keeps the given speed", { timeout: START_MS }, async () => {
     const file = join(dir, "pace.csv");
     writeFileSync(file, inventedDay(2));
     const { code, output } = await replay(file, "--speed", "100");
@@ -149,7 +149,7 @@ describe("npm run replay", () => {
     expect(code).toBe(0);
   });
 
-  it("says that a file or a bridge is not there", { timeout: START_MS }, async () => {
+  it("reports a missing file or bridge", { timeout: START_MS }, async () => {
     const missing = await replay(join(dir, "nothing.csv"));
     expect([missing.code, missing.output]).toEqual([1, expect.stringContaining("nothing.csv cannot be read")]);
     const nowhere = await replay(join(dir, "invented.csv"), "--dir", join(dir, "nowhere"));
@@ -160,7 +160,7 @@ describe("npm run replay", () => {
   if (!existsSync(day))
     console.log("Skipped: the whole day of the San Francisco Fire Department. Its CSV is not beside the project.");
   it.skipIf(!existsSync(day))(
-    "delivers a whole day of the San Francisco Fire Department in order, and knows in the end what its file says",
+    "delivers a whole day of the San Francisco Fire Department in order and ends with the state in its file",
     { timeout: DAY_MS },
     async () => {
       const { url, simulatorUrl, tokens } = readRunning(dir);

@@ -59,7 +59,7 @@ test(
     });
     const text = await check(env, after);
     expect(text.stdout).toMatch(/^board {8}unit:status:updated {9}2 {6}1$/m);
-    expect(text.stdout).toContain(`sent only by the present, such as ${first?.id}`);
+    expect(text.stdout).toContain(`sent only by the current routes, such as ${first?.id}`);
     expect(said.stdout + text.stdout).not.toContain("canary");
   },
 );

@@ -48,7 +48,7 @@ npm run audit -- export [--since TIME] [--until TIME]
 const USAGE_ERROR = 2;
 const ANSWER_MS = 5000;
 
-/** Wrong arguments: exit code 2. */
+/** Invalid arguments: exit code 2. */
 class UsageError extends Error {
   override name = "UsageError";
 }
@@ -89,11 +89,12 @@ function toNoted(text: string | undefined): Noted | undefined {
 
 function toMs(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!instant.safeParse(text).success) throw new UsageError(`--${name} must be a time such as 2026-01-31T14:05:00Z.`);
+  if (!instant.safeParse(text).success)
+    throw new UsageError(`--${name} must be an RFC 3339 time such as 2026-01-31T14:05:00Z.`);
   return Date.parse(text);
 }
 
-/** Says what was found; answers the exit code. */
+/** Prints the verdict; returns the exit code. */
 function printVerdict(verdict: Verdict, keyless = false): number {
   if (!verdict.ok) {
     process.stdout.write(`BAD  ${verdict.id}  ${verdict.what}\n`);
@@ -130,7 +131,7 @@ async function write(redis: Redis, keys: AuditKeys, { since, until }: Options): 
   try {
     await pipeline(ended(exportTrail(redis, keys, range)), process.stdout, { end: false });
   } catch (error) {
-    // Who reads it, such as head, has enough.
+    // The reader of the pipe, such as head, has exited.
     if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
   }
   return 0;

@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize, resolve } from "node:path";
 
 /**
- * The folders of each package, the lowest first: a file may import from its own folder and from folders before it in this
- * list, never from one after it. A file that is listed itself has that place, any other that of its folder.
+ * The folders of each package, lowest first: a file may import from its own folder and from earlier ones in this list,
+ * never from later ones. A file listed by itself has that place; all others have that of their folder.
  */
 export const LAYERS: readonly string[] = [
   "client",
@@ -96,7 +96,7 @@ const IMPORT = /(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g;
 const packageOf = (file: string) => file.slice(0, file.indexOf("/"));
 const rankOf = (file: string) => Math.max(LAYERS.indexOf(file), LAYERS.indexOf(dirname(file)));
 
-/** What is wrong with one import, in a sentence; undefined if it runs in the right direction. */
+/** The violation of one import, as a sentence; undefined if its direction is right. */
 export function checkImport(file: string, imported: string): string | undefined {
   const [from, to] = [packageOf(file), packageOf(imported)];
   if (!PACKAGES[from]?.includes(to)) return `${file} imports ${imported}: ${from}/ may not import from ${to}/`;
@@ -126,7 +126,7 @@ export function checkFolders(root: string): string[] {
 
 type Import = readonly [file: string, imported: string];
 
-/** Every pair of folders that import each other: a single file listed by itself could hide one. */
+/** Pairs of folders that import each other, which a file listed by itself could hide. */
 export function checkPairs(imports: readonly Import[]): string[] {
   const arrows = new Set(imports.map(([file, imported]) => `${dirname(file)}/ and ${dirname(imported)}/`));
   return [...arrows].flatMap((arrow) => {

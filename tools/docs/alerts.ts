@@ -10,10 +10,10 @@ export interface AlertRule {
   annotations: { summary: string; description: string; runbook_url: string };
 }
 
-/** How long a problem has to be there, by its severity: a short hiccup pages nobody. */
+/** How long a problem must persist, by severity: a short hiccup pages nobody. */
 const FOR = { critical: "30s", warning: "2m", notice: "15m" } as const satisfies Record<Severity, string>;
 
-/** One rule for each problem code that a process can export. Several processes say the same, hence `max`. */
+/** One rule for each problem code that a process can export. `max`, because several processes report the same. */
 const ofCodes = (): AlertRule[] =>
   METRICS.socket_bridge_problem.labels.code.map((code) => {
     const { severity, title, hint, lost } = PROBLEMS[code as ProblemCode];
@@ -40,16 +40,16 @@ const rule = (
   annotations: { summary, description, runbook_url: `${RUNBOOK}#${anchor}` },
 });
 
-/** What no single code says. */
+/** What no single code covers. */
 const OTHERS: readonly AlertRule[] = [
   rule("Unhealthy", "critical", 'max(socket_bridge_health{status="unhealthy"}) > 0', "1m", [
     "GET /health answers 503",
-    "Nobody delivers, or nothing can be accepted. `problems` in GET /health says why.",
+    "Commands are not delivered, or not accepted. `problems` in GET /health says why.",
     "problem-codes",
   ]),
   rule("CadDisconnectedLong", "critical", 'max(socket_bridge_problem{code="cad-disconnected"}) > 0', "5m", [
     "The CAD has not been connected for 5 minutes",
-    "Commands wait. Look at the CAD, the network to it, its token.",
+    "Commands are waiting. Check the CAD, the network to it, and its token.",
     "cad-disconnected",
   ]),
   rule(
@@ -58,14 +58,14 @@ const OTHERS: readonly AlertRule[] = [
     "max(increase(socket_bridge_cad_connection_attempts_total[10m])) > 5",
     "0s",
     [
-      "More than 5 tries to connect to the CAD within 10 minutes",
-      "The connection fails or breaks again and again: `last_error` in GET /health says why.",
+      "More than 5 attempts to connect to the CAD within 10 minutes",
+      "The connection fails or breaks repeatedly: see `last_error` in GET /health.",
       "cad-disconnected",
     ],
   ),
   rule("HandlerErrors", "warning", "max by (handler) (increase(socket_bridge_handler_failed_total[10m])) > 0", "0s", [
-    "A handler failed at an event of the CAD",
-    "{{ $labels.handler }} failed for good at an entry of the journal; GET /status has its last error.",
+    "A handler failed on a CAD event",
+    "{{ $labels.handler }} failed permanently on a journal entry; GET /status shows its last error.",
     "handler-errors",
   ]),
   rule(
@@ -86,19 +86,19 @@ const OTHERS: readonly AlertRule[] = [
   ]),
   rule("Absent", "critical", "absent(socket_bridge_health)", "5m", [
     "No functions process is scraped",
-    "Nothing is known of the bridge: look at Prometheus's targets.",
+    "The bridge's state is unknown: check Prometheus's targets.",
     "metrics",
   ]),
   rule("SlowProcess", "warning", 'socket_bridge_event_loop_delay_seconds{stat="p99"} > 0.5', "5m", [
     "A process of the bridge is overloaded",
-    "The event loop of {{ $labels.instance }} is late by more than 0.5 s: it needs more CPU, or has too much to do.",
+    "The event loop of {{ $labels.instance }} is late by more than 0.5 s: it needs more CPU or less load.",
     "metrics",
   ]),
 ];
 
 export const alertRules = (): AlertRule[] => [...ofCodes(), ...OTHERS];
 
-/** The rules as Prometheus reads them. */
+/** The rules in Prometheus's format. */
 export const rulesFile = (rules: readonly AlertRule[] = alertRules()): string =>
   `# Written by \`npm run docs\` from shared/health/problems.ts and tools/docs/alerts.ts: change it there.\n${stringify(
     { groups: [{ name: "socket-bridge", rules }] },

@@ -1,4 +1,4 @@
-/** One plot of the Grafana dashboard. */
+/** One panel of the Grafana dashboard. */
 interface Panel {
   title: string;
   unit: "short" | "s" | "ops" | "bytes" | "percentunit";
@@ -12,7 +12,7 @@ const quantiles = (name: string, by = ""): [string, string][] =>
     `p${q * 100}${by && ` {{${by}}}`}`,
   ]);
 
-/** What comes from Redis is the same in each functions process: `max`. What is of a process is summed, or shown for each. */
+/** Metrics read from Redis are the same in each functions process: `max`. Metrics of a process are summed, or shown for each. */
 export const PANELS: readonly Panel[] = [
   {
     title: "Problems",
@@ -92,7 +92,7 @@ export const PANELS: readonly Panel[] = [
     title: "CAD connection",
     unit: "short",
     queries: [
-      ["max(increase(socket_bridge_cad_connection_attempts_total[10m]))", "tries in 10 min"],
+      ["max(increase(socket_bridge_cad_connection_attempts_total[10m]))", "attempts in 10 min"],
       ["max(increase(socket_bridge_cad_connections_total[10m]))", "connections in 10 min"],
       ["max(socket_bridge_cad_gaps)", "gaps in 24 h"],
       ["max(socket_bridge_circuit_breaker_open)", "circuit breaker open"],
@@ -194,7 +194,7 @@ const toPanel = ({ title, unit, queries, kind = "timeseries" }: Panel, i: number
   })),
 });
 
-/** The dashboard as Grafana imports it. It shows numbers alone: no payload, and no id of a unit, an incident or a command. */
+/** The dashboard in Grafana's import format. Only numbers: no payloads, and no ids of units, incidents or commands. */
 export const dashboardFile = (): string =>
   `${JSON.stringify(
     {

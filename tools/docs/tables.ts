@@ -46,7 +46,7 @@ const problemRows = (): string[] =>
     .toSorted(([, a], [, b]) => a.status - b.status)
     .map(([code, { status, title, hint }]) => row(String(status), `\`${code}\``, title, hint));
 
-/** Long lists are named, not repeated. */
+/** Longer lists are shown as their length. */
 const LISTED = 10;
 function metricRows(): string[] {
   return (Object.keys(METRICS) as MetricName[]).map((name) => {
@@ -61,7 +61,7 @@ function metricRows(): string[] {
 
 const list = (words: string[]) => words.map((word) => `\`${word}\``).join(", ");
 
-/** The words of the API's fields: one row for each value that the CAD gets, with every word that becomes it. */
+/** The enum words of the API's fields: one row per CAD value, with every word that maps to it. */
 function wordRows(): string[] {
   const tables = { priority: PRIORITIES, "unit status": UNIT_STATUS_WORDS, "incident status": INCIDENT_STATUS_WORDS };
   return Object.entries(tables).flatMap(([field, table]) => {
@@ -76,22 +76,22 @@ function wordRows(): string[] {
   });
 }
 
-/** The tables of the docs that are derived from the code, by page and by the name that their markers have there. */
+/** The tables of the docs derived from the code, by page and marker name. */
 export const TABLES: Readonly<Record<string, Readonly<Record<string, () => string[]>>>> = {
   "docs/api.md": { commands: commandRows, words: wordRows, problems: problemRows },
   "docs/operations.md": { metrics: metricRows },
   "docs/configuration.md": { variables: configRows },
 };
 
-/** The files that are derived from the code as a whole. */
+/** The files derived entirely from the code. */
 export const FILES: Readonly<Record<string, () => string>> = {
   "deploy/prometheus/socket-bridge.rules.yml": () => rulesFile(),
   "deploy/grafana/socket-bridge.json": dashboardFile,
 };
 
 /**
- * A page with the rows of its derived tables renewed: they stand between the header, which follows `<!-- table: NAME -->`,
- * and `<!-- end -->`. Throws if a page lacks the markers.
+ * A page with the rows of its derived tables renewed: those between the header after `<!-- table: NAME -->` and
+ * `<!-- end -->`. Throws if a page lacks the markers.
  */
 export function renewTables(page: string, text: string): string {
   return Object.entries(TABLES[page] ?? {}).reduce((before, [name, rows]) => {

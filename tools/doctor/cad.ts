@@ -17,7 +17,7 @@ export async function lookAtCad(config: WorkerConfig): Promise<Finding[]> {
   return [connection, ...time];
 }
 
-/** By the Date of any HTTP answer; nothing if there is none: what is wrong then, the connection shows. */
+/** Compares clocks by the Date header of any HTTP answer; no finding without one: the connection check reports why. */
 async function lookAtClock({
   url,
   path = "/socket.io",
@@ -38,7 +38,7 @@ async function lookAtClock({
     maxBytes: MAX_FRAME_BYTES,
     answered: (all) => void (date = Date.parse(all.date ?? "")),
   }).catch(() => undefined);
-  // The header has whole seconds: half of one is the best guess.
+  // The header is in whole seconds: adding half of one halves the largest error.
   return Number.isNaN(date) ? [] : [clock("the CAD", Math.round(date + 500 - (from + Date.now()) / 2))];
 }
 
@@ -72,7 +72,7 @@ async function tryConnection(config: WorkerConfig): Promise<Finding> {
   try {
     await session.open();
     const { authenticated } = session.state();
-    const does = authenticated ? "accepts the token, and answers" : "answers, but not fastapi:authenticate";
+    const does = authenticated ? "accepts the token and answers" : "answers, but not fastapi:authenticate";
     return fine(
       `the CAD ${does} at ${where}, over ${transport.via() ?? "no transport"}${fallback(config, transport.via())}`,
     );
@@ -80,10 +80,10 @@ async function tryConnection(config: WorkerConfig): Promise<Finding> {
     const said = error instanceof Error ? error.message || error.name : String(error);
     return wrong("cad-disconnected", { reason: `${where}: ${said}` });
   } finally {
-    session.end("the doctor is done", "leave");
+    session.end("the doctor has finished", "leave");
   }
 }
 
-/** What is to be said of a connection that the first transport did not carry. */
+/** Explains why the first transport was not used; empty if it was. */
 const fallback = ({ CAD_TRANSPORTS: [first] }: WorkerConfig, via: string | undefined): string =>
   via === undefined || via === first ? "" : `, because ${first} is blocked: check proxies in between`;

@@ -24,19 +24,19 @@ import { createSender } from "../../worker/destinations/send.ts";
 import { lookAtCad } from "./cad.ts";
 
 /**
- * `npm run doctor`: looks at everything that the worker needs, with the worker's own configuration, and says what is wrong
- * and how to fix it. Changes nothing; for a moment the CAD has one more client. Exit code 0 if all is well, else 1.
+ * `npm run doctor`: checks everything the worker depends on, with the worker's own configuration, and prints each problem
+ * with a hint. Changes nothing; briefly connects one more client to the CAD. Exit code 0 if all is well, else 1.
  */
-/** So long after the start of the process everything is listed, ms; what has not answered by then is a finding. */
+/** Deadline for all findings, counted from the process's start, ms; a check that has not finished is a finding. */
 const LISTED_MS = 11_000;
-/** What a check gets at least, however slow the start was, ms. */
+/** Minimum time for each check, however slow the start was, ms. */
 const PART_MS = 3000;
-/** How long a destination may take, ms. */
+/** Time limit to reach a destination, ms. */
 const REACH_MS = 5000;
-/** After this the program ends, whatever still holds it, ms. */
+/** Time to exit after the report, even if something is still pending, ms. */
 const EXIT_MS = 1000;
 
-/** What a part found; if it fails or does not end in time, that is the finding. */
+/** The findings of a check; a failure or a timeout is a finding too. */
 async function inTime(part: Promise<Finding[]>, toFinding: (error: unknown) => Finding): Promise<Finding[]> {
   const left = Math.max(PART_MS, LISTED_MS - performance.now());
   return withDeadline(part, left, "the check").catch((error: unknown) => [toFinding(error)]);
@@ -49,7 +49,7 @@ async function lookAtRedis(redis: Redis, config: WorkerConfig): Promise<Finding[
   return [fine(`Redis answers at ${redisAddress(config.REDIS_URL)}`), ...findings];
 }
 
-/** What the bridge has in Redis: who owns the CAD, how it is, and how many rooms it is in. */
+/** The bridge's state in Redis: leader, health and number of joined rooms. */
 async function lookAtBridge(redis: Redis, config: WorkerConfig): Promise<Finding[]> {
   const keys = outboxKeys(config.REDIS_PREFIX);
   const store = await readStore(redis, keys);
@@ -74,7 +74,7 @@ const asFinding = (problem: Found): Finding => ({ ok: false, problem });
 const sealerOf = ({ PAYLOAD_KEYS, ALLOW_UNSEALED_PAYLOADS }: WorkerConfig) =>
   createSealer(PAYLOAD_KEYS, ALLOW_UNSEALED_PAYLOADS === true ? "open" : "refuse");
 
-/** Whether the store is this CAD's. */
+/** Whether the store in Redis belongs to this CAD. */
 function ofStore(store: StoreIdentity | undefined, config: WorkerConfig): Finding[] {
   if (!store) return [];
   const shown = { store: store.cad || withoutCredentials(store.url), own: withoutCredentials(config.CAD_BACKEND_URL) };
@@ -89,7 +89,7 @@ function lookAtSealing({ PAYLOAD_KEYS: [key], ALLOW_UNSEALED_PAYLOADS }: WorkerC
   return ALLOW_UNSEALED_PAYLOADS === true ? fine("payloads are stored unencrypted") : wrong("payloads-unsealed", {});
 }
 
-/** Whether each destination can be reached. Sends it no event. */
+/** Whether each destination is reachable. Sends no events. */
 function lookAtDestinations(config: WorkerConfig, all: readonly Destination[]): Promise<Finding[]> {
   const reached = all.map(async (destination): Promise<Finding> => {
     const sender = createSender(
@@ -108,7 +108,7 @@ function lookAtDestinations(config: WorkerConfig, all: readonly Destination[]): 
   return Promise.all(reached);
 }
 
-/** What Redis has of each destination, and of those that were removed. */
+/** The stored state of each destination, and of removed ones. */
 async function lookAtOutboxes(redis: Redis, config: WorkerConfig, all: readonly Destination[]): Promise<Finding[]> {
   const book = openDestinationStore(redis, config.REDIS_PREFIX, sealerOf(config));
   const states = all.map(async ({ id }): Promise<Finding[]> => {
@@ -126,7 +126,7 @@ async function lookAtOutboxes(redis: Redis, config: WorkerConfig, all: readonly 
       wrong("destination-removed", { destination: id, reason: why ?? "" }, { about: id }),
     ),
   );
-  // All at once: what fails while another is awaited would be handled by nobody, and end the program.
+  // Awaited together: a rejection while another promise is awaited would be unhandled and end the process.
   return (await Promise.all([...states, ...loads, removed])).flat();
 }
 
@@ -141,7 +141,7 @@ const shown = ({ code, message, hint, lost, runbook, since }: Found): string => 
   return `${rows.join("\n       ")}\n`;
 };
 
-/** Prints each part as soon as it is complete, in order. A finding of both the worker and the doctor is listed once. */
+/** Prints each check as soon as it is complete, in order. A finding of both the worker and the doctor is listed once. */
 async function list(parts: readonly Promise<Finding[]>[]): Promise<{ checks: number; failed: number }> {
   const seen = new Set<string>();
   let checks = 0;
@@ -187,7 +187,7 @@ async function main(): Promise<number> {
   ];
   const { checks, failed } = await list(parts);
   process.stdout.write(failed === 0 ? "\nNo problems found.\n" : `\n${failed} of ${checks} checks failed.\n`);
-  // What it waits for may never come: the program ends without it.
+  // Closing may hang: exit without waiting for it.
   await Promise.race([closeRedis(redis), sleep(EXIT_MS)]);
   return failed === 0 ? 0 : 1;
 }

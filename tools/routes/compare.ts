@@ -2,21 +2,21 @@ import type { JournalEntry } from "../../shared/journal/entry.ts";
 import { type Chooser, createChooser } from "../../worker/destinations/handler.ts";
 import type { Destination } from "../../worker/destinations/routes.ts";
 
-/** How many events of each kind of difference are named. */
+/** How many event ids are listed per kind of difference. */
 const EXAMPLES = 5;
 
-/** What two sets of routes make of the same events, for one destination and event. Ids of journal entries; no payload. */
+/** How two sets of routes treat the same events, for one destination and event. Contains ids of journal entries, no payloads. */
 export interface Difference {
   destination: string;
   event: string;
   before: number;
   after: number;
-  /** Events that the new routes send and the present ones do not, and the other way round; the first of each. */
+  /** Events that only the new or only the current routes send; the first few of each. */
   added: string[];
   removed: string[];
-  /** Sent by both, with other fields. */
+  /** Sent by both, but with different fields. */
   otherFields: string[];
-  /** How often a filter of the new routes could not be evaluated, which counts as no. */
+  /** How often a filter of the new routes failed; the event then does not match. */
   filterErrors: number;
 }
 
@@ -26,7 +26,7 @@ export interface Comparison {
   rows(): Difference[];
 }
 
-/** What goes out: the fields, in words that can be compared; undefined if nothing does. */
+/** The fields sent, as comparable text; undefined if the event is not sent. */
 type Sends = (entry: JournalEntry) => string | undefined;
 
 function senderOf(destination: Destination | undefined, onFilterError: () => void): Sends {
@@ -39,7 +39,7 @@ function senderOf(destination: Destination | undefined, onFilterError: () => voi
       const { rule } = chooser.ruleFor(entry);
       return rule && JSON.stringify(rule.fields ?? null);
     } catch {
-      // It took too long.
+      // Evaluation took too long.
       onFilterError();
       return undefined;
     }

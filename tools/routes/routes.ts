@@ -15,14 +15,14 @@ import { SetupError } from "../setup/setup-error.ts";
 import { readArgs, runCli, UsageError, wholeNumber } from "../support/cli.ts";
 import { createComparison, type Difference } from "./compare.ts";
 
-/** `npm run routes -- check FILE`: what other routes would make of the events of the last hours. Reads only. */
+/** `npm run routes -- check FILE`: what other routes would do with the events of the last hours. Read-only. */
 const WHAT = `npm run routes -- check FILE [--hours N] [--json]
     Lists every mistake of a routes file with its line. Runs it, and the present routes (ROUTES_FILE and the default
     destinations), against the journal of the last N hours (24), and prints the difference for each destination and event,
     with ids of events. Sends nothing, and prints no payload. \`once\` is not taken into account.
     Exit code: 0: it can be used; 2: wrong arguments; 78: it has mistakes; 1: the journal cannot be read.`;
 
-/** Of the worker's variables, those that routes and the journal depend on. */
+/** The worker's variables that routes and the journal depend on. */
 const routesEnv = workerEnv.pick({
   ...{ REDIS_URL: true, REDIS_TLS_CA: true, REDIS_TLS_CERT: true, REDIS_TLS_KEY: true },
   ...{ REDIS_SENTINEL_USERNAME: true, REDIS_SENTINEL_PASSWORD: true },
@@ -39,14 +39,14 @@ interface Answer {
   file: string;
   mistakes: string[];
   hours: number;
-  /** How many entries of the journal were looked at; the first and the last. */
+  /** Number of journal entries compared; the first and the last. */
   looked: number;
   first: string | null;
   last: string | null;
   differences: Difference[];
 }
 
-/** The destinations of a file; or what is wrong with it. */
+/** The destinations of a file, or its errors. */
 function tryLoad(config: RoutesEnv): { found: Destination[]; mistakes: string[] } {
   try {
     return { found: loadRoutes(config, process.env, fromDisk), mistakes: [] };
@@ -82,7 +82,7 @@ async function look(
   return { looked, first, last, differences: comparison.rows() };
 }
 
-/** Whether the two do something else with these events. */
+/** Whether the two sets treat these events differently. */
 const differs = ({ added, removed, otherFields }: Difference): boolean =>
   added.length + removed.length + otherFields.length > 0;
 
@@ -102,20 +102,23 @@ function print({ file, mistakes, hours, looked, differences }: Answer): void {
     say(row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  "));
     const difference = differences[n - 1];
     if (!difference) continue;
-    const examples = { "sent only by the new": difference.added, "sent only by the present": difference.removed };
+    const examples = {
+      "sent only by the new routes": difference.added,
+      "sent only by the current routes": difference.removed,
+    };
     for (const [what, ids] of Object.entries({ ...examples, "with other fields": difference.otherFields }))
       if (ids.length > 0) say(`    ${what}, such as ${ids.join(", ")}`);
     if (difference.filterErrors > 0)
       say(`    a new filter could not be evaluated for ${difference.filterErrors} of them`);
   }
   say(
-    `\n${file} can be used. ${differences.some(differs) ? "It differs as shown." : "It makes no difference to these events."}`,
+    `\n${file} can be used. ${differences.some(differs) ? "It differs as shown." : "It treats these events as the current routes do."}`,
   );
 }
 
 function cannotRead(redis: Redis, error: unknown): SetupError {
   if (error instanceof SealError)
-    return new SetupError(`The journal cannot be read: ${error.message}.`, "Set PAYLOAD_KEYS as the worker has it.");
+    return new SetupError(`The journal cannot be read: ${error.message}.`, "Set PAYLOAD_KEYS to the worker's value.");
   const { message } = explain(redis, error) as Error;
   return new SetupError(`The journal cannot be read: ${message}.`, "Correct REDIS_URL, or start Redis.");
 }
@@ -148,7 +151,9 @@ async function main(): Promise<number> {
   if (after.mistakes.length === 0) {
     const before = tryLoad(config);
     if (before.mistakes.length > 0)
-      process.stderr.write(`The present routes cannot be used, and count as none: ${before.mistakes.join("; ")}\n`);
+      process.stderr.write(
+        `The current routes cannot be used and are treated as empty: ${before.mistakes.join("; ")}\n`,
+      );
     const redis = connectRedis(config, "worker", noLog);
     try {
       Object.assign(answer, await look(redis, config, hours, { before: before.found, after: after.found }));

@@ -5,7 +5,7 @@ import { SetupError } from "./setup-error.ts";
 const WITHIN_MS = 5 * 60_000;
 const run = promisify(execFile);
 
-/** Installs a package of the distribution, as root; reads the package lists first if they are missing or out of date. */
+/** Installs a distribution package as root; updates the package lists first if they are missing or outdated. */
 export async function aptInstall(name: string): Promise<void> {
   const install = ["install", "-y", "--no-install-recommends", name];
   try {

@@ -14,7 +14,7 @@ import { SetupError } from "./setup-error.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const NEEDS_NODE = 24;
-/** One Ctrl-C reaches this process twice: from the terminal, and passed on by npm. */
+/** One Ctrl-C arrives twice: from the terminal, and forwarded by npm. */
 const SAME_SIGNAL_MS = 500;
 
 const major = Number(process.versions.node.split(".")[0]);
@@ -35,23 +35,23 @@ try {
   process.exit(1);
 }
 
-/** The Node 24 in node_modules; or this Node if it is as new and that one does not run here (Alpine, NixOS). */
+/** The Node 24 in node_modules; or this Node if it is new enough and that one does not run here (Alpine, NixOS). */
 function projectNode() {
   const node = join(ROOT, "node_modules", ".bin", "node");
   if (existsSync(node) && spawnSync(node, ["--version"], { timeout: 10_000 }).status === 0) return node;
   if (major >= NEEDS_NODE) return process.execPath;
   throw new SetupError(
-    `Node ${NEEDS_NODE}, which comes with the dependencies, does not run: ${node}`,
+    `Node ${NEEDS_NODE}, which is installed with the dependencies, does not run: ${node}`,
     `If npm is told to ignore scripts, type: npm ci --ignore-scripts=false\nOtherwise install Node ${NEEDS_NODE} and try again.`,
   );
 }
 
 /**
- * In a process group of its own, so that a Ctrl-C in the terminal reaches it only through here, once. Signals go
- * to the whole group, as a terminal's would.
+ * In its own process group, so that a Ctrl-C in the terminal reaches it only through this process, once. Signals go to
+ * the whole group, as a terminal's would.
  */
 function run(node, file, argv) {
-  // As npm has it, so that a script may call the tools that are installed by their names.
+  // As npm does, so that scripts can call installed tools by name.
   const PATH = [join(ROOT, "node_modules", ".bin"), process.env["PATH"]].join(delimiter);
   const child = spawn(node, [file, ...argv], { stdio: "inherit", detached: true, env: { ...process.env, PATH } });
   const last = new Map();
@@ -78,6 +78,6 @@ function kill(pid, signal) {
   try {
     if (pid !== undefined) process.kill(-pid, signal);
   } catch {
-    // It has just ended: its exit is on the way.
+    // It has just ended; its exit event follows.
   }
 }

@@ -6,7 +6,7 @@
  */
 "use strict";
 
-/** bootstrap.mjs brings its own Node for the rest. */
+/** bootstrap.mjs provides its own Node for the rest. */
 var BOOTSTRAP = [[20, 0]];
 /**
  * TypeScript without a flag: 22.18 (nodejs.org/api/typescript.html). The package undici: 22.19. The package @prometheus-io/client: no
@@ -19,7 +19,7 @@ var SCRIPT = [
 ];
 
 /**
- * What to say to a Node that cannot run a script; undefined if it can.
+ * The message for a Node that cannot run a script; undefined if it can.
  * @param {string} version such as "v24.1.0"
  * @param {string} script its path
  */

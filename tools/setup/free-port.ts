@@ -2,8 +2,8 @@ import { createServer } from "node:net";
 import { SetupError } from "./setup-error.ts";
 
 /**
- * Below the ports that systems give to outgoing connections (Linux from 32768 on, macOS from 49152): one of those can be
- * taken by any connection between the moment it is found free and the moment it is used.
+ * Below the ephemeral ports (Linux from 32768 on, macOS from 49152): one of those can be taken by any outgoing connection
+ * between the check and its use.
  */
 const LOWEST = 15_000;
 const HIGHEST = 31_999;
@@ -11,8 +11,8 @@ const LOOK_AT = 200;
 const given = new Set<number>();
 
 /**
- * A port that was free a moment ago, and that this process was not given before. Whoever takes it must be ready to lose
- * it to another program, and ask again.
+ * A port that was free a moment ago and that this process has not been given before. Another program may still take it:
+ * callers must be ready to retry.
  */
 export async function freePort(): Promise<number> {
   for (let looked = 0; looked < LOOK_AT; looked += 1) {
@@ -42,8 +42,8 @@ function listenOnce(port: number, host = "127.0.0.1"): Promise<number> {
 const TRIES = 5;
 
 /**
- * Starts something on the port that is preferred, or else on a free one; on another one if somebody takes that port
- * in between, which `start` tells by an Error that says so.
+ * Starts something on the preferred port, or else on a free one; retries with another port if `start` fails because the
+ * port was taken meanwhile.
  */
 export async function onSomePort<T>(preferred: number | undefined, start: (port: number) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {

@@ -1,4 +1,4 @@
-/** Installs the dependencies, once, and only when they do not match package-lock.json. Plain JavaScript for Node 20. */
+/** Installs the dependencies, only when they do not match package-lock.json. Plain JavaScript for Node 20. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { SetupError } from "./setup-error.mjs";
 const INSTALL_WITHIN_MS = 15 * 60_000;
 const KEEP_OUTPUT = 16_000;
 
-/** Inside node_modules, which `npm ci` removes first: a half-finished installation has none. */
+/** Inside node_modules, which `npm ci` removes first: a half-finished installation has no marker. */
 const markerFile = (root) => join(root, "node_modules", ".installed-for");
 
 function wanted(root) {
@@ -35,8 +35,8 @@ export function isInstalled(root) {
 }
 
 /**
- * Whether a plain `npm ci` or `npm install` put the same versions there: npm keeps a list of what it installed. Installing again would
- * take the packages away from what runs with them. What is optional is missing on some platforms.
+ * Whether a plain `npm ci` or `npm install` installed the same versions, by npm's own list of installed packages.
+ * Reinstalling would break programs that are running from them. Optional packages are missing on some platforms.
  */
 function isInstalledByHand(root) {
   try {
@@ -50,7 +50,7 @@ function isInstalledByHand(root) {
   }
 }
 
-/** Safe to call from several processes at once: one installs, the others wait and find it done. */
+/** Safe to call from several processes: one installs, the others wait and find it done. */
 export async function install(root) {
   const folder = join(root, ".run");
   mkdirSync(folder, { recursive: true });
@@ -65,7 +65,7 @@ export async function install(root) {
   });
 }
 
-/** A line that says what is going on, with the seconds where there is a terminal to show them on. */
+/** A progress line, with the seconds passed on a terminal. */
 function progress(text) {
   if (!process.stdout.isTTY) {
     console.log(`${text} ...`);
@@ -83,7 +83,7 @@ function progress(text) {
   };
 }
 
-/** The npm that runs us, or the one on PATH. Its warnings are kept for a failure and not shown otherwise. */
+/** The npm that runs this script, or the one on PATH. Its warnings are shown only on failure. */
 async function npmCi(root) {
   const args = ["ci", "--include=dev", "--no-audit", "--no-fund", "--no-progress", "--loglevel=warn"];
   const npm = process.env["npm_execpath"];
@@ -93,7 +93,7 @@ async function npmCi(root) {
   const keep = (data) => (output = (output + data).slice(0, KEEP_OUTPUT));
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
-  // Whoever ends us ends npm too: it must not go on under a lock that nobody holds any more.
+  // npm must end with this process: it must not continue without the lock.
   const stop = (signal) =>
     child.kill("SIGTERM") && child.once("close", () => process.exit(signal === "SIGINT" ? 130 : 143));
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -108,7 +108,7 @@ async function npmCi(root) {
   }
 }
 
-/** The first that matches says what to do. */
+/** The first match decides the hint. */
 const CAUSES = [
   [
     /^ENOENT$/,
@@ -130,13 +130,13 @@ const CAUSES = [
 ];
 
 function explain(output) {
-  // The cause stands at the beginning; npm may print its whole usage after it.
+  // The cause is at the beginning; npm may print its whole usage after it.
   const lines = output.split("\n").filter((line) => !/^\s*(npm (error|ERR!))?\s*$|^npm warn/i.test(line));
   const said = lines.slice(0, 10).join("\n");
   const [, what, hint] = CAUSES.find(([pattern]) => pattern.test(output)) ?? [
     null,
     "npm ci failed.",
-    "See it in full: npm ci",
+    "For the full output, run: npm ci",
   ];
   return new SetupError(`Installing the dependencies failed: ${what}\n${said}`, hint);
 }

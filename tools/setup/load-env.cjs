@@ -6,7 +6,7 @@
  */
 "use strict";
 
-/** The exit code for a configuration that cannot work (sysexits.h: EX_CONFIG). */
+/** Exit code for an invalid configuration (sysexits.h: EX_CONFIG). */
 var EX_CONFIG = 78;
 
 var named = process.env.ENV_FILE;

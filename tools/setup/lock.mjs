@@ -5,7 +5,7 @@ import { SetupError } from "./setup-error.mjs";
 
 const ASK_AGAIN_MS = 250;
 
-/** Runs `task` while nobody else does. A lock whose owner is dead is taken over; waiting ends after `withinMs`. */
+/** Runs `task` under an exclusive lock. A dead owner's lock is taken over; waiting ends after `withinMs`. */
 export async function withLock(file, withinMs, task) {
   const deadline = Date.now() + withinMs;
   for (let waiting = false; !take(file); waiting = true) {
@@ -28,7 +28,7 @@ export async function withLock(file, withinMs, task) {
   }
 }
 
-/** Linking a finished file into place is atomic: no lock is ever seen without its owner. */
+/** Linking a complete file into place is atomic: a lock is never visible without its owner. */
 function take(file) {
   const mine = `${file}.${process.pid}.new`;
   writeFileSync(mine, String(process.pid));
@@ -44,7 +44,7 @@ function take(file) {
   }
 }
 
-/** Renaming is atomic, so one process only gets a stale lock out of the way; a live one goes back. */
+/** Renaming is atomic, so only one process removes a stale lock; a live one is put back. */
 function removeStale(file) {
   const owner = read(file);
   if (owner === undefined || isAlive(owner)) return;
@@ -59,7 +59,7 @@ function removeStale(file) {
   }
 }
 
-/** undefined: gone. */
+/** undefined: no such file. */
 function read(file) {
   try {
     return readFileSync(file, "utf8");

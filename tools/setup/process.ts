@@ -6,16 +6,16 @@ import { SetupError } from "./setup-error.ts";
 import { tailOf } from "./tail.ts";
 
 export interface StartOptions {
-  /** What it is called in messages. */
+  /** Its name in messages. */
   name: string;
-  /** Its standard output and errors are appended here. */
+  /** File to which its standard output and errors are appended. */
   output: string;
-  /** Set over this process's own environment; undefined takes a variable away. */
+  /** Overrides this process's environment; undefined removes a variable. */
   env?: Readonly<Record<string, string | undefined>>;
-  /** Asked again and again until it says true. It may throw: that is a no. Without it, a started process is ready. */
+  /** Polled until true; an error counts as false. Without it, a started process is ready. */
   readyWhen?: (asked: { pid: number; signal: AbortSignal }) => Promise<boolean>;
   readyWithinMs?: number;
-  /** From SIGTERM to SIGKILL. */
+  /** Time from SIGTERM to SIGKILL. */
   stopWithinMs?: number;
 }
 
@@ -31,11 +31,11 @@ export interface RunningProcess {
   /** Never rejects. */
   readonly exited: Promise<Exit>;
   readonly running: boolean;
-  /** No error if it has ended. */
+  /** No-op if it has ended. */
   kill(signal: NodeJS.Signals): void;
-  /** SIGTERM, and SIGKILL after a while. Safe to call again, and after it has ended. */
+  /** SIGTERM, and SIGKILL after a while. Idempotent, also after it has ended. */
   stop(): Promise<Exit>;
-  /** The last lines of what it printed. */
+  /** The last lines of its output. */
   tail(lines?: number): string;
 }
 
@@ -44,24 +44,24 @@ const STOP_WITHIN_MS = 12_000;
 const ASK_EVERY_MS = 25;
 const ASK_WITHIN_MS = 2_000;
 
-/** Whatever ends this process, short of SIGKILL, leaves none of these behind. */
+/** Killed when this process ends, except by SIGKILL. */
 const alive = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of alive) killGroup(child);
 });
 
-/** With all that it started itself: wrangler, killed alone, would leave its workerd behind. */
+/** Includes its children: killing only wrangler would leave its workerd behind. */
 function killGroup(child: ChildProcess): void {
   try {
     if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
   } catch {
-    // It has ended.
+    // already ended
   }
 }
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
-/** Starts one of this project's scripts, named from its root, under the Node that runs this one. */
+/** Starts one of this project's scripts, given its path from the root, with the current Node. */
 export function startProcess(
   options: StartOptions & { script: string; args?: readonly string[] },
 ): Promise<RunningProcess> {
@@ -73,8 +73,8 @@ export function startProcess(
 }
 
 /**
- * Starts a program and waits until it is ready; one that does not become so is ended again. It has a process group
- * of its own, so that a Ctrl-C in the terminal does not reach it: whoever started it ends it, in the right order.
+ * Starts a program and waits until it is ready; otherwise kills it. It has its own process group, so that a Ctrl-C in the
+ * terminal does not reach it: the caller stops it, in the right order.
  */
 export async function startProgram(
   options: StartOptions & { command: string; args?: readonly string[] },
@@ -128,8 +128,8 @@ async function untilReady(program: RunningProcess, options: StartOptions & { com
   const withinMs = options.readyWithinMs ?? READY_WITHIN_MS;
   const deadline = Date.now() + withinMs;
   const fail = (what: string) =>
-    new SetupError(`${program.name} ${what}.\n${program.tail()}`, `What it printed is in ${program.output}`);
-  // One turn of the loop, so that a program that does not exist has said so.
+    new SetupError(`${program.name} ${what}.\n${program.tail()}`, `Its output is in ${program.output}`);
+  // One turn of the event loop, so that a missing program has been reported.
   await sleep(0);
   do {
     const exit = program.running ? undefined : await program.exited;

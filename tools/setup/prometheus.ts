@@ -7,7 +7,7 @@ import { SetupError } from "./setup-error.ts";
 
 const run = promisify(execFile);
 const WITHIN_MS = 120_000;
-/** Where the package is unpacked: nothing of it is installed, and no service is started. */
+/** Where the package is unpacked: it is not installed, and no service is started. */
 const DIR = resolve(import.meta.dirname, "../../.run/prometheus");
 
 export interface Prometheus {
@@ -20,7 +20,7 @@ const inFolder = (folder: string): Prometheus | undefined => {
   return existsSync(found.prometheus) && existsSync(found.promtool) ? found : undefined;
 };
 
-/** Prometheus and promtool: those on PATH, or of Debian's package. Throws a SetupError where there are none to be had. */
+/** Prometheus and promtool: from PATH or Debian's package. Throws a SetupError if neither is available. */
 export async function findPrometheus(): Promise<Prometheus> {
   const [prometheus, promtool] = [onPath(["prometheus"]), onPath(["promtool"])];
   if (prometheus && promtool) return { prometheus, promtool };
@@ -32,13 +32,13 @@ export async function findPrometheus(): Promise<Prometheus> {
   } catch (error) {
     const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : String(error);
     throw new SetupError(
-      `There is no prometheus and promtool on PATH, and apt-get could not fetch them: ${said.split("\n").at(-1) ?? ""}`,
-      "Install Prometheus, so that both are on PATH.",
+      `prometheus and promtool are not on PATH, and apt-get could not fetch them: ${said.split("\n").at(-1) ?? ""}`,
+      "Install Prometheus so that both are on PATH.",
       { cause: error },
     );
   }
   const now = inFolder(unpacked);
-  if (!now) throw new SetupError("The package prometheus has no prometheus and promtool.", "Put both on PATH.");
+  if (!now) throw new SetupError("The package prometheus contains no prometheus and promtool.", "Put both on PATH.");
   return now;
 }
 

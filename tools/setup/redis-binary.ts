@@ -8,7 +8,7 @@ import { SetupError } from "./setup-error.ts";
 export const OLDEST_REDIS = "7.0";
 const NAMES = ["redis-server", "valkey-server"];
 
-/** How to get one, by the `ID` or `ID_LIKE` of /etc/os-release, or by the platform. */
+/** Install commands by the `ID` or `ID_LIKE` of /etc/os-release, or by the platform. */
 const COMMANDS: Readonly<Record<string, string>> = {
   debian: "sudo apt-get update && sudo apt-get install -y redis-server",
   ubuntu: "sudo apt-get update && sudo apt-get install -y redis-server",
@@ -26,8 +26,8 @@ export interface RedisBinary {
 }
 
 /**
- * The Redis or Valkey server of this machine; on Debian or Ubuntu as root it is installed if there is none.
- * Throws a SetupError that says what to type where it cannot be had, or is too old.
+ * The Redis or Valkey server of this machine; installed if missing on Debian or Ubuntu as root. Throws a SetupError with
+ * the command to type if it is unavailable or too old.
  */
 export async function findRedis(log: (line: string) => void, machine = thisMachine()): Promise<RedisBinary> {
   const { systems, isRoot } = machine;
@@ -41,10 +41,10 @@ export async function findRedis(log: (line: string) => void, machine = thisMachi
   if (path === undefined) {
     const command = systems.map((id) => COMMANDS[id]).find((known) => known !== undefined);
     throw new SetupError(
-      "There is no redis-server and no valkey-server on PATH.",
+      "Neither redis-server nor valkey-server is on PATH.",
       command === undefined
         ? `Install Redis ${OLDEST_REDIS} or newer, or set REDIS_URL to a running one.`
-        : `Type: ${command}\nOr set REDIS_URL to a running Redis.`,
+        : `Run: ${command}\nOr set REDIS_URL to a running Redis.`,
     );
   }
   const version = versionOf(path);
@@ -52,7 +52,7 @@ export async function findRedis(log: (line: string) => void, machine = thisMachi
   return { path, version };
 }
 
-/** Throws a SetupError if that version lacks what this project needs. `where` is a path or a host, for the message. */
+/** Throws a SetupError if the version lacks what this project needs. `where` is a path or a host, for the message. */
 export function refuseOld(version: string, where: string): void {
   const [major = 0] = version.split(".").map(Number);
   if (major >= Number(OLDEST_REDIS.split(".")[0])) return;
@@ -62,13 +62,13 @@ export function refuseOld(version: string, where: string): void {
   );
 }
 
-/** Such as "Redis server v=7.0.15 sha=…" or "Valkey server v=8.0.1 sha=…". */
+/** Parses "Redis server v=7.0.15 sha=…" or "Valkey server v=8.0.1 sha=…". */
 function versionOf(path: string): string {
   const said = spawnSync(path, ["--version"], { encoding: "utf8", timeout: 10_000 });
   const version = /\bv=(\d+\.\d+\.\d+)/.exec(said.stdout ?? "")?.[1];
   if (version !== undefined) return version;
   throw new SetupError(
-    `${path} --version did not say which version it is: ${(said.stdout || said.stderr || said.error?.message) ?? ""}`,
+    `${path} --version did not print its version: ${(said.stdout || said.stderr || said.error?.message) ?? ""}`,
     "Fix that installation, or set REDIS_URL to a running Redis.",
   );
 }
@@ -88,7 +88,7 @@ function isExecutable(file: string): boolean {
 }
 
 export interface Machine {
-  /** Its system's name and those that it is like, such as ["linuxmint", "ubuntu", "debian"]; or ["darwin"]. */
+  /** Ids of the system and of those it is based on, such as ["linuxmint", "ubuntu", "debian"]; or ["darwin"]. */
   systems: readonly string[];
   isRoot: boolean;
 }

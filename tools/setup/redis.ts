@@ -8,9 +8,9 @@ import { SetupError } from "./setup-error.ts";
 
 export interface TestRedis {
   url: string;
-  /** Does nothing to a Redis that somebody else started. */
+  /** No-op for a Redis that was not started here. */
   stop(): Promise<void>;
-  /** Absent if somebody else started it. */
+  /** Absent if it was not started here. */
   process?: RunningProcess;
 }
 
@@ -21,11 +21,11 @@ export interface OwnRedis extends TestRedis {
 }
 
 export interface RedisOptions {
-  /** Holds its append-only file and its log; made if it is not there. */
+  /** Directory of its append-only file and log; created if missing. */
   dir: string;
   /** 0 or absent: a free one. */
   port?: number;
-  /** Survive a restart: AOF, written before every answer, flushed to disk every second. */
+  /** Survives a restart: AOF, written before every answer, flushed to disk every second. */
   appendonly?: boolean;
   /** More directives of redis.conf, such as { maxmemory: "50mb" }. */
   config?: Readonly<Record<string, string>>;
@@ -35,7 +35,7 @@ export interface RedisOptions {
 const ANSWER_WITHIN_MS = 5_000;
 const STOP_WITHIN_MS = 5_000;
 
-/** The Redis of REDIS_URL, if it is set and answers; else one of our own. Throws a SetupError saying what to do. */
+/** The Redis of REDIS_URL, if set and answering; otherwise a new one. Throws a SetupError with a hint. */
 export async function ensureRedis(options: RedisOptions): Promise<TestRedis> {
   const url = process.env["REDIS_URL"];
   if (!url) return await startRedis(options);
@@ -43,7 +43,7 @@ export async function ensureRedis(options: RedisOptions): Promise<TestRedis> {
   const { version } = await probeRedis(url, ANSWER_WITHIN_MS).catch((error: unknown) => {
     throw new SetupError(
       `The Redis of REDIS_URL (${where}) does not answer: ${error instanceof Error ? error.message : String(error)}`,
-      "Start it, fix REDIS_URL, or unset it: then a Redis of its own is started here.",
+      "Start it, fix REDIS_URL, or unset it to start a separate Redis here.",
       { cause: error },
     );
   });
@@ -52,7 +52,7 @@ export async function ensureRedis(options: RedisOptions): Promise<TestRedis> {
   return { url, stop: async () => {} };
 }
 
-/** Starts a Redis on 127.0.0.1 and waits until it answers. It does not outlive this process, short of a SIGKILL. */
+/** Starts a Redis on 127.0.0.1 and waits until it answers. It ends with this process, except after a SIGKILL. */
 export async function startRedis(options: RedisOptions): Promise<OwnRedis> {
   const log = options.log ?? (() => {});
   const binary = await findRedis(log);
@@ -64,7 +64,7 @@ export async function startRedis(options: RedisOptions): Promise<OwnRedis> {
       command: binary.path,
       args: directives({ ...defaults(port, options), ...options.config }),
       output: join(options.dir, "redis.log"),
-      // Another Redis may hold the port, and answer in this one's place.
+      // Another Redis may hold the port and answer instead.
       readyWhen: async ({ pid }) => (await probeRedis(url, 1_000)).pid === pid,
       stopWithinMs: STOP_WITHIN_MS,
     });
@@ -81,7 +81,7 @@ const defaults = (port: number, options: RedisOptions) => ({
   save: "",
   appendonly: options.appendonly === false ? "no" : "yes",
   appendfsync: "everysec",
-  // BullMQ and the outbox must never lose a key to make room: a full Redis refuses instead.
+  // BullMQ and the outbox must never lose a key to eviction: a full Redis refuses writes instead.
   "maxmemory-policy": "noeviction",
 });
 

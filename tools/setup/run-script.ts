@@ -5,12 +5,12 @@ const ROOT = resolve(import.meta.dirname, "../..");
 
 export interface ScriptRun {
   child: ChildProcess;
-  /** What it has printed so far, errors too. */
+  /** Its output so far, including errors. */
   output(): string;
   ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string }>;
 }
 
-/** Runs one of this project's scripts as a user would, and keeps what it prints. For tests of command lines. */
+/** Runs one of this project's scripts as a user would and captures its output. For tests of command lines. */
 export function runScript(
   script: string,
   args: readonly string[],

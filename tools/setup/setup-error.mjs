@@ -1,4 +1,4 @@
-/** What was wrong, and what to type. Plain JavaScript for Node 20; the TypeScript side has its own. */
+/** An error with a hint for the user. Plain JavaScript for Node 20; setup-error.ts is the TypeScript version. */
 export class SetupError extends Error {
   constructor(message, hint) {
     super(message);

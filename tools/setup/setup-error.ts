@@ -1,4 +1,4 @@
-/** What was wrong and where, and how to fix it: printed without a stack. */
+/** An error with what was wrong, where, and a hint: printed without a stack. */
 export class SetupError extends Error {
   override readonly name = "SetupError";
   readonly hint: string;

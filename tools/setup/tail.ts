@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
 const BYTES_PER_LINE = 1_000;
 
-/** The last lines of a file, however long it is; a line saying so if it is empty or cannot be read. */
+/** The last lines of a file of any size; a note if it is empty or unreadable. */
 export function tailOf(file: string, lines = 15): string {
   let fd: number;
   try {
@@ -15,7 +15,7 @@ export function tailOf(file: string, lines = 15): string {
     const buffer = Buffer.alloc(Math.min(size, lines * BYTES_PER_LINE));
     readSync(fd, buffer, 0, buffer.length, size - buffer.length);
     const text = buffer.toString("utf8").trimEnd();
-    return text === "" ? `(it printed nothing)` : text.split("\n").slice(-lines).join("\n");
+    return text === "" ? `(no output)` : text.split("\n").slice(-lines).join("\n");
   } finally {
     closeSync(fd);
   }

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
-/** A part of its command line, to know it by. */
+/** Part of its command line, which identifies it. */
 export const WRANGLER = join("wrangler", "wrangler-dist", "cli.js");
 
 export interface WranglerDev {
@@ -14,10 +14,9 @@ export interface WranglerDev {
 }
 
 /**
- * `wrangler dev`: the edge host in the real workerd, on this machine. Without wrangler's launcher in between, so that a
- * signal reaches the process that ends workerd.
- *
- * @param secretsFrom `environment`: a .dev.vars is not read, and what wrangler.toml names comes from the environment
+ * `wrangler dev`: the edge host in the real workerd on this machine. Skips wrangler's launcher, so that signals reach the
+ * process that stops workerd.
+ * @param secretsFrom `environment`: ignores .dev.vars; the bindings of wrangler.toml come from the environment
  */
 export function wranglerDev(host: string, port: number, secretsFrom: "environment" | ".dev.vars"): WranglerDev {
   const cli = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "wrangler-dist", "cli.js");
@@ -27,10 +26,10 @@ export function wranglerDev(host: string, port: number, secretsFrom: "environmen
       "--no-warnings",
       ...[cli, "dev", "--config", join(ROOT, "wrangler.toml"), "--ip", host, "--port", String(port)],
       ...["--inspector-port", "0", "--show-interactive-dev-session=false"],
-      // Secrets do not belong on a command line, which every user of the machine can read.
+      // Secrets must not be on a command line, which every user of the machine can read.
       ...(secretsFrom === "environment" ? ["--env-file", devNull] : []),
     ],
-    // Nothing that asks the internet: the bridge is run where there is none.
+    // No internet access: the bridge also runs where there is none.
     env: { WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", NO_UPDATE_NOTIFIER: "1" },
   };
 }

@@ -1,7 +1,7 @@
 import { Agent, request, type IncomingHttpHeaders } from "node:http";
 import { Agent as TlsAgent, request as tlsRequest } from "node:https";
 
-/** The bridge's HTTP API as a client sees it. By node:http: replaying 12,000 commands took 5.8 s of CPU with it, 12.5 s with fetch. */
+/** The bridge's HTTP API, for clients. Uses node:http: replaying 12,000 commands took 5.8 s of CPU with it, 12.5 s with fetch. */
 export const BASE_PATH = "/api/socket-bridge";
 
 export interface Answer {
@@ -15,16 +15,16 @@ export interface Asked {
   token?: string;
   body?: unknown;
   headers?: Readonly<Record<string, string>>;
-  /** The whole answer must have come by then. */
+  /** Deadline for the complete answer, ms. */
   withinMs?: number;
   signal?: AbortSignal;
 }
 
 const WITHIN_MS = 10_000;
-/** Connections stay open between calls. */
+/** Keeps connections open between calls. */
 const agents = { "http:": new Agent({ keepAlive: true }), "https:": new TlsAgent({ keepAlive: true }) };
 
-/** Rejects if no answer came in time, with an Error that says why. */
+/** Rejects with the reason if no answer arrived in time. */
 export function ask(method: "GET" | "POST" | "DELETE", url: string, asked: Asked = {}): Promise<Answer> {
   const { token, body, withinMs = WITHIN_MS, signal } = asked;
   const text = body === undefined ? undefined : JSON.stringify(body);
@@ -68,21 +68,20 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** The value if it is an object, else {}. */
 export const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 
-/** A field of an answer, if it is a text. */
+/** The value if it is a string. */
 export const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 
-/** A problem+json answer in one line: what it says, or else its status. */
+/** A problem+json answer in one line: its detail, or else its status. */
 export function problemOf(answer: Answer): string {
   const said = [text(answer.body["title"]), text(answer.body["detail"])].filter((part) => part !== undefined);
   const errors = Array.isArray(answer.body["errors"]) ? ` ${JSON.stringify(answer.body["errors"])}` : "";
   return `${answer.status} ${said.join(": ")}${errors}`.trim();
 }
 
-/** Why no answer came. A connection refused on several addresses is an AggregateError without a message. */
+/** Why there was no answer. A connection refused on several addresses is an AggregateError without a message. */
 export function causeOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(causeOf).join("; ");
   return error instanceof Error ? error.message : String(error);

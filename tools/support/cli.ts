@@ -1,7 +1,7 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { SetupError } from "../setup/setup-error.ts";
 
-/** Wrong arguments: what is wrong with them, printed with a pointer to --help; exit code 2. */
+/** Invalid arguments: printed with a pointer to --help; exit code 2. */
 export class UsageError extends SetupError {
   constructor(message: string) {
     super(message, "See --help.");
@@ -9,8 +9,8 @@ export class UsageError extends SetupError {
 }
 
 /**
- * The options and positionals of a command line; throws a UsageError. npm keeps options for itself that stand before
- * a `--`, and says so in its environment only: that is told too, rather than ignored.
+ * Parses the command line; throws a UsageError. npm consumes options that precede a `--` and shows them only in its
+ * environment: they are reported instead of ignored.
  */
 export function readArgs<const T extends ParseArgsConfig>(config: T, script: string, env: NodeJS.ProcessEnv) {
   for (const name of Object.keys(config.options ?? {})) {
@@ -32,7 +32,7 @@ export function wholeNumber(name: string, value: string, least: number, most: nu
   throw new UsageError(`--${name} must be a whole number from ${least} to ${most}, not "${value}".`);
 }
 
-/** Runs a command line program; what is wrong is printed without a stack if it is the user's to fix. */
+/** Runs a command line program; errors that the user can fix are printed without a stack. */
 export async function runCli(main: () => Promise<number>): Promise<never> {
   let code: number;
   try {

@@ -15,7 +15,7 @@ export function commandLineOf(pid: number): string | undefined {
   }
 }
 
-/** Ends a process that an earlier run left behind, if its command line still says that it is that one. */
+/** Kills a process left behind by an earlier run, if its command line still matches. */
 export async function endLeftover(pid: number, command: string): Promise<boolean> {
   const there = () => commandLineOf(pid)?.includes(command) === true;
   if (!there()) return false;

@@ -9,7 +9,7 @@ export interface Progress {
 const LINE_EVERY_MS = 2_000;
 const FORMAT = "{name} [{bar}] {percentage}%  {value}/{total}";
 
-/** Two bars on a terminal, a line every two seconds elsewhere. */
+/** Two bars on a terminal, otherwise a line every two seconds. */
 export function showProgress(total: number, isTerminal: boolean, log: (line: string) => void): Progress {
   return isTerminal ? bars(total) : lines(total, log);
 }

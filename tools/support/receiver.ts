@@ -2,46 +2,46 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from "nod
 import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 
-/** One request that came, and how it was answered. */
+/** One received request and its answer. */
 export interface Received {
   method: string;
   headers: IncomingHttpHeaders;
-  /** Of the CloudEvent that it brought. */
+  /** Id of its CloudEvent. */
   id: string;
   type: string;
   subject: string | undefined;
   data: unknown;
-  /** All of the event. */
+  /** The complete event. */
   event: Record<string, unknown>;
-  /** Whether a signature fits the secret. */
+  /** Whether its signature is valid. */
   verified: boolean;
-  /** 0: it was not answered. */
+  /** 0: not answered. */
   status: number;
   at: number;
 }
 
-/** `hang`: no answer ever comes. */
+/** `hang`: never answers. */
 export type ReceiverAnswer = number | "hang" | { status: number; headers?: Record<string, string> };
 
 export interface Receiver {
   url: string;
   secret: string;
-  /** Every request in the order in which it came. */
+  /** Every request, in order of arrival. */
   received: Received[];
-  /** Those that were answered 2xx. */
+  /** The requests answered with 2xx. */
   accepted(): Received[];
-  /** From now on it answers this, or what the function says of each request. 204 at first. */
+  /** Sets the answer from now on, or a function that chooses it per request. Initially 204. */
   answer(how: ReceiverAnswer | ((request: Received) => ReceiverAnswer)): void;
   stop(): Promise<void>;
 }
 
-/** `whsec_` and 32 bytes that no other call gives. */
+/** A new webhook secret: `whsec_` and 32 random bytes. */
 export const newSecret = (): string =>
   `whsec_${Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64")}`;
 
 const taken = () => 204;
 
-/** A service that takes webhooks on a real port, and checks who signed them. */
+/** A webhook receiver on a real port that verifies signatures. */
 export async function startReceiver({ secret = newSecret(), port = 0 } = {}): Promise<Receiver> {
   const received: Received[] = [];
   const webhook = new Webhook(secret);

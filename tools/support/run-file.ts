@@ -4,22 +4,22 @@ import { SetupError } from "../setup/setup-error.ts";
 import { commandLineOf, endLeftover } from "./leftover.ts";
 import type { Tokens } from "./tokens.ts";
 
-/** What a running `npm run up` is, for replay and for the next `up`; .run/up.json, readable by its owner only. */
+/** Describes a running `npm run up`, for replay and the next `up`; .run/up.json, readable by its owner only. */
 export interface RunFile {
   pid: number;
-  /** Of the processes that it started, each with a part of its command line to know it by. */
+  /** The started processes, each with part of its command line to identify it. */
   children: { name: string; pid: number; command: string }[];
   /** Absent until everything runs. */
   ready?: { url: string; simulatorUrl: string; servicesUrl: string; tokens: Tokens; logs: string };
 }
 
 const FILE = "up.json";
-/** A part of the command line of an `up`, by which it is known from another process that got its number. */
+/** Part of the command line of an `up`, which tells it from another process that reused its pid. */
 const UP = "up.ts";
 
 /**
- * Says that this process is the one `up` of this folder. Throws a SetupError if another one runs; ends what a dead
- * one has left behind.
+ * Claims this folder for this process's `up`. Throws a SetupError if another one runs; kills what a crashed one left
+ * behind.
  */
 export async function claim(dir: string, log: (line: string) => void): Promise<void> {
   mkdirSync(dir, { recursive: true });
@@ -47,20 +47,20 @@ export async function claim(dir: string, log: (line: string) => void): Promise<v
   }
 }
 
-/** Replaces what the file says, in one step. */
+/** Replaces the file atomically. */
 export function update(dir: string, content: RunFile): void {
   renameSync(write(dir, content), join(dir, FILE));
 }
 
 export const release = (dir: string): void => rmSync(join(dir, FILE), { force: true });
 
-/** What runs; throws a SetupError if nothing does, or not yet. */
+/** The running `up`; throws a SetupError if there is none, or it is not ready. */
 export function readRunning(dir: string): NonNullable<RunFile["ready"]> {
   const file = read(dir);
   if (file === undefined || !commandLineOf(file.pid)?.includes(UP)) {
     throw new SetupError(
       "No running bridge was found.",
-      "Start one in another terminal: npm run up\nOr name one: --url URL, with an admin's token in BRIDGE_TOKEN_ADMIN.",
+      "Start one in another terminal: npm run up\nOr give its URL: --url URL, with an admin's token in BRIDGE_TOKEN_ADMIN.",
     );
   }
   if (file.ready === undefined)
@@ -76,7 +76,7 @@ function read(dir: string): RunFile | undefined {
   }
 }
 
-/** Into a temporary file, which is renamed into place. */
+/** Writes a temporary file, which is then renamed into place. */
 function write(dir: string, content: RunFile): string {
   const file = join(dir, `${FILE}.${process.pid}`);
   rmSync(file, { force: true });

@@ -3,7 +3,7 @@ import { ROLES, type Role } from "../../shared/vocabulary/roles.ts";
 
 export type Tokens = Readonly<Record<Role, string>>;
 
-/** A token for each role, good for 24 hours. */
+/** A token for each role, valid for 24 hours. */
 export async function signTokens(secret: string): Promise<Tokens> {
   const key = new TextEncoder().encode(secret);
   const signed = ROLES.map(async (role) => {

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 /**
- * Waits for a condition, and answers what it gave. Fails with `what` after `withinMs`; so tests wait for what they
- * need, and never for a fixed time.
+ * Waits for a condition and returns its value. Fails with `what` after `withinMs`, so that tests wait for what they need
+ * and never for a fixed time.
  */
 export async function until<T>(
   what: string,

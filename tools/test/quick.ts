@@ -1,6 +1,6 @@
 /**
- * What `npm test` runs besides lint, types and unit tests: the integration tests that guard the promise (accepted, delivered, in
- * order, once settled, seen by those who may). `npm test -- --all` runs every file, at the edge as well.
+ * What `npm test` runs besides lint, types and unit tests: the integration tests that guard acceptance, delivery, order,
+ * settlement and access. `npm test -- --all` runs every file, also at the edge.
  */
 export const QUICK_INTEGRATION = [
   "commands",

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { QUICK_INTEGRATION } from "./quick.ts";
 
 /**
- * `npm test`: every step runs, so that one failure hides no other. Ends with the line `N passed, N failed` and a
+ * `npm test`: runs every step, so that one failure does not hide another. Ends with the line `N passed, N failed`, and a
  * non-zero exit code if anything failed.
  */
 const RESULTS = ".run/test-results.json";
@@ -16,7 +16,7 @@ All tests use a real Redis and real sockets. Examples:
   npm test -- delivery -t "no command overtakes"
 `;
 
-/** A file that failed among others runs once more by itself, with --all. With more failed files, the load is not the cause. */
+/** With --all, a failed file is retried once alone. With more failed files, load is not the cause. */
 const MAX_RETRIED_FILES = 2;
 
 export interface Tally {
@@ -46,28 +46,28 @@ function runTests(title: string, args: readonly string[]): Tally {
     numPendingTests: number;
     testResults: { name: string; status: string }[];
   };
-  // A run may fail with no test failed: a file that does not load, an unhandled rejection.
+  // A run may fail without a failed test: a file that does not load, an unhandled rejection.
   const failed = Math.max(results.numFailedTests, passed ? 0 : 1);
   const failedFiles = results.testResults.filter((file) => file.status === "failed").map((file) => file.name);
   return { passed: results.numPassedTests, failed, skipped: results.numPendingTests, failedFiles };
 }
 
-/** The files to run once more by themselves; none if nothing failed, or too much, or something that is no file's failure. */
+/** The files to retry alone; none if nothing failed, too much failed, or the failure belongs to no file. */
 export function retriedFiles({ failed, failedFiles }: Tally): string[] {
   const files = [...new Set(failedFiles)];
   return failed > 0 && files.length <= MAX_RETRIED_FILES ? files : [];
 }
 
 /**
- * Flaky: failed among the others, passed alone. Such a test is reported by name and counted, and does not fail the run: it is a
- * defect to be found, of the test or of the code, but none that this change must have made.
+ * Flaky: failed with the others, passed alone. Such a test is reported and counted but does not fail the run: it is a
+ * defect of the test or the code to be found, but not necessarily of this change.
  */
 export function withRetry(first: Tally, again: Tally): Tally & { flaky: number } {
   if (again.failed > 0 || again.passed === 0) return { ...first, flaky: 0 };
   return { ...first, failed: 0, flaky: first.failed };
 }
 
-/** What vitest is given for these command line arguments; `checks`: whether format, lint and types run as well. */
+/** The vitest arguments for this command line; `checks`: whether format, lint and types run as well. */
 export function planOf(args: readonly string[]): { checks: boolean; vitest: string[] } {
   if (args.length === 0) {
     const files = QUICK_INTEGRATION.map((name) => `test/integration/${name}.test.ts`);
@@ -97,7 +97,7 @@ function main(args: readonly string[]): void {
   if (tests.flaky > 0) process.stdout.write(`\nFlaky, passed alone; find the cause:\n  ${retried.join("\n  ")}\n`);
   const passed = checks.filter(Boolean).length + tests.passed;
   const failed = checks.filter((ok) => !ok).length + tests.failed;
-  if (args.length === 0) process.stdout.write("\nAll tests, at the edge as well: npm test -- --all\n");
+  if (args.length === 0) process.stdout.write("\nAll tests, including the edge: npm test -- --all\n");
   const more = [tests.flaky && `${tests.flaky} flaky`, tests.skipped && `${tests.skipped} skipped`].filter(Boolean);
   process.stdout.write(`\n${[`${passed} passed`, `${failed} failed`, ...more].join(", ")}\n`);
   process.exitCode = failed === 0 ? 0 : 1;

@@ -6,7 +6,7 @@ import { fromDisk } from "../../shared/config/program.ts";
 import { ROLES, type Role } from "../../shared/vocabulary/roles.ts";
 import { functionsEnv } from "../../functions/config/node-config.ts";
 
-/** `npm run token`: signs a token for the HTTP API. The token goes to standard output, everything else to standard error. */
+/** `npm run token`: signs a token for the HTTP API. Prints the token to standard output, everything else to standard error. */
 const USAGE = `npm run token -- --role ROLE --sub SUBJECT [--units ID,ID] [--org ID] [--expires TIME]
     Signs a token with JWT_SECRET, from the environment, a file (JWT_SECRET_FILE) or .env.
     --role     ${ROLES.join(", ")}
@@ -17,7 +17,7 @@ const USAGE = `npm run token -- --role ROLE --sub SUBJECT [--units ID,ID] [--org
 `;
 
 const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
-/** A token cannot be withdrawn before it expires, except by a new JWT_SECRET. */
+/** A token cannot be revoked before it expires, except by changing JWT_SECRET. */
 const LONGEST_S = 400 * UNIT_SECONDS.d;
 const USAGE_ERROR = 2;
 
@@ -30,11 +30,11 @@ export interface Wanted {
   sub: string;
   units: string[] | undefined;
   org: string | undefined;
-  /** s */
+  /** Seconds. */
   lifetime: number;
 }
 
-/** Reads the command line. Throws UsageError. */
+/** Parses the command line. Throws UsageError. */
 export function readWanted(args: string[]): Wanted {
   const text = { type: "string" } as const;
   let values;
@@ -46,7 +46,7 @@ export function readWanted(args: string[]): Wanted {
   const { role, sub, units, org, expires = "8h" } = values;
   const known = ROLES.find((one) => one === role);
   if (!known) throw new UsageError(`--role must be one of ${ROLES.join(", ")}.`);
-  if (!sub) throw new UsageError("--sub is missing: it says who uses the token.");
+  if (!sub) throw new UsageError("--sub is missing: it identifies the user of the token.");
   const ids = units?.split(",").map((id) => id.trim());
   if (ids?.some((id) => id === "")) throw new UsageError("--units must be ids separated by commas, such as M1,M2.");
   const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(expires) ?? [];

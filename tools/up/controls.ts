@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import type { Parts } from "./parts.ts";
 
-/** What may be done to a part of the demonstration. */
+/** The actions on a part of the demo. */
 const ACTIONS = {
   stop: "stop it with SIGTERM, as a supervisor would",
   kill: "kill it, as in a crash",
@@ -23,7 +23,7 @@ const isAction = (word: string): word is Action => Object.hasOwn(ACTIONS, word);
 /** Other names of a part. */
 const ALIASES: Readonly<Record<string, string>> = { cad: "simulator" };
 
-/** Parses a typed line. */
+/** Parses an input line. */
 export function parseLine(line: string, parts: readonly string[]): Asked {
   const [verb = "", name = "", ...rest] = line.trim().toLowerCase().split(/\s+/);
   if (verb === "") return { what: "nothing" };
@@ -43,7 +43,7 @@ const help = (parts: readonly string[]): string =>
     `Parts: ${parts.join(", ")} (cad is the simulator). Ctrl-C stops everything.`,
   ].join("\n");
 
-/** Executes a typed line, and returns what to print. */
+/** Executes an input line; returns what to print. */
 export async function obey(line: string, parts: Pick<Parts, "names" | "state" | "act">): Promise<string> {
   const names = parts.names();
   const asked = parseLine(line, names);
@@ -62,7 +62,7 @@ export async function obey(line: string, parts: Pick<Parts, "names" | "state" | 
   }
 }
 
-/** Obeys what is typed, one line after another, until the signal aborts. */
+/** Executes input lines one after another until the signal aborts. */
 export async function listenTo(
   input: NodeJS.ReadableStream,
   parts: Pick<Parts, "names" | "state" | "act">,

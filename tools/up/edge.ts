@@ -4,7 +4,7 @@ import { edgeEnv } from "../../functions/hosts/edge/config.ts";
 import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/config/config.ts";
 import { wranglerDev } from "../setup/wrangler.ts";
 
-/** `npm run edge`: the functions in the real workerd, configured as on Node. Becomes the wrangler process itself. */
+/** `npm run edge`: runs the functions in the real workerd, configured as on Node. Replaces this process by wrangler. */
 const schema = edgeEnv.extend({ PORT: functionsEnv.shape.PORT, HOST: functionsEnv.shape.HOST });
 const WHAT =
   "Runs the HTTP API in Cloudflare's workerd on this machine. A .dev.vars file replaces REDIS_URL and JWT_SECRET where they are not set.";

@@ -13,12 +13,12 @@ export interface OutcomeOptions {
   token: string;
   simulatorUrl: string;
   servicesUrl: string;
-  /** The CAD has no handler for this step: all that is known is that its process received it. */
+  /** The CAD has no handler for this step: at most, its process is known to have received it. */
   unhandled: boolean;
   signal: AbortSignal;
 }
 
-/** What followed a command. What is missing is undefined, and explained in `wrong`. */
+/** The effects of a command. A missing one is undefined and explained in `wrong`. */
 export interface EventOutcomes {
   /** Id of its event in the journal. */
   entry: string | undefined;
@@ -65,10 +65,10 @@ async function look(step: Step, incident: string, commandId: string, options: Ou
   }
 }
 
-/** Its outcome in the CAD, by the CAD's ledger. */
+/** The command's outcome according to the CAD's ledger. */
 async function outcomeAtCad(commandId: string, { simulatorUrl }: OutcomeOptions): Promise<string> {
   const entries = await readLedger(simulatorUrl, 0);
-  return entries.find((entry) => entry.commandId === commandId)?.outcome ?? "it never came";
+  return entries.find((entry) => entry.commandId === commandId)?.outcome ?? "never arrived";
 }
 
 async function entryOf(step: Step, incident: string, commandId: string, { url, token, signal }: OutcomeOptions) {
@@ -80,7 +80,7 @@ async function entryOf(step: Step, incident: string, commandId: string, { url, t
   return entry === undefined ? undefined : String(entry["id"]);
 }
 
-/** Each path at which the state differs from what the step expects. */
+/** Each path whose value differs from what the step expects. */
 async function differencesFrom({ known }: Step, incident: string, { url, token, signal }: OutcomeOptions) {
   const [aboutUnit, aboutIncident] = await Promise.all(
     [`/units/${UNIT}`, `/incidents/${incident}`].map((path) => ask("GET", url + path, { token, signal })),

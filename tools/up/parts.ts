@@ -3,27 +3,27 @@ import { startProcess, type RunningProcess } from "../setup/process.ts";
 
 export interface PartOptions {
   name: string;
-  /** From the project's root. */
+  /** Relative to the project's root. */
   script: string;
   env: Readonly<Record<string, string>>;
   readyWhen: () => Promise<boolean>;
   readyWithinMs?: number;
 }
 
-/** The processes of a demonstration: started one after another, ended in the opposite order. */
+/** The processes of a demo: started one after another, stopped in reverse order. */
 export interface Parts {
   start(options: PartOptions): Promise<void>;
-  /** Takes over a process that was started elsewhere. `command` is a part of its command line; `again` starts it anew. */
+  /** Adopts a process started elsewhere. `command` identifies it by part of its command line; `again` restarts it. */
   add(process: RunningProcess, command: string, again: () => Promise<RunningProcess>): void;
   names(): string[];
   state(name: string): "running" | "frozen" | "stopped";
-  /** Freezes, stops or starts a part on purpose. Throws if it does not start. */
+  /** Freezes, stops or starts a part on request. Throws if it does not start. */
   act(name: string, action: "stop" | "kill" | "start" | "restart" | "freeze" | "thaw"): Promise<void>;
-  /** Resolves with the first process that ended although nobody asked for it. */
+  /** Resolves with the first process that exited without being stopped. */
   died: Promise<RunningProcess>;
-  /** Done once all processes have ended. */
+  /** Runs the task once all processes have ended. */
   atTheEnd(task: () => Promise<void>): void;
-  /** Every task is done, whatever fails. Safe to call again. */
+  /** Runs every task, even if some fail. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -32,11 +32,11 @@ interface Part {
   command: string;
   again: () => Promise<RunningProcess>;
   frozen: boolean;
-  /** Its end was asked for. */
+  /** Whether it is being stopped. */
   ending: boolean;
 }
 
-/** Stops its children too, such as wrangler's workerd: each part has its own process group. */
+/** Also signals its children, such as wrangler's workerd: each part has its own process group. */
 function signalGroup({ pid, running }: RunningProcess, signal: NodeJS.Signals): void {
   if (running && pid > 0) process.kill(-pid, signal);
 }
@@ -64,7 +64,7 @@ export function createParts(logs: string, onStarted: (process: RunningProcess, c
   }
   async function end(part: Part): Promise<void> {
     part.ending = true;
-    // What stands still does not hear that it is to end.
+    // A frozen process does not receive SIGTERM.
     thaw(part);
     await part.process.stop();
   }
@@ -98,7 +98,7 @@ export function createParts(logs: string, onStarted: (process: RunningProcess, c
   };
   function partOf(name: string): Part {
     const part = parts.get(name);
-    if (!part) throw new Error(`there is no part ${name}`);
+    if (!part) throw new Error(`no part is called ${name}`);
     return part;
   }
 
@@ -113,10 +113,10 @@ export function createParts(logs: string, onStarted: (process: RunningProcess, c
     add,
     async start({ env, readyWhen, readyWithinMs, ...options }) {
       const output = join(logs, `${options.name}.log`);
-      // LOG_FILE would write every line twice: what the process prints is already kept.
+      // LOG_FILE would duplicate every line: the output is already captured.
       const given = { ...options, output, env: { ...env, LOG_FILE: undefined } };
       const ready = { readyWhen, ...(readyWithinMs !== undefined && { readyWithinMs }) };
-      // Started again, others may be away on purpose: it need not become healthy.
+      // On a restart, other parts may be stopped on purpose: it need not become healthy.
       add(await startProcess({ ...given, ...ready }), options.script, () => startProcess(given));
     },
     names: () => [...parts.keys()],

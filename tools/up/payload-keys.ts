@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * The environment that names what seals payloads: what is set already, or a key of this demonstration's own, which stays
- * beside its Redis, since what that holds may outlive a run.
+ * The environment with the keys that encrypt payloads: the configured ones, or a key generated for this demo and kept next
+ * to its Redis data, which may outlive a run.
  */
 export function payloadKeys(dir: string): Record<string, string> {
   if (process.env["PAYLOAD_KEYS"] || process.env["PAYLOAD_KEYS_FILE"]) return {};

@@ -19,10 +19,10 @@ const WAIT_SECONDS = 10;
 const WIDTHS = [3, 20, 20, 11, 4, 7, 27, 6, 13];
 const RIGHT = 5;
 const NOTE = `
-* The legacy CAD has no handler for transport:completed: it neither acks nor broadcasts it. That its process has it is all
-  there is to know; so the bridge reports it to the services itself, as a journal entry of kind "bridge".`;
+* The legacy CAD has no handler for transport:completed: it neither acks nor broadcasts it. Only receipt by its process can be
+  proven, so the bridge reports it to the services itself, as a journal entry of kind "bridge".`;
 
-/** Plays the ten steps in order; prints for each the command, the event, the new state and the webhooks, then how many succeeded. */
+/** Plays the ten steps in order; prints the command, event, new state and webhooks of each, then how many succeeded. */
 export async function playTenSteps(options: PlayOptions): Promise<{ good: number; steps: number }> {
   const { cad, log, signal } = options;
   const incident = `INC-${randomUUID().slice(0, 8).toUpperCase()}`;

@@ -4,8 +4,8 @@ import { z } from "zod";
 import { type Received, receivedWebhook, SERVICES, type Service } from "./services.ts";
 
 /**
- * The platform's billing and ePCR services, as far as the bridge is concerned: each takes webhooks at its own path, checks who
- * signed them (Standard Webhooks), and prints a line for each. GET /received lists what was accepted.
+ * Simulates the platform's billing and ePCR services: each receives webhooks at its own path, verifies the signature
+ * (Standard Webhooks) and prints a line for each. GET /received lists the accepted ones.
  */
 const MOST = 10_000;
 const MAX_BODY = 2_000_000;
@@ -18,12 +18,12 @@ const environment = z.object({
 
 interface Inbox {
   webhook: Webhook;
-  /** By the webhook's id, by which a repeat is known. */
+  /** Keyed by webhook id, which identifies repeats. */
   received: Map<string, Received>;
   refused: number;
 }
 
-/** Takes one webhook, and answers with the status. */
+/** Handles one webhook; returns the status. */
 function take(service: Service, inbox: Inbox, headers: Record<string, string>, body: string): number {
   const webhookId = headers["webhook-id"] ?? "";
   try {

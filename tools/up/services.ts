@@ -4,13 +4,13 @@ import { onSomePort } from "../setup/free-port.ts";
 import { ask } from "../support/api.ts";
 import type { Parts } from "./parts.ts";
 
-/** The services of the platform that the bridge sends the CAD's events to. */
+/** The platform's services, to which the bridge sends the CAD's events. */
 export const SERVICES = ["billing", "epcr"] as const;
 export type Service = (typeof SERVICES)[number];
 
-/** What a service reads in a CloudEvent. */
+/** The fields of a CloudEvent that a service reads. */
 export const receivedWebhook = z.object({
-  /** Of its entry in the journal. */
+  /** Id of its journal entry. */
   id: z.string(),
   type: z.string(),
   subject: z.string().optional(),
@@ -25,7 +25,7 @@ const receivedPage = z.object({
 
 const newSecret = () => `whsec_${randomBytes(32).toString("base64")}`;
 
-/** Starts both as one process; answers with its address, and with what the worker's environment is to say of them. */
+/** Starts both in one process; resolves to its URL and the worker's environment for them. */
 export async function startServices(parts: Parts): Promise<{ url: string; env: Record<string, string> }> {
   const secrets = { BILLING_WEBHOOK_SECRET: newSecret(), EPCR_WEBHOOK_SECRET: newSecret() };
   const url = await onSomePort(undefined, async (port) => {
@@ -42,6 +42,6 @@ export async function startServices(parts: Parts): Promise<{ url: string; env: R
   return { url, env: { ...secrets, ...urls, ALLOW_PRIVATE_DESTINATIONS: "true" } };
 }
 
-/** What the services took, its signature being right; and how many webhooks they refused. */
+/** The webhooks accepted with a valid signature, and the number refused. */
 export const readReceived = async (url: string): Promise<{ received: Received[]; refused: number }> =>
   receivedPage.parse((await ask("GET", `${url}/received`)).body);

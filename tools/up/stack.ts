@@ -12,28 +12,28 @@ import { createParts, type Parts } from "./parts.ts";
 import { startServices } from "./services.ts";
 
 export interface StackOptions {
-  /** Redis's data and the logs go below it. */
+  /** Parent directory of Redis's data and the logs. */
   dir: string;
-  /** Of the functions. */
+  /** Port of the functions. */
   port: number;
-  /** Where they run: on Node, or in workerd. */
+  /** Whether the functions run in workerd instead of Node. */
   edge: boolean;
   cad: "legacy" | "modern";
   jwtSecret: string;
   log: (line: string) => void;
-  /** Called for every process as soon as it runs, with a part of its command line. */
+  /** Called for every process as soon as it runs, with part of its command line. */
   onStarted: (process: RunningProcess, command: string) => void;
 }
 
 export interface Stack {
-  /** Of the API, with its base path. */
+  /** URL of the API, with its base path. */
   url: string;
   simulatorUrl: string;
-  /** Of the billing and the ePCR service. */
+  /** URL of the billing and the ePCR service. */
   servicesUrl: string;
-  /** Its processes, which can be frozen, stopped and started again. */
+  /** Its processes, which can be frozen, stopped and restarted. */
   parts: Pick<Parts, "names" | "state" | "act" | "died">;
-  /** Ends everything, the last started first. Safe to call again. */
+  /** Stops everything in reverse order of starting. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -41,7 +41,7 @@ const HOST = "127.0.0.1";
 const WORKER_PORT = 9464;
 const HEALTHY_WITHIN_MS = 30_000;
 
-/** Starts a whole bridge and a CAD to talk to, and waits until it is healthy. Throws a SetupError naming what failed. */
+/** Starts a complete bridge and a CAD, and waits until it is healthy. Throws a SetupError naming what failed. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { port, log } = options;
   if (!(await isFree(port, HOST))) {
@@ -61,7 +61,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     log(`functions  ${url}${options.edge ? "  (at the edge: workerd)" : ""}`);
     const services = await startServices(parts);
     log(`services   ${services.url}  (billing and ePCR, receive webhooks)`);
-    // Each start has another port, and the store of the one before it.
+    // Every start has a new port, but the store of the previous one.
     const cad = { CAD_ID: "simulator", CAD_BACKEND_URL: simulatorUrl, CAD_BACKEND_AUTH_TOKEN: cadToken };
     log(`worker     ${await workerPart(parts, url, { ...redis, ...cad, ...services.env })}`);
     return { url, simulatorUrl, servicesUrl: services.url, parts, stop: () => parts.stop() };
@@ -71,7 +71,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-/** The environment that names it: REDIS_URL, and on a Redis of others a prefix of our own, of which nothing stays. */
+/** The Redis environment: REDIS_URL and, on a shared Redis, a prefix of its own that is deleted at the end. */
 async function redisPart(parts: Parts, { dir, log }: StackOptions): Promise<Record<string, string>> {
   const { url, process: own } = await ensureRedis({ dir: join(dir, "redis"), log });
   if (own) {
@@ -86,7 +86,7 @@ async function redisPart(parts: Parts, { dir, log }: StackOptions): Promise<Reco
   return { REDIS_URL: url, REDIS_PREFIX: prefix };
 }
 
-/** Its URL. */
+/** Resolves to the simulator's URL. */
 function simulatorPart(parts: Parts, token: string, character: StackOptions["cad"]): Promise<string> {
   return onSomePort(undefined, async (port) => {
     const url = `http://${HOST}:${port}`;
@@ -122,9 +122,9 @@ async function functionsPart(
   parts.add(await startProgram({ ...given, readyWhen }), WRANGLER, () => startProgram(given));
 }
 
-/** URL of its health endpoint: it is ready when that reports healthy. */
+/** Starts the worker; resolves to its health URL. It is ready when that reports healthy. */
 function workerPart(parts: Parts, apiUrl: string, env: Readonly<Record<string, string>>): Promise<string> {
-  // By name: a worker that was killed a moment ago still looks alive in Redis.
+  // Checked by instance name: a worker killed a moment ago still looks alive in Redis.
   const instance = `demo-${randomBytes(6).toString("hex")}`;
   let health: Health | undefined;
   return onSomePort(WORKER_PORT, async (port) => {
@@ -149,9 +149,9 @@ function workerPart(parts: Parts, apiUrl: string, env: Readonly<Record<string, s
 
 interface Health {
   status: string | undefined;
-  /** The worker's name. */
+  /** The worker's instance name. */
   instance: unknown;
-  /** All of it, to show. */
+  /** The whole answer as text, for messages. */
   said: string;
 }
 

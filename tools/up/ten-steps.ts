@@ -7,11 +7,11 @@ export interface Step {
   what: string;
   command: string;
   body: Record<string, unknown>;
-  /** The CAD's event that follows it. */
+  /** The CAD event that follows it. */
   event: string;
-  /** The expected state after it: dotted paths into the answers of GET /units/ID and /incidents/ID. */
+  /** The expected state afterwards: dotted paths into the answers of GET /units/ID and /incidents/ID. */
   known: Readonly<Record<string, unknown>>;
-  /** The services that should receive it, by the default rules. */
+  /** The services that should receive it under the default rules. */
   services: readonly Service[];
 }
 
@@ -19,7 +19,7 @@ export const UNIT = "M12";
 const PLACE = { lat: 37.7886, lng: -122.3988 };
 const COORDINATES = [PLACE.lng, PLACE.lat];
 
-/** The ten steps; `incident` is a new one for every run. */
+/** The ten steps; `incident` is new for every run. */
 export function tenSteps(incident: string, now: Date): Step[] {
   const call = {
     incident_id: incident,
@@ -93,12 +93,12 @@ export function tenSteps(incident: string, now: Date): Step[] {
   ];
 }
 
-/** Whose token a step takes. */
+/** The role whose token a step uses. */
 export function roleOf(step: Step): Role {
   const command = commandNamed(step.command);
-  if (command === undefined) throw new TypeError(`there is no command ${step.command}`);
+  if (command === undefined) throw new TypeError(`unknown command ${step.command}`);
   return command.role;
 }
 
-/** False for an event that a CAD which does not ack never shows to have handled: `received` is all there is. */
+/** False for an event whose handling only an ack could prove: without one, `received` is the final state. */
 export const hasEcho = (step: Step): boolean => commandNamed(step.command)?.echo !== undefined;

@@ -40,7 +40,7 @@ async function main(): Promise<number> {
   const running = await Promise.race([start(options), asked(stopping)]);
   if (running === "asked to stop") {
     log("Stopped while starting. No process is left.");
-    return 130; // and what was started ends with this process
+    return 130; // the started processes end with this one
   }
   const { stack, tokens } = running;
   try {
@@ -66,12 +66,12 @@ interface Options {
   port: number;
   cad: "modern" | "legacy";
   edge: boolean;
-  /** Whether commands are typed. */
+  /** Whether standard input is read for controls. */
   controls: boolean;
   dir: string;
 }
 
-/** undefined: help was asked for, and given. */
+/** undefined: --help was given and printed. */
 function readOptions(): Options | undefined {
   const { values } = readArgs(
     {
@@ -118,7 +118,7 @@ async function start(options: Options) {
   return { stack, tokens };
 }
 
-/** Aborted by the first Ctrl-C, SIGTERM or hang-up; the second one does not wait for a clean end. */
+/** Aborts on the first Ctrl-C, SIGTERM or SIGHUP; the second one exits without a clean shutdown. */
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
