@@ -33,6 +33,8 @@ import { limitRequests } from "./middleware/rate-limits.ts";
 import type { Quotas } from "./config/quotas.ts";
 import { noBody } from "./http/json-body.ts";
 import { openApi } from "./openapi/document.ts";
+import { NO_TRACER, type Tracer } from "../shared/tracing/tracer.ts";
+import { traceRequest } from "./middleware/trace.ts";
 import { reconnect } from "./routes/reconnect.ts";
 import { mayTouch, requireScope } from "./middleware/scope.ts";
 import { serveState } from "./routes/state.ts";
@@ -75,6 +77,7 @@ export interface AppDeps {
   /** Lets a task end after the response; without it, the response waits for the task. */
   afterResponse?: (c: Context, task: Promise<void>) => void;
   measure: Measure;
+  tracer?: Tracer;
   /** For GET /metrics. */
   scrape: Scrape;
   /** METRICS_TOKEN. */
@@ -86,7 +89,7 @@ export interface AppDeps {
 
 /** The HTTP API: a loop over the command table, and the few routes that are no commands. Keeps no state. */
 export function createApp(deps: AppDeps): Hono<CallerEnv> {
-  const { backend, authenticate, basePath = BASE_PATH, getPath, log } = deps;
+  const { backend, authenticate, basePath = BASE_PATH, getPath, tracer = NO_TRACER, log } = deps;
   const everything = new Hono<CallerEnv>(getPath ? { getPath: (request) => getPath(pathOf(request)) } : {});
   addCommonHeaders(everything, deps.newId, deps.corsOrigins);
   everything.use("*", async (c, next) => {
@@ -108,10 +111,11 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   for (const command of commands) {
     app.post(
       `/${command.name}`,
+      traceRequest(tracer, `/${command.name}`),
       requireRole(authenticate, command.role),
       parseBody(command),
       requireScope(command),
-      acceptCommand(command, { ...deps, basePath }),
+      acceptCommand(command, { ...deps, tracer, basePath }),
     );
   }
 

@@ -58,6 +58,7 @@ export default defineConfig({
             "metrics",
             "edge",
             "admin-page",
+            "traces",
           ].map((n) => `test/integration/${n}.test.ts`),
           provide: { host: "edge" },
           // The first test of a file waits for workerd: a second or two, and many more on a machine that is busy.

@@ -33,6 +33,10 @@ const cloudEvent = z.looseObject({
   dataclassification: z.enum(CLASSIFICATIONS).describe("`phi`: `data` may hold protected health information."),
   data: z.unknown().describe("The event's payload, or the fields of it that the rule names."),
   owncommand: z.string().optional().describe("The bridge's command of which this is the echo."),
+  traceparent: z
+    .string()
+    .optional()
+    .describe("The trace that it belongs to (W3C Trace Context): that of the command, or of the event."),
   recovered: z.boolean().optional(),
 });
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type Config, env, sharedEnv } from "../../shared/config/config.ts";
 import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
+import { tracingEnv } from "../../shared/tracing/env.ts";
 import { NAIVE_TIMES } from "../../shared/vocabulary/fields.ts";
 import { corsOrigins } from "../http/response-headers.ts";
 import { MAX_BODY_BYTES } from "../http/limit-body.ts";
@@ -71,6 +72,7 @@ const metricsEnv = {
 export const functionsEnv = z.object({
   ...sharedEnv,
   ...sealingEnv,
+  ...tracingEnv,
   PORT: env.port.default(8000).describe("Port of the HTTP API."),
   HOST: z.string().min(1).default("127.0.0.1").describe("Address that the HTTP API listens on; 0.0.0.0 for all."),
   ...metricsEnv,

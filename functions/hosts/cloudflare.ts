@@ -14,6 +14,7 @@ import { toQuotas } from "../config/quotas.ts";
 import { type Bindings, edgeConfig } from "./edge/config.ts";
 import { consoleLog } from "./edge/console-log.ts";
 import { remoteBackend } from "./edge/remote-backend.ts";
+import { openTracing, type Tracing } from "../../shared/tracing/open-tracer.ts";
 import { streamLimits } from "../config/stream-env.ts";
 
 export { CadBackend } from "./edge/cad-backend.ts";
@@ -21,7 +22,7 @@ export { CadBackend } from "./edge/cad-backend.ts";
 const now = (): Date => new Date();
 
 /** The functions on Cloudflare Workers: the app in any number of isolates, the connections to Redis in Durable Objects. */
-function startFunctions(env: Bindings): ReturnType<typeof createApp> {
+async function startFunctions(env: Bindings): Promise<{ app: ReturnType<typeof createApp>; tracing: Tracing }> {
   const config = edgeConfig(env);
   const log = consoleLog("functions", config.LOG_LEVEL);
   const fromAssets: DocsAssets = async (name) => {
@@ -31,7 +32,8 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
   };
   const { REDIS_PREFIX: prefix, EDGE_SHARDS: shards } = config;
   const backend = remoteBackend({ objects: env.CAD_BACKEND, prefix, shards, random: Math.random, log });
-  return createApp({
+  const tracing = await openTracing({ config, process: "functions", background: false, log });
+  const app = createApp({
     backend,
     sealer: openSealer(config, log),
     authenticate: createAuthenticate(config, { log }),
@@ -52,25 +54,33 @@ function startFunctions(env: Bindings): ReturnType<typeof createApp> {
     quotas: toQuotas(config),
     // An isolate is too short-lived for its own counters: all values are read from Redis.
     measure: NO_MEASURE,
+    tracer: tracing.tracer,
     scrape: createScrape({ backend, bounds: toBounds(config), now }),
     metricsToken: () => config.METRICS_TOKEN,
     monotonic: () => performance.now(),
     log,
   });
+  return { app, tracing };
 }
 
 /** Made by the first request: at the start of an isolate its secrets need not be there yet. */
-let app: ReturnType<typeof createApp> | undefined;
+let started: ReturnType<typeof startFunctions> | undefined;
 
 export default {
   async fetch(request: Request, env: Bindings, context: ExecutionContext): Promise<Response> {
+    let running: Awaited<typeof started>;
     try {
-      app ??= startFunctions(env);
+      running = await (started ??= startFunctions(env));
     } catch (error) {
+      // What was missing may be there with the next request.
+      started = undefined;
       if (!(error instanceof ConfigError)) throw error;
       consoleLog("functions", "error").error({ problems: error.problems }, "invalid configuration");
       return new Problem("internal", "The configuration is invalid; the log names what is wrong.").toResponse();
     }
-    return await app.fetch(request, env, context);
+    const response = await running.app.fetch(request, env, context);
+    // Nothing runs between requests: the spans of this one leave with it.
+    context.waitUntil(running.tracing.flush());
+    return response;
   },
 };

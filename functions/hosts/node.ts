@@ -21,6 +21,8 @@ import type { DocsAssets } from "../routes/docs.ts";
 import { listen } from "./node-server.ts";
 import { toBounds } from "../config/backlog-env.ts";
 import { createScrape } from "../routes/metrics.ts";
+import { countSpans } from "../../shared/metrics/spans.ts";
+import { openTracing } from "../../shared/tracing/open-tracer.ts";
 import { createProcessMetrics } from "../../shared/metrics/process-metrics.ts";
 import { startMetricsServer } from "./metrics-server.ts";
 import { streamLimits } from "../config/stream-env.ts";
@@ -79,6 +81,8 @@ export async function startFunctions(
   const [{ backend }, ...ofCads] = connections as [ConnectedBackend, ...ConnectedBackend[]];
   const stopping = new AbortController();
   const metrics = createProcessMetrics("functions");
+  const onOutcome = countSpans(metrics);
+  const tracing = await openTracing({ config, process: "functions", onOutcome, background: true, log });
   const scrapeOf = (of: Backend, ownText?: () => Promise<string>) =>
     createScrape({ backend: of, bounds: toBounds(config), now, ...(ownText && { ownText }) });
   // With several CADs, each says for itself whose tokens it takes.
@@ -105,6 +109,7 @@ export async function startFunctions(
     quotas: toQuotas(config),
     compress: compressOnRequest,
     measure: metrics,
+    tracer: tracing.tracer,
     metricsToken: () => access.metricsToken,
     monotonic: () => performance.now(),
     log,
@@ -132,7 +137,7 @@ export async function startFunctions(
     const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
     await closed;
     clearTimeout(cut);
-    await metricsServer?.stop();
+    await Promise.all([metricsServer?.stop(), tracing.stop()]);
     metrics.stop();
     await Promise.all(connections.map(({ close }) => close()));
   }

@@ -19,6 +19,8 @@ interface RequestVariables {
   requestId: string;
   clientAddress: string;
   maxBodyBytes: number;
+  /** What the request is part of, of a request that is traced. */
+  traceparent?: string | undefined;
   /** Throws a Problem, 429, for a caller, or an address without a valid token, that asks too much. */
   admitCaller: (subject: string) => Promise<void>;
   admitStranger: () => Promise<void>;

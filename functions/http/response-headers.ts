@@ -19,7 +19,7 @@ const MAX_REQUEST_ID = 128;
 const CORS_MAX_AGE_S = 600;
 const REQUEST_HEADERS = [
   ...["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "Command-TTL", "X-Request-Id"],
-  "Last-Event-ID",
+  ...["Last-Event-ID", "traceparent"],
 ];
 const ANSWER_HEADERS = [
   ...["Location", "Idempotency-Replayed", "Preference-Applied", "Retry-After", "X-Request-Id"],

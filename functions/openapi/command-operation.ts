@@ -24,6 +24,14 @@ export const parameters = {
     description: "Time to live in seconds: not sent after that. Overrides the command's default.",
     schema: schemaOf(ttlSchema, "input"),
   },
+  Traceparent: {
+    name: "traceparent",
+    in: "header",
+    description:
+      "The trace that the command belongs to (W3C Trace Context). It is stored with the command and passed on to webhooks. One that is not valid is ignored.",
+    schema: { type: "string" },
+    example: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+  },
 };
 
 const accepted = (description: string, schema: string) => ({

@@ -10,6 +10,7 @@ import type { NaiveTimes } from "../../shared/vocabulary/fields.ts";
 import { redisFault } from "../../shared/redis/fault.ts";
 import type { Proof } from "../../shared/commands/proof.ts";
 import { toMessage } from "../../shared/commands/message.ts";
+import type { Tracer } from "../../shared/tracing/tracer.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import type { Role } from "../../shared/vocabulary/roles.ts";
@@ -38,6 +39,7 @@ export interface AcceptDeps {
   newId: () => string;
   log: Log;
   measure: Measure;
+  tracer: Tracer;
   /** A clock that does not jump, ms. */
   monotonic: () => number;
 }
@@ -65,16 +67,20 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     const wait = preferredWait(c.req.header("Prefer"));
     const { userId, role } = c.get("caller");
     const id = deps.newId();
-    const request = { id, user: userId, role, ttlSeconds, idempotencyKey: key };
+    const span = deps.tracer.start("append", c.get("traceparent"), { "socket_bridge.command": command.name });
+    const request = { id, user: userId, role, ttlSeconds, idempotencyKey: key, traceparent: span.traceparent };
     const message = await toMessage(deps.sealer, command, body, request);
     const note = noteOf(c, deps.basePath, message.keys);
     const { backend, basePath } = (await deps.targetOf?.(message.keys, c.get("caller"))) ?? deps;
     const appended = await backend
       .accept({ ...message, note: command.latestWins ? onceInAWhile(note) : note })
       .catch((error: unknown) => {
+        span.end({}, "redis");
         throw maybeAccepted(error, key === undefined ? id : undefined);
       });
 
+    const appendedId = "id" in appended ? appended.id : undefined;
+    span.end({ "socket_bridge.outcome": appended.outcome, "socket_bridge.command_id": appendedId });
     const accepted = refuseUnlessAccepted(appended, role);
     deps.measure.observe("socket_bridge_accept_seconds", (deps.monotonic() - from) / 1000);
     deps.log.info({ command_id: accepted.id, command: command.name, outcome: accepted.outcome }, "command");

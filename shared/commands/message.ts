@@ -10,7 +10,7 @@ export async function toMessage(
   sealer: Sealer,
   command: Command,
   body: Parameters<Command["keys"]>[0],
-  request: Pick<NewMessage, "id" | "user" | "role" | "ttlSeconds" | "idempotencyKey">,
+  request: Pick<NewMessage, "id" | "user" | "role" | "ttlSeconds" | "idempotencyKey" | "traceparent">,
 ): Promise<NewMessage> {
   const text = JSON.stringify(body);
   return {

@@ -56,6 +56,8 @@ export interface JournalEntry extends Omit<NewEntry, "ageMs"> {
   receivedAt: Micros;
   /** Its number in the journal since ever; undefined for one of a version before. */
   n?: number | undefined;
+  /** The trace that it belongs to. */
+  traceparent?: string | undefined;
   /** How many between the one before it and this one were deleted in Redis. */
   missing?: number;
   /** It was changed, moved or copied in Redis: nothing of it is to be believed. */

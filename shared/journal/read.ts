@@ -6,6 +6,7 @@ import { START, timeOfId } from "../redis/stream-id.ts";
 import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
 import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
 import type { JournalKeys } from "./keys.ts";
+import { openEntryTrace } from "./traces.ts";
 
 export interface JournalBounds {
   /** The oldest entry that is still there; undefined if there is none. */
@@ -72,6 +73,7 @@ export interface SealedEntry {
   sealId: string;
   olderIds: string[];
   stored: string;
+  openTrace(sealer: Sealer): string | undefined;
 }
 
 /** @param journal the journal's key */
@@ -105,18 +107,21 @@ export function parseRow([id, list]: Row, journal: string): SealedEntry {
     sealId: journalSealId(journal, sealed),
     olderIds: olderSealIds(journal, sealed),
     stored: text("payload"),
+    openTrace: (sealer) => openEntryTrace(sealer, journal, text("ref"), text("trace")),
   };
 }
 
 /** With its payload; one that was changed in Redis has none, and is malformed. Throws SealError if a key is missing. */
 export async function openEntry(
   sealer: Sealer,
-  { entry, sealId, olderIds, stored }: SealedEntry,
+  { entry, sealId, olderIds, stored, openTrace }: SealedEntry,
 ): Promise<JournalEntry> {
   try {
     const text = await openAny(sealer, [sealId, ...olderIds.slice(0, sealer.lenient ? 2 : 1)], stored);
     const payload: unknown = JSON.parse(text);
-    return { ...entry, kind: entry.wrong.length > 0 ? "malformed" : entry.kind, payload };
+    const traceparent = openTrace(sealer);
+    const kind = entry.wrong.length > 0 ? "malformed" : entry.kind;
+    return { ...entry, kind, payload, ...(traceparent !== undefined && { traceparent }) };
   } catch (error) {
     if (error instanceof SyntaxError) return withoutPayload(entry, new Error(UNREADABLE));
     if (!(error instanceof SealError) || error.code !== "tampered") throw error;

@@ -13,6 +13,8 @@ import { openIfAuthentic, storeClear } from "../sealing/clear.ts";
 import { journalSealId, openEntry, parseRow } from "./read.ts";
 import { createRedisClock } from "../redis/clock.ts";
 import { trimJournal } from "./trim.ts";
+import { NO_TRACER, type Span, type Tracer } from "../tracing/tracer.ts";
+import { beginEntry, storeTrace, tracesOfCommands } from "./traces.ts";
 
 /** How long a CAD's event id is remembered, ms: longer than any replay reaches back. */
 export const SEEN_MS = 24 * 3_600_000;
@@ -33,7 +35,7 @@ end`;
  * KEYS[1]: the base name. ARGV[1]: JSON with
  * `token` of the lease, `batch` (1, 2, 3...), `again` (it was sent before), `seenMs`, `keptMs`, `maxEntries`, `cad`, and `entries`, each with
  * `eventId`, `kind`, `event`, `ref`, `keys`, `payload`, `occurred` ('' or us), `received` (us), `own`, `recovered` ('', '1', '0'), `wrong`,
- * `fact` ('' or a name: of entries with the same one, only the first is written) and `n` (its number).
+ * `fact` ('' or a name: of entries with the same one, only the first is written), `n` (its number) and `trace`?.
  *
  * Returns {'not-owner'} or {'written', id, id...}; the id of an entry that was seen before is ''. A batch that is repeated because its
  * reply was lost is written once, even if Redis receives it after the next one, or if the connection itself repeats it. A first
@@ -61,7 +63,7 @@ for _, e in ipairs(ask.entries) do
   if first(e.eventId) and first(e.fact) then
     id = redis.call('XADD', base .. ':journal', '*', 'kind', e.kind, 'event', e.event, 'ref', e.ref, 'keys', e.keys,
       'payload', e.payload, 'occurred', e.occurred, 'received', e.received, 'own', e.own, 'recovered', e.recovered,
-      'wrong', e.wrong, 'event_id', e.eventId, 'cad', ask.cad, 'n', e.n)
+      'wrong', e.wrong, 'event_id', e.eventId, 'cad', ask.cad, 'n', e.n, unpack(e.trace and {'trace', e.trace} or {}))
     last = id
   end
   answer[#answer + 1] = id
@@ -110,6 +112,7 @@ export interface JournalOptions {
   log: Log;
   /** Something in Redis is not as this bridge left it. */
   onForged?(what: string): void;
+  tracer?: Tracer;
 }
 
 /** The side of the journal that only the leader may use. */
@@ -151,14 +154,15 @@ interface Batch {
 
 /** An entry as it is to be stored, beside what it says. */
 interface Prepared {
-  stored: Readonly<Record<string, string>>;
+  stored: Readonly<Record<string, string | undefined>>;
   ref: string;
   entry: Omit<JournalEntry, "id" | "cad" | "size" | "n"> & { n: number };
   size: number;
+  span: Span | undefined;
 }
 
 export function openJournalWriter(options: JournalOptions): JournalWriter {
-  const { redis, keys, sealer, token, cad, keptMs, maxEntries, maxBytes, signal, log } = options;
+  const { redis, keys, sealer, token, cad, keptMs, maxEntries, maxBytes, tracer = NO_TRACER, signal, log } = options;
   const write = script(redis, "journalWrite", WRITE, [keys.cad]);
   const noteComplete = script(redis, "journalHeard", HEARD, [keys.cad]);
   const readClock = script(redis, "journalClock", CLOCK, [keys.cad]);
@@ -217,12 +221,12 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     );
   }
 
-  /** The ids, among those that the entries are said to be echoes of, that are commands of this bridge. */
-  async function ownCommands(entries: readonly NewEntry[]): Promise<ReadonlySet<string>> {
+  /** Of those that the entries are said to be echoes of, the commands of this bridge, with their traces. */
+  async function ownCommands(entries: readonly NewEntry[]): Promise<ReadonlyMap<string, string | undefined>> {
     const ids = [...new Set(entries.flatMap(({ own }) => own ?? []))];
-    if (ids.length === 0) return new Set();
-    const records = await Promise.all(ids.map((id) => redis.exists(`${keys.cad}:record:${id}`)));
-    return new Set(ids.filter((_, i) => records[i] === 1));
+    return ids.length === 0
+      ? new Map()
+      : tracesOfCommands(redis, keys, sealer, ids, (what) => options.onForged?.(what));
   }
 
   async function prepare(entries: readonly NewEntry[], calledAt: number): Promise<Batch> {
@@ -234,15 +238,25 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
       .map((entry) => {
         receivedAt = Math.max(receivedAt + 1, now - Math.round((entry.ageMs + waited) * 1000));
         n += 1;
-        const { own: about, ageMs: _age, ...rest } = entry;
-        return { ...rest, own: about !== undefined && own.has(about) ? about : undefined, receivedAt, n };
+        const { own: about, ageMs, ...rest } = entry;
+        const ofCommand = about !== undefined && own.has(about) ? { traceparent: own.get(about) } : undefined;
+        const span = beginEntry(tracer, entry, ofCommand, ageMs + waited);
+        const { traceparent } = span ?? {};
+        const stored = {
+          ...rest,
+          own: ofCommand && about,
+          receivedAt,
+          n,
+          ...(traceparent !== undefined && { traceparent }),
+        };
+        return { entry: stored, span };
       });
     const all = await Promise.all(dated.map(toPrepared));
     newest = { receivedAt, n, ofCad: true };
     return { all, isNew };
   }
 
-  async function toPrepared(entry: Prepared["entry"]): Promise<Prepared> {
+  async function toPrepared({ entry, span }: Pick<Prepared, "entry" | "span">): Promise<Prepared> {
     const ref = randomUUID();
     const keysText = JSON.stringify(entry.keys);
     const recovered = entry.recovered === undefined ? "" : entry.recovered ? "1" : "0";
@@ -256,8 +270,9 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     const stored = {
       ...{ eventId: entry.eventId ?? "", kind: entry.kind, event: entry.event, ref, keys: keysText, payload, occurred },
       ...{ received: at, own: entry.own ?? "", recovered, wrong, fact: entry.fact ?? "", n: String(entry.n) },
+      trace: storeTrace(sealer, keys.journal, ref, span),
     };
-    return { stored, ref, entry, size: payload.length };
+    return { stored, ref, entry, size: payload.length, span };
   }
 
   /** Whether Redis has them under the ids that it returned. */
@@ -295,6 +310,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
         }
         const believed = outcome === "written" && (!again || (await areThere(ids, prepared)));
         if (!believed) throw new NotOwner();
+        for (const { span } of prepared) span?.end();
         standing = undefined;
         return { ...batch, ids };
       } catch (error) {

@@ -20,6 +20,7 @@ export type Asked = Partial<Record<GaugeName, () => readonly { labels?: Record<s
 const OF_PROCESS: ReadonlySet<MetricName> = new Set([
   "socket_bridge_event_loop_delay_seconds",
   "socket_bridge_process_memory_bytes",
+  "socket_bridge_spans_total",
 ]);
 
 /**

@@ -249,6 +249,12 @@ export const METRICS = {
     help: "Redis's maxmemory; 0: unlimited.",
     from: ["bridge"],
   },
+  socket_bridge_spans_total: {
+    type: "counter",
+    help: "Spans of traces (OTEL_EXPORTER_OTLP_ENDPOINT): exported; lost since the collector failed; dropped since too many waited.",
+    from: ["functions", "worker"],
+    labels: { result: ["exported", "failed", "dropped"] },
+  },
   socket_bridge_event_loop_delay_seconds: {
     type: "gauge",
     help: "Delay of the process's event loop since the last scrape.",

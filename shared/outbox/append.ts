@@ -6,14 +6,15 @@ import { RELEASE, STORING_PRELUDE, SUPERSEDED } from "./lua.ts";
  * and key (JSON), idempotency key (the id itself if none was given), its ttl (ms), bounds (JSON: see boundsFor), kept_ms of a
  * superseded one, the id of the dead letter that this one sends again ('' if none), the note for the audit trail ('' for
  * none), what may be there once only (JSON: its hashes, of which the first is stored) and for how long (ms), when it was handed
- * over (us), the MAC of all that never changes, '1' if it takes the place of the dead letter that it sends again and that holds it.
+ * over (us), the MAC of all that never changes, '1' if it takes the place of the dead letter that it sends again and that holds it, the trace
+ * that it belongs to ('' if none).
  * Answers {'accepted', accepted_at, runnable 0|1, due 0|1} (due: the worker sleeps, and a job is to wake it), {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id},
  * {'gone'} (that dead letter does not hold its place any more), {'full'} or {'over', 'subject', 'key' or 'held' (a key whose queue a
  * dead letter holds)}.
  */
 export const APPEND = `${STORING_PRELUDE}${RELEASE}${auditIn("KEYS[2]")}
 local id, kind, keys_json, body, user, role, fingerprints_json, latest, ttl, idem, given, idem_ttl, bounds_json, kept_ms, redrive_of,
-  note, once_json, once_ms, issued_at, head, in_place = unpack(ARGV)
+  note, once_json, once_ms, issued_at, head, in_place, trace = unpack(ARGV)
 -- What could fail comes before anything is written.
 local fingerprints, keys, once = cjson.decode(fingerprints_json), cjson.decode(keys_json), cjson.decode(once_json)
 local bounds = cjson.decode(bounds_json)
@@ -102,6 +103,7 @@ end
 if once[1] then redis.call('SET', base .. ':once:' .. once[1], id, 'PX', once_ms) end
 if given ~= id then redis.call('SET', base .. ':idem:' .. idem, id, 'PX', idem_ttl) end
 if redrive_of ~= '' then redis.call('HSET', record(id), 'redrive_of', redrive_of) end
+if trace ~= '' then redis.call('HSET', record(id), 'trace', trace) end
 
 if replaced then
   for _, key in ipairs(keys) do redis.call('LSET', line(key), -1, id) end

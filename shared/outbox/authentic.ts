@@ -1,4 +1,6 @@
+import { openClear, storeClear } from "../sealing/clear.ts";
 import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
+import { toTraceparent } from "../tracing/traceparent.ts";
 import type { Micros } from "../util/time.ts";
 
 /**
@@ -56,6 +58,10 @@ export interface Authenticator {
   /** That a dead letter was sent again as another message. */
   redriven(id: string, newId: string): string;
   checkRedriven(id: string, newId: string, mac: string | undefined): void;
+  /** The `traceparent` of a message as it is stored. */
+  trace(id: string, traceparent: string): string;
+  /** The `traceparent` again; undefined if it is none. Throws SealError. */
+  openTrace(id: string, stored: string): string | undefined;
 }
 
 export function createAuthenticator(sealer: Sealer, base: string): Authenticator {
@@ -70,6 +76,7 @@ export function createAuthenticator(sealer: Sealer, base: string): Authenticator
       ...(["outcome", base, id, state] as const),
       ...[f.reason.toWellFormed(), f.by, f.acceptedAt, f.sentAt, f.sends, f.settledAt, ...(f.held ? ["held"] : [])],
     ] as const;
+  const traceOf = (id: string) => JSON.stringify([base, id]);
   const redrivenOf = (id: string, newId: string) => ["redrive", base, id, newId] as const;
   return {
     keyed: sealer.keyed,
@@ -79,6 +86,8 @@ export function createAuthenticator(sealer: Sealer, base: string): Authenticator
     checkFinal: (final, mac) => sealer.verify(finalOf(final), mac),
     redriven: (id, newId) => sealer.mac(redrivenOf(id, newId)),
     checkRedriven: (id, newId, mac) => sealer.verify(redrivenOf(id, newId), mac),
+    trace: (id, traceparent) => storeClear(sealer, "trace", traceOf(id), traceparent),
+    openTrace: (id, stored) => toTraceparent(openClear(sealer, "trace", traceOf(id), stored)),
   };
 }
 

@@ -22,7 +22,7 @@ end
 local function begin(id, unsent)
   if not owner then return {'not-owner'} end
   local r = redis.call('HMGET', record(id), 'kind', 'keys', 'body', 'user', 'role', 'accepted_at', 'expires_at',
-    'latest', 'state', 'sends', 'early', 'fingerprint', 'ttl', 'redrive_of', 'issued_at', 'head')
+    'latest', 'state', 'sends', 'early', 'fingerprint', 'ttl', 'redrive_of', 'issued_at', 'head', 'trace')
   local kind, keys_json, state, sends = r[1], r[2], r[9], tonumber(r[10])
   if not kind then return {'gone'} end
   if unsent and state ~= 'queued' then return {'ask'} end
@@ -47,7 +47,7 @@ local function begin(id, unsent)
   end
   redis.call('HSET', record(id), 'state', 'sent', 'sends', sends + 1, 'sent_at', whole(now))
   redis.call('ZADD', RUNNABLE, 'XX', now, id)
-  return {'send', kind, keys_json, r[3], r[4], r[5], r[6], sends + 1, whole(now), r[7], r[12], r[8], r[13], r[14], r[15], r[16]}
+  return {'send', kind, keys_json, r[3], r[4], r[5], r[6], sends + 1, whole(now), r[7], r[12], r[8], r[13], r[14], r[15], r[16], r[17]}
 end
 `;
 
@@ -55,7 +55,7 @@ end
  * Asked right before every send: may this message go out now, and what is it?
  * ARGV: lease token, kept_ms, kept_ms of a dead letter, then ids. For each id one of {'not-owner'}, {'gone'},
  * {'waiting'} (not first in its lines), {'resting', us} (it was postponed for so long still), {'settled', heads...} or
- * {'send', kind, keys, body, user, role, accepted_at, sends, now, expires_at, fingerprint, latest, ttl, redrive_of, issued_at, head}.
+ * {'send', kind, keys, body, user, role, accepted_at, sends, now, expires_at, fingerprint, latest, ttl, redrive_of, issued_at, head, trace}.
  */
 export const BEGIN = `${PRELUDE}
 local token, kept_ms, dead_ms = ARGV[1], ARGV[2], ARGV[3]
@@ -83,6 +83,8 @@ export interface ToSend {
   storedAcceptedAt: string;
   /** It sends a dead letter again. */
   redriven: boolean;
+  /** The `traceparent` that it was accepted with. */
+  traceparent?: string;
   /** Why it is not to be believed: it was changed in Redis, or cannot be checked. */
   doubt?: SealError;
 }
@@ -100,14 +102,17 @@ export type Begun =
   /** The lease is not this worker's: nothing may be sent. */
   | { answer: "not-owner" };
 
+/** What tells whether a record is to be believed. */
+export type RecordChecks = Pick<Authenticator, "checkHead" | "openTrace">;
+
 /** What BEGIN answered for one id. */
-export function parseBegun(id: string, [answer, ...rest]: ScriptReply[], check: Authenticator["checkHead"]): Begun {
+export function parseBegun(id: string, [answer, ...rest]: ScriptReply[], authentic: RecordChecks): Begun {
   switch (answer) {
     case "send":
       return parseToSend(
         id,
         rest.map((value) => (value === null ? "" : String(value))),
-        check,
+        authentic,
       );
     case "settled":
       return { answer, runnable: rest.map(String) };
@@ -122,21 +127,24 @@ export function parseBegun(id: string, [answer, ...rest]: ScriptReply[], check: 
   }
 }
 
-function parseToSend(id: string, values: readonly string[], check: Authenticator["checkHead"]): ToSend {
+function parseToSend(id: string, values: readonly string[], authentic: RecordChecks): ToSend {
   const [kind = "", keys = "[]", body = "null", user = "", role = "", accepted = "", sends, now, expires = ""] = values;
-  const [fingerprint = "", latest = "", ttl = "", redriveOf = "", issuedAt = "", mac] = values.slice(9);
+  const [fingerprint = "", latest = "", ttl = "", redriveOf = "", issuedAt = "", mac, trace = ""] = values.slice(9);
   const acceptedAt = believedTime(Number(accepted), issuedAt === "" ? undefined : Number(issuedAt));
+  let traceparent: string | undefined;
   const doubt = doubtOf(() => {
     const head = { id, kind, keys, user, role, fingerprint, latest, ttl, redriveOf, issuedAt };
-    unlessRemoved(() => check(head, mac), issuedAt !== "" || isSealed(body));
+    unlessRemoved(() => authentic.checkHead(head, mac), issuedAt !== "" || isSealed(body));
     // Of a record from before there were MACs it is not known.
     if (mac !== "" && expires !== (ttl === "" ? "" : String(Number(accepted) + Number(ttl)))) throw tampered("record");
     if (ttl !== "" && Number(now) > acceptedAt + Number(ttl) + EXPIRY_SLACK_US) throw tampered("record");
+    if (trace !== "") traceparent = authentic.openTrace(id, trace);
   });
   return {
     ...({ answer: "send", kind, keys: parseKeys(keys), body, user, role: role as Role, acceptedAt } as const),
     ...{ sends: Number(sends), begunAt: Number(now), begunHere: performance.now(), storedAcceptedAt: accepted },
     redriven: redriveOf !== "",
+    ...(traceparent !== undefined && { traceparent }),
     ...(doubt && { doubt }),
   };
 }

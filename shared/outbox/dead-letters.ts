@@ -124,10 +124,14 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
   }
 
   /** A dead letter with its body as it is stored; undefined if it is none, or was discarded. Throws SealError. */
-  async function readLetter(id: string): Promise<{ record: MessageRecord; body: string } | undefined> {
-    const [body, ...values] = await redis.hmget(keys.record(id), "body", ...RECORD_FIELDS);
+  async function readLetter(
+    id: string,
+  ): Promise<{ record: MessageRecord; body: string; traceparent: string | undefined } | undefined> {
+    const [body, trace, ...values] = await redis.hmget(keys.record(id), "body", "trace", ...RECORD_FIELDS);
     const record = parseRecord(id, values, authentic);
-    return record && isRedrivable(record.state) && body ? { record, body } : undefined;
+    return record && isRedrivable(record.state) && body
+      ? { record, body, traceparent: trace ? authentic.openTrace(id, trace) : undefined }
+      : undefined;
   }
 
   return {
@@ -147,7 +151,7 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
     },
 
     async again(id, newId) {
-      const { record, body } = (await readLetter(id)) ?? {};
+      const { record, body, traceparent } = (await readLetter(id)) ?? {};
       if (!record || !body || record.redrivenAs) return undefined;
       if (record.kind === UNBELIEVED.kind) throw tampered("record");
       const { ttl } = record;
@@ -164,6 +168,7 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
         // No client can send this key. It makes a redrive that is repeated the same command.
         idempotencyKey: `\u0000redrive:${id}`,
         redriveOf: id,
+        traceparent,
         ...(record.held && (await inPlace(record))),
       };
     },

@@ -1,6 +1,5 @@
 import type { ScriptReply } from "../redis/redis.ts";
-import type { Authenticator } from "./authentic.ts";
-import { BEGIN_ONE, type Begun, parseBegun } from "./claim.ts";
+import { BEGIN_ONE, type Begun, parseBegun, type RecordChecks } from "./claim.ts";
 import { PRELUDE } from "./lua.ts";
 import { SETTLE_ONE } from "./settle.ts";
 
@@ -116,7 +115,7 @@ export interface Exchanged {
 }
 
 /** What EXCHANGE answered. */
-export function parseExchanged(reply: ScriptReply, check: Authenticator["checkHead"]): Exchanged {
+export function parseExchanged(reply: ScriptReply, authentic: RecordChecks): Exchanged {
   const [owner, awake, left, settled, taken] = Array.isArray(reply) ? reply : [];
   return {
     owner: owner === 1,
@@ -126,7 +125,7 @@ export function parseExchanged(reply: ScriptReply, check: Authenticator["checkHe
     taken: listOf(taken).map((row) => {
       const [id, ...answer] = listOf(row);
       const name = String(id);
-      return answer[0] === "ask" ? { id: name } : { id: name, begun: parseBegun(name, answer, check) };
+      return answer[0] === "ask" ? { id: name } : { id: name, begun: parseBegun(name, answer, authentic) };
     }),
   };
 }

@@ -52,6 +52,8 @@ export interface NewMessage {
   idempotencyKey: string | undefined;
   /** The dead letter that it sends again. */
   redriveOf?: string;
+  /** The trace that it belongs to: the `traceparent` of what it follows from. */
+  traceparent?: string | undefined;
   /** Who asks for it: noted in the audit trail in the same step. */
   note?: AuditNote;
   /** That one holds its place: this one takes it, and goes by the time at which that one was handed over. */
@@ -158,6 +160,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
           head.issuedAt,
           authentic.head(head),
           m.inPlaceOf ? "1" : "",
+          m.traceparent === undefined ? "" : authentic.trace(m.id, m.traceparent),
         ],
       );
       return parseAppended(m.id, reply);

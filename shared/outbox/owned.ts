@@ -160,7 +160,7 @@ export function openOwnedOutbox(
   return {
     begin: batched(async (ids: string[]) =>
       rows(await beginScript(token, keptMs, deadKeptMs, ...ids)).map((row, i) =>
-        parseBegun(ids[i] ?? "", row, authentic.checkHead),
+        parseBegun(ids[i] ?? "", row, authentic),
       ),
     ),
 
@@ -209,7 +209,7 @@ export function openOwnedOutbox(
 
     async exchange(ask) {
       const asked = { ...ask, token, kept: String(keptMs), deadKept: String(deadKeptMs) };
-      return parseExchanged(await exchangeScript(JSON.stringify(asked)), authentic.checkHead);
+      return parseExchanged(await exchangeScript(JSON.stringify(asked)), authentic);
     },
 
     makeReady: async (ids) => (ids.length === 0 ? 0 : Number(await makeReadyScript(...ids))),

@@ -3,7 +3,7 @@ import { SealError, type Sealer } from "./seal.ts";
 /** What a text in clear is: it goes into its MAC, so that one cannot be put in the place of another. */
 export type ClearKind =
   | ("state" | "heartbeat" | "destination" | "rules" | "enable" | "pause" | "cursor" | "handled" | "heard" | "gap")
-  | ("room" | "problem" | "page" | "uptime" | "minute" | "attempts");
+  | ("room" | "problem" | "page" | "uptime" | "minute" | "attempts" | "trace");
 
 /**
  * A text that stands in the clear, behind its MAC; alone without keys.

@@ -44,6 +44,7 @@ const FORGED: Record<string, string> = {
   redriven: `mac:v1:a:${"A".repeat(43)}`,
   held: "1",
   kept: "1",
+  trace: `mac:v1:a:${"A".repeat(43)} 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`,
 };
 /** Of a command that waits, these are the scheduling's own: whatever they say, it is delivered as it was accepted, or later. */
 const HARMLESS_WAITING = new Set([

@@ -16,6 +16,7 @@ import { writeRoutes } from "../support/destinations.ts";
 
 const PAYLOAD_KEYS = `a:${randomBytes(32).toString("base64")}`;
 const KEYED = { PAYLOAD_KEYS };
+const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const ends: (() => Promise<void> | void)[] = [];
 const atEnd = (end: () => Promise<void>) => void ends.push(end);
 afterAll(async () => {
@@ -60,7 +61,10 @@ beforeAll(async () => {
   });
   const traffic = async () => {
     for (const { name, examples } of commands) {
-      const { body } = await bridge.post(`/${name}`, examples[0].body, { "Command-TTL": "600" });
+      const { body } = await bridge.post(`/${name}`, examples[0].body, {
+        "Command-TTL": "600",
+        traceparent: TRACEPARENT,
+      });
       await bridge.settled(body["command_id"]);
     }
     for (const { name, examples } of events) for (const example of examples) bridge.cad.broadcast(name, example);

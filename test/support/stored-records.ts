@@ -19,7 +19,19 @@ const LEASES = "who may send: whoever writes it delays";
 const RECORD = {
   authentic: [
     ...["kind", "keys", "body", "user", "role", "fingerprint", "latest", "ttl", "issued_at", "head", "redrive_of"],
-    ...["state", "reason", "by", "final", "accepted_at", "settled_at", "redriven_as", "redriven", "held", "tries"],
+    ...[
+      "state",
+      "reason",
+      "by",
+      "final",
+      "accepted_at",
+      "settled_at",
+      "redriven_as",
+      "redriven",
+      "held",
+      "tries",
+      "trace",
+    ],
   ],
   hints: {
     sends: `${COUNTING}; of a settled one it is authenticated`,
@@ -56,7 +68,7 @@ export const STORED: readonly StoredKind[] = [
     key: /^cad:journal$/,
     authentic: [
       ...["kind", "event", "ref", "keys", "payload", "occurred", "received", "own", "recovered", "wrong", "event_id"],
-      ...["cad", "n"],
+      ...["cad", "n", "trace"],
     ],
   },
   { key: /^cad:heard$/, authentic: ["value"] },

@@ -12,6 +12,7 @@ export const LAYERS: readonly string[] = [
   "shared/util",
   "shared/vocabulary",
   "shared/config",
+  "shared/tracing",
   "shared/redis",
   "shared/cads",
   "shared/sealing",

@@ -49,8 +49,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     changes: [
       [
         DELIVER,
-        "const outcome = await options.send(",
-        'await settleSurely(outbox, { id, state: "confirmed", reason: "", by: "ack" }, message, options);\n    const outcome = await options.send(',
+        "const outcome = await traced(",
+        'await settleSurely(outbox, { id, state: "confirmed", reason: "", by: "ack" }, message, options);\n    const outcome = await traced(',
       ],
     ],
   },
@@ -219,8 +219,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     changes: [
       [
         "worker/destinations/deliver.ts",
-        "const said = await options.send(begun.text);",
-        'await settleSurely(outbox, { id, state: "confirmed", reason: "", by: "response:204" }, message, options);\n    const said = await options.send(begun.text);',
+        "const said = await options.send(begun.text, span.traceparent);",
+        'await settleSurely(outbox, { id, state: "confirmed", reason: "", by: "response:204" }, message, options);\n    const said = await options.send(begun.text, span.traceparent);',
       ],
     ],
   },

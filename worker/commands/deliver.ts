@@ -7,6 +7,7 @@ import type { Measure } from "../../shared/metrics/measure.ts";
 import type { OrderingKey, Room } from "../../shared/vocabulary/ordering-key.ts";
 import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
+import { NO_TRACER, type Tracer } from "../../shared/tracing/tracer.ts";
 import { toIso } from "../../shared/util/time.ts";
 import type { Delivery, SendResult } from "../cad/confirm.ts";
 import type { Pass } from "../admission/pass.ts";
@@ -32,6 +33,7 @@ export interface DeliverOptions extends ClaimOptions {
   /** The CAD received it, and broadcasts nothing for it. Resolves once that is in the journal. */
   unannounced(delivery: Delivery, keys: readonly OrderingKey[]): Promise<void>;
   measure: Measure;
+  tracer?: Tracer;
   /** How long an ack or an echo may take, ms. */
   confirmMs: number;
   /** A command reached its final state so long after it was accepted, ms. */
@@ -43,7 +45,7 @@ export interface DeliverOptions extends ClaimOptions {
 
 /** Delivers one command: waits for admission, sends it, and settles, retries or holds it depending on the result. */
 export function createDeliver(options: DeliverOptions): (id: string, taken?: Taken) => Promise<Delivered> {
-  const { outbox, admission, log, confirmMs } = options;
+  const { outbox, admission, log, confirmMs, tracer = NO_TRACER } = options;
   /** Values, by event and keys, whose last command stayed unconfirmed after resending: the next is not resent. */
   const hopeless = new BoundedMap<string, boolean>(MAX_HOPELESS);
 
@@ -79,7 +81,9 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
     const waited = (message.begunAt - message.acceptedAt) / 1_000_000;
     if (message.sends === 1 && !message.redriven)
       options.measure.observe("socket_bridge_accept_to_emit_seconds", waited);
-    const outcome = await options.send({ ...delivery, ...brief }, prepared.needsRoom);
+    const outcome = await traced(tracer, id, message, () =>
+      options.send({ ...delivery, ...brief }, prepared.needsRoom),
+    );
     const value = JSON.stringify([delivery.event, message.keys]);
     switch (outcome.result) {
       case "confirmed":
@@ -163,6 +167,21 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
       }
     }
   };
+}
+
+/** Sends, with the spans of that: what goes out at once, and what it takes until the CAD has answered. */
+async function traced(tracer: Tracer, id: string, message: ToSend, send: () => Promise<SendResult>) {
+  const about = { "socket_bridge.command": message.kind, "socket_bridge.command_id": id };
+  const emit = tracer.start("emit", message.traceparent, { ...about, "socket_bridge.send": message.sends });
+  const answer = send();
+  const proof = tracer.start("proof", emit.traceparent, about);
+  emit.end();
+  const outcome = await answer;
+  const by = "by" in outcome ? outcome.by : undefined;
+  const proved = outcome.result === "confirmed" || outcome.result === "received";
+  const attributes = { "socket_bridge.result": outcome.result, "socket_bridge.proved_by": proved ? by : undefined };
+  proof.end(attributes, proved ? undefined : outcome.result);
+  return outcome;
 }
 
 interface Prepared {

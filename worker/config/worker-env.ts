@@ -4,6 +4,7 @@ import { auditKeyList } from "../../shared/audit/chain.ts";
 import { DEAD_LETTER_DAYS } from "../../shared/outbox/outbox.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
+import { tracingEnv } from "../../shared/tracing/env.ts";
 import { unitId } from "../../shared/vocabulary/fields.ts";
 import { confirmModesText } from "../cad/confirm-modes.ts";
 import { endpointEnv } from "../cad/endpoint.ts";
@@ -51,6 +52,7 @@ const commandNames = z
 export const workerEnv = z.object({
   ...sharedEnv,
   ...sealingEnv,
+  ...tracingEnv,
   CAD_BACKEND_URL: cadUrl.describe("URL of the CAD's Socket.io server. A path is the namespace."),
   CAD_MORE_URLS: env.note(
     z

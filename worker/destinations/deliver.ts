@@ -1,4 +1,6 @@
+import { eventNamed } from "../../shared/events/table.ts";
 import type { Measure } from "../../shared/metrics/measure.ts";
+import { NO_TRACER, type Tracer } from "../../shared/tracing/tracer.ts";
 import type { ToSend } from "../../shared/outbox/claim.ts";
 import type { Settlement } from "../../shared/outbox/owned.ts";
 import { claimDelivery, type ClaimOptions } from "../delivery/claim.ts";
@@ -7,7 +9,7 @@ import { settleSurely } from "../delivery/settle.ts";
 import type { DestinationBreaker, Signal } from "./circuit-breaker.ts";
 import type { Tried } from "./attempts-log.ts";
 import type { Pace } from "./pace.ts";
-import type { DeliveryResult } from "./send.ts";
+import { type DeliveryResult, traceparentOf } from "./send.ts";
 
 /** How often a destination may put one message off by 429 or Retry-After before that counts as an attempt. */
 const MAX_THROTTLED = 100;
@@ -20,17 +22,18 @@ export interface DeliverToOptions extends ClaimOptions {
   breaker: DestinationBreaker;
   pace: Pace;
   retryMs(): readonly number[];
-  send(body: string): Promise<DeliveryResult>;
+  send(body: string, traceparent?: string): Promise<DeliveryResult>;
   /** @param at when it was sent */
   onResult(said: DeliveryResult, tried: Tried, at: Date, durationMs: number): void;
   measure: Measure;
+  tracer?: Tracer;
   signal: AbortSignal;
   random: () => number;
 }
 
 /** Delivers one message to a destination: asks whether it may go, posts it, and notes what became of it. */
 export function createDeliverTo(options: DeliverToOptions): (id: string) => Promise<Delivered> {
-  const { outbox, breaker, signal, log } = options;
+  const { outbox, breaker, tracer = NO_TRACER, signal, log } = options;
 
   async function settle(settlement: Settlement, message: ToSend): Promise<Delivered> {
     const runnable = await settleSurely(outbox, settlement, message, options);
@@ -87,7 +90,14 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     const { message } = begun;
     if (begun.may === "never") return settle({ id, state: "failed", reason: begun.reason, by: "" }, message);
     const [at, from] = [new Date(), performance.now()];
-    const said = await options.send(begun.text);
+    const span = tracer.start("webhook", traceparentOf(begun.text), {
+      "socket_bridge.destination": options.destination,
+      "socket_bridge.event": nameOf(message.kind),
+      "socket_bridge.send": message.sends,
+    });
+    const said = await options.send(begun.text, span.traceparent);
+    const status = said.status ?? undefined;
+    span.end({ "http.response.status_code": status }, said.result === "ok" ? undefined : said.result);
     // The end of the worker cuts its connections: that is no answer.
     if (signal.aborted && said.result === "failed" && said.unreachable) return { runnable: [] };
     options.onResult(said, { id, event: message.kind, number: message.sends }, at, performance.now() - from);
@@ -109,6 +119,9 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     }
   };
 }
+
+/** The name of an event that is in no table comes from outside. */
+const nameOf = (event: string): string => (eventNamed(event) || event.startsWith("bridge:") ? event : "other");
 
 function heardOf(said: DeliveryResult, keys: string): Signal {
   switch (said.result) {

@@ -6,6 +6,7 @@ import {
   NOTHING_SENT,
 } from "../../shared/destinations/store.ts";
 import { createChanges } from "../../shared/util/changes.ts";
+import type { Tracer } from "../../shared/tracing/tracer.ts";
 import { kindOf } from "../../shared/util/reason.ts";
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import type { Measure } from "../../shared/metrics/measure.ts";
@@ -62,6 +63,7 @@ export interface DestinationOptions {
   /** Something that the worker tells of it has changed. */
   onChange(): void;
   measure: Measure;
+  tracer?: Tracer;
   signal: AbortSignal;
   random: () => number;
   log: Log;
@@ -125,13 +127,14 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     pace: (aborted) => pace(aborted),
     payloads,
     retryMs: () => current.retryMs,
-    send: (body) => sender.send(body),
+    send: (body, traceparent) => sender.send(body, traceparent),
     onResult(said, tried, at, durationMs) {
       counts.count(said);
       attempts.note(tried, said, at, durationMs);
     },
     mayEmit: options.mayEmit,
     measure: options.measure,
+    ...(options.tracer && { tracer: options.tracer }),
     signal,
     random,
     log,

@@ -32,7 +32,7 @@ const secret = z.string().refine(isSecret, SECRET_FORM);
 
 /** Set by the bridge, or by HTTP: nobody else may. */
 const RESERVED =
-  /^(host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*|webhook-.*|ce-.*)$/i;
+  /^(host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*|webhook-.*|ce-.*|traceparent)$/i;
 const headers = z.record(
   z
     .string()

@@ -3,6 +3,7 @@ import { Webhook } from "standardwebhooks";
 import { Agent, buildConnector, type Dispatcher, request } from "undici";
 import { NotOwner } from "../../shared/outbox/owned.ts";
 import { literalAddress, isPublic, PrivateAddress, publicLookup } from "./address.ts";
+import { toTraceparent } from "../../shared/tracing/traceparent.ts";
 import type { Destination } from "./routes.ts";
 
 /** How much of an answer is read, bytes: it says nothing that matters. */
@@ -22,8 +23,9 @@ export interface Sender {
   /**
    * Throws NotOwner: then it was not sent, and the destination is not to blame.
    * @param body a CloudEvent in structured mode, as JSON
+   * @param traceparent the trace that the request is part of
    */
-  send(body: string): Promise<DeliveryResult>;
+  send(body: string, traceparent?: string): Promise<DeliveryResult>;
   /** Whether it answers at all, without telling it anything. */
   reach(): Promise<{ status: number } | { reason: string }>;
   /** Takes no more, and ends once what is being sent was answered. */
@@ -97,7 +99,7 @@ export function createSender(
   }
 
   return {
-    async send(body) {
+    async send(body, traceparent) {
       const id = webhookId(body);
       const now = new Date();
       const headers = {
@@ -105,6 +107,7 @@ export function createSender(
         "webhook-id": id,
         "webhook-timestamp": String(Math.floor(now.getTime() / 1000)),
         "webhook-signature": signers.map((signer) => signer.sign(id, now, body)).join(" "),
+        ...(traceparent !== undefined && { traceparent }),
       };
       try {
         const answer = await ask("POST", headers, body);
@@ -136,6 +139,13 @@ export function webhookId(body: string): string {
     .update(JSON.stringify([source, id]))
     .digest("base64url")
     .slice(0, 27)}`;
+}
+
+/** The trace that an event belongs to; undefined if it belongs to none. */
+export function traceparentOf(body: string): string | undefined {
+  if (!body.includes('"traceparent"')) return undefined;
+  const { traceparent } = JSON.parse(body) as { traceparent?: unknown };
+  return typeof traceparent === "string" ? toTraceparent(traceparent) : undefined;
 }
 
 /** By Standard Webhooks: 2xx is success, 410 the end, 429 a request for less; all else is a failure, and tried again. */

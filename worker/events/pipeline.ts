@@ -15,6 +15,7 @@ import type { Measure } from "../../shared/metrics/measure.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { RedisFault } from "../../shared/redis/fault.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
+import type { Tracer } from "../../shared/tracing/tracer.ts";
 import { openStateWriter } from "../../shared/state/apply.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import { nowMicros } from "../../shared/util/time.ts";
@@ -46,6 +47,7 @@ export interface CadEventsOptions {
   more: readonly Handler[];
   random: () => number;
   measure: Measure;
+  tracer?: Tracer;
   signal: AbortSignal;
   log: Log;
 }
@@ -91,6 +93,7 @@ export function createCadEvents(options: CadEventsOptions): CadEvents {
     signal,
     log,
     onForged: (what) => options.forgeries.note("record", what),
+    ...(options.tracer && { tracer: options.tracer }),
   });
   const checkpoints = openCheckpoints(redis, keys, sealer, token, keptMs, config.JOURNAL_MAX);
 

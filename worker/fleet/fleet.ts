@@ -1,5 +1,7 @@
 import { mergeExpositions } from "../../shared/metrics/merge.ts";
 import { createProcessMetrics } from "../../shared/metrics/process-metrics.ts";
+import { countSpans } from "../../shared/metrics/spans.ts";
+import { openTracing } from "../../shared/tracing/open-tracer.ts";
 import { cadsKeys } from "../../shared/cads/keys.ts";
 import { statusOfSeveral } from "../../shared/health/problems.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
@@ -63,6 +65,11 @@ export async function startFleet({
   control.on("message", turns.lookNow);
   const sayReleased = () => void redis.publish(keys.releasedChannel, instance).catch(() => undefined);
 
+  const processMetrics = createProcessMetrics("worker", {}, "process");
+  const onOutcome = countSpans(processMetrics);
+  const tracing = await openTracing({ config, process: "worker", onOutcome, background: true, log });
+  const { tracer } = tracing;
+
   const running = new Map(
     cads.map(({ id, config: own, destinations }) => {
       const metrics = createCadMetrics(() => worker.state());
@@ -71,6 +78,7 @@ export async function startFleet({
         destinations,
         instance,
         measure: metrics,
+        tracer,
         turn: (signal) => turns.turn(id, signal),
         released: sayReleased,
         random,
@@ -79,13 +87,12 @@ export async function startFleet({
       return [id, { worker, metrics, report: createHealthReport() }] as const;
     }),
   );
-  const own = createProcessMetrics("worker", {}, "process");
   const each = [...running];
   async function metricsText(): Promise<string> {
     const texts = await Promise.all(
       each.map(async ([cad, { metrics }]) => ({ labels: { cad }, text: await metrics.text() })),
     );
-    return mergeExpositions([{ labels: {}, text: await own.text() }, ...texts]);
+    return mergeExpositions([{ labels: {}, text: await processMetrics.text() }, ...texts]);
   }
   function report(): HealthReport {
     const reports = each.map(([id, { worker, report: of }]) => [id, of(worker.state())] as const);
@@ -103,8 +110,8 @@ export async function startFleet({
     // A look that was under way may announce it once more.
     const left = Promise.all([workers.leave(), sharing]).then(() => workers.leave());
     await Promise.all([left, ...each.map(([, { worker }]) => worker.stop())]);
-    await server.stop();
-    own.stop();
+    await Promise.all([server.stop(), tracing.stop()]);
+    processMetrics.stop();
     await Promise.all([redis, control].map(closeRedis));
     log.info({ instance }, "the worker has stopped");
   }

@@ -8,6 +8,7 @@ import type { Log } from "../../shared/util/log.ts";
 import { faultReason, redisFault } from "../../shared/redis/fault.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import { cadClaim } from "../../shared/redis/store-identity.ts";
+import type { Tracer } from "../../shared/tracing/tracer.ts";
 import { openSealer } from "../../shared/sealing/open-sealer.ts";
 import type { WorkerConfig } from "../config/worker-env.ts";
 import type { Handler } from "../events/handlers/handler.ts";
@@ -48,6 +49,7 @@ export interface CadWorkerDeps {
   destinations?: readonly Destination[];
   instance: string;
   measure: Measure;
+  tracer?: Tracer;
   /** Waits until this worker is to ask for the lease; absent: it always is. See LeaseOptions. */
   turn?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** The lease was given up. */
@@ -137,6 +139,7 @@ export function startCadWorker(deps: CadWorkerDeps): CadWorker {
         onWedged: () => failed.reject(new Error("no jobs received from the queue, even on a new connection")),
         problems: [emptied, () => routesRefused],
         measure,
+        ...(deps.tracer && { tracer: deps.tracer }),
         random,
         log,
       }),

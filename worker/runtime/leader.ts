@@ -8,6 +8,7 @@ import { NotOwner, openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import type { Measure } from "../../shared/metrics/measure.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
+import type { Tracer } from "../../shared/tracing/tracer.ts";
 import { createChanges } from "../../shared/util/changes.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep } from "../../shared/util/sleep.ts";
@@ -45,6 +46,7 @@ export interface LeaderOptions {
   /** Problems that are detected outside of the leader. */
   problems: readonly (() => readonly Found[])[];
   measure: Measure;
+  tracer?: Tracer;
   random: () => number;
   log: Log;
 }

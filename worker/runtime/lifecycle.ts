@@ -1,3 +1,5 @@
+import { countSpans } from "../../shared/metrics/spans.ts";
+import { openTracing } from "../../shared/tracing/open-tracer.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { WorkerConfig } from "../config/worker-env.ts";
 import type { Destination } from "../destinations/routes.ts";
@@ -34,7 +36,9 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const { config, random, log } = deps;
   const instance = instanceOf(config, random);
   const metrics = createWorkerMetrics(() => cad.state());
-  const cad = startCadWorker({ ...deps, instance, measure: metrics });
+  const onOutcome = countSpans(metrics);
+  const tracing = await openTracing({ config, process: "worker", onOutcome, background: true, log });
+  const cad = startCadWorker({ ...deps, instance, measure: metrics, tracer: tracing.tracer });
   const report = createHealthReport();
   const { WORKER_HOST: host, WORKER_PORT: wanted } = config;
   const server = await startHealthServer(host, wanted, () => report(cad.state()), metrics.text);
@@ -49,7 +53,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     stop: () =>
       (stopped ??= (async () => {
         await cad.stop();
-        await server.stop();
+        await Promise.all([server.stop(), tracing.stop()]);
         metrics.stop();
         log.info({ instance }, "the worker has stopped");
       })()),
