@@ -69,7 +69,7 @@ test("what waits for a collector is bounded: the rest is dropped and counted, an
   await until("all are accounted for", () => counted.failed + counted.dropped === 10_000);
 });
 
-test("nothing of OpenTelemetry's SDK is loaded without OTEL_EXPORTER_OTLP_ENDPOINT", () => {
+test("nothing of OpenTelemetry's SDK is loaded without OTEL_EXPORTER_OTLP_ENDPOINT", { timeout: 60_000 }, () => {
   // Its API alone is: @prometheus-io/client imports it.
   const code = `
     import { registerHooks } from "node:module";
@@ -88,7 +88,7 @@ test("nothing of OpenTelemetry's SDK is loaded without OTEL_EXPORTER_OTLP_ENDPOI
     };
     await tell({});
     await tell({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9", OTEL_TRACES_SAMPLER: "always_on" });`;
-  const options = { cwd: new URL("../..", import.meta.url), encoding: "utf8", timeout: 15_000 } as const;
+  const options = { cwd: new URL("../..", import.meta.url), encoding: "utf8", timeout: 55_000 } as const;
   const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", code], options);
   expect([stdout, stderr]).toEqual(["false\ntrue\n", ""]);
 });
