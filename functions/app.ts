@@ -11,7 +11,7 @@ import type { Measure } from "../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../shared/vocabulary/fields.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
 import { administrative, auditRead, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
-import { acceptCommand, parseBody, type TargetOf } from "./routes/commands.ts";
+import { acceptCommand, parseBody, type TakeCommand } from "./routes/commands.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, requireAccess, requireRole } from "./middleware/auth.ts";
 import type { CallerEnv } from "./http/caller.ts";
@@ -49,7 +49,7 @@ export interface AppDeps {
   /** The path that a request is routed by, if it is not the one that it names. */
   getPath?: (path: string) => string;
   /** Where a command goes, with several CADs. */
-  targetOf?: TargetOf;
+  take?: TakeCommand;
   /** The ids of several CADs, if this is the API of all of them. */
   several?: readonly string[];
   /** Serves what comes before the routes of a single CAD, with several. */

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { Redis } from "ioredis";
 import type { Log } from "../../shared/util/log.ts";
+import { type Moves, openMoves } from "../../shared/moves/moves.ts";
 import { closeRedis, connectRedis, explain, type RedisConfig } from "../../shared/redis/redis.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
@@ -17,6 +18,8 @@ export interface ConnectedBackend {
   backend: Backend;
   /** Resolves once both are connected, or the time for that is over: every response says how Redis is. */
   connected: Promise<unknown>;
+  /** The moves of units between CADs. @param prefixes those of the CADs, by their ids */
+  moves(prefixes: ReadonlyMap<string, string>): Moves;
   close(): Promise<void>;
 }
 
@@ -56,6 +59,7 @@ export function connectBackend(
   return {
     backend,
     connected: Promise.all(ready),
+    moves: (prefixes) => openMoves(redis, prefix, sealer, prefixes),
     async close() {
       await backend.close();
       await Promise.all(both.map(closeRedis));

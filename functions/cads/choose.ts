@@ -1,5 +1,7 @@
 import type { Cad } from "../../shared/cads/load.ts";
 import { decide, type RoutingTable } from "../../shared/cads/routing.ts";
+import { type Move, placeOf } from "../../shared/moves/move.ts";
+import type { Moves } from "../../shared/moves/moves.ts";
 import type { Owns } from "../../shared/cads/schema.ts";
 import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import { incidentKey, type OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
@@ -41,10 +43,12 @@ export const admits = ({ organisations }: CadOfApi, { org }: Caller): boolean =>
 
 /** Which CAD a request is for. Every call throws a Problem where none can be decided, or where the caller may not use it. */
 export interface Chooser {
-  /** For a command, by its unit and incident. */
-  forCommand(keys: readonly OrderingKey[], caller: Caller): Promise<CadOfApi>;
+  /** For a command, by its unit and incident. @param moved the last moves of its units; absent: as if there were none */
+  forCommand(keys: readonly OrderingKey[], caller: Caller, moved?: ReadonlyMap<string, Move>): Promise<CadOfApi>;
   /** A command that names a CAD in its path: refused if its unit belongs to another one. */
-  checkAddressed(cad: CadOfApi, keys: readonly OrderingKey[]): Promise<void>;
+  checkAddressed(cad: CadOfApi, keys: readonly OrderingKey[], moved?: ReadonlyMap<string, Move>): CadOfApi;
+  /** Remembers the CAD as that of the incident, unless another one is. */
+  remember(keys: readonly OrderingKey[], cad: string): Promise<void>;
   /** For a read, by what its path and query name; throws where a list could be of several CADs. */
   forRead(path: string, query: URLSearchParams, caller: Caller): Promise<CadOfApi>;
 }
@@ -53,11 +57,13 @@ export interface ChooserDeps {
   cads: readonly CadOfApi[];
   table: RoutingTable;
   incidents: Pick<Backend, "seenIn" | "rememberIncident">;
+  moves: Pick<Moves, "of">;
   /** A clock that does not jump, ms. */
   monotonic: () => number;
 }
 
-const idsOf = (keys: readonly OrderingKey[], kind: "unit" | "incident"): string[] =>
+/** The ids of the units or incidents that a command is about. */
+export const idsOf = (keys: readonly OrderingKey[], kind: "unit" | "incident"): string[] =>
   keys.filter((key) => key.startsWith(`${kind}:`)).map((key) => key.slice(kind.length + 1));
 
 const undecided = (why: string, may: readonly CadOfApi[]): Problem =>
@@ -72,13 +78,22 @@ async function inState(kind: "unit" | "incident", id: string, of: readonly CadOf
   return found.length === 1 ? found[0]?.id : undefined;
 }
 
-export function createChooser({ cads, table, incidents, monotonic }: ChooserDeps): Chooser {
+export function createChooser({ cads, table, incidents, moves, monotonic }: ChooserDeps): Chooser {
   const byId = new Map(cads.map((cad) => [cad.id, cad]));
   const known = new BoundedMap<string, number>(KNOWN_INCIDENTS);
 
   const mayUse = (caller: Caller) => cads.filter((cad) => admits(cad, caller));
 
-  async function remember(incident: string, cad: string): Promise<void> {
+  /** The CAD of a unit: of one that moved to a CAD that is gone from the file, as the file says. */
+  function ofUnit(unit: string, moved: ReadonlyMap<string, Move> | undefined): string | undefined {
+    const home = table.ofUnit(unit);
+    const place = placeOf(moved?.get(unit), home);
+    return place !== undefined && byId.has(place) ? place : home;
+  }
+
+  async function remember(keys: readonly OrderingKey[], cad: string): Promise<void> {
+    const [incident] = idsOf(keys, "incident");
+    if (incident === undefined) return;
     const at = monotonic();
     const key = `${cad} ${incident}`;
     if (at - (known.get(key) ?? -Infinity) < KNOWN_MS) return;
@@ -99,27 +114,27 @@ export function createChooser({ cads, table, incidents, monotonic }: ChooserDeps
   }
 
   return {
-    async forCommand(keys, caller) {
+    remember,
+
+    async forCommand(keys, caller, moved) {
       const units = idsOf(keys, "unit");
       const [incident] = idsOf(keys, "incident");
       const incidentSeenIn = units.length === 0 && incident !== undefined ? await seenIn(incident) : undefined;
-      const decision = decide(table, { units, incidentSeenIn, organisation: caller.org });
+      const places = { ...table, ofUnit: (unit: string) => ofUnit(unit, moved) };
+      const decision = decide(places, { units, incidentSeenIn, organisation: caller.org });
       if ("undecided" in decision) throw undecided(decision.undecided, mayUse(caller));
-      const cad = allowed(decision.cad, caller);
-      if (incident !== undefined) await remember(incident, cad.id);
-      return cad;
+      return allowed(decision.cad, caller);
     },
 
-    async checkAddressed(cad, keys) {
+    checkAddressed(cad, keys, moved) {
       for (const unit of idsOf(keys, "unit")) {
-        const owner = table.ofUnit(unit);
+        const owner = ofUnit(unit, moved);
         if (owner !== undefined && owner !== cad.id)
           throw new Problem("other-cad", `The unit belongs to the CAD ${owner}: there its commands keep their order.`, {
             cad: owner,
           });
       }
-      const [incident] = idsOf(keys, "incident");
-      if (incident !== undefined) await remember(incident, cad.id);
+      return cad;
     },
 
     async forRead(path, query, caller) {
@@ -137,7 +152,7 @@ export function createChooser({ cads, table, incidents, monotonic }: ChooserDeps
       const [unit] = idsOf(about, "unit");
       const [incident] = idsOf(about, "incident");
       let id: string | undefined;
-      if (unit !== undefined) id = table.ofUnit(unit) ?? (await inState("unit", unit, may));
+      if (unit !== undefined) id = ofUnit(unit, await moves.of([unit])) ?? (await inState("unit", unit, may));
       else if (incident !== undefined) id = await seenIn(incident);
       if (id !== undefined) return allowed(id, caller);
       throw undecided(

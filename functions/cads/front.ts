@@ -1,5 +1,6 @@
 import type { Hono } from "hono";
-import { createRoutingTable } from "../../shared/cads/routing.ts";
+import type { Moves } from "../../shared/moves/moves.ts";
+import { createRoutingTable, type RoutingTable } from "../../shared/cads/routing.ts";
 import { commands } from "../../shared/commands/table.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";
 import { statusOfSeveral } from "../../shared/health/problems.ts";
@@ -14,14 +15,17 @@ import { FORGET_PROBLEMS_MS, lookAtHealth, lookAtStatus } from "../routes/health
 import type { Scrape } from "../routes/metrics.ts";
 import { admits, type CadOfApi, createChooser } from "./choose.ts";
 import { serveCadList } from "./list.ts";
+import { serveMoves } from "./moves.ts";
+import { createTake } from "./take.ts";
 
 /** What is separate for each CAD's app. */
-type OwnDeps = "backend" | "scrape" | "basePath" | "getPath" | "targetOf" | "front" | "several";
+type OwnDeps = "backend" | "scrape" | "basePath" | "getPath" | "take" | "front" | "several";
 
 export interface FrontDeps extends Omit<AppDeps, OwnDeps> {
   cads: readonly Omit<CadOfApi, "basePath">[];
   /** Of REDIS_PREFIX itself: what the CADs have in common. */
   common: Pick<Backend, "seenIn" | "rememberIncident" | "takePoints">;
+  moves: Moves;
   scrapeOf(backend: Backend): Scrape;
   /** What this process measures of itself. */
   ownText?: () => Promise<string>;
@@ -31,7 +35,8 @@ type Fetch = (request: Request, bindings?: object) => Response | Promise<Respons
 
 const COMMANDS: ReadonlySet<string> = new Set(commands.map(({ name }) => `/${name}`));
 /** Paths that are the front's own: they are of no CAD, or of all. */
-const OWN = /^\/(?:cads|health|status|metrics|openapi\.json|asyncapi\.json|schemas|docs|admin)(?:\/|$)/;
+const OWN =
+  /^\/(?:cads|health|status|metrics|openapi\.json|asyncapi\.json|schemas|docs|admin)(?:\/|$)|^\/units\/[^/]+\/move$/;
 const OWN_ENDPOINTS: ReadonlySet<string> = new Set(["GET /status", "GET /metrics"]);
 
 /**
@@ -47,7 +52,9 @@ export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
     backend: { ...cad.backend, takePoints: common.takePoints },
   }));
   const table = createRoutingTable(cads);
-  const chooser = createChooser({ cads, table, incidents: common, monotonic: deps.monotonic });
+  const { moves, monotonic } = deps;
+  const chooser = createChooser({ cads, table, incidents: common, moves, monotonic });
+  const taking = { cads, chooser, moves, monotonic };
   const scrapes = new Map(
     cads.map(({ id, backend }) => {
       const scrape = deps.scrapeOf(backend);
@@ -70,10 +77,7 @@ export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
         getPath: (path) => (path.startsWith(`${basePath}/`) ? path : `${basePath}${path.slice(BASE_PATH.length)}`),
         scrape: scrapes.get(cad.id) ?? scrape,
         authenticate: ofOrganisations(deps.authenticate, cad),
-        async targetOf(keys) {
-          await chooser.checkAddressed(cad, keys);
-          return { backend, basePath };
-        },
+        take: createTake(taking, cad),
       });
       return [cad.id, app] as const;
     }),
@@ -88,8 +92,8 @@ export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
     backend: first.backend,
     scrape,
     several: cads.map(({ id }) => id),
-    targetOf: (keys, caller) => chooser.forCommand(keys, caller),
-    front: (app) => serveFront(app, { ...deps, cads }, (request) => whyHere.get(request)),
+    take: createTake(taking),
+    front: (app) => serveFront(app, { ...deps, cads, table }, (request) => whyHere.get(request)),
   });
 
   async function appFor(request: Request, path: string): Promise<Hono<CallerEnv>> {
@@ -137,9 +141,10 @@ const each = async <T>(of: readonly CadOfApi[], look: (cad: CadOfApi) => Promise
 /** What the front answers itself: how all the CADs are, and for which requests none could be decided. */
 function serveFront(
   app: Hono<CallerEnv>,
-  { cads, authenticate, now }: Pick<FrontDeps, "authenticate" | "now"> & { cads: readonly CadOfApi[] },
+  deps: Pick<FrontDeps, "authenticate" | "now" | "moves"> & { cads: readonly CadOfApi[]; table: RoutingTable },
   whyHere: (request: Request) => unknown,
 ): void {
+  const { cads, authenticate, now } = deps;
   const trackers = new Map(
     cads.map(({ id }) => [id, createProblemTracker(() => now().getTime(), FORGET_PROBLEMS_MS).follow]),
   );
@@ -150,6 +155,7 @@ function serveFront(
     authenticate,
     healthOf: ({ id, backend }) => lookAtHealth(backend, now, follow(id)),
   });
+  serveMoves(app, { ...deps, basePath: BASE_PATH });
   app.get("/health", async (c) => {
     const found = await each(cads, ({ id, backend }) => lookAtHealth(backend, now, follow(id)));
     const status = statusOfSeveral(found.map(([, health]) => health.status));

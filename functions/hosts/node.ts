@@ -78,7 +78,9 @@ export async function startFunctions(
   const connections = [config.REDIS_PREFIX, ...several.map(({ prefix }) => prefix)].map((prefix) =>
     connectBackend({ ...config, REDIS_PREFIX: prefix }, sealer, log),
   );
-  const [{ backend }, ...ofCads] = connections as [ConnectedBackend, ...ConnectedBackend[]];
+  const [common, ...ofCads] = connections as [ConnectedBackend, ...ConnectedBackend[]];
+  const { backend } = common;
+  const moves = common.moves(new Map(several.map(({ id, prefix }) => [id, prefix])));
   const stopping = new AbortController();
   const metrics = createProcessMetrics("functions");
   const onOutcome = countSpans(metrics);
@@ -118,7 +120,7 @@ export async function startFunctions(
   const cads = cadsOfApi(several, config.ORG, (_, i) => ofCads[i]?.backend ?? backend);
   const app =
     several.length > 0
-      ? createFront({ ...deps, cads, common: backend, scrapeOf, ownText: metrics.text })
+      ? createFront({ ...deps, cads, common: backend, moves, scrapeOf, ownText: metrics.text })
       : { fetch: createApp({ ...deps, backend, scrape: ownScrape }).fetch, scrape: ownScrape };
 
   await Promise.all(connections.map(({ connected }) => connected));

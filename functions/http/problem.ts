@@ -77,6 +77,16 @@ export const PROBLEMS = {
     title: "The unit belongs to another CAD",
     hint: "Send the request without /cads/{cad} in its path, or with the CAD in cad.",
   },
+  "move-refused": {
+    status: 422,
+    title: "The unit cannot be moved",
+    hint: "Fix what detail names. GET /cads lists the CADs.",
+  },
+  "unit-moving": {
+    status: 503,
+    title: "A unit is being moved to another CAD",
+    hint: "Repeat the request after Retry-After, with the same Idempotency-Key.",
+  },
   "idempotency-conflict": {
     status: 422,
     title: "The Idempotency-Key was used for another request",

@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { cadsAnswer } from "../routes/cads.ts";
+import { cadsAnswer, moveAnswer, moveBody } from "../routes/cads.ts";
 import { problem } from "../../shared/health/problems.ts";
 import { health } from "../routes/health.ts";
+import type { ProblemCode } from "../http/problem.ts";
 import { answer, json, type Json, REDIS, ref, type Route, schemaOf } from "./parts.ts";
 import { routePaths } from "./routes.ts";
 
@@ -20,6 +21,7 @@ export const healthOfSeveral = z.object({
 /** GET /status of several CADs: of each what GET /cads/{cad}/status answers. */
 export const statusOfSeveral = healthOfSeveral.omit({ problems: true });
 
+const MOVE: readonly ProblemCode[] = ["outside-units", ...REDIS];
 const ROUTES: readonly Route[] = [
   {
     endpoint: "GET /cads",
@@ -29,6 +31,40 @@ const ROUTES: readonly Route[] = [
     description: "What a CAD owns is shown to dispatchers and admins, which worker leads it to admins.",
     answers: { "200": answer("Those that the token may use.", schemaOf(cadsAnswer)) },
     problems: REDIS,
+  },
+  {
+    endpoint: "POST /units/{id}/move",
+    id: "moveUnit",
+    tag: "operation",
+    summary: "Move a unit to another CAD",
+    description:
+      "Commands accepted before go to the CAD that it leaves; those accepted after wait at the other one until all of them are settled. Asking again for the same CAD changes nothing.",
+    body: schemaOf(moveBody, "input"),
+    answers: {
+      "200": answer("Moved.", schemaOf(moveAnswer)),
+      "202": answer("Moved; commands still wait at the CAD that it left.", schemaOf(moveAnswer)),
+    },
+    problems: [...MOVE, "not-json", "unsafe-json", "not-json-type", "invalid-body", "move-refused"],
+  },
+  {
+    endpoint: "GET /units/{id}/move",
+    id: "getMove",
+    tag: "operation",
+    summary: "Get the last move of a unit",
+    answers: { "200": answer("The move.", schemaOf(moveAnswer)) },
+    problems: ["not-found", ...REDIS],
+  },
+  {
+    endpoint: "DELETE /units/{id}/move",
+    id: "cancelMove",
+    tag: "operation",
+    summary: "Move a unit back while its move waits",
+    description: "What was accepted meanwhile is still sent to the CAD that accepted it, and in its order.",
+    answers: {
+      "200": answer("Moved back.", schemaOf(moveAnswer)),
+      "202": answer("Moved back; commands still wait at the CAD that it left.", schemaOf(moveAnswer)),
+    },
+    problems: [...MOVE, "not-found", "move-refused"],
   },
 ];
 
@@ -47,7 +83,7 @@ export function describeSeveral(
   const all = [{ url: basePath, description: "All CADs." }];
   const [first = ""] = ids;
   for (const [path, operations] of Object.entries(routePaths(ROUTES)))
-    paths[path] = { ...(operations as Json), servers: all };
+    paths[path] = { ...paths[path], ...(operations as Json), servers: all };
   for (const [path, statuses, name] of ANSWERS) {
     // The routes are those of the document of one CAD, too.
     const own = structuredClone(paths[path] ?? {});

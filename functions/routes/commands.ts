@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import type { Command } from "../../shared/commands/command.ts";
 import type { Log } from "../../shared/util/log.ts";
-import type { Appended, MessageRecord } from "../../shared/outbox/outbox.ts";
+import type { Appended, MessageRecord, NewMessage } from "../../shared/outbox/outbox.ts";
 import { isDead, isFinal, type State, STATES } from "../../shared/outbox/states.ts";
 import { Problem, type WrongField } from "../http/problem.ts";
 import type { Measure } from "../../shared/metrics/measure.ts";
@@ -12,7 +12,6 @@ import type { Proof } from "../../shared/commands/proof.ts";
 import { toMessage } from "../../shared/commands/message.ts";
 import type { Tracer } from "../../shared/tracing/tracer.ts";
 import { toReceipt } from "../../shared/commands/receipt.ts";
-import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import type { Role } from "../../shared/vocabulary/roles.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { noteOf, onceInAWhile } from "./audit.ts";
@@ -21,11 +20,13 @@ import type { Backend } from "../backend/backend.ts";
 import { commandTtl, idempotencyKey, preferredWait } from "../http/command-headers.ts";
 import { jsonBody } from "../http/json-body.ts";
 
-/** Whose outbox takes a command, and where its receipt is. */
-export type TargetOf = (
-  keys: readonly OrderingKey[],
-  caller: Caller,
-) => Promise<{ backend: Backend; basePath: string }>;
+/** Which outbox answered for a command, and where its receipt is. */
+export interface Taken {
+  appended: Appended;
+  backend: Backend;
+  basePath: string;
+}
+export type TakeCommand = (message: NewMessage, caller: Caller) => Promise<Taken>;
 
 export interface AcceptDeps {
   backend: Backend;
@@ -33,7 +34,7 @@ export interface AcceptDeps {
   sealer: Sealer;
   basePath: string;
   /** With several CADs: which of them takes it. Absent: the one of `backend`. */
-  targetOf?: TargetOf;
+  take?: TakeCommand;
   now: () => Date;
   naiveTimes: NaiveTimes;
   newId: () => string;
@@ -56,6 +57,7 @@ const invalidBody = (errors: WrongField[]) =>
 
 /** Accepts a command: 202 means that Redis has it. */
 export function acceptCommand(command: Command, deps: AcceptDeps) {
+  const take = deps.take ?? (async (message) => ({ ...deps, appended: await deps.backend.accept(message) }));
   return async (c: AcceptContext): Promise<Response> => {
     const from = deps.monotonic();
     const body = c.req.valid("json");
@@ -71,13 +73,11 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     const request = { id, user: userId, role, ttlSeconds, idempotencyKey: key, traceparent: span.traceparent };
     const message = await toMessage(deps.sealer, command, body, request);
     const note = noteOf(c, deps.basePath, message.keys);
-    const { backend, basePath } = (await deps.targetOf?.(message.keys, c.get("caller"))) ?? deps;
-    const appended = await backend
-      .accept({ ...message, note: command.latestWins ? onceInAWhile(note) : note })
-      .catch((error: unknown) => {
-        span.end({}, "redis");
-        throw maybeAccepted(error, key === undefined ? id : undefined);
-      });
+    const noted = { ...message, note: command.latestWins ? onceInAWhile(note) : note };
+    const { appended, backend, basePath } = await take(noted, c.get("caller")).catch((error: unknown) => {
+      span.end({}, error instanceof Problem ? error.code : "redis");
+      throw maybeAccepted(error, key === undefined ? id : undefined);
+    });
 
     const appendedId = "id" in appended ? appended.id : undefined;
     span.end({ "socket_bridge.outcome": appended.outcome, "socket_bridge.command_id": appendedId });
@@ -115,6 +115,9 @@ function refuseUnlessAccepted(appended: Appended, role: Role): Accepted {
         "redis-full",
         `The limit of waiting commands (${role === "crew" ? "MAX_BACKLOG less the reserve for dispatchers" : "MAX_BACKLOG"}) is reached. Nothing was accepted.`,
       );
+    // Where it was taken, nothing moves.
+    case "moved":
+      throw new Problem("unit-moving", "A unit was moved to another CAD. Nothing was accepted.");
     // It takes no dead letter's place, so that there is none to be gone.
     case "gone":
       throw new Problem("not-found", "There is no such dead letter.");

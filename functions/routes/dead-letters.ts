@@ -166,6 +166,11 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     if (record.redrivenAs) return { as: record.redrivenAs, inPlace };
     const appended = await backend.redrive(id, newId(), note, destination);
     if (!appended || appended.outcome === "gone") throw noSuchLetter(id);
+    if (appended.outcome === "moved")
+      throw new Problem(
+        "other-cad",
+        "Its unit was moved to another CAD: read it here, and send the command again there.",
+      );
     if (appended.outcome === "unreadable") return { reason: appended.reason };
     if (!("id" in appended)) throw new Problem("redis-full", "The limit of waiting commands (MAX_BACKLOG) is reached.");
     return { as: appended.id, inPlace };

@@ -6,6 +6,10 @@ export interface CadsKeys {
   incidents: string;
   /** Sorted set of the same incidents, by when each was last used, ms by Redis's clock. */
   incidentsUsed: string;
+  /** Hash: unit to its last move from one CAD to another; see shared/moves/. */
+  moves: string;
+  /** Set: the units with a move that waits. */
+  movesOpen: string;
   /** Where a worker says that it gave a CAD up. */
   releasedChannel: string;
 }
@@ -15,5 +19,7 @@ export const cadsKeys = (prefix: string): CadsKeys => ({
   workers: `{${prefix}}:cads:workers`,
   incidents: `{${prefix}}:cads:incidents`,
   incidentsUsed: `{${prefix}}:cads:incidents:used`,
+  moves: `{${prefix}}:cads:moves`,
+  movesOpen: `{${prefix}}:cads:moves:open`,
   releasedChannel: `{${prefix}}:cads:released`,
 });

@@ -170,6 +170,14 @@ export const PROBLEMS = {
     hint: "Check the CAD, the network to it, CAD_BACKEND_URL and CAD_BACKEND_AUTH_TOKEN; `npm run doctor` tests each.",
     lost: "No command: they wait in Redis in order. Events that the CAD sends meanwhile are missed unless it can replay them.",
   }),
+  "move-pending": kind<{ count: number; from: string }>({
+    severity: "warning",
+    title: "Units wait to be moved to this CAD",
+    message: ({ count, from }) =>
+      `${count} ${count === 1 ? "unit waits" : "units wait"} to be moved here: commands of them are not settled yet at ${from}.`,
+    hint: "Fix what the commands wait for at the CAD that the units leave: GET /units/{id}/move counts them, GET /cads/{cad}/queues/unit:{id} lists them. DELETE /units/{id}/move moves a unit back.",
+    lost: "Nothing: commands accepted since the move wait in the outbox of this CAD, in their order.",
+  }),
   "cad-not-confirming": kind<{ events: string; ofCallers: boolean; setting?: string }>({
     severity: "warning",
     title: "The CAD confirms no commands",

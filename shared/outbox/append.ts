@@ -9,7 +9,7 @@ import { RELEASE, STORING_PRELUDE, SUPERSEDED } from "./lua.ts";
  * over (us), the MAC of all that never changes, '1' if it takes the place of the dead letter that it sends again and that holds it, the trace
  * that it belongs to ('' if none).
  * Answers {'accepted', accepted_at, runnable 0|1, due 0|1} (due: the worker sleeps, and a job is to wake it), {'replayed', id, state, accepted_at}, {'conflict', id}, {'once', id},
- * {'gone'} (that dead letter does not hold its place any more), {'full'} or {'over', 'subject', 'key' or 'held' (a key whose queue a
+ * {'gone'} (that dead letter does not hold its place any more), {'moved'} (a unit is at another CAD), {'full'} or {'over', 'subject', 'key' or 'held' (a key whose queue a
  * dead letter holds)}.
  */
 export const APPEND = `${STORING_PRELUDE}${RELEASE}${auditIn("KEYS[2]")}
@@ -38,6 +38,14 @@ if answer then return answer end
 for _, hash in ipairs(once) do
   local prior = redis.call('GET', base .. ':once:' .. hash)
   if prior then return {'once', prior} end
+end
+-- A unit that was moved from one CAD to another is accepted for where it is, and only by whoever knows of its last move. What is
+-- sent again here was accepted here: with its place it comes before the move, else the unit has to be here.
+local marks = base == KEYS[2] and in_place ~= '1' and keys[1] and redis.call('HMGET', base .. ':moved', unpack(keys)) or {}
+for i, mark in ipairs(marks) do
+  if mark and mark ~= (bounds.moved or {})[keys[i]] and not (redrive_of ~= '' and string.find(mark, '^here')) then
+    return {'moved'}
+  end
 end
 -- Latest wins: the newer value takes the place of the last of all its lines, if that one waits and is the same kind.
 local function replaceable()

@@ -60,6 +60,8 @@ export interface NewMessage {
   inPlaceOf?: { issuedAt: Micros };
   /** Of messages that share one of these, only the first is accepted, however long ago that was (400 days). */
   once?: readonly string[];
+  /** Of units that were moved between CADs: the mark that the CAD must have of each, by ordering key. See shared/moves/. */
+  moved?: Readonly<Record<string, string>>;
 }
 
 export type Appended =
@@ -72,6 +74,8 @@ export type Appended =
   | { outcome: "once"; id: string }
   /** The dead letter whose place it was to take does not hold it any more. */
   | { outcome: "gone" }
+  /** One of its units was moved to another CAD, or here by a move that the caller does not know of. */
+  | { outcome: "moved" }
   /** As many unsettled messages as the backlog may hold. */
   | { outcome: "full" }
   /** As many or as large ones wait of this subject, or as many of one of these ordering keys (`held`: behind a dead letter), as may. */
@@ -151,7 +155,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
           JSON.stringify([m.user, key]),
           key,
           IDEMPOTENCY_MS,
-          JSON.stringify(boundsFor(bounds, m.role, m.redriveOf !== undefined)),
+          JSON.stringify({ ...boundsFor(bounds, m.role, m.redriveOf !== undefined), moved: m.moved }),
           KEPT_MS,
           m.redriveOf ?? "",
           toArgument(sealer, keys.cad, m.note, { accepted: m.id, replayed: "" }, noted),
@@ -289,6 +293,7 @@ function parseAppended(id: string, reply: ScriptReply): Appended {
       return { outcome, id: String(first) };
     case "full":
     case "gone":
+    case "moved":
       return { outcome };
     case "over":
       return { outcome, bound: first === "key" || first === "held" ? first : "subject" };

@@ -11,6 +11,9 @@ import { type MessageRecord, parseOrUnbelieved, RECORD_FIELDS } from "./outbox.t
 /** How many of the oldest unsettled commands are looked at to see which queues are not empty. */
 const LOOK_AT = 1000;
 
+/** In the queue of a unit that moves to this CAD: see shared/moves/. It is no command. */
+const isBarrier = (id: string): boolean => id.startsWith("move:");
+
 /** The per-key queue of a unit or an incident, as a line of a list. */
 export interface QueueSummary {
   key: OrderingKey;
@@ -112,7 +115,7 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
       return {
         key,
         now: toMicros(time),
-        waiting: head?.held ? waiting - 1 : waiting,
+        waiting: (head?.held ? waiting - 1 : waiting) - ids.filter(isBarrier).length,
         commands: records.flatMap((record) => record ?? []),
         behind,
         retryAt: retryAt === null ? undefined : Number(retryAt),

@@ -50,6 +50,9 @@ export const ENDPOINTS = {
 /** What only the API of several CADs (CADS_FILE) has, below its own path and not below that of one CAD. */
 export const CADS_ENDPOINTS = {
   "GET /cads": ANY,
+  "POST /units/{id}/move": "admin",
+  "GET /units/{id}/move": "admin",
+  "DELETE /units/{id}/move": "admin",
 } as const satisfies Record<string, Role>;
 export type Endpoint = keyof typeof ENDPOINTS | keyof typeof CADS_ENDPOINTS;
 

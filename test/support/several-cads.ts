@@ -56,8 +56,9 @@ export async function startSeveral(wanted: readonly CadToStart[], env: Record<st
   onTestFinished(() => functions.stop());
   const url = `http://127.0.0.1:${functions.port}/api/socket-bridge`;
 
-  async function ask(method: string, path: string, body?: unknown, token = tokens.admin) {
+  async function ask(method: string, path: string, body?: unknown, token = tokens.admin, more = {}) {
     const headers = {
+      ...more,
       Authorization: `Bearer ${token}`,
       ...(body !== undefined && { "Content-Type": "application/json" }),
     };
@@ -83,8 +84,10 @@ export async function startSeveral(wanted: readonly CadToStart[], env: Record<st
   }
   return {
     ...{ cads, prefix, url, redis, file, redisUrl: inject("redisUrl"), logs: lines, startWorker },
+    ask,
     get: (path: string, token?: string) => ask("GET", path, undefined, token),
-    post: (path: string, body: unknown, token?: string) => ask("POST", path, body, token),
+    post: (path: string, body: unknown, token?: string, headers?: Record<string, string>) =>
+      ask("POST", path, body, token, headers),
     /** Which worker leads each CAD, as its lease says. */
     async owners(): Promise<Record<string, string>> {
       const ids = wanted.map(

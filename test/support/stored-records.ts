@@ -63,6 +63,10 @@ export const STORED: readonly StoredKind[] = [
   { key: /^cad:workers$/, hint: "the names of workers, shown alone" },
   { key: /^cad:destinations$/, hint: "where destinations are looked for" },
   { key: /^cad:all:/, hint: "where states are looked for" },
+  {
+    key: /^cad:moved(:barriers)?$/,
+    hint: "refuses and delays commands of a unit; where it moved to is authenticated beside the CADs' own keys",
+  },
   { key: /^emit:/, hint: "BullMQ's jobs: they wake the worker and hold no data" },
   {
     key: /^cad:journal$/,

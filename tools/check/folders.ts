@@ -18,6 +18,7 @@ export const LAYERS: readonly string[] = [
   "shared/sealing",
   "shared/audit",
   "shared/outbox",
+  "shared/moves",
   "shared/journal",
   "shared/destinations",
   "shared/commands",

@@ -4,6 +4,8 @@ import { countSpans } from "../../shared/metrics/spans.ts";
 import { openTracing } from "../../shared/tracing/open-tracer.ts";
 import { cadsKeys } from "../../shared/cads/keys.ts";
 import { statusOfSeveral } from "../../shared/health/problems.ts";
+import { openMoves } from "../../shared/moves/moves.ts";
+import { openSealer } from "../../shared/sealing/open-sealer.ts";
 import { outboxKeys } from "../../shared/redis/keys.ts";
 import { closeRedis, connectRedis } from "../../shared/redis/redis.ts";
 import { withFields } from "../../shared/util/log-fields.ts";
@@ -15,6 +17,7 @@ import type { Worker } from "../runtime/lifecycle.ts";
 import { createCadMetrics } from "../runtime/worker-metrics.ts";
 import type { CadSettings, FleetConfig } from "./load.ts";
 import { openWorkers } from "./presence.ts";
+import { createMover } from "./mover.ts";
 import { createTurns } from "./turns.ts";
 
 const LOOK_MS = 1000;
@@ -69,6 +72,9 @@ export async function startFleet({
   const onOutcome = countSpans(processMetrics);
   const tracing = await openTracing({ config, process: "worker", onOutcome, background: true, log });
   const { tracer } = tracing;
+  const prefixes = new Map(cads.map(({ id, config: own }) => [id, own.REDIS_PREFIX]));
+  const moves = openMoves(redis, config.REDIS_PREFIX, openSealer(config, log), prefixes);
+  const mover = createMover({ moves, now: () => new Date(), signal: stopping.signal, log });
 
   const running = new Map(
     cads.map(({ id, config: own, destinations }) => {
@@ -81,6 +87,7 @@ export async function startFleet({
         tracer,
         turn: (signal) => turns.turn(id, signal),
         released: sayReleased,
+        problems: () => mover.problems(id),
         random,
         log: withFields(log, { cad: id }),
       });
@@ -101,7 +108,7 @@ export async function startFleet({
     return { ok: reports.some(([, { ok }]) => ok), body: { status, instance, cads: bodies } };
   }
   const server = await startHealthServer(config.WORKER_HOST, config.WORKER_PORT, report, metricsText);
-  const sharing = turns.run();
+  const sharing = Promise.all([turns.run(), mover.run()]);
   log.info({ instance, port: server.port, cads: cads.length }, "the worker has started");
 
   let stopped: Promise<void> | undefined;

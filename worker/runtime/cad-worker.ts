@@ -52,6 +52,8 @@ export interface CadWorkerDeps {
   tracer?: Tracer;
   /** Waits until this worker is to ask for the lease; absent: it always is. See LeaseOptions. */
   turn?: ((signal: AbortSignal) => Promise<void>) | undefined;
+  /** What is wrong with this CAD beside what the leader finds. */
+  problems?: () => readonly Found[];
   /** The lease was given up. */
   released?: (() => void) | undefined;
   random: () => number;
@@ -137,7 +139,7 @@ export function startCadWorker(deps: CadWorkerDeps): CadWorker {
         lease,
         handlers,
         onWedged: () => failed.reject(new Error("no jobs received from the queue, even on a new connection")),
-        problems: [emptied, () => routesRefused],
+        problems: [emptied, () => routesRefused, ...(deps.problems ? [deps.problems] : [])],
         measure,
         ...(deps.tracer && { tracer: deps.tracer }),
         random,
