@@ -201,10 +201,11 @@ export const PROBLEMS = {
     hint: "Check the CAD's log and the proxies in between. A few commands are sent as probes.",
     lost: WAIT,
   }),
-  "canary-missed": kind<{ count: number; reason: string }>({
+  "canary-missed": kind<{ count: number; reason: string; from: "http" | "outbox" }>({
     severity: "warning",
     title: "The canary does not arrive",
-    message: ({ count, reason }) => `The last ${count} test commands of CANARY_UNIT were not delivered (${reason}).`,
+    message: ({ count, reason, from }) =>
+      `The last ${count} test commands of CANARY_UNIT, sent to ${from === "http" ? "CANARY_URL" : "the outbox"}, were not delivered (${reason}).`,
     hint: "Look at the other problems first; then at the CAD: it has to know the test unit, and to confirm its status.",
     lost: "Nothing: a canary is a test, and is not kept.",
   }),

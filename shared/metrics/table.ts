@@ -125,15 +125,16 @@ export const METRICS = {
   },
   socket_bridge_canary_seconds: {
     type: "histogram",
-    help: "Time from the sending of a test command of CANARY_UNIT until it was proved.",
+    help: "Time from the sending of a test command of CANARY_UNIT until it was proved; `from`: where it begins, the functions (CANARY_URL) or the outbox.",
     from: ["worker"],
+    labels: { from: ["http", "outbox"] },
     buckets: SLOW,
   },
   socket_bridge_canary_total: {
     type: "counter",
     help: "Test commands of CANARY_UNIT.",
     from: ["worker"],
-    labels: { result: ["delivered", "missed"] },
+    labels: { result: ["delivered", "missed"], from: ["http", "outbox"] },
   },
   socket_bridge_event_to_journal_seconds: {
     type: "histogram",

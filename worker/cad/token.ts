@@ -7,7 +7,13 @@ import { type ReadSecret, readSecretFile, whyUnreadable } from "../../shared/con
  *
  * @param first what the file held at the start, or the token itself where there is no file
  */
-export function tokenSource(first: string, file: string | undefined, read: ReadSecret, log: Log): () => string {
+export function tokenSource(
+  first: string,
+  file: string | undefined,
+  read: ReadSecret,
+  log: Log,
+  variable = "CAD_BACKEND_AUTH_TOKEN",
+): () => string {
   let good = first;
   return () => {
     if (file === undefined) return good;
@@ -15,8 +21,8 @@ export function tokenSource(first: string, file: string | undefined, read: ReadS
       good = readSecretFile(file, read).trim();
     } catch (error) {
       log.warn(
-        { reason: `CAD_BACKEND_AUTH_TOKEN_FILE: the file that it names ${whyUnreadable(error)}` },
-        "the CAD's token stays the last good one",
+        { reason: `${variable}_FILE: the file that it names ${whyUnreadable(error)}` },
+        "the token stays the last good one",
       );
     }
     return good;

@@ -198,6 +198,24 @@ export const workerEnv = z.object({
     .describe(
       "A test unit of the CAD: its status is sent through the whole path regularly, and missed if it does not arrive.",
     ),
+  CANARY_URL: env.note(
+    httpUrl
+      .refine((text) => !URL.parse(text)?.search, "must not contain a query")
+      .optional()
+      .describe(
+        "Base URL of the HTTP API, such as `https://bridge.example/api/socket-bridge`, that these commands are posted to. Without it they begin in the outbox, and say nothing of the functions.",
+      ),
+    { needs: "CANARY_TOKEN" },
+  ),
+  CANARY_TOKEN: env.note(
+    z
+      .string()
+      .trim()
+      .regex(/^[\x21-\x7e]+$/, "must be a token")
+      .optional()
+      .describe("Bearer token for it, of a crew or a dispatcher. Its file is read again for each command."),
+    { secret: true, needs: "CANARY_URL" },
+  ),
   CANARY_EVERY_S: z.coerce.number().int().min(1).max(3600).default(60).describe("How often, s."),
   WORKER_PORT: env.port.default(9464).describe("Port of the worker's own /health."),
   WORKER_HOST: z.string().min(1).default("127.0.0.1").describe("Address that the worker's own /health listens on."),

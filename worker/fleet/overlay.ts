@@ -21,6 +21,7 @@ const at = (name: string, value: string | undefined, ...path: (string | number)[
 
 function said({ entry, prefix }: Cad, environment: Environment): Said[] {
   const { urls, token_env: tokenEnv, tls } = entry;
+  const canaryUrl = environment["CANARY_URL"] || undefined;
   return [
     at("REDIS_PREFIX", prefix, "redis_prefix"),
     at("CAD_ID", entry.id, "id"),
@@ -43,6 +44,8 @@ function said({ entry, prefix }: Cad, environment: Environment): Said[] {
     at("CAD_CONFIRM", confirmText(entry.confirm), "confirm"),
     at("ROUTES_FILE", entry.routes_file, "routes_file"),
     at("CANARY_UNIT", entry.canary_unit, "canary_unit"),
+    // Each CAD's canary goes to that CAD, whoever owns its unit.
+    at("CANARY_URL", canaryUrl && `${canaryUrl.replace(/\/+$/, "")}/cads/${entry.id}`, "id"),
     at("HEARTBEAT_URL", entry.heartbeat_url, "heartbeat_url"),
   ];
 }

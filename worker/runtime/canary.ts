@@ -13,6 +13,7 @@ import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
+import { NotAccepted, postCanary } from "./canary-http.ts";
 import type { WorkerConfig } from "../config/worker-env.ts";
 
 /** How long a canary may take, s: it expires then. */
@@ -21,12 +22,16 @@ const TTL_S = 30;
 const SLACK_MS = 15_000;
 const LOOK_MS = 250;
 const STEP_MS = 5000;
+/** For the functions' own deadline, and some more, ms. */
+const SEND_MS = 6000;
 /** So many in a row that did not arrive are a problem. */
 const MISSES = 3;
 const BACKLOG = 1_000_000;
 
 export interface CanaryOptions {
-  config: Pick<WorkerConfig, "CANARY_UNIT" | "CANARY_EVERY_S">;
+  config: Pick<WorkerConfig, "CANARY_UNIT" | "CANARY_EVERY_S" | "CANARY_URL">;
+  /** CANARY_TOKEN as it is now; undefined without one. */
+  token(): string | undefined;
   redis: Redis;
   keys: OutboxKeys;
   sealer: Sealer;
@@ -39,21 +44,30 @@ export interface CanaryOptions {
   log: Log;
 }
 
-/** Sends a harmless command of a test unit through outbox, queue and CAD, again and again, and sees whether it is proved. */
+/**
+ * Sends a harmless command of a test unit to the functions, again and again, and sees whether the CAD proves it. Without CANARY_URL
+ * it begins at the outbox, and says nothing of the functions.
+ */
 export interface Canary {
   /** Until the signal aborts; at once without a CANARY_UNIT. Never rejects. */
   run(): Promise<void>;
   problems(): Found[];
 }
 
+/** What is said of the functions is said already; all else is a fault of Redis. */
+const whyMissed = (error: unknown): string => (error instanceof NotAccepted ? error.message : whyFailed(error));
+
 export function createCanary(options: CanaryOptions): Canary {
   const { config, redis, keys, sealer, measure, signal, log } = options;
   const outbox = openOutbox(redis, keys, sealer, atMost(BACKLOG));
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
+  const { CANARY_URL: url } = config;
+  const from = url === undefined ? "outbox" : "http";
   let missed = 0;
   let why = "";
 
   async function send(unit: string): Promise<string> {
+    if (url !== undefined) return postCanary({ url, token: options.token() ?? "", unit, ttlSeconds: TTL_S });
     const body = unitsStatus.body.parse({ unit_id: unit, status: "available" });
     const id = randomUUID();
     const request = { id, user: "canary", role: "admin", ttlSeconds: TTL_S, idempotencyKey: undefined } as const;
@@ -76,12 +90,12 @@ export function createCanary(options: CanaryOptions): Canary {
   /** Why it did not arrive; undefined if it did. */
   async function tryOnce(unit: string): Promise<string | undefined> {
     if (!options.ready()) return "the CAD is not connected";
-    const from = performance.now();
-    const record = await settled(await withDeadline(send(unit), STEP_MS, "sending the canary"));
+    const began = performance.now();
+    const record = await settled(await withDeadline(send(unit), SEND_MS, "sending the canary"));
     // Nobody is to decide what becomes of it.
     if (record && isDead(record.state)) await deadLetters.discard(record.id).catch(() => undefined);
     if (record?.state !== "confirmed" && record?.state !== "received") return record?.state ?? "it was not settled";
-    measure.observe("socket_bridge_canary_seconds", (performance.now() - from) / 1000);
+    measure.observe("socket_bridge_canary_seconds", (performance.now() - began) / 1000, { from });
     return undefined;
   }
 
@@ -90,15 +104,15 @@ export function createCanary(options: CanaryOptions): Canary {
       const { CANARY_UNIT: unit, CANARY_EVERY_S: everyS } = config;
       if (unit === undefined) return;
       for (; !signal.aborted; await sleep(everyS * 1000, signal)) {
-        const reason = await tryOnce(unit).catch(whyFailed);
+        const reason = await tryOnce(unit).catch(whyMissed);
         if (signal.aborted) return;
-        measure.count("socket_bridge_canary_total", { result: reason === undefined ? "delivered" : "missed" });
+        measure.count("socket_bridge_canary_total", { result: reason === undefined ? "delivered" : "missed", from });
         missed = reason === undefined ? 0 : missed + 1;
-        if (missed === MISSES) log.warn({ reason, missed }, "the canary does not arrive");
+        if (missed === MISSES) log.warn({ reason, missed, from }, "the canary does not arrive");
         why = reason ?? "";
       }
     },
     problems: () =>
-      missed < MISSES ? [] : [found("canary-missed", { count: missed, reason: why }, { count: missed })],
+      missed < MISSES ? [] : [found("canary-missed", { count: missed, reason: why, from }, { count: missed })],
   };
 }

@@ -13,6 +13,8 @@ import { createChanges } from "../../shared/util/changes.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import type { WorkerConfig } from "../config/worker-env.ts";
+import { fromDisk } from "../../shared/config/program.ts";
+import { tokenSource } from "../cad/token.ts";
 import { createForgeries } from "../delivery/forgeries.ts";
 import type { Destination } from "../destinations/routes.ts";
 import type { Handler } from "../events/handlers/handler.ts";
@@ -93,7 +95,13 @@ export function startLeader(options: LeaderOptions): Leader {
     adopt: config.AUDIT_ADOPT,
     keptMs: config.AUDIT_DAYS * DAY_MS,
   });
-  const canary = createCanary({ ...shared, ready: () => connection.status().ready, wake: () => exchange.wake() });
+  const { CANARY_TOKEN: canaryToken = "" } = config;
+  const canary = createCanary({
+    ...shared,
+    token: tokenSource(canaryToken, config.secretFiles["CANARY_TOKEN"], fromDisk, log, "CANARY_TOKEN"),
+    ready: () => connection.status().ready,
+    wake: () => exchange.wake(),
+  });
   const held = createHeldWatch({ redis, keys, signal });
   const problems = [...options.problems, forgeries.problems, cadEvents.problems, canary.problems, held.problems];
   const parts = { connection, admission, jobs, payloads, audit, cadEvents, destinations };
