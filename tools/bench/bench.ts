@@ -59,7 +59,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   },
   {
     name: "edge",
-    what: "the functions on Node and in workerd, and the size of the bundle",
+    what: "the functions on Node and in workerd, beside a bare worker, and the size of the bundle",
     measure: (rig, plan, say) => measureEdge(rig, plan.edge, say),
   },
   {

@@ -9,7 +9,7 @@ const fileOf = (rig: Rig) => join(rig.dir, "heap");
 
 /** Environment of a worker that can report its live heap. */
 export const probeEnv = (rig: Rig): Record<string, string> => ({
-  NODE_OPTIONS: `--expose-gc --import=${helperScript("memory-probe.ts")}`,
+  NODE_OPTIONS: `--expose-gc --import=${helperScript("measure/memory-probe.ts")}`,
   BENCH_HEAP_FILE: fileOf(rig),
 });
 
