@@ -9,6 +9,9 @@ export interface Plan {
   events: { rounds: number; seconds: number; warmUpSeconds: number; burst: number };
   edge: { clients: readonly number[]; rounds: number; seconds: number };
   naive: { perSecond: readonly number[]; rounds: number; seconds: number; warmUpSeconds: number; drain: number };
+  backlog: { short: number; long: number; settleMs: number };
+  /** `journal`: entries of the long journal. */
+  growth: { rounds: number; commands: number; journal: number };
 }
 
 export const FULL: Plan = {
@@ -20,6 +23,8 @@ export const FULL: Plan = {
   events: { rounds: 3, seconds: 2, warmUpSeconds: 5, burst: 10_000 },
   edge: { clients: [1, 16], rounds: 3, seconds: 1 },
   naive: { perSecond: [200, 1000, 2000], rounds: 3, seconds: 3, warmUpSeconds: 10, drain: 50_000 },
+  backlog: { short: 20_000, long: 1_000_000, settleMs: 2500 },
+  growth: { rounds: 3, commands: 20_000, journal: 1_000_000 },
 };
 
 export const QUICK: Plan = {
@@ -31,6 +36,8 @@ export const QUICK: Plan = {
   events: { rounds: 1, seconds: 2, warmUpSeconds: 2, burst: 4000 },
   edge: { clients: [16], rounds: 1, seconds: 1 },
   naive: { perSecond: [200, 1000, 2000], rounds: 1, seconds: 3, warmUpSeconds: 6, drain: 20_000 },
+  backlog: { short: 20_000, long: 100_000, settleMs: 1500 },
+  growth: { rounds: 1, commands: 10_000, journal: 100_000 },
 };
 
 /** The same plan with rounds of `seconds`, for a short look at one part. */

@@ -1,10 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "../../setup/free-port.ts";
 import { type BenchCad, startBenchCad } from "../rig/bench-cad.ts";
 import { BenchError } from "../measure/bench-error.ts";
-import { BROADCAST_EVENT } from "../rig/cad.ts";
+import { routesTo } from "../rig/routes.ts";
 import type { EventTimes, TakerQuestions } from "../rig/event-times.ts";
 import { type Helper, startHelper } from "../load/helper.ts";
 import type { Plan } from "../measure/plan.ts";
@@ -149,16 +148,6 @@ async function broadcast(
 }
 
 const at = (seconds: number) => ({ count: seconds * PER_SECOND, perSecond: PER_SECOND });
-
-/** Every destination gets every event of the broadcast. */
-const routesTo = (port: number, count: number) => {
-  const ids = Array.from({ length: count }, (_, i) => `bench-${i}`);
-  const secret = `whsec_${randomBytes(32).toString("base64")}`;
-  return {
-    destinations: ids.map((id) => ({ id, url: `http://127.0.0.1:${port}/${id}`, secret })),
-    rules: [{ to: ids, events: BROADCAST_EVENT }],
-  };
-};
 
 async function isReady(port: number): Promise<boolean> {
   const answer = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(1000) });

@@ -6,14 +6,14 @@ import { fill } from "../rig/fill.ts";
 import { liveHeapMiB, probeEnv } from "../rig/live-heap.ts";
 import type { Plan } from "../measure/plan.ts";
 import { until } from "../measure/poll.ts";
-import { type BenchWorker, type Rig, startWorker } from "../rig/rig.ts";
+import { isLeader, type Rig, startWorker } from "../rig/rig.ts";
 import type { ResultLine, Part } from "../measure/table.ts";
 import { residentMiB } from "../measure/usage.ts";
 
 const GOAL = { atMost: 30 };
 /** Large agencies have hundreds of units; the plan is for 1,000. */
 const UNITS = 1000;
-const OWNS_WITHIN_MS = 20_000;
+const LEADS_WITHIN_MS = 20_000;
 const DRAINED_WITHIN_MS = 90_000;
 const SAMPLE_EVERY_MS = 500;
 
@@ -77,7 +77,7 @@ async function observe(rig: Rig, backlog: number, settleMs: number): Promise<See
   const ids = await fill(rig, backlog, 1, UNITS);
   const port = await freePort();
   const worker = await startWorker(rig, `http://127.0.0.1:${port}`, probeEnv(rig));
-  await until("the worker is the leader", () => isOwner(worker), OWNS_WITHIN_MS);
+  await until("the worker leads", () => isLeader(worker), LEADS_WITHIN_MS);
   await sleep(settleMs);
   const resident = residentMiB(worker.pid);
   const waiting = { resident, live: await liveHeapMiB(rig, worker) };
@@ -95,9 +95,4 @@ async function observe(rig: Rig, backlog: number, settleMs: number): Promise<See
   await worker.stop();
   await cad.stop();
   return { backlog, waiting, draining };
-}
-
-async function isOwner(worker: BenchWorker): Promise<boolean> {
-  const answer = await fetch(worker.url, { signal: AbortSignal.timeout(1000) });
-  return ((await answer.json()) as { role: string }).role === "owner";
 }

@@ -21,6 +21,7 @@ export async function fill(rig: Rig, commands: number, keys: 1 | 2, fleet = FLEE
   const sealer = createSealer([]);
   const backend = createBackend(rig.client, subscriber, "socket-bridge", atMost(MAX_BACKLOG), sealer, log);
   const ids: string[] = [];
+  const run = randomUUID();
   let n = 0;
   const producer = async () => {
     while (n < commands) {
@@ -37,7 +38,7 @@ export async function fill(rig: Rig, commands: number, keys: 1 | 2, fleet = FLEE
         fingerprints: sealer.fingerprints(text),
         latestWins: false,
         ttlSeconds: undefined,
-        idempotencyKey: `fill-${mine}`,
+        idempotencyKey: `${run}-${mine}`,
       });
       if (appended.outcome !== "accepted") throw new BenchError(`filling the outbox was answered ${appended.outcome}`);
       ids.push(appended.id);

@@ -149,3 +149,9 @@ export async function startWorker(
     },
   });
 }
+
+/** Whether the worker holds the lease. */
+export async function isLeader(worker: BenchWorker): Promise<boolean> {
+  const answer = await fetch(worker.url, { signal: AbortSignal.timeout(1000) });
+  return ((await answer.json()) as { role: string }).role === "owner";
+}
