@@ -6,6 +6,8 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 import { chainKeys, type ChainKeys, auditKeyList, GENESIS } from "../../shared/audit/chain.ts";
 import { exportTrail, verifyExport } from "../../shared/audit/export.ts";
+import { loadCads } from "../../shared/cads/load.ts";
+import { chosenCad, chosenCads, refuseCad } from "../support/several-cads.ts";
 import { sealingEnv } from "../../shared/sealing/open-sealer.ts";
 import { auditKeys, type AuditKeys } from "../../shared/audit/keys.ts";
 import { type Noted, type Verdict, verifyTrail } from "../../shared/audit/verify.ts";
@@ -32,18 +34,20 @@ import { toIso } from "../../shared/util/time.ts";
 const auditEnv = z.object({
   ...redisEnv,
   REDIS_PREFIX: sharedEnv.REDIS_PREFIX,
+  CADS_FILE: sharedEnv.CADS_FILE,
   AUDIT_KEY: env.note(auditKeyList.optional(), { secret: true }),
   PAYLOAD_KEYS: sealingEnv.PAYLOAD_KEYS,
 });
 
-const WHAT = `npm run audit -- verify [--seen ID:HASH] [--file FILE] [--keyless]
+const WHAT = `npm run audit -- verify [--cad ID] [--seen ID:HASH] [--file FILE] [--keyless]
     Verifies that no entry of the audit trail was changed, removed or inserted, and prints the first bad one. Exit code 1 if
     there is one, or if the worker found forged ones. --seen: this entry, noted earlier with its hash, must be in the trail;
     forged entries up to it are known. --file: verifies an export. --keyless: without AUDIT_KEY and PAYLOAD_KEYS; looks only
     whether entries and chain fit together.
-npm run audit -- export [--since TIME] [--until TIME]
+npm run audit -- export [--cad ID] [--since TIME] [--until TIME]
     Prints the entries as JSON lines, the oldest first, with what is needed to verify them again.
-    TIME is ISO 8601 with an offset or Z.`;
+    TIME is ISO 8601 with an offset or Z.
+Each CAD of CADS_FILE has a trail of its own: verify looks at all of them, unless --cad names one.`;
 
 const USAGE_ERROR = 2;
 const ANSWER_MS = 5000;
@@ -54,6 +58,7 @@ class UsageError extends Error {
 }
 
 interface Options {
+  cad?: string | undefined;
   seen?: string | undefined;
   file?: string | undefined;
   keyless?: boolean | undefined;
@@ -67,11 +72,11 @@ function readArguments(args: string[]): { what: string; options: Options } {
     const { positionals, values } = parseArgs({
       args,
       allowPositionals: true,
-      options: { seen: text, file: text, since: text, until: text, keyless: { type: "boolean" } },
+      options: { cad: text, seen: text, file: text, since: text, until: text, keyless: { type: "boolean" } },
     });
     const [what, ...more] = positionals;
     if ((what !== "verify" && what !== "export") || more.length > 0) throw new UsageError("Expected verify or export.");
-    const takes = what === "verify" ? ["seen", "file", "keyless"] : ["since", "until"];
+    const takes = what === "verify" ? ["cad", "seen", "file", "keyless"] : ["cad", "since", "until"];
     const wrong = Object.keys(values).find((name) => !takes.includes(name));
     if (wrong) throw new UsageError(`${what} has no option --${wrong}.`);
     return { what, options: values };
@@ -159,6 +164,28 @@ async function run(config: Config<typeof auditEnv>, what: string, options: Optio
   }
 }
 
+/** Of several CADs each by itself. A noted entry and an export are those of one. */
+async function runEach(
+  config: Config<typeof auditEnv>,
+  what: string,
+  options: Options,
+  noted?: Noted,
+): Promise<number> {
+  if (config.CADS_FILE === undefined) {
+    refuseCad(options.cad);
+    return await run(config, what, options, noted);
+  }
+  const cads = loadCads(config.CADS_FILE, config.REDIS_PREFIX, fromDisk);
+  const one = what === "export" || noted !== undefined;
+  const chosen = one ? [chosenCad(cads, options.cad)] : chosenCads(cads, options.cad);
+  let code = 0;
+  for (const { id, prefix } of chosen) {
+    if (what === "verify") process.stdout.write(`CAD ${id}\n`);
+    code = Math.max(code, await run({ ...config, REDIS_PREFIX: prefix }, what, options, noted));
+  }
+  return code;
+}
+
 async function main(args: string[]): Promise<number> {
   if (args.includes("--help")) {
     process.stdout.write(helpText(WHAT, auditEnv));
@@ -174,7 +201,7 @@ async function main(args: string[]): Promise<number> {
       const secrets = { ...chainKeys(AUDIT_KEY, PAYLOAD_KEYS), ...(keyless && { keyless }) };
       return printVerdict(await verifyFile(options.file, secrets, noted), keyless);
     }
-    return await run(parseConfig(auditEnv, process.env, fromDisk), what, options, noted);
+    return await runEach(parseConfig(auditEnv, process.env, fromDisk), what, options, noted);
   } catch (error) {
     const usage = error instanceof UsageError;
     const reason = error instanceof Error ? error.message : String(error);

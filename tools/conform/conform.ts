@@ -1,10 +1,13 @@
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/config/config.ts";
+import { loadCads } from "../../shared/cads/load.ts";
+import { ConfigError, EX_CONFIG, helpText, parseConfig, sharedEnv } from "../../shared/config/config.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import { withoutCredentials } from "../../shared/health/worker-health.ts";
 import { endpointEnv, endpointOf } from "../../worker/cad/endpoint.ts";
 import { workerEnv } from "../../worker/config/worker-env.ts";
+import { overlay } from "../../worker/fleet/overlay.ts";
+import { chosenCad, refuseCad } from "../support/several-cads.ts";
 import { TokenRefused } from "./cad/authenticate.ts";
 import { NoConnection } from "./cad/client.ts";
 import { reportText } from "./report.ts";
@@ -18,6 +21,7 @@ const WHAT = `npm run conform -- URL [options]    tests how a CAD confirms, keep
   --write           allow changes to the CAD's data; without it nothing is changed, and events are not tested
   --unit ID         a unit that the CAD knows, set aside for tests: its status and position change
   --incident ID     an incident that the CAD knows, set aside for tests
+  --cad ID          the CAD of CADS_FILE, in place of a URL
   --json            print the report as JSON
 
 Every wait has a deadline; a run takes two minutes at most. Progress goes to standard error.
@@ -29,6 +33,8 @@ const schema = z.object({
   ...endpointEnv,
 });
 
+const files = z.object({ CADS_FILE: sharedEnv.CADS_FILE, REDIS_PREFIX: sharedEnv.REDIS_PREFIX });
+
 const print = (line: string) => void process.stderr.write(`${line}\n`);
 
 function readCommandLine() {
@@ -37,6 +43,7 @@ function readCommandLine() {
     options: {
       help: { type: "boolean" },
       write: { type: "boolean", default: false },
+      cad: { type: "string" },
       json: { type: "boolean", default: false },
       unit: { type: "string" },
       incident: { type: "string" },
@@ -57,15 +64,15 @@ async function main(): Promise<number> {
     process.stdout.write(helpText(WHAT, schema));
     return EXIT.graded;
   }
-  if (positionals.length > 1) {
-    print("conform: one URL at most; see --help");
+  if (positionals.length > (values.cad === undefined ? 1 : 0)) {
+    print("conform: one URL at most, or --cad; see --help");
     return EXIT.usage;
   }
   const [url = process.env["CAD_BACKEND_URL"]] = positionals;
   const interrupted = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interrupted.abort());
   try {
-    const config = parseConfig(schema, { ...process.env, CAD_BACKEND_URL: url }, fromDisk);
+    const config = parseConfig(schema, environmentOf(values.cad, url), fromDisk);
     const running = runProbes({
       endpoint: endpointOf(config),
       token: config.CAD_BACKEND_AUTH_TOKEN,
@@ -82,6 +89,18 @@ async function main(): Promise<number> {
   } catch (error) {
     return exitCodeOf(error, interrupted.signal);
   }
+}
+
+/** With --cad, as the worker has it for that CAD of the file. Throws a ConfigError. */
+function environmentOf(id: string | undefined, url: string | undefined): Record<string, string | undefined> {
+  const own = { ...process.env, CAD_BACKEND_URL: url };
+  if (id === undefined) return own;
+  const { CADS_FILE: file, REDIS_PREFIX: prefix } = parseConfig(files, process.env, fromDisk);
+  if (file === undefined) {
+    refuseCad(id);
+    return own;
+  }
+  return overlay(chosenCad(loadCads(file, prefix, fromDisk), id), process.env);
 }
 
 function unlessAborted<T>(running: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -20,6 +20,9 @@ import { closeRedis, connectRedis, explain } from "../../shared/redis/redis.ts";
 import { type WorkerConfig, workerEnv } from "../../worker/config/worker-env.ts";
 import { leftOfRemoved } from "../../worker/destinations/destinations.ts";
 import { type Destination, loadRoutes } from "../../worker/destinations/routes.ts";
+import { type CadSettings, fleetEnv, loadFleet } from "../../worker/fleet/load.ts";
+import { readArgs, UsageError } from "../support/cli.ts";
+import { chosenCads, refuseCad } from "../support/several-cads.ts";
 import { createSender } from "../../worker/destinations/send.ts";
 import { lookAtCad } from "./cad.ts";
 
@@ -157,25 +160,27 @@ async function list(parts: readonly Promise<Finding[]>[]): Promise<{ checks: num
   return { checks, failed: seen.size };
 }
 
-async function main(): Promise<number> {
-  const what = "The doctor: checks Redis, the CAD and the bridge, and says how to fix what is wrong.";
-  if (process.argv.includes("--help")) {
-    process.stdout.write(helpText(what, workerEnv));
-    return 0;
+const WHAT = `The doctor: checks Redis, the CAD and the bridge, and says how to fix what is wrong.
+With CADS_FILE all of its CADs, or one: npm run doctor -- --cad ID`;
+
+/** What is to be checked: one CAD of the environment, or those of CADS_FILE. Throws a ConfigError. */
+function readSettings(cad: string | undefined): readonly (Omit<CadSettings, "id"> & { id?: string })[] {
+  if (process.env["CADS_FILE"]) {
+    const files = fleetEnv.pick({ CADS_FILE: true, REDIS_PREFIX: true });
+    return chosenCads(loadFleet(parseConfig(files, process.env, fromDisk), process.env, fromDisk), cad);
   }
-  let config: WorkerConfig;
-  let destinations: Destination[];
-  try {
-    config = parseConfig(workerEnv, process.env, fromDisk);
-    destinations = loadRoutes(config, process.env, fromDisk);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`doctor: ${error.message}\n`);
-    return EX_CONFIG;
-  }
+  refuseCad(cad);
+  const config = parseConfig(workerEnv, process.env, fromDisk);
+  return [{ config, destinations: loadRoutes(config, process.env, fromDisk) }];
+}
+
+async function checkOne({
+  config,
+  destinations,
+}: Omit<CadSettings, "id">): Promise<{ checks: number; failed: number }> {
   const redis = connectRedis(config, "worker", noLog);
   const ofRedisError = (error: unknown) => redisTrouble(explain(redis, error));
-  const parts = [
+  const counts = await list([
     Promise.resolve([lookAtSealing(config)]),
     inTime(lookAtRedis(redis, config), ofRedisError),
     inTime(lookAtBridge(redis, config), ofRedisError),
@@ -184,11 +189,34 @@ async function main(): Promise<number> {
       wrong("destination-unreachable", { destination: "(any)", reason: reason(error) }),
     ),
     inTime(lookAtOutboxes(redis, config, destinations), ofRedisError),
-  ];
-  const { checks, failed } = await list(parts);
-  process.stdout.write(failed === 0 ? "\nNo problems found.\n" : `\n${failed} of ${checks} checks failed.\n`);
+  ]);
   // Closing may hang: exit without waiting for it.
   await Promise.race([closeRedis(redis), sleep(EXIT_MS)]);
+  return counts;
+}
+
+async function main(): Promise<number> {
+  if (process.argv.includes("--help")) {
+    process.stdout.write(helpText(WHAT, workerEnv));
+    return 0;
+  }
+  let settings: ReturnType<typeof readSettings>;
+  try {
+    const { values } = readArgs({ options: { cad: { type: "string" } } }, "doctor", process.env);
+    settings = readSettings(values.cad);
+  } catch (error) {
+    if (!(error instanceof ConfigError || error instanceof UsageError)) throw error;
+    process.stderr.write(`doctor: ${error.message}\n`);
+    return EX_CONFIG;
+  }
+  let [checks, failed] = [0, 0];
+  for (const one of settings) {
+    if (one.id !== undefined) process.stdout.write(`\nCAD ${one.id}\n`);
+    const counts = await checkOne(one);
+    checks += counts.checks;
+    failed += counts.failed;
+  }
+  process.stdout.write(failed === 0 ? "\nNo problems found.\n" : `\n${failed} of ${checks} checks failed.\n`);
   return failed === 0 ? 0 : 1;
 }
 
