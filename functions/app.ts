@@ -44,15 +44,15 @@ export const BASE_PATH = "/api/socket-bridge";
 
 export interface AppDeps {
   backend: Backend;
-  /** Where the API is; BASE_PATH unless it is that of one CAD of several. */
+  /** The API's base path; BASE_PATH, except for one CAD of several. */
   basePath?: string;
-  /** The path that a request is routed by, if it is not the one that it names. */
+  /** The path used for routing, if it differs from the request's. */
   getPath?: (path: string) => string;
-  /** Where a command goes, with several CADs. */
+  /** With several CADs: selects a command's CAD. */
   take?: TakeCommand;
   /** The ids of several CADs, if this is the API of all of them. */
   several?: readonly string[];
-  /** Serves what comes before the routes of a single CAD, with several. */
+  /** With several CADs: registers routes that precede those of a single CAD. */
   front?: (app: Hono<CallerEnv>) => void;
   sealer: Sealer;
   authenticate: Authenticate;
@@ -62,17 +62,17 @@ export interface AppDeps {
   newId: () => string;
   /** The client's address, as far as the host knows it. */
   clientAddress: (c: Context) => string;
-  /** The origins of the web pages that may call the API. */
+  /** Origins of web pages that may call the API. */
   corsOrigins: readonly string[];
   maxBodyBytes: number;
   naiveTimes: NaiveTimes;
   streams: StreamLimits;
   /** Aborts when the host stops. */
   stopping: AbortSignal;
-  /** Closes the connection of a request at once, whatever still waits to be sent on it. */
+  /** Closes a request's connection at once, discarding unsent data. */
   cutOff: (c: Context) => void;
   quotas: Quotas;
-  /** Compresses answers; none where the platform does it. */
+  /** Compresses answers; absent where the platform does it. */
   compress?: MiddlewareHandler;
   /** Lets a task end after the response; without it, the response waits for the task. */
   afterResponse?: (c: Context, task: Promise<void>) => void;
@@ -82,12 +82,12 @@ export interface AppDeps {
   scrape: Scrape;
   /** METRICS_TOKEN. */
   metricsToken?: () => string | undefined;
-  /** A clock that does not jump, ms. */
+  /** A monotonic clock, ms. */
   monotonic: () => number;
   log: Log;
 }
 
-/** The HTTP API: a loop over the command table, and the few routes that are no commands. Keeps no state. */
+/** The HTTP API: one loop over the command table, and the routes that are not commands. Stateless. */
 export function createApp(deps: AppDeps): Hono<CallerEnv> {
   const { backend, authenticate, basePath = BASE_PATH, getPath, tracer = NO_TRACER, log } = deps;
   const everything = new Hono<CallerEnv>(getPath ? { getPath: (request) => getPath(pathOf(request)) } : {});
@@ -122,9 +122,9 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   deps.front?.(app);
   app.get("/commands/:id", requireAccess(authenticate, "GET /commands/{id}"), async (c) => {
     const record = await backend.read(c.req.param("id"));
-    // To a caller with a scope, a command of another unit is none at all.
+    // Another unit's command does not exist for a caller with a scope.
     if (!record || !mayTouch(c.get("caller"), record.keys))
-      throw noSuch("command", c.req.param("id"), "; receipts are kept for a day after the command was settled");
+      throw noSuch("command", c.req.param("id"), "; receipts are kept for one day after the command was settled");
     const hold = record.held || record.state === "queued" ? await backend.readHold(record) : undefined;
     return c.json(toCommandReceipt(record, hold));
   });
@@ -187,15 +187,15 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 }
 
 /**
- * Made when it is first asked for: a host that starts often need not make what nobody reads. And kept: those who ask for it and
- * do not read it, without a token, all hold the same bytes.
+ * Creates it on first use: a host that starts often need not create what is not read. Cached: clients that request it without
+ * a token and never read it then share one buffer.
  */
 function once<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => (made ??= make());
 }
 
-/** After too many requests without a valid token, the response is 429 instead of 401. */
+/** Over the limit of requests without a valid token, the response is 429 instead of 401. */
 async function beyondLimit(c: Context<CallerEnv>, problem: Problem): Promise<Problem> {
   if (problem.code !== "unauthenticated") return problem;
   try {
@@ -207,11 +207,11 @@ async function beyondLimit(c: Context<CallerEnv>, problem: Problem): Promise<Pro
   }
 }
 
-/** Whether a path without parameters is also one of a pattern: /units/status of /units/:id. */
+/** Whether a path without parameters also matches a pattern: /units/status matches /units/:id. */
 const fits = (pattern: string, path: string): boolean =>
   !path.includes(":") && pattern.includes(":") && new RegExp(`^${pattern.replaceAll(/:\w+/g, "[^/]+")}$`).test(path);
 
-/** A path that exists, asked with a method that it does not take. Whatever is served later does not get these paths. */
+/** Refuses an existing path with the wrong method. Routes registered later do not get these paths. */
 function refuseOtherMethods(app: Hono<CallerEnv>, basePath: string): void {
   const methods = new Map<string, Set<string>>();
   for (const { path, method } of app.routes) {
@@ -227,11 +227,11 @@ function refuseOtherMethods(app: Hono<CallerEnv>, basePath: string): void {
   }
 }
 
-/** Reading a body ended with its connection: Node's own error for that. */
+/** Node's error for a body whose connection was closed. */
 const isCutOff = (error: Error & { code?: unknown }): boolean =>
   error.message === "aborted" && error.code === "ECONNRESET";
 
-/** What a fault of Redis is to a caller. None of them has accepted anything, but `unavailable`: its answer may be lost. */
+/** Redis faults as problems. Only with `unavailable` may the request have been accepted: its answer may be lost. */
 const REDIS_PROBLEMS = {
   unavailable: ["redis-unavailable", "Redis did not answer in time."],
   full: ["redis-full", "Redis is out of memory or cannot write. Nothing was accepted."],
@@ -240,7 +240,7 @@ const REDIS_PROBLEMS = {
   unsuitable: ["redis-unsuitable", "Redis cannot be used"],
 } as const satisfies Record<RedisFaultKind, readonly [ProblemCode, string]>;
 
-/** Errors that only an operator can correct are logged at most once per this time, ms. */
+/** Errors that only an operator can fix are logged at most once per this time, ms. */
 const SAY_EVERY_MS = 60_000;
 
 function createFaultLog(log: Log, now: () => number): (problem: Problem) => void {
@@ -260,11 +260,11 @@ function redisProblem(error: unknown): Problem | undefined {
   return new Problem(code, detail.endsWith(".") ? detail : `${detail}: ${faultReason(error)}.`);
 }
 
-/** The problem as the caller may see it. An unexpected error is logged, and reported as an internal one. */
-/** What Redis holds cannot be believed, or not be checked with the keys that there are. */
+/** A stored record is forged, or cannot be verified with the configured keys. */
 const ofSeal = ({ code, message }: SealError): Problem =>
   new Problem(code === "tampered" ? "forged-record" : "unreadable-payload", `It is not returned: ${message}.`);
 
+/** The problem as the caller may see it. An unexpected error is logged and reported as `internal`. */
 function toProblem(error: Error, log: Log): Problem {
   if (error instanceof Problem) return error;
   if (isCutOff(error)) return new Problem("not-json", "The connection was closed before the whole body was received.");

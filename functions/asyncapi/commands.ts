@@ -10,7 +10,7 @@ const CONTEXT: Context = {
   issuedAt: "2026-01-31T22:00:12.000000Z",
 };
 
-/** Everything that the bridge emits for a command: one message for each of its events. */
+/** The messages of a command: one for each event that it emits. */
 export function commandParts(command: Command): Part[] {
   return command.emits.map((event) =>
     part({
@@ -33,7 +33,7 @@ export function commandParts(command: Command): Part[] {
   );
 }
 
-/** The room that an event goes to, where it does not go to everybody: the one that a command joins for its echo. */
+/** The room an event is sent to, if it is not broadcast to all: the one that a command joins for its echo. */
 export function roomOf(event: string, commands: readonly Command[]): "unit" | "incident" | undefined {
   const command = commands.find(({ echo, needsRoom }) => needsRoom && echo?.event === event);
   return command?.needsRoom && parseRoom(command.needsRoom(command.body.parse(command.examples[0].body))).kind;
@@ -57,7 +57,7 @@ function replyOf({ needsRoom }: Command, event: string): Json {
   return { channel: channelRef(channel), messages: [messageRef(channel, `receive${pascal(event)}`)] };
 }
 
-/** Every object carries the audit trail. */
+/** Adds the audit context that every object payload carries. */
 const withContext = (payload: Json): Json =>
   payload["type"] === "object"
     ? {
@@ -67,13 +67,13 @@ const withContext = (payload: Json): Json =>
       }
     : payload;
 
-/** The bodies among a command's examples for which it emits this event. */
+/** The example bodies for which a command emits this event. */
 const bodiesOf = (command: Command, event: string) =>
   command.examples
     .map(({ body }) => command.body.parse(body))
     .filter((body) => command.wire(body, CONTEXT).event === event);
 
-/** The examples of the HTTP API as the CAD gets them: those that emit this event. */
+/** The examples of the HTTP API as the CAD receives them, for this event. */
 const examplesOf = (command: Command, event: string) =>
   command.examples.flatMap(({ summary, body }) => {
     const emit = command.wire(command.body.parse(body), CONTEXT);

@@ -9,7 +9,7 @@ const answered = z.looseObject({
   error: z.string().optional().describe("The reason, where `success` is false."),
 });
 
-/** What is said on every new connection before anything else. */
+/** The first messages on every new connection. */
 export const connectionParts = (): Part[] => [
   part({
     action: "send",

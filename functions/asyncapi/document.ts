@@ -45,7 +45,7 @@ const CHANNELS: Readonly<Record<Channel, Json>> = {
   },
 };
 
-/** The messages between the bridge and its CAD as an AsyncAPI 3 document, made from the tables of commands and events. */
+/** The messages between the bridge and its CAD as an AsyncAPI 3 document, derived from the command and event tables. */
 export function asyncApi(basePath: string): Json {
   const parts = [
     ...connectionParts(),

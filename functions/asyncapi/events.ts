@@ -4,7 +4,7 @@ import { orderedBy } from "../openapi/parts.ts";
 import { roomOf } from "./commands.ts";
 import { part, type Part, payloadOf } from "./parts.ts";
 
-/** An event of the CAD, as the bridge takes it. */
+/** A CAD event as the bridge receives it. */
 export function eventPart(event: CadEvent): Part {
   const room = roomOf(event.name, commands);
   const own = commands.filter(({ echo }) => echo?.event === event.name).map(({ name }) => `\`POST /${name}\``);

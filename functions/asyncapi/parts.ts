@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Json } from "../openapi/parts.ts";
 
-/** A schema as JSON Schema draft 7, the default of AsyncAPI 3. */
+/** Converts a schema to JSON Schema draft 7, the default of AsyncAPI 3. */
 export const payloadOf = (schema: z.ZodType, io: "input" | "output"): Json => {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any", target: "draft-7" }) as Json;
   return rest;
@@ -20,7 +20,7 @@ export const messageRef = (channel: Channel, message: string): Json => ({
 /** A message and its operation: a part of the document. */
 export interface Part {
   channel: Channel;
-  /** Its key among the channel's messages, and among the operations. */
+  /** Its key among the channel's messages and among the operations. */
   key: string;
   message: Json;
   operation: Json;
@@ -39,7 +39,7 @@ export interface PartOptions {
   more?: Json;
 }
 
-/** One event on the wire, which the bridge sends or receives. */
+/** One event on the wire, sent or received by the bridge. */
 export function part({
   action,
   channel,

@@ -6,7 +6,7 @@ import { entryResponse } from "../../shared/journal/to-response.ts";
 import type { Json } from "../openapi/parts.ts";
 import { part, type Part, payloadOf } from "./parts.ts";
 
-/** What the services get of the CAD's events: as a stream, and as webhooks. */
+/** What the services receive of the CAD's events: as a stream and as webhooks. */
 const ENTRY = {
   id: "1769896812000-0",
   cad: "https://cad.example",
@@ -40,7 +40,7 @@ const cloudEvent = z.looseObject({
   recovered: z.boolean().optional(),
 });
 
-/** An entry of the journal whose event and payload are these. */
+/** The schema of a journal entry with this event and payload. */
 const entryOf = (event: string, payload: Json): Json => {
   const entry = payloadOf(entryResponse, "output");
   return { ...entry, properties: { ...(entry["properties"] as Json), event: { const: event }, payload } };

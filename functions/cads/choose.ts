@@ -10,18 +10,18 @@ import type { Caller } from "../http/caller.ts";
 import { noSuch, Problem } from "../http/problem.ts";
 import { forbidden } from "../middleware/auth.ts";
 
-/** One of several CADs, as the functions know it. */
+/** One of several CADs, from the functions' point of view. */
 export interface CadOfApi {
   id: string;
   owns: Owns;
-  /** Where the API of this CAD alone is. */
+  /** Base path of this CAD's own API. */
   basePath: string;
   backend: Backend;
-  /** Whose tokens it takes; undefined: any organisation's. */
+  /** The organisations whose tokens it accepts; undefined: any. */
   organisations: readonly string[] | undefined;
 }
 
-/** The CADs of the file. @param org ORG: of the CADs that own no organisations */
+/** The CADs of the file. @param org ORG: the organisation of CADs that list none */
 export const cadsOfApi = (
   cads: readonly Cad[],
   org: string | undefined,
@@ -34,22 +34,22 @@ export const cadsOfApi = (
     return { id, owns, backend: backendOf(cad, i), organisations: named ?? (org === undefined ? undefined : [org]) };
   });
 
-/** For how many incidents this process knows that they are remembered, and for how long it relies on that, ms. */
+/** Number of incidents that this process knows to be remembered, and how long it relies on that, ms. */
 const KNOWN_INCIDENTS = 20_000;
 const KNOWN_MS = 3_600_000;
 
 export const admits = ({ organisations }: CadOfApi, { org }: Caller): boolean =>
   organisations === undefined || (org !== undefined && organisations.includes(org));
 
-/** Which CAD a request is for. Every call throws a Problem where none can be decided, or where the caller may not use it. */
+/** Selects the CAD of a request. Every call throws a Problem if none can be decided, or the caller may not use it. */
 export interface Chooser {
   /** For a command, by its unit and incident. @param moved the last moves of its units; absent: as if there were none */
   forCommand(keys: readonly OrderingKey[], caller: Caller, moved?: ReadonlyMap<string, Move>): Promise<CadOfApi>;
-  /** A command that names a CAD in its path: refused if its unit belongs to another one. */
+  /** Checks a command with a CAD in its path: refused if its unit belongs to another one. */
   checkAddressed(cad: CadOfApi, keys: readonly OrderingKey[], moved?: ReadonlyMap<string, Move>): CadOfApi;
   /** Remembers the CAD as that of the incident, unless another one is. */
   remember(keys: readonly OrderingKey[], cad: string): Promise<void>;
-  /** For a read, by what its path and query name; throws where a list could be of several CADs. */
+  /** For a read, by its path and query; throws for a list that could be of several CADs. */
   forRead(path: string, query: URLSearchParams, caller: Caller): Promise<CadOfApi>;
 }
 
@@ -58,7 +58,7 @@ export interface ChooserDeps {
   table: RoutingTable;
   incidents: Pick<Backend, "seenIn" | "rememberIncident">;
   moves: Pick<Moves, "of">;
-  /** A clock that does not jump, ms. */
+  /** A monotonic clock, ms. */
   monotonic: () => number;
 }
 
@@ -71,7 +71,7 @@ const undecided = (why: string, may: readonly CadOfApi[]): Problem =>
     cads: may.map(({ id, basePath }) => ({ cad: id, path: basePath })),
   });
 
-/** The CAD whose state has this unit or incident; undefined if none or several have. */
+/** The CAD whose state contains this unit or incident; undefined if none or several do. */
 async function inState(kind: "unit" | "incident", id: string, of: readonly CadOfApi[]): Promise<string | undefined> {
   const records = await Promise.all(of.map(({ backend }) => backend.readState(kind, id)));
   const found = of.filter((_, i) => records[i] !== undefined);
@@ -101,7 +101,7 @@ export function createChooser({ cads, table, incidents, moves, monotonic }: Choo
     known.set(key, at);
   }
 
-  /** Where an incident was first seen: by a command, or else by an event of the CAD. A CAD that is gone from the file has none. */
+  /** Where an incident was first seen: in a command, or else in a CAD event. undefined for a CAD that left the file. */
   async function seenIn(incident: string): Promise<string | undefined> {
     const cad = (await incidents.seenIn(incident)) ?? (await inState("incident", incident, cads));
     return cad !== undefined && byId.has(cad) ? cad : undefined;
@@ -109,7 +109,7 @@ export function createChooser({ cads, table, incidents, moves, monotonic }: Choo
   function allowed(id: string, caller: Caller): CadOfApi {
     const cad = byId.get(id);
     if (!cad || !admits(cad, caller))
-      throw forbidden("wrong-org", "The token's org claim is not an organisation of the CAD that this is for.");
+      throw forbidden("wrong-org", "The token's org claim is not an organisation of the request's CAD.");
     return cad;
   }
 
@@ -156,7 +156,9 @@ export function createChooser({ cads, table, incidents, moves, monotonic }: Choo
       else if (incident !== undefined) id = await seenIn(incident);
       if (id !== undefined) return allowed(id, caller);
       throw undecided(
-        about.length > 0 ? "no CAD is known for what it names" : "it would be of all the CADs that the token may use",
+        about.length > 0
+          ? "the unit or incident is unknown to all CADs"
+          : "a list would span all the CADs that the token may use",
         may,
       );
     },

@@ -18,37 +18,37 @@ import { serveCadList } from "./list.ts";
 import { serveMoves } from "./moves.ts";
 import { createTake } from "./take.ts";
 
-/** What is separate for each CAD's app. */
+/** The dependencies that differ for each CAD's app. */
 type OwnDeps = "backend" | "scrape" | "basePath" | "getPath" | "take" | "front" | "several";
 
 export interface FrontDeps extends Omit<AppDeps, OwnDeps> {
   cads: readonly Omit<CadOfApi, "basePath">[];
-  /** Of REDIS_PREFIX itself: what the CADs have in common. */
+  /** The backend of REDIS_PREFIX itself: what the CADs share. */
   common: Pick<Backend, "seenIn" | "rememberIncident" | "takePoints">;
   moves: Moves;
   scrapeOf(backend: Backend): Scrape;
-  /** What this process measures of itself. */
+  /** This process's own metrics. */
   ownText?: () => Promise<string>;
 }
 
 type Fetch = (request: Request, bindings?: object) => Response | Promise<Response>;
 
 const COMMANDS: ReadonlySet<string> = new Set(commands.map(({ name }) => `/${name}`));
-/** Paths that are the front's own: they are of no CAD, or of all. */
+/** Paths that the front answers itself: they concern no CAD, or all. */
 const OWN =
   /^\/(?:cads|health|status|metrics|openapi\.json|asyncapi\.json|schemas|docs|admin)(?:\/|$)|^\/units\/[^/]+\/move$/;
 const OWN_ENDPOINTS: ReadonlySet<string> = new Set(["GET /status", "GET /metrics"]);
 
 /**
  * Several CADs behind one API. `/api/socket-bridge/cads/{cad}/…` is the whole API of one CAD; everything else goes to the CAD
- * that the routing table gives for it. Each CAD's app is the one of a single CAD.
+ * selected by the routing table. Each CAD's app is that of a single CAD.
  */
 export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
   const { common } = deps;
   const cads = deps.cads.map((cad): CadOfApi => ({
     ...cad,
     basePath: `${BASE_PATH}/cads/${cad.id}`,
-    // A caller has one quota, whatever CADs it asks.
+    // A caller has one quota across all CADs.
     backend: { ...cad.backend, takePoints: common.takePoints },
   }));
   const table = createRoutingTable(cads);
@@ -73,7 +73,7 @@ export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
         ...deps,
         backend,
         basePath,
-        // It was chosen for this CAD: what it asks for is the same below the CAD's own path.
+        // Once the CAD is chosen, the request is routed as below the CAD's own path.
         getPath: (path) => (path.startsWith(`${basePath}/`) ? path : `${basePath}${path.slice(BASE_PATH.length)}`),
         scrape: scrapes.get(cad.id) ?? scrape,
         authenticate: ofOrganisations(deps.authenticate, cad),
@@ -84,11 +84,11 @@ export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
   );
   const [first] = cads;
   if (!first) throw new TypeError("there is no CAD");
-  /** Why a request was given to the front itself, which answers it with that. */
+  /** Why no CAD was chosen for a request, which the front then answers with that problem. */
   const whyHere = new WeakMap<Request, unknown>();
   const front = createApp({
     ...deps,
-    // What concerns no CAD, such as a request without a token, is noted in the audit trail of the first one.
+    // What concerns no CAD, such as a request without a token, is recorded in the audit trail of the first one.
     backend: first.backend,
     scrape,
     several: cads.map(({ id }) => id),
@@ -119,7 +119,7 @@ export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
   };
 }
 
-/** The path of a URL as it was sent; by its characters, since every request comes by here. */
+/** The path of a URL as sent; by string search, since every request passes here. */
 function pathOf(url: string): string {
   const from = url.indexOf("/", url.indexOf("//") + 2);
   if (from === -1) return "/";
@@ -138,7 +138,7 @@ const ofOrganisations =
 const each = async <T>(of: readonly CadOfApi[], look: (cad: CadOfApi) => Promise<T>) =>
   await Promise.all(of.map(async (cad) => [cad.id, await look(cad)] as const));
 
-/** What the front answers itself: how all the CADs are, and for which requests none could be decided. */
+/** What the front answers itself: the health of all CADs, and requests for which no CAD could be decided. */
 function serveFront(
   app: Hono<CallerEnv>,
   deps: Pick<FrontDeps, "authenticate" | "now" | "moves"> & { cads: readonly CadOfApi[]; table: RoutingTable },

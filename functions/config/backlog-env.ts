@@ -5,8 +5,8 @@ const count = z.coerce.number().int().min(0).max(1_000_000_000);
 const bytes = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 /**
- * How much may wait. The numbers come from a service of 1,000 units that each send once a second: ten times that for ten seconds
- * are 100,000 commands of one subject, of some 600 bytes; a unit's line at ten a second holds 50 s.
+ * Limits of the backlog. Sized for 1,000 units that each send once per second: ten times that for ten seconds is 100,000
+ * commands of one subject, about 600 bytes each; a unit's queue at ten per second holds 50 s.
  */
 export const backlogEnv = {
   MAX_BACKLOG: z.coerce

@@ -22,7 +22,7 @@ function isSafe(given: string): boolean {
   return url.protocol === "https:" || (url.protocol === "http:" && LOOPBACK.has(url.hostname));
 }
 
-/** What says which tokens are good, and for what. See functions/middleware/auth.ts. */
+/** Defines which tokens are valid, and for what. See functions/middleware/auth.ts. */
 const accessEnv = {
   JWT_SECRET: env.note(jwtSecret.describe("Secret that signs the services' HS256 tokens."), {
     secret: true,
@@ -52,7 +52,7 @@ const accessEnv = {
   ORG: text.describe("Organisation that this CAD belongs to: tokens need it as their `org`."),
 };
 
-/** Who may read GET /metrics, beside admins. */
+/** Access to GET /metrics besides admins. */
 const metricsEnv = {
   METRICS_TOKEN: env.note(
     z
@@ -65,7 +65,7 @@ const metricsEnv = {
   METRICS_PORT: env.port
     .optional()
     .describe("Port of a second listener that serves only `GET /metrics`, without a token. None if not set."),
-  METRICS_HOST: z.string().min(1).default("127.0.0.1").describe("Address that it listens on."),
+  METRICS_HOST: z.string().min(1).default("127.0.0.1").describe("Address of that listener."),
 };
 
 /** The functions' environment. */

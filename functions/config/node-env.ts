@@ -4,7 +4,7 @@ import { trustedProxies } from "../http/client-address.ts";
 
 const count = z.coerce.number().int().min(0).max(1_000_000);
 
-/** Settings of a host that manages its own connections. The default times are far beyond what a well-behaved client needs. */
+/** Settings of a host that manages its own connections. The default times are far above what a normal client needs. */
 export const nodeServerEnv = {
   HTTP_MAX_HEADER_BYTES: env.bytes
     .default(16 * 1024)

@@ -1,29 +1,29 @@
 import { z } from "zod";
 
 /**
- * What is limited: a token by its subject, the commands of which only the newest matters apart from all others, the bytes of both, an
- * address, and an address that shows no valid token.
+ * What is limited: a token by its subject, its latest-wins commands separately, the bytes of both, an address, and an address
+ * without a valid token.
  */
 export const POLICIES = ["token", "latest-wins", "token-bytes", "address", "unauthenticated"] as const;
 export type Policy = (typeof POLICIES)[number];
 
-/** How many requests each may make in a window, or bytes send; 0: any number. */
+/** Requests, or bytes, per window; 0: unlimited. */
 export type Quotas = Readonly<Record<Policy, number>> & {
   windowSeconds: number;
-  /** How many costly lists one subject may read at once from one process; 0: any number. */
+  /** Expensive lists one subject may read concurrently from one process; 0: unlimited. */
   readsAtOnce: number;
 };
 
-/** What a client was granted of what was asked for it. */
+/** The granted part of a requested share. */
 export interface Granted {
   granted: number;
-  /** What is left to it, for all processes together. */
+  /** What it has left in all processes together. */
   remaining: number;
-  /** When the window ends. */
+  /** Time until the window ends, ms. */
   resetMs: number;
 }
 
-/** For a backend that serves no requests from outside. */
+/** For a backend that serves no external requests. */
 export const UNLIMITED: Quotas = {
   ...{ token: 0, "latest-wins": 0, "token-bytes": 0, address: 0, unauthenticated: 0 },
   ...{ windowSeconds: 1, readsAtOnce: 0 },
@@ -44,7 +44,7 @@ export const quotaEnv = {
     .describe(
       "Maximum requests of one token subject per window; beyond, 429. 0: unlimited. Latest-wins commands (positions, metrics) have the same limit again, counted separately.",
     ),
-  // As many requests as above, of 1 KiB each: a position has 160 bytes.
+  // Sized for the limit of requests at 1 KiB each: a position has 160 bytes.
   RATE_LIMIT_TOKEN_BYTES: quota
     .default(20_000 * 1024)
     .describe(

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { env } from "../../shared/config/config.ts";
 
-/** How many streams one process serves by default: each holds a connection, and at most some MB of the journal. */
+/** Default number of streams per process: each holds a connection, and at most some MB of the journal. */
 const MAX_STREAMS = 500;
 
-/** How GET /events is bounded. */
+/** Limits of GET /events. */
 export const streamEnv = {
   MAX_STREAMS: z.coerce
     .number()

@@ -21,7 +21,7 @@ export { CadBackend } from "./edge/cad-backend.ts";
 
 const now = (): Date => new Date();
 
-/** The functions on Cloudflare Workers: the app in any number of isolates, the connections to Redis in Durable Objects. */
+/** The functions on Cloudflare Workers: the app in any number of isolates, the Redis connections in Durable Objects. */
 async function startFunctions(env: Bindings): Promise<{ app: ReturnType<typeof createApp>; tracing: Tracing }> {
   const config = edgeConfig(env);
   const log = consoleLog("functions", config.LOG_LEVEL);
@@ -41,14 +41,14 @@ async function startFunctions(env: Bindings): Promise<{ app: ReturnType<typeof c
     now,
     adminAssets: async (name) => adminFiles[name],
     newId: () => crypto.randomUUID(),
-    // Cloudflare sets it, whatever the client sent.
+    // Cloudflare overwrites what the client sent.
     clientAddress: (c) => normalAddress(c.req.header("CF-Connecting-IP")),
     corsOrigins: config.CORS_ORIGINS ?? [],
     maxBodyBytes: config.MAX_BODY_BYTES,
     naiveTimes: config.NAIVE_TIMES,
     streams: streamLimits(config),
     afterResponse: (c, task) => c.executionCtx.waitUntil(task),
-    // The runtime ends what it stops, and closes what nobody writes to any more.
+    // The runtime ends what it stops, and closes connections that are no longer written to.
     stopping: new AbortController().signal,
     cutOff: () => undefined,
     quotas: toQuotas(config),
@@ -63,7 +63,7 @@ async function startFunctions(env: Bindings): Promise<{ app: ReturnType<typeof c
   return { app, tracing };
 }
 
-/** Made by the first request: at the start of an isolate its secrets need not be there yet. */
+/** Created by the first request: when an isolate starts, its secrets may not be available yet. */
 let started: ReturnType<typeof startFunctions> | undefined;
 
 export default {

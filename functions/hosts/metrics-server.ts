@@ -3,10 +3,10 @@ import { answerScrape } from "../../shared/metrics/scrape-response.ts";
 import { closeNow, listenOn } from "../../shared/util/listen.ts";
 import type { Scrape } from "../routes/metrics.ts";
 
-/** How long a client may take for its request, ms. */
+/** Time limit for a client's request, ms. */
 const REQUEST_MS = 5000;
 
-/** GET /metrics at a separate address, without a token: the network decides who may reach it. */
+/** GET /metrics at a separate address, without a token: access is controlled by the network. */
 export async function startMetricsServer(
   host: string,
   port: number,

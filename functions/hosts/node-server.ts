@@ -5,10 +5,10 @@ import { listenOn } from "../../shared/util/listen.ts";
 import { limitedAddress, normalAddress } from "../http/client-address.ts";
 import type { NodeServerConfig } from "../config/node-env.ts";
 
-/** How late a slow request is noticed, ms. */
+/** Interval of the check for slow requests, ms. */
 const LOOK_MS = 500;
 
-/** Listens for HTTP, within bounds: nobody can hold the server up by being slow, large or many. */
+/** Starts the HTTP server with limits, so that slow, large or many requests cannot block it. */
 export async function listen(
   fetch: (request: Request, bindings: object) => Response | Promise<Response>,
   config: NodeServerConfig & { PORT: number; HOST: string },
@@ -19,7 +19,7 @@ export async function listen(
     requestTimeout: config.HTTP_REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: LOOK_MS,
   };
-  // The adaptor makes a server of HTTP/1.1 unless it is given another one's options.
+  // The adaptor creates an HTTP/1.1 server unless given the options of another one.
   const server = createAdaptorServer({ fetch, serverOptions }) as Server;
   server.timeout = config.HTTP_IDLE_TIMEOUT_MS;
   if (config.HTTP_MAX_CONNECTIONS > 0) server.maxConnections = config.HTTP_MAX_CONNECTIONS;
@@ -27,7 +27,7 @@ export async function listen(
   return { server, port: await listenOn(server, config.HOST, config.PORT) };
 }
 
-/** Closes a connection of an address that has as many as it may have. */
+/** Closes connections of an address above its limit. */
 function limitEachAddress(server: Server, most: number): void {
   const open = new Map<string, number>();
   server.prependListener("connection", (socket: Socket) => {

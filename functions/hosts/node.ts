@@ -28,7 +28,7 @@ import { startMetricsServer } from "./metrics-server.ts";
 import { streamLimits } from "../config/stream-env.ts";
 import { toQuotas } from "../config/quotas.ts";
 
-/** How long requests that are being answered may go on once the host stops, ms. */
+/** How long requests in progress may continue once the host stops, ms. */
 const DRAIN_MS = 5000;
 
 async function readAsset(name: string): ReturnType<DocsAssets> {
@@ -39,7 +39,7 @@ async function readAsset(name: string): ReturnType<DocsAssets> {
 /** The admin page's files, read at each request: they are few and small. */
 const fromFolder: AdminAssets = (name) => readFile(new URL(`../admin/${name}`, import.meta.url), "utf8");
 
-/** Each file is read once: those who ask for it and do not read it, without a token, all hold the same bytes. */
+/** Reads each file once: clients that request it without a token and never read it then share one buffer. */
 function fromPackage(): DocsAssets {
   const files = new Map<string, ReturnType<DocsAssets>>();
   return (name) => {
@@ -47,13 +47,13 @@ function fromPackage(): DocsAssets {
     if (known) return known;
     const file = readAsset(name);
     files.set(name, file);
-    // One that could not be read now may be the next time.
+    // A failed read is retried next time.
     file.catch(() => files.delete(name));
     return file;
   };
 }
 
-/** Not streams of events: each is to go out at once. */
+/** Not event streams: each event must be sent at once. */
 const gzip = compress({ contentTypeFilter: /^(?:application\/json|text\/csv)\b/ });
 /** Files are the same bytes for every client: compressed, each client would need its own buffer. */
 const FILES = /\/(?:docs|admin)\b/;
@@ -62,14 +62,14 @@ const compressOnRequest: MiddlewareHandler = (c, next) =>
 
 const now = (): Date => new Date();
 
-/** The functions on Node: the app behind an HTTP server. `stop` lets what is being answered be answered. */
+/** The functions on Node: the app behind an HTTP server. `stop` lets requests in progress finish. */
 export async function startFunctions(
   config: FunctionsConfig,
   log: Log,
 ): Promise<{
   port: number;
   metricsPort: number | undefined;
-  /** From now on other secrets sign tokens; all else stays as it is. */
+  /** Replaces the secrets that sign tokens; everything else stays. */
   reload(next: FunctionsConfig): void;
   stop(): Promise<void>;
 }> {
@@ -87,7 +87,7 @@ export async function startFunctions(
   const tracing = await openTracing({ config, process: "functions", onOutcome, background: true, log });
   const scrapeOf = (of: Backend, ownText?: () => Promise<string>) =>
     createScrape({ backend: of, bounds: toBounds(config), now, ...(ownText && { ownText }) });
-  // With several CADs, each says for itself whose tokens it takes.
+  // With several CADs, each decides whose tokens it accepts.
   const accessOf = (given: FunctionsConfig) => ({
     authenticate: createAuthenticate(several.length > 0 ? { ...given, ORG: undefined } : given, { log }),
     metricsToken: given.METRICS_TOKEN,

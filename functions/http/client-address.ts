@@ -4,7 +4,7 @@ import { BoundedMap } from "../../shared/util/bounded-map.ts";
 
 type Network = [ipaddr.IPv4 | ipaddr.IPv6, number];
 
-/** Whose X-Forwarded-For is believed: addresses and networks, separated by commas. */
+/** Proxies whose X-Forwarded-For is trusted: addresses and networks, separated by commas. */
 export const trustedProxies = z
   .string()
   .transform((text, context) => {
@@ -21,12 +21,12 @@ function toNetwork(text: string): Network | undefined {
   return [address, address.kind() === "ipv4" ? 32 : 128];
 }
 
-/** Stands for unknown addresses: they count as one client. */
+/** Replaces unknown addresses, which count as one client. */
 const UNKNOWN_ADDRESS = "unknown";
 
-/** How many addresses are remembered as parsed: parsing took 9 us of a request (measured), and clients come again. */
+/** Number of parsed addresses cached: parsing took 9 us of a request (measured), and clients return. */
 const MAX_REMEMBERED = 4096;
-/** A longer text is no address, and is not kept. */
+/** A longer text is not an address, and is not cached. */
 const MAX_TEXT = 64;
 
 function remembered(parse: (text: string) => string): (text: string) => string {
@@ -43,13 +43,13 @@ function remembered(parse: (text: string) => string): (text: string) => string {
 
 const normalised = remembered((text) => (ipaddr.isValid(text) ? ipaddr.process(text).toString() : UNKNOWN_ADDRESS));
 
-/** An address in its one written form: an IPv4 address that came mapped into IPv6 is one of IPv4. */
+/** The canonical form of an address: IPv4-mapped IPv6 addresses become IPv4. */
 export const normalAddress = (text: string | undefined): string =>
   text === undefined ? UNKNOWN_ADDRESS : normalised(text);
 
 /**
- * The client's address: that of the connection, or, if it is a trusted proxy's, the last one in X-Forwarded-For that is
- * not. What stands before that one anybody may have written there.
+ * The client's address: that of the connection or, behind trusted proxies, the last untrusted one in X-Forwarded-For.
+ * Anyone could have written what precedes it.
  */
 export function clientAddress(
   connection: string | undefined,
@@ -73,7 +73,7 @@ function isIn(text: string, [network, bits]: Network): boolean {
   return address.kind() === network.kind() && address.match(network, bits);
 }
 
-/** What limits count as one client: an address of IPv4, or a network of 64 bits of IPv6, which is what one client has. */
+/** The unit that limits apply to: an IPv4 address, or an IPv6 /64, which is what one client has. */
 export const limitedAddress = remembered((address) => {
   if (!ipaddr.isValid(address)) return address;
   const parsed = ipaddr.parse(address);

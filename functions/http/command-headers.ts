@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { Problem } from "./problem.ts";
 
-/** The longest that an answer waits for the final state, s. */
+/** Maximum wait for the final state, s. */
 export const MAX_WAIT_S = 30;
-/** The longest time to live that a client may ask for, s: a week. */
+/** Maximum time to live that a client may request, s: one week. */
 const MAX_TTL_S = 7 * 24 * 3600;
 
 /** 1 to 255 printable ASCII characters. */
@@ -27,7 +27,7 @@ export function commandTtl(value: string | undefined): number | undefined {
   throw new Problem("invalid-header", `Command-TTL must be whole seconds from 1 to ${MAX_TTL_S}.`);
 }
 
-/** Prefer: wait=N (RFC 7240), in seconds. A preference is never an error: one that makes no sense is ignored. */
+/** Prefer: wait=N (RFC 7240), in seconds. An invalid preference is ignored, never an error. */
 export function preferredWait(value: string | undefined): number | undefined {
   const [, seconds] = /(?:^|,)\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:[,;]|$)/i.exec(value ?? "") ?? [];
   return seconds === undefined ? undefined : Math.min(Number(seconds), MAX_WAIT_S);

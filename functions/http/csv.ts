@@ -1,6 +1,6 @@
 type Cell = string | number | null;
 
-/** RFC 4180. A cell that a spreadsheet would take for a formula begins with an apostrophe. */
+/** RFC 4180. A cell that a spreadsheet would evaluate as a formula starts with an apostrophe. */
 function toCell(value: Cell): string {
   if (value === null) return "";
   const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);

@@ -7,8 +7,8 @@ import { refuseQuery } from "./query.ts";
 import { readStrictJson } from "./strict-json.ts";
 
 /**
- * Reads the body as strict JSON and parses it by a schema. What is not JSON, or not one that all readers take alike, is
- * refused before the schema sees it; `refuse` makes the answer for what does not fit the schema.
+ * Reads the body as strict JSON and parses it by a schema. Invalid JSON, or JSON that parsers read differently, is refused
+ * before the schema sees it; `refuse` builds the problem for a body that does not match the schema.
  */
 export function jsonBody<Body>(
   schema: z.ZodType<Body>,
@@ -17,7 +17,7 @@ export function jsonBody<Body>(
   const read: MiddlewareHandler = async (c, next) => {
     const parsed = schema.safeParse(await readBody(c));
     if (!parsed.success) throw refuse(wrongFields(parsed.error.issues));
-    // The schemas of the API all describe objects.
+    // The API's schemas all describe objects.
     c.req.addValidatedData("json", parsed.data as object);
     await next();
   };
@@ -28,7 +28,9 @@ export function jsonBody<Body>(
   };
 }
 
-/** For a request that takes no body: `{}` and `null` are none. Anything else is refused: what is ignored could be meant as a safeguard. */
+/**
+ * For a request without a body: `{}` and `null` count as none. Anything else is refused: an ignored field could be meant as a safeguard.
+ */
 export const noBody: MiddlewareHandler = (c, next) =>
   limitBody(c, async () => {
     refuseQuery(c);
@@ -56,9 +58,9 @@ function requireJson(c: Context): void {
     throw new Problem("not-json-type", "The Content-Type is not application/json.");
 }
 
-/** Before it is parsed. Where nobody limits, or nobody is known yet, nothing counts. */
+/** Runs before parsing. Does not count without a limiter or a known caller. */
 async function admitBytes({ var: { caller, admitBytes: admit } }: Context<CallerEnv>, bytes: number): Promise<void> {
-  // Set by the middleware before, or not at all where a body is read without it.
+  // Set by earlier middleware; undefined where a body is read without it.
   const who = caller as Caller | undefined;
   if (who !== undefined) await (admit as typeof admit | undefined)?.(who.userId, bytes);
 }

@@ -3,13 +3,13 @@ import { bodyLimit } from "hono/body-limit";
 import { Problem } from "./problem.ts";
 import type { CallerEnv } from "./caller.ts";
 
-/** How large a body may be, if it is not said otherwise. */
+/** Default size limit of a body. */
 export const MAX_BODY_BYTES = 256 * 1024;
 
-/** How much of a body that is too large is read all the same, so that the client gets to read why. */
+/** How much of a body that is too large is still read, so that the client reads the error. */
 const DISCARD_BYTES = 8 * 1024 * 1024;
 
-/** A client that still sends would not see the answer: what it sends is discarded first, within bounds. */
+/** A client that is still sending would not see the answer: up to DISCARD_BYTES are discarded first. */
 async function tooLarge(c: Context): Promise<never> {
   const { body } = c.req.raw;
   if (body && !body.locked) {
@@ -25,8 +25,8 @@ async function tooLarge(c: Context): Promise<never> {
 const limitOf = (c: Context): number => (c as Context<CallerEnv>).var.maxBodyBytes;
 
 /**
- * Refuses a body that is too large. A request that says its length is judged by that (the server holds it to it): looking
- * at the body itself costs more than all the rest of the request. One that does not say is read up to the limit.
+ * Refuses a body that is too large. A declared length is trusted, since the server enforces it and reading the body costs
+ * more than all the rest of the request; without one, the body is read up to the limit.
  */
 export const limitBody: MiddlewareHandler = async (c, next) => {
   const length = c.req.header("Content-Length");

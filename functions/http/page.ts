@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** The cursor of the next page, as every list answers it. */
+/** The cursor of the next page, in every list. */
 export const nextCursor = z.string().nullable().meta({ description: "The cursor of the next page." });
 
 /** One page of a list. */

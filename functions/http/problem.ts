@@ -2,8 +2,8 @@ import { faultsOf } from "../../shared/util/issues.ts";
 import { oneLine } from "../../shared/util/one-line.ts";
 
 /**
- * Every problem that a response may report (RFC 9457). A code never changes its meaning: clients branch on it.
- * `title` says what is wrong, `hint` what to do next.
+ * Every problem that a response may report (RFC 9457). A code never changes its meaning: clients branch on it. `title` is
+ * the problem, `hint` the next step.
  */
 export const PROBLEMS = {
   "not-json": { status: 400, title: "The body is not JSON", hint: "Send one JSON object, as UTF-8." },
@@ -70,7 +70,7 @@ export const PROBLEMS = {
   "undecided-cad": {
     status: 422,
     title: "No CAD could be decided on",
-    hint: "Send the request below one of the paths in cads, which address one CAD each. Or name a unit that a CAD owns, or use a token whose org claim names a CAD's organisation.",
+    hint: "Send the request below one of the paths in cads, which address one CAD each. Or name a unit of one CAD, or use a token whose org claim names a CAD's organisation.",
   },
   "other-cad": {
     status: 422,
@@ -104,8 +104,8 @@ export const PROBLEMS = {
   },
   "too-many-reads": {
     status: 429,
-    title: "Too many lists are read at once",
-    hint: "Read one page after another: request the next once this one was answered.",
+    title: "Too many concurrent reads of lists",
+    hint: "Read pages one after another: request the next one after this one was answered.",
   },
   "too-much-waiting": {
     status: 429,
@@ -171,10 +171,10 @@ export const PROBLEMS = {
 } as const;
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** How long a client is asked to wait before it tries again, s. */
+/** Default Retry-After, s. */
 const RETRY_AFTER_S = 2;
 
-/** One wrong field: where it is (RFC 6901) and what is wrong with it, never its value. */
+/** One invalid field: its place (RFC 6901) and the error, never its value. */
 export interface WrongField {
   pointer: string;
   detail: string;
@@ -200,7 +200,7 @@ export class Problem extends Error {
     this.headers = headers;
   }
 
-  /** @param reading whether it answers a request that changes nothing: then no Idempotency-Key is of use */
+  /** @param reading whether the request changes nothing: then the hint does not mention an Idempotency-Key */
   toAnswer(reading = false): {
     body: string;
     status: (typeof PROBLEMS)[ProblemCode]["status"];
@@ -227,17 +227,17 @@ export class Problem extends Error {
 export const pointer = (path: readonly PropertyKey[]): string =>
   path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 
-/** The answer to a request for something that there is not. @param what of which kind it is @param more what else may be the case */
+/** The problem for something that does not exist. @param what its kind @param more other possible reasons */
 export const noSuch = (what: string, id: string, more = ""): Problem =>
   new Problem("not-found", `There is no ${what} "${oneLine(id, SHOWN_ID)}"${more}.`);
 
-/** As much of an unknown id as is shown, characters: more than the longest that there can be of a command. */
+/** How much of an unknown id is shown, characters: more than the longest command id. */
 const SHOWN_ID = 100;
 
-/** How many wrong fields one answer names at most. */
+/** Maximum number of invalid fields in one answer. */
 const MAX_WRONG = 50;
 
-/** The wrong fields of a body or a query; of many, the first 50. */
+/** The invalid fields of a body or a query, at most MAX_WRONG. */
 export const wrongFields = (issues: Parameters<typeof faultsOf>[0]): WrongField[] =>
   faultsOf(issues)
     .slice(0, MAX_WRONG)

@@ -3,7 +3,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { z } from "zod";
 import { Problem, type WrongField, wrongFields } from "./problem.ts";
 
-/** Parses the query by a schema, and reports every wrong parameter. */
+/** Parses the query by a schema and reports every invalid parameter. */
 export const parseQuery = <Schema extends z.ZodObject>(schema: Schema) =>
   zValidator("query", schema, (result) => {
     if (!result.success) throw invalidQuery(wrongFields(result.error.issues));
@@ -12,15 +12,15 @@ export const parseQuery = <Schema extends z.ZodObject>(schema: Schema) =>
 const invalidQuery = (errors: WrongField[]) =>
   new Problem(
     "invalid-query",
-    `${errors.length === 1 ? "One parameter is" : `${errors.length} parameters are`} wrong.`,
+    `${errors.length === 1 ? "One parameter is" : `${errors.length} parameters are`} invalid.`,
     {
       errors,
     },
   );
 
 /**
- * Refuses a query where none was parsed before. What is ignored could be meant as a safeguard: `?dry_run=true` on a request that takes
- * it in its body.
+ * Refuses a query on a request that takes none. An ignored parameter could be meant as a safeguard: `?dry_run=true` on a
+ * request that takes it in its body.
  */
 export function refuseQuery(c: Context): void {
   const parsed: unknown = c.req.valid("query" as never);
@@ -32,7 +32,7 @@ export function refuseQuery(c: Context): void {
   throw invalidQuery(errors);
 }
 
-/** For a request that takes no parameters. */
+/** For a request without parameters. */
 export const noQuery: MiddlewareHandler = async (c, next) => {
   refuseQuery(c);
   await next();
@@ -40,6 +40,6 @@ export const noQuery: MiddlewareHandler = async (c, next) => {
 
 const MANY = 50;
 
-/** A field of a query that may stand there several times. */
+/** A query field that may be repeated. */
 export const several = <Field extends z.ZodType<string>>(field: Field) =>
   z.union([field.transform((one) => [one]), z.array(field).max(MANY)]);

@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Problem } from "./problem.ts";
 import type { CallerEnv } from "./caller.ts";
 
-/** The web pages that may call the API. */
+/** Origins of web pages that may call the API. */
 export const corsOrigins = z
   .string()
   .transform((text) => text.split(",").map((origin) => origin.trim()))
@@ -26,18 +26,18 @@ const ANSWER_HEADERS = [
   ...["RateLimit", "RateLimit-Policy", "WWW-Authenticate"],
 ];
 
-/** No response may be shown as a page or framed. /docs sets its own policy. */
+/** No response may be rendered as a page or framed. /docs sets its own policy. */
 const NOTHING = { defaultSrc: ["'none'"], frameAncestors: ["'none'"] };
 
 /**
- * The headers of every response: those that keep a browser from misusing it, the request's id, and
- * that no cache may keep it unless the route says otherwise.
+ * The headers of every response: protection against misuse by browsers, the request id, and `no-store` unless the route sets
+ * something else.
  */
 export function addCommonHeaders(app: Hono<CallerEnv>, newId: () => string, origins: readonly string[]): void {
   const secure = secureHeaders({
     contentSecurityPolicy: NOTHING,
     xFrameOptions: "DENY",
-    // Only browsers of the past, or pages, look at these; each costs every answer 2 us.
+    // Only obsolete browsers, or pages, use these; each costs every answer 2 us.
     xDnsPrefetchControl: false,
     xDownloadOptions: false,
     xPermittedCrossDomainPolicies: false,

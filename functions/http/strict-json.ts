@@ -1,18 +1,18 @@
 import { pointer, type WrongField } from "./problem.ts";
 
-/** Deeper than any body of the API, and far below what a stack holds. */
+/** Deeper than any body of the API, and far below the stack limit. */
 const MAX_DEPTH = 32;
 /** Maximum number of faults reported. */
 const MAX_FAULTS = 20;
 
-/** What was read: a value, or why it is none that can be taken. */
+/** The result: a value, or why it is not acceptable. */
 type StrictJson = { value: unknown } | { notJson: string } | { faults: WrongField[] };
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Reads I-JSON (RFC 7493): JSON that every reader understands alike. Beyond it, what has no place in a body is a fault
- * as well: names that reach into JavaScript's prototypes, control characters, and deep nesting.
+ * Reads I-JSON (RFC 7493): JSON that all parsers read alike. Also reports what no body should contain: names that reach into
+ * JavaScript's prototypes, control characters, and deep nesting.
  */
 export function readStrictJson(bytes: ArrayBuffer): StrictJson {
   let text: string;
@@ -32,7 +32,7 @@ export function readStrictJson(bytes: ArrayBuffer): StrictJson {
   return faults.length > 0 ? { faults } : { value };
 }
 
-/** An object or array that is being read: the names that it has so far, and where in it the reading is. */
+/** An object or array being read: its names so far, and the current position in it. */
 interface Level {
   names: Set<string> | undefined;
   at: string | number;
@@ -44,7 +44,7 @@ const REACHING: ReadonlySet<string> = new Set(["__proto__", "constructor", "prot
 // oxlint-disable-next-line no-control-regex -- it is what is looked for; tab and line ends have their place in a text
 const CONTROL = /[\0-\x08\v\f\x0e-\x1f\x7f-\x9f]/;
 
-/** The text is JSON already: only what JSON.parse lets pass, or loses, is looked for. */
+/** The text is valid JSON: only looks for what JSON.parse accepts or loses silently. */
 function findFaults(text: string): WrongField[] {
   const faults: WrongField[] = [];
   const levels: Level[] = [];
@@ -94,7 +94,7 @@ function wrongString(string: string): string | undefined {
   return string.isWellFormed() ? undefined : "contains half of a surrogate pair";
 }
 
-/** A number that a reader would silently change. */
+/** A number that a parser would silently change. */
 function wrongNumber(token: string): string | undefined {
   if (/^[tfn]/.test(token)) return undefined;
   const number = Number(token);

@@ -8,19 +8,19 @@ import type { Caller, CallerEnv } from "../http/caller.ts";
 import type { FunctionsConfig } from "../config/node-config.ts";
 import { remoteKeys, sharedSecrets, type TokenKeys } from "./token-keys.ts";
 
-/** Finds out who asks. Throws a Problem: 401 without a valid token, 403 for one that may do nothing here, 503 without keys. */
+/** Identifies the caller. Throws a Problem: 401 without a valid token, 403 without a known role, 503 without keys. */
 export type Authenticate = (authorization: string | undefined) => Promise<Caller>;
 
-/** What a token must be and say. */
+/** The requirements on a token. */
 export type AccessConfig = Pick<
   FunctionsConfig,
   "JWT_SECRET" | "JWT_SECRET_PREVIOUS" | "JWKS_URL" | "JWT_ISSUER" | "JWT_AUDIENCE" | "JWT_CLOCK_TOLERANCE_S" | "ORG"
 >;
 
-/** How many verified tokens are remembered. A service sends many requests with one token. */
+/** Number of verified tokens cached: a service sends many requests with one token. */
 const MAX_REMEMBERED = 1000;
 
-/** A verified token's caller, from the moment of verifying until it has to be verified again; ms since 1970. */
+/** A verified token's caller, valid from verification until it must be verified again; ms since 1970. */
 interface Verified {
   caller: Caller;
   from: number;
@@ -29,8 +29,8 @@ interface Verified {
 type Verify = (token: string) => Promise<Verified>;
 
 /**
- * Remembers whom a verified token names: verifying costs as much as all the rest of a request. The oldest gives way to a
- * new one. By their digests, so that no token stays in memory, and none is compared byte by byte.
+ * Caches the callers of verified tokens: verifying costs as much as all the rest of a request. The oldest one is evicted.
+ * Keyed by digest, so that no token stays in memory and none is compared byte by byte.
  */
 function rememberVerified(verify: Verify, now: () => number): Verify {
   const known = new Map<string, Verified>();
@@ -51,10 +51,10 @@ export interface AuthenticateDeps {
   now?: () => number;
 }
 
-/** A provider gives tokens out for many services, and some sign those of all their tenants with the same keys. */
+/** A provider issues tokens for many services, and some sign those of all tenants with the same keys. */
 const OF_A_PROVIDER = ["JWT_ISSUER", "JWT_AUDIENCE"] as const;
 
-/** Tokens are signed with a secret or with a key of the identity provider, with `sub`, `role` or `roles`, and `exp`. */
+/** Tokens are signed with a secret or a key of the identity provider, and have `sub`, `role` or `roles`, and `exp`. */
 export function createAuthenticate(config: AccessConfig, { log, now = Date.now }: AuthenticateDeps): Authenticate {
   const { JWKS_URL, JWT_SECRET, JWT_SECRET_PREVIOUS, ORG } = config;
   const secrets = [JWT_SECRET, JWT_SECRET_PREVIOUS].filter((secret) => secret !== undefined);
@@ -93,7 +93,7 @@ const WRONG_CLAIMS: Readonly<Record<string, string>> = {
   aud: "The token's audience is not JWT_AUDIENCE.",
 };
 
-/** Claims are checked only once the signature is valid, so that errors reveal nothing to a forger. */
+/** Claims are checked only if the signature is valid, so that errors reveal nothing to a forger. */
 function whyRefused(error: errors.JOSEError): string {
   if (error instanceof errors.JWTExpired) return "The token has expired.";
   const claim = error instanceof errors.JWTClaimValidationFailed ? error.claim : "";
@@ -107,11 +107,11 @@ const challenge = (error?: string) => ({
 const unauthenticated = (detail: string, error?: string) =>
   new Problem("unauthenticated", detail, {}, challenge(error));
 
-/** A token that is good, but not for this (RFC 6750, 3.1). */
+/** A valid token without sufficient rights (RFC 6750, 3.1). */
 export const forbidden = (code: ProblemCode, detail: string, more: Record<string, unknown> = {}): Problem =>
   new Problem(code, detail, more, challenge("insufficient_scope"));
 
-/** An id of a claim as text, since some services sign integers. Undefined for what is no id. */
+/** An id in a claim as text, since some services sign integers; undefined if it is not an id. */
 const idOf = (claim: unknown): string | undefined =>
   typeof claim === "string" ? claim : Number.isSafeInteger(claim) ? String(claim) : undefined;
 
@@ -133,11 +133,11 @@ function toCaller(payload: JWTPayload, org: string | undefined): Caller {
   return { ...caller, units: ids };
 }
 
-/** Lets only those pass who have the role, or one above it. */
+/** Admits only callers with this role or a higher one. */
 export function requireRole(authenticate: Authenticate, takes: Role): MiddlewareHandler<CallerEnv> {
   return async (c, next) => {
     const caller = await authenticate(c.req.header("Authorization"));
-    // Before the refusal: it is noted who was refused.
+    // Set before a refusal, whose audit entry names the caller.
     c.set("caller", caller);
     await c.get("admitCaller")(caller.userId);
     if (!may(caller.roles, takes)) {
@@ -148,6 +148,6 @@ export function requireRole(authenticate: Authenticate, takes: Role): Middleware
   };
 }
 
-/** The same, with the role that the endpoint takes. */
+/** The same, with the role of the endpoint. */
 export const requireAccess = (authenticate: Authenticate, endpoint: GatedEndpoint): MiddlewareHandler<CallerEnv> =>
   requireRole(authenticate, ENDPOINTS[endpoint]);

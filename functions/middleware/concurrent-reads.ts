@@ -3,10 +3,9 @@ import type { CallerEnv } from "../http/caller.ts";
 import { Problem } from "../http/problem.ts";
 
 /**
- * Bounds how many costly lists one subject reads at once from this process: each looks at thousands of records, between which all
- * other requests have to wait.
- *
- * @param most for each subject; 0: any number
+ * Limits how many expensive lists one subject reads concurrently from this process: each reads thousands of records, which
+ * delays all other requests.
+ * @param most per subject; 0: unlimited
  */
 export function limitConcurrentReads(most: number): MiddlewareHandler<CallerEnv> {
   const reading = new Map<string, number>();
@@ -14,7 +13,7 @@ export function limitConcurrentReads(most: number): MiddlewareHandler<CallerEnv>
     const { userId } = c.get("caller");
     const before = reading.get(userId) ?? 0;
     if (most > 0 && before >= most) {
-      const detail = `The token's subject is reading ${before} lists at once, as many as it may.`;
+      const detail = `The token's subject is already reading ${before} lists concurrently, which is the limit.`;
       throw new Problem("too-many-reads", detail, { most }, { "Retry-After": "1" });
     }
     reading.set(userId, before + 1);

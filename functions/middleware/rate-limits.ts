@@ -7,26 +7,26 @@ import { limitedAddress } from "../http/client-address.ts";
 import type { TakePoints } from "../backend/redis-rate-limiter.ts";
 import type { Granted, Policy, Quotas } from "../config/quotas.ts";
 
-/** How many requests a process has granted to it at once, at most: Redis is asked once for so many, and not for each. */
+/** Maximum number of requests granted to a process at once: saves asking Redis for each one. */
 const MAX_CHUNK = 200;
-/** Bytes are counted in larger numbers than requests. */
+/** Bytes are granted in larger numbers than requests. */
 const MAX_CHUNKS: Readonly<Partial<Record<Policy, number>>> = { "token-bytes": 256 * 1024 };
-/** Of a small quota it is a hundredth, so that several processes share it fairly. */
+/** For a small quota, a chunk is a hundredth of it, so that several processes share it fairly. */
 const CHUNKS = 100;
-/** What is left of a chunk when the next one is asked for. */
+/** The part of a chunk that is left when the next one is requested. */
 const ASK_AT = 0.25;
-/** How many clients are remembered; the one that was first seen gives way. */
+/** Maximum number of clients in memory; the first seen is evicted. */
 const MAX_CLIENTS = 20_000;
-/** While nobody can be asked, so much is granted at once, and for so long, ms. */
+/** Validity of a grant without Redis, ms. */
 const UNASKED_MS = 1000;
 
-/** What one client may still do. */
+/** A client's remaining share. */
 interface Share {
   left: number;
   /** What all processes together had left when this was granted. */
   beyond: number;
   until: number;
-  /** How many were refused since. */
+  /** Number of requests refused since. */
   refused: number;
 }
 
@@ -34,22 +34,22 @@ export interface Admission {
   admitted: boolean;
   remaining: number;
   resetSeconds: number;
-  /** The first refusal of its kind for a while: this one is worth a note. */
+  /** The first refusal of its kind for a while, which is recorded. */
   first: boolean;
 }
 
 /**
- * Asks for a share of each client's quota ahead of its requests, and hands it out one by one. No request waits for what
- * another one asked: at the edge none may.
+ * Fetches a share of each client's quota ahead of its requests and hands it out one by one. No request waits for another
+ * one's fetch: the edge does not allow it.
  */
 export function createLimiter(quotas: Quotas, take: TakePoints, now: () => number) {
   const shares = new Map<string, Share>();
-  /** Since when somebody asks for a whole chunk; meanwhile others who need one ask for a single request. */
+  /** Since when a whole chunk is being fetched; meanwhile others fetch a single request. */
   const asking = new Map<string, number>();
   const valid = (share: Share | undefined): share is Share => share !== undefined && now() < share.until;
 
   async function ask(policy: Policy, client: string, points: number): Promise<Granted> {
-    // If nobody can be asked, the request itself will fail for the same reason, or needs nobody.
+    // Without Redis the request fails for the same reason, or does not need it.
     const unasked = { granted: points, remaining: quotas[policy], resetMs: UNASKED_MS };
     return await take(policy, client, points).catch(() => unasked);
   }
@@ -57,7 +57,7 @@ export function createLimiter(quotas: Quotas, take: TakePoints, now: () => numbe
   function keep(key: string, { granted, remaining, resetMs }: Granted): Share {
     const known = shares.get(key);
     const until = now() + resetMs;
-    // The same object for all who hold it: what one takes of it the others must see.
+    // Updates the shared object: every holder must see what the others take.
     if (valid(known)) return Object.assign(known, { left: known.left + granted, beyond: remaining, until });
     const share = { left: granted, beyond: remaining, until, refused: 0 };
     if (shares.size >= MAX_CLIENTS && !known) shares.delete(shares.keys().next().value ?? "");
@@ -80,7 +80,7 @@ export function createLimiter(quotas: Quotas, take: TakePoints, now: () => numbe
     let share = shares.get(key);
     if (!valid(share)) share = await more(policy, client, key, chunk, cost);
     else if (share.beyond > 0) {
-      // One asks before all is used up, so that the others need not.
+      // Fetches before all is used up, so that other requests need not.
       const low = share.left <= chunk * ASK_AT && !asking.has(key);
       if (share.left < cost || low) share = await more(policy, client, key, chunk, cost);
     }
@@ -108,8 +108,8 @@ export interface LimitOptions {
 /**
  * Limits the requests of each client. Responses report it by draft-ietf-httpapi-ratelimit-headers-10.
  *
- * Positions and other commands that replace each other are coalesced where they wait, so many of them fill nothing up. They
- * count by themselves: a unit that floods its position has no assignment refused that comes from the same token.
+ * Positions and other latest-wins commands are coalesced while they wait, so they do not fill the backlog. They are counted
+ * separately: a flood of positions does not get an assignment of the same token refused.
  */
 export function limitRequests(app: Hono<CallerEnv>, { quotas, take, basePath, now }: LimitOptions): void {
   const limiter = createLimiter(quotas, take, now);
@@ -119,7 +119,7 @@ export function limitRequests(app: Hono<CallerEnv>, { quotas, take, basePath, no
     const { admitted, remaining, resetSeconds, first } = await limiter(policy, client, cost);
     // A response reports one limit of its subject: that of requests, unless it is refused for its bytes.
     if (policy === "token-bytes" && admitted) return;
-    // Of its address a client need not know while it is far from its limit: every header costs every answer 2 us.
+    // Omits the address's limit while it is far away: every header costs each answer 2 us.
     if (policy === "address" && remaining > quotas.address / 2) return;
     c.header("RateLimit-Policy", `"${policy}";q=${quotas[policy]}${UNITS[policy] ?? ""};w=${quotas.windowSeconds}`);
     c.header("RateLimit", `"${policy}";r=${remaining};t=${resetSeconds}`);
@@ -144,7 +144,7 @@ export function limitRequests(app: Hono<CallerEnv>, { quotas, take, basePath, no
   });
 }
 
-/** A unit other than requests, as the draft writes it. */
+/** A quota unit other than requests, as in the draft. */
 const UNITS: Readonly<Partial<Record<Policy, string>>> = { "token-bytes": ';qu="content-bytes"' };
 
 const WHOSE = {

@@ -4,7 +4,7 @@ import { type OrderingKey, unitKey } from "../../shared/vocabulary/ordering-key.
 import { forbidden } from "./auth.ts";
 import type { Caller, CallerEnv } from "../http/caller.ts";
 
-/** The units among these keys that the caller's token does not name; none for a token without the claim `units`. */
+/** The units among these keys that the caller's token does not include; none for a token without the claim `units`. */
 function outside({ units }: Caller, keys: readonly OrderingKey[]): OrderingKey[] {
   if (!units) return [];
   const own = new Set(units.map(unitKey));
@@ -12,12 +12,12 @@ function outside({ units }: Caller, keys: readonly OrderingKey[]): OrderingKey[]
 }
 
 /**
- * Whether the caller may see or do what has these ordering keys: a token with the claim `units` only what names no other
- * unit. What names none, such as an incident, is left to the role.
+ * Whether the caller may read or act on these ordering keys: with the claim `units`, they must not name another unit. Keys
+ * without a unit, such as an incident, are checked by role only.
  */
 export const mayTouch = (caller: Caller, keys: readonly OrderingKey[]): boolean => outside(caller, keys).length === 0;
 
-/** Refuses a command that is about a unit outside the caller's scope. Comes after the body was parsed. */
+/** Refuses a command for a unit outside the caller's scope. Runs after the body was parsed. */
 export function requireScope(command: Command): MiddlewareHandler<CallerEnv> {
   return async (c: Context<CallerEnv, string, { out: { json: unknown } }>, next) => {
     const about = command.keys(c.req.valid("json"));

@@ -13,15 +13,15 @@ import {
 import type { Log } from "../../shared/util/log.ts";
 import { Problem } from "../http/problem.ts";
 
-/** What tokens are verified with. */
+/** Verifies tokens. */
 export interface TokenKeys {
-  /** Throws a JOSEError for a token that is not good, a Problem if the keys cannot be had. */
+  /** Throws a JOSEError for an invalid token, a Problem if the keys are unavailable. */
   verify(token: string, options: JWTVerifyOptions): Promise<JWTPayload>;
-  /** How long what is verified now counts as verified, in ms since 1970: a key that is taken away opens nothing afterwards. */
+  /** Until when a verification is valid, ms since 1970: afterwards a removed key must not be accepted any more. */
   goodUntil(): number;
 }
 
-/** Secrets for HS256, and nothing but that: while they rotate, the new one and the one before. */
+/** Secrets for HS256 only: during a rotation, the new one and the previous one. */
 export function sharedSecrets(secrets: readonly string[]): TokenKeys {
   const keys = secrets.map((secret) => new TextEncoder().encode(secret));
   return {
@@ -37,37 +37,37 @@ export function sharedSecrets(secrets: readonly string[]): TokenKeys {
       }
       throw failure;
     },
-    // They change with a restart only.
+    // They change only with a restart.
     goodUntil: () => Infinity,
   };
 }
 
-/** Only public keys: with a secret among them, anyone who knows the public key could sign. Ed25519 is the current name of EdDSA. */
+/** Public keys only: with a shared secret among them, anyone who knows the public key could sign. Ed25519 is EdDSA's new name. */
 const ALGORITHMS = ["RS256", "ES256", "EdDSA", "Ed25519"];
 
-/** A key set has a few keys of some 500 bytes each. */
+/** Size limit: a key set has a few keys of about 500 bytes each. */
 const MAX_KEY_SET = 1_000_000;
 
-/** How the key set of an identity provider is kept, ms. */
+/** Caching of the identity provider's key set, ms. */
 export const KEY_SET_TIMES = {
-  /** A key set is fetched again when it is older: a removed key is accepted for at most this long. */
+  /** An older key set is fetched again: a removed key is accepted for at most this long. */
   good: 300_000,
-  /** While the provider is away, the keys that are known go on for so long. */
+  /** While the provider is unavailable, the known keys stay valid for this long. */
   kept: 24 * 3_600_000,
-  /** How soon an unknown key id may have the set fetched once more. */
+  /** Minimum time before an unknown key id triggers another fetch. */
   cooldown: 5000,
-  /** How soon a provider that did not answer is asked again. */
+  /** Minimum time before a provider that did not answer is asked again. */
   retry: 5000,
   deadline: 3000,
 };
 
-/** The key set of an identity provider (RFC 7517), fetched when it is needed first, old, or lacks a key id. */
+/** The key set of an identity provider (RFC 7517), fetched on first use, when old, or when a key id is missing. */
 export function remoteKeys(url: string, deps: { now: () => number; log: Log }): TokenKeys {
   const { now, log } = deps;
   let fetchedAt = -Infinity;
   let triedAt = -Infinity;
   let failedAt = -Infinity;
-  /** A clock that was set back makes nothing young. */
+  /** A clock that was set back does not make anything fresh. */
   const within = (at: number, ms: number) => now() >= at && now() < at + ms;
 
   const ask: FetchImplementation = async (href, init) => {
@@ -96,7 +96,7 @@ export function remoteKeys(url: string, deps: { now: () => number; log: Log }): 
     [customFetch]: ask,
   });
 
-  /** One request at a time looks whether an old set is still the set; with one that is too old, all of them do. */
+  /** For an old set, one request at a time refreshes it; for an expired one, all of them do. */
   async function refresh(): Promise<void> {
     if (!within(fetchedAt, KEY_SET_TIMES.kept)) return await keySet.reload();
     if (within(fetchedAt, KEY_SET_TIMES.good) || within(triedAt, KEY_SET_TIMES.retry)) return;
@@ -122,7 +122,7 @@ export function remoteKeys(url: string, deps: { now: () => number; log: Log }): 
   };
 }
 
-/** Reads a body up to MAX_KEY_SET bytes; whatever comes after that is not waited for. */
+/** Reads a body up to MAX_KEY_SET bytes and stops there. */
 async function readBounded(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -137,7 +137,7 @@ async function readBounded(response: Response): Promise<string> {
 const unavailable = () =>
   new Problem("keys-unavailable", "The key of the token is unknown, and the identity provider did not respond.");
 
-/** Without anything of the URL. */
+/** The reason, without any part of the URL. */
 function why(error: unknown): string {
   if (!(error instanceof Error)) return "not known";
   const { code } = (error.cause ?? {}) as { code?: unknown };

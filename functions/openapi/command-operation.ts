@@ -2,7 +2,7 @@ import type { Command } from "../../shared/commands/command.ts";
 import { idempotencyKeySchema, MAX_WAIT_S, ttlSchema } from "../http/command-headers.ts";
 import { GATED, header, json, type Json, problems, REDIS, ref, schemaOf } from "./parts.ts";
 
-/** The headers that every command takes. */
+/** The request headers of every command. */
 export const parameters = {
   IdempotencyKey: {
     name: "Idempotency-Key",
@@ -43,7 +43,7 @@ const accepted = (description: string, schema: string) => ({
   content: json(ref(schema)),
 });
 
-/** One command as an operation. */
+/** One command as an OpenAPI operation. */
 export function commandOperation(command: Command): Json {
   const notes = [
     command.description,

@@ -8,7 +8,7 @@ import { componentSchemas, INFO, type Json, ref, schemaOf } from "./parts.ts";
 import { routePaths } from "./routes.ts";
 import { describeSeveral } from "./several-cads.ts";
 
-/** The body of a refusal; further members depend on its code. */
+/** The body of a problem response; further members depend on its code. */
 const problem = z
   .looseObject({
     type: z.string().meta({ format: "uri" }),
@@ -73,7 +73,7 @@ export function openApi(basePath: string, several?: readonly string[]): Json {
   });
 }
 
-/** The document with an example for each JSON answer that has none. */
+/** Adds an example to each JSON answer without one. */
 function withExamples<Document extends { paths: Json; components: { schemas: Json } }>(document: Document): Document {
   const resolve = (name: string) => (document.components.schemas[name.split("/").at(-1) ?? ""] ?? {}) as Json;
   const operations = Object.values(document.paths).flatMap((path) =>
@@ -84,14 +84,14 @@ function withExamples<Document extends { paths: Json; components: { schemas: Jso
       const media = content?.["application/json"] as Json | undefined;
       if (!media || "example" in media) continue;
       const example = exampleOf(media["schema"] as Json, resolve);
-      // A document is no example of itself.
+      // A document is not an example of itself.
       if (Object.keys(example as Json).length > 0) media["example"] = example;
     }
   }
   return document;
 }
 
-/** A path may take a command by one method and answer what is known by another. */
+/** Merges path items: a path may accept a command by one method and return state by another. */
 function together(...all: Json[]): Record<string, Json> {
   const paths = Map.groupBy(all.flatMap(Object.entries), ([path]) => path);
   return Object.fromEntries([...paths].map(([path, found]) => [path, Object.assign({}, ...found.map((f) => f[1]))]));

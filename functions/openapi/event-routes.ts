@@ -9,7 +9,7 @@ const withMore = (schema: string, more: z.ZodObject): Json => ({ allOf: [ref(sch
 const STREAM_EXAMPLE = `retry: 1000
 ${ssePosition("1769897112000-0")}${sseEvent("1769897112345-0", "unit:status:updated", '{"id":"1769897112345-0","event":"unit:status:updated"}')}`;
 
-/** What the CAD said, and what is known from it. */
+/** The CAD's events, and the state derived from them. */
 export const EVENT_ROUTES: readonly Route[] = [
   {
     endpoint: "GET /events",

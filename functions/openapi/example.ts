@@ -1,7 +1,7 @@
 import type { Json } from "./parts.ts";
 
 const TIME = "2026-01-31T22:05:12.000000Z";
-/** What fields of these names hold in examples; all others follow from their schemas. */
+/** Example values for fields with these names; all others follow from their schemas. */
 const VALUES: Readonly<Record<string, unknown>> = {
   about: ["unit:M12"],
   address: "203.0.113.7",
@@ -24,7 +24,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   id: "1769897112000-0",
   incident_id: "INC-2026-004711",
   incidents: ["INC-2026-004711"],
-  message: "Delivered, and confirmed by the CAD.",
+  message: "Delivered and confirmed by the CAD.",
   next: "1769897112000-0",
   ordering_keys: ["unit:M12"],
   own_command: null,
@@ -47,8 +47,8 @@ const VALUES: Readonly<Record<string, unknown>> = {
 const isTime = (name: string): boolean => /(^|_)(at|of|since|until|timestamp|attempt|success|from|to)$/.test(name);
 
 /**
- * An answer that fits a schema. Derived, so that it cannot lag behind what the bridge answers.
- * @param resolve the schema that a reference names
+ * An answer that matches a schema. Derived, so that it cannot differ from what the bridge answers.
+ * @param resolve returns the schema of a reference
  */
 export function exampleOf(schema: Json, resolve: (ref: string) => Json, name = ""): unknown {
   const inner = (of: unknown, as = name) => exampleOf(of as Json, resolve, as);
@@ -77,7 +77,7 @@ const typesOf = (schema: Json): string[] => [schema["type"]].flat().filter((type
 const typeOf = (value: unknown): string =>
   value === null ? "null" : Array.isArray(value) ? "array" : Number.isInteger(value) ? "integer" : typeof value;
 
-/** Whether a value is of a type that the schema takes; one with an enum takes only what is in there. */
+/** Whether a value matches the type of a schema, or is in its enum. */
 function fits(value: unknown, schema: Json): boolean {
   if (value === undefined || "$ref" in schema) return false;
   const forms = (schema["anyOf"] ?? schema["oneOf"]) as Json[] | undefined;

@@ -15,7 +15,7 @@ export type Json = Record<string, unknown>;
 /** The `info` of both documents. */
 export const INFO = { title: "Socket Bridge", version: "0.1.0" } as const;
 
-/** The schemas that the document names: wherever another one contains them, it refers to them. */
+/** The named schemas of the document: other schemas refer to them. */
 const COMPONENTS = {
   Accepted: acceptedAnswer,
   Receipt: receipt,
@@ -31,7 +31,7 @@ const componentNames = new Map<unknown, string>(Object.entries(COMPONENTS).map((
 export const componentSchemas = (): Json =>
   Object.fromEntries(Object.entries(COMPONENTS).map(([name, schema]) => [name, schemaOf(schema)]));
 
-/** A schema as JSON Schema 2020-12, which is what OpenAPI 3.1 takes. Integers are without the bounds of JavaScript's. */
+/** Converts a schema to JSON Schema 2020-12, as used by OpenAPI 3.1. Removes the bounds of JavaScript's integers. */
 export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): Json => {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, {
     io,
@@ -44,7 +44,7 @@ export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): 
         return;
       }
       if (io === "input" && takesNull(zodSchema)) allowNull(jsonSchema);
-      // An answer may have more, here by allOf, and in later versions.
+      // An answer may contain more: here through allOf, or in later versions.
       if (io === "output" && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
       if (jsonSchema.minimum !== Number.MIN_SAFE_INTEGER) return;
@@ -55,7 +55,7 @@ export const schemaOf = (schema: z.ZodType, io: "input" | "output" = "output"): 
   return rest;
 };
 
-/** A request's optional fields may be null: it means that they are absent. */
+/** Optional fields of a request may be null, which means absent. */
 function allowNull({ properties = {}, required = [] }: z.core.JSONSchema.BaseSchema): void {
   for (const [name, field] of Object.entries(properties)) {
     if (typeof field !== "object" || required.includes(name)) continue;
@@ -69,7 +69,7 @@ function allowNull({ properties = {}, required = [] }: z.core.JSONSchema.BaseSch
 }
 
 const keyKinds = (keys: readonly OrderingKey[]): string[] => keys.map((key) => key.split(":", 1)[0] ?? key);
-/** What orders messages of one kind, without the ids: each way that there is among them, such as its unit, or unit and incident. */
+/** The ordering keys of messages without their ids: each distinct combination, such as unit, or unit and incident. */
 export function orderedBy(messages: readonly (readonly OrderingKey[])[]): string[][] {
   const ways = new Map(messages.map(keyKinds).map((kinds) => [kinds.join(), kinds]));
   return [...ways.values()].toSorted((a, b) => a.length - b.length);
@@ -77,7 +77,7 @@ export function orderedBy(messages: readonly (readonly OrderingKey[])[]): string
 export const json = (schema: Json, more: Json = {}): Json => ({ "application/json": { schema, ...more } });
 export const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
 
-/** The error responses, one for each status, with every code that it may have. */
+/** The error responses, one per status, with all of its codes. */
 export function problems(...codes: ProblemCode[]): Json {
   const byStatus = Map.groupBy(codes, (code) => PROBLEMS[code].status);
   return Object.fromEntries(
@@ -91,7 +91,7 @@ export function problems(...codes: ProblemCode[]): Json {
         ...(status === 429 && {
           headers: {
             "Retry-After": header("Seconds to wait before trying again.", "integer"),
-            RateLimit: header("What is left, and for how long (draft-ietf-httpapi-ratelimit-headers-10)."),
+            RateLimit: header("Remaining quota and its reset time (draft-ietf-httpapi-ratelimit-headers-10)."),
             "RateLimit-Policy": header("The limits and their windows."),
           },
         }),
@@ -141,7 +141,7 @@ export interface Route {
   answers: Json;
   problems?: ProblemCode[];
   query?: Json;
-  /** Headers that it reads, by their name: what each is for. */
+  /** The request headers it reads, with descriptions. */
   headers?: Readonly<Record<string, string>>;
   body?: Json;
 }

@@ -19,7 +19,7 @@ const ROUTES: readonly Route[] = [
     tag: "receipts",
     summary: "Get the receipt of a command",
     description:
-      "A receipt is kept for a day after the command was settled, a dead letter for DEAD_LETTER_DAYS (30 by default).",
+      "A receipt is kept for one day after the command was settled, a dead letter for DEAD_LETTER_DAYS (30 by default).",
     answers: { "200": answer("The receipt.", ref("CommandReceipt")) },
     problems: ["not-found", ...REDIS],
   },
@@ -40,7 +40,7 @@ const ROUTES: readonly Route[] = [
     id: "getDeadLetter",
     tag: "dead letters",
     summary: "Get a dead letter",
-    answers: { "200": answer("The receipt, with the reason.", ref("Receipt")) },
+    answers: { "200": answer("The receipt, including the reason.", ref("Receipt")) },
     problems: ["not-found", "invalid-query", ...REDIS],
   },
   {
@@ -106,10 +106,7 @@ const ROUTES: readonly Route[] = [
     body: schemaOf(replayBody, "input"),
     answers: {
       "200": answer("`dry_run`: what would be sent.", schemaOf(replayAnswer)),
-      "202": answer(
-        "It began, or the worker has not answered yet: see GET /destinations/{id}.",
-        schemaOf(replayAnswer),
-      ),
+      "202": answer("Started, or the worker has not answered yet: see GET /destinations/{id}.", schemaOf(replayAnswer)),
     },
     problems: [
       ...(["not-json", "unsafe-json", "not-json-type", "invalid-body", "not-found", "no-worker"] as const),
@@ -121,7 +118,7 @@ const ROUTES: readonly Route[] = [
     id: "enableDestination",
     tag: "destinations",
     summary: "Resume a paused or disabled destination",
-    description: "All that waits for it, including messages waiting for a retry, is tried at once.",
+    description: "All waiting messages, including those scheduled for a retry, are sent at once.",
     answers: {
       "202": answer("The worker resumes within seconds.", schemaOf(enableAnswer)),
     },
@@ -162,7 +159,7 @@ const ROUTES: readonly Route[] = [
     id: "getMetrics",
     tag: "operation",
     summary: "Get metrics",
-    description: "In the text format of Prometheus. The token of METRICS_TOKEN is good for it as well.",
+    description: "In the text format of Prometheus. METRICS_TOKEN grants access as well.",
     answers: {
       "200": {
         description: "All metrics.",
@@ -215,7 +212,7 @@ const ROUTES: readonly Route[] = [
   },
 ];
 
-/** The paths of the routes that are no commands. */
+/** The paths of the routes that are not commands. */
 export function routePaths(routes: readonly Route[] = ROUTES): Json {
   const byPath = Map.groupBy(routes, (route) => partsOf(route).path);
   return Object.fromEntries(

@@ -5,7 +5,7 @@ import { enableAnswer, testAnswer } from "../routes/destinations.ts";
 import { timelineAnswer, timelineQuery } from "../routes/timeline.ts";
 import { answer, json, REDIS, type Route, schemaOf } from "./parts.ts";
 
-/** The endpoints that the admin page uses beside the rest of the API. */
+/** The endpoints for the admin page besides the rest of the API. */
 export const SEARCH_ROUTES: readonly Route[] = [
   {
     endpoint: "GET /commands",
@@ -24,7 +24,7 @@ export const SEARCH_ROUTES: readonly Route[] = [
     id: "listQueues",
     tag: "receipts",
     summary: "List the queues in which commands wait",
-    description: "Queues of the 1000 oldest unsettled commands, the one that has waited longest first.",
+    description: "Queues of the 1000 oldest unsettled commands, longest wait first.",
     answers: {
       "200": answer("The queues that are not empty.", schemaOf(queueList)),
     },
@@ -36,7 +36,7 @@ export const SEARCH_ROUTES: readonly Route[] = [
     tag: "receipts",
     summary: "Get the queue of a unit or an incident",
     description: "Named `unit:ID`, `incident:ID`, `metrics` or `other`.",
-    answers: { "200": answer("Its commands, and why the first of them waits.", schemaOf(queueContent)) },
+    answers: { "200": answer("Its commands, and why the first of them is waiting.", schemaOf(queueContent)) },
     problems: ["not-found", ...REDIS],
   },
   {
@@ -71,7 +71,7 @@ export const SEARCH_ROUTES: readonly Route[] = [
     tag: "destinations",
     summary: "Send a test event to a destination",
     description:
-      "Sends the event `bridge:test`, which is about no unit or incident, regardless of the rules. It is signed, retried and counted like any other. Responds once it is delivered, or after 5 s.",
+      "Sends the event `bridge:test`, which concerns no unit or incident, regardless of the rules. It is signed, retried and counted like any other. Responds once it is delivered, or after 5 s.",
     answers: { "200": answer("The outcome.", schemaOf(testAnswer)) },
     problems: ["not-found", "redis-full", ...REDIS],
   },

@@ -3,7 +3,7 @@ import type { CallerEnv } from "../http/caller.ts";
 import { noSuch } from "../http/problem.ts";
 
 const JS = "text/javascript; charset=utf-8";
-/** The files of the admin page, in functions/admin/, with their types. They are served as they are. */
+/** The files of the admin page, in functions/admin/, with their content types. Served unchanged. */
 export const ADMIN_FILES = {
   "index.html": "text/html; charset=utf-8",
   "style.css": "text/css; charset=utf-8",
@@ -23,17 +23,17 @@ export const ADMIN_FILES = {
 } as const;
 export type AdminFile = keyof typeof ADMIN_FILES;
 
-/** Where a host keeps those files. */
+/** Reads one of those files from where the host keeps them. */
 export type AdminAssets = (name: AdminFile) => Promise<string>;
 
-/** Nothing from elsewhere, nothing inline; and no text becomes markup, whatever a script does. */
+/** Blocks external and inline code, and keeps scripts from turning text into markup. */
 const POLICY = [
   ...["default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'"],
   ...["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"],
   "trusted-types 'none'",
 ].join("; ");
 
-/** GET /admin: the page for on-call engineers. It contains no data: it calls the API with the token that is typed into it. */
+/** GET /admin: the page for on-call engineers. Contains no data: it calls the API with the token that the user enters. */
 export function serveAdmin(app: Hono<CallerEnv>, assets: AdminAssets): void {
   const headers = { "Content-Security-Policy": POLICY, "Cache-Control": "no-cache" };
   app.get("/admin", async (c) =>

@@ -19,23 +19,23 @@ import { parseQuery } from "../http/query.ts";
 import { mayTouch } from "../middleware/scope.ts";
 import { whyFailed } from "../../shared/redis/fault.ts";
 
-/** Of a unit's positions, and of other values of which only the newest matters, one in so long is written, ms. */
+/** Positions of a unit, and other latest-wins values, get one entry per this time, ms. */
 const LATEST_MS = 3_600_000;
-/** Of a user's readings of the same, one in so long is written: dashboards ask all the time, ms. */
+/** Repeated reads of the same by one user get one entry per this time, since dashboards poll, ms. */
 const READ_MS = 3_600_000;
-/** Of an address's refusals that are alike, one in so long is written, ms. */
+/** Similar refusals of one address get one entry per this time, ms. */
 const REFUSED_MS = 10_000;
-/** Of a user's refusals and misses by one action, whatever ids they name, one in so long is written, ms. */
+/** A user's refusals and misses of one action, whatever ids they name, get one entry per this time, ms. */
 const IN_VAIN_MS = 3_600_000;
 const MAX_ID = 64;
-/** As long as the ids of units and incidents may be. */
+/** The longest id of a unit or an incident, characters. */
 const MAX_ABOUT = 200;
-/** A refusal is answered after so long at the latest, whether it could be noted or not, ms. */
+/** How long a refusal waits for its audit entry before it is answered, ms. */
 const NOTE_MS = 500;
 
-/** Who asks for what, as far as it is known by now. */
+/** The audit note of a request, with what is known of the caller so far. */
 export function noteOf(c: Context<CallerEnv>, basePath: string, about: readonly OrderingKey[] = []): AuditNote {
-  // A refusal may come before the caller is known.
+  // A refusal may precede authentication.
   const caller = c.get("caller") as CallerEnv["Variables"]["caller"] | undefined;
   return {
     user: caller?.userId ?? "",
@@ -49,7 +49,7 @@ export function noteOf(c: Context<CallerEnv>, basePath: string, about: readonly 
   };
 }
 
-/** What the path names: a unit or an incident, or the id of something else. Anybody may write anything there. */
+/** The unit or incident, or another id, in the path. Anyone can send anything there. */
 function named(c: Context, basePath: string): { about: readonly OrderingKey[]; id: string } {
   const id = c.req.param("id") ?? "";
   const [, kind] = /^\/(unit|incident)s\/./.exec(c.req.path.slice(basePath.length)) ?? [];
@@ -57,7 +57,7 @@ function named(c: Context, basePath: string): { about: readonly OrderingKey[]; i
   return { about: [`${kind as "unit" | "incident"}:${id.slice(0, MAX_ABOUT)}`], id: "" };
 }
 
-/** A command whose values replace each other is written once in a while for each user and unit: a unit sends one a second. */
+/** A latest-wins command is recorded once per period for each user and unit, since a unit sends one per second. */
 export const onceInAWhile = (note: AuditNote): AuditNote => ({
   ...note,
   once: { key: JSON.stringify([note.user, note.action, note.about]), ms: LATEST_MS },
@@ -65,7 +65,7 @@ export const onceInAWhile = (note: AuditNote): AuditNote => ({
 
 const REFUSED: ReadonlySet<number> = new Set([401, 403, 429]);
 
-/** Records a refusal. The request is refused even if that fails, which is logged. */
+/** Records a refusal. If that fails, the request is still refused and the failure is logged. */
 export async function noteRefusal(
   c: Context<CallerEnv>,
   problem: Problem,
@@ -80,7 +80,7 @@ export async function noteRefusal(
   await noteInVain(note, outcome, id, { backend, log });
 }
 
-/** Records a refused or missed request. Ids can be made up, and entries are kept for years: different ids share one entry. */
+/** Records a refused or missed request. Ids can be made up and entries are kept for years, so different ids share one entry. */
 async function noteInVain(
   note: AuditNote,
   outcome: AuditOutcome,
@@ -99,7 +99,7 @@ async function noteInVain(
   });
 }
 
-/** An action of an administrator: noted before it is done, or it is not done; and afterwards, how it went. */
+/** Records an administrator's action before it is executed, or refuses it; records its outcome afterwards. */
 export function administrative(deps: { backend: Backend; basePath: string; log: Log }): MiddlewareHandler<CallerEnv> {
   const { backend, basePath, log } = deps;
   return async (c, next) => {
@@ -111,7 +111,7 @@ export function administrative(deps: { backend: Backend; basePath: string; log: 
     await backend
       .note(note, outcome, id)
       .catch(() =>
-        log.warn({ action: note.action, outcome }, "the end of an action was not recorded in the audit trail"),
+        log.warn({ action: note.action, outcome }, "the outcome of an action was not recorded in the audit trail"),
       );
   };
 }
@@ -123,8 +123,8 @@ interface ReadingDeps {
 }
 
 /**
- * A list or a stream is noted before it is read. What is read by its id is noted once it is known whether there is such a one, and
- * still before the answer goes out: no answer without its entry.
+ * Records the read of a list or a stream before it happens. A read by id is recorded once it is known whether the record
+ * exists, but before the answer is sent: no answer without an audit entry.
  */
 function noteRead(deps: ReadingDeps, toNote: (note: AuditNote, id: string) => AuditNote): MiddlewareHandler<CallerEnv> {
   const { backend, basePath } = deps;
@@ -143,17 +143,17 @@ function noteRead(deps: ReadingDeps, toNote: (note: AuditNote, id: string) => Au
   };
 }
 
-/** Reading what others did is an action too. */
+/** Reading other users' actions is recorded too. */
 export const noteReading = (deps: ReadingDeps): MiddlewareHandler<CallerEnv> => noteRead(deps, (note) => note);
 
-/** Reading what is known of units, incidents and patients: once in a while for each user and each that is asked for. */
+/** Reads of units, incidents and patients are recorded once per period for each user and subject. */
 export const auditRead = (deps: ReadingDeps): MiddlewareHandler<CallerEnv> =>
   noteRead(deps, (note, id) => ({
     ...note,
     once: { key: JSON.stringify([note.user, note.action, note.about, id]), ms: READ_MS },
   }));
 
-/** Ids of Redis Streams begin in 1970. */
+/** Ids of Redis Streams start in 1970. */
 const sinceEpoch = instant.refine((text) => Date.parse(text) >= 0, "must not be before 1970");
 
 export const auditQuery = z.strictObject({
@@ -220,11 +220,11 @@ const time = (text: string | undefined) => (text === undefined ? undefined : Dat
 export interface AuditDeps {
   backend: Backend;
   authenticate: Authenticate;
-  /** Bounds how many lists a subject reads at once. */
+  /** Limits how many lists a subject reads concurrently. */
   limitReads: MiddlewareHandler<CallerEnv>;
 }
 
-/** GET /audit: who did what, the newest first. */
+/** GET /audit: who did what, newest first. */
 export function serveAudit(
   app: Hono<CallerEnv>,
   { backend, authenticate, limitReads }: AuditDeps,

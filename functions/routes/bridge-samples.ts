@@ -11,7 +11,7 @@ import type { CommandBacklog, DestinationBacklog, LastHeartbeat } from "../backe
 import type { Figures } from "../backend/figures.ts";
 import type { Health } from "./health.ts";
 
-/** All that is read for one scrape; without Redis, what it holds is unknown. */
+/** Everything read for one scrape; without Redis, its values are unknown. */
 export interface BridgeState {
   health: Health;
   bounds: Bounds;
@@ -25,7 +25,7 @@ export interface BridgeState {
 
 const flag = (on: boolean): number => (on ? 1 : 0);
 
-/** The metrics of the bridge as a whole, as numbers: a pure function of what was read. */
+/** The metrics of the whole bridge. A pure function of what was read. */
 export function bridgeSamples({ health, bounds, redis }: BridgeState): Sample[] {
   return [
     ...problemFlags([
@@ -72,11 +72,11 @@ function ofCommands({ backlog, figures }: Read): Sample[] {
   ];
 }
 
-/** Several counters of Redis may share labels here: no proof is `none`, and a kind of another version `other`. */
+/** Several Redis counters may map to the same labels: no proof is `none`, a kind from another version is `other`. */
 function settledSamples(outcomes: Readonly<Record<string, number>>): Sample[] {
   const sums = new Map<string, Sample>();
   const kinds: readonly string[] = METRICS.socket_bridge_commands_settled_total.labels.kind;
-  // From 0 on, so that increase() sees the first one.
+  // Starting at 0 makes increase() count the first one.
   for (const state of DEAD_STATES)
     for (const kind of kinds) {
       const labels = { state, kind, proof: "none" };

@@ -16,7 +16,7 @@ import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import { mayTouch } from "../middleware/scope.ts";
 import { whyHeadWaits } from "./queue-head.ts";
 
-/** How many commands of one queue are shown. */
+/** Maximum number of commands listed per queue. */
 const SHOWN = 100;
 const id = z.string().min(1).max(200);
 
@@ -48,7 +48,7 @@ export const foundCommand = z.object({
   role: z.string().nullable(),
   action: z.string().meta({ description: "Method and path: a command, or the redrive of a dead letter." }),
   about: z.array(z.string()).meta({ description: "The unit and incident concerned." }),
-  receipt: receipt.nullable().meta({ description: "null if it is not kept any more." }),
+  receipt: receipt.nullable().meta({ description: "null if it is no longer kept." }),
 });
 
 export const queueSummary = z.object({
@@ -84,7 +84,7 @@ const toFoundResponse = ({ id: command, at, user, role, action, about, record }:
   receipt: record ? toReceipt(record) : null,
 });
 
-/** The key of a queue, as a path names it. Throws a Problem for what is none. */
+/** The ordering key of a queue in a path. Throws a Problem for an invalid one. */
 function toKey(text: string): OrderingKey {
   if (/^(unit|incident):.{1,200}$/s.test(text) || text === "metrics" || text === "other") return text as OrderingKey;
   throw noSuch("queue", text, ": a queue is named unit:ID, incident:ID, metrics or other");
@@ -94,12 +94,12 @@ export interface CommandSearchDeps {
   backend: Pick<Backend, "findCommands" | "listQueues" | "readQueue" | "lastHeartbeat">;
   authenticate: Authenticate;
   limitReads: MiddlewareHandler<CallerEnv>;
-  /** Notes who reads. */
+  /** Middleware that records the read. */
   noted: MiddlewareHandler<CallerEnv>;
   now: () => Date;
 }
 
-/** Which commands there are, and what waits in the queues of units and incidents. */
+/** Search for commands, and the queues of units and incidents. */
 export function serveCommandSearch(app: Hono<CallerEnv>, deps: CommandSearchDeps): void {
   const { backend, authenticate, limitReads, noted, now } = deps;
 

@@ -30,10 +30,10 @@ export type TakeCommand = (message: NewMessage, caller: Caller) => Promise<Taken
 
 export interface AcceptDeps {
   backend: Backend;
-  /** Seals before anything leaves: not even the way to Redis sees a payload in clear. */
+  /** Seals payloads before they leave this process: not even the connection to Redis carries them in clear. */
   sealer: Sealer;
   basePath: string;
-  /** With several CADs: which of them takes it. Absent: the one of `backend`. */
+  /** With several CADs: selects the command's CAD. Absent: always `backend`. */
   take?: TakeCommand;
   now: () => Date;
   naiveTimes: NaiveTimes;
@@ -41,13 +41,13 @@ export interface AcceptDeps {
   log: Log;
   measure: Measure;
   tracer: Tracer;
-  /** A clock that does not jump, ms. */
+  /** A monotonic clock, ms. */
   monotonic: () => number;
 }
 
 type AcceptContext = Context<CallerEnv, string, { out: { json: unknown } }>;
 
-/** Parses the body by the command's schema, and reports every wrong field. */
+/** Parses the body by the command's schema and reports every invalid field. */
 export const parseBody = (command: Command) => jsonBody(command.body, invalidBody);
 
 const invalidBody = (errors: WrongField[]) =>
@@ -55,7 +55,7 @@ const invalidBody = (errors: WrongField[]) =>
     errors,
   });
 
-/** Accepts a command: 202 means that Redis has it. */
+/** Accepts a command: 202 means that Redis has stored it. */
 export function acceptCommand(command: Command, deps: AcceptDeps) {
   const take = deps.take ?? (async (message) => ({ ...deps, appended: await deps.backend.accept(message) }));
   return async (c: AcceptContext): Promise<Response> => {
@@ -90,7 +90,7 @@ export function acceptCommand(command: Command, deps: AcceptDeps) {
     if (wait === undefined) return c.json(answer(accepted.id, accepted.state, ids), 202);
 
     c.header("Preference-Applied", `wait=${wait}`);
-    // It is accepted: if the wait fails, the response says what is known.
+    // Already accepted: if waiting fails, the response reports what is known.
     const record = await backend.readSettled(accepted.id, wait * 1000).catch(() => undefined);
     if (!record || !isFinal(record.state))
       return c.json(answer(accepted.id, record?.state ?? accepted.state, ids), 202);
@@ -118,7 +118,7 @@ function refuseUnlessAccepted(appended: Appended, role: Role): Accepted {
     // Where it was taken, nothing moves.
     case "moved":
       throw new Problem("unit-moving", "A unit was moved to another CAD. Nothing was accepted.");
-    // It takes no dead letter's place, so that there is none to be gone.
+    // Only a redrive takes a dead letter's place, so this cannot happen.
     case "gone":
       throw new Problem("not-found", "There is no such dead letter.");
     case "over":
@@ -131,7 +131,7 @@ function refuseUnlessAccepted(appended: Appended, role: Role): Accepted {
   }
 }
 
-/** When a command that waits too long behind others is worth another try, s: at some 30 ms for each, 60 more are settled by then. */
+/** Retry-After for a command refused by a limit, s: at about 30 ms each, 60 waiting ones are settled by then. */
 const WAITING_RETRY_S = 2;
 const WAITS = {
   subject: "The limit of waiting commands of the token's subject is reached.",
@@ -139,7 +139,7 @@ const WAITS = {
   held: "The limit of waiting commands of this unit, incident or room is reached: a dead letter holds their queue (HOLD) until an admin redrives or discards it.",
 } as const;
 
-/** A command whose answer from Redis was lost may have been accepted: its id makes repeating it harmless. */
+/** A command whose answer from Redis was lost may have been accepted: its id makes a retry safe. */
 function maybeAccepted(error: unknown, id: string | undefined): unknown {
   if (redisFault(error) !== "unavailable" || id === undefined) return error;
   return new Problem(
@@ -159,16 +159,16 @@ function undeliverable(record: MessageRecord, headers: Headers): Problem {
   return new Problem("undeliverable", record.reason, { command_id: record.id, receipt: toReceipt(record) }, kept);
 }
 
-/** What is said of one that the CAD relayed: it does not claim that anything was stored or seen. */
+/** For relayed commands: does not claim that anything was stored or displayed. */
 const RELAYED = "Delivered. The CAD relayed it to its connected clients; that does not show that it stored it.";
 const MESSAGES = {
   queued: "Accepted. It will be delivered in its order.",
-  sent: "Accepted, and sent. The CAD has not confirmed it yet.",
-  confirmed: "Delivered, and confirmed by the CAD.",
+  sent: "Accepted and sent. The CAD has not confirmed it yet.",
+  confirmed: "Delivered and confirmed by the CAD.",
   received: "Delivered. The CAD does not confirm this event.",
-  unconfirmed: "The CAD has it, but did not confirm it in time. It is not sent again by itself.",
-  superseded: "A newer value took its place.",
-  rejected: "The CAD refused it.",
+  unconfirmed: "The CAD received it but did not confirm it in time. It is not sent again automatically.",
+  superseded: "Replaced by a newer value.",
+  rejected: "Rejected by the CAD.",
   failed: "It could not be delivered.",
   expired: "Its time to live passed before it could be delivered.",
 } as const satisfies Record<State, string>;
@@ -182,7 +182,7 @@ export const acceptedAnswer = z
   })
   .meta({ description: "With the ids in the body." });
 
-/** `success` never claims more than is known: false once it is clear that the CAD did not confirm. */
+/** `success` claims only what is known: false once the CAD has definitely not confirmed it. */
 const answer = (
   id: string,
   state: State,
@@ -196,7 +196,7 @@ const answer = (
   ...ids,
 });
 
-/** The ids of the body: they come back in the answer. */
+/** The ids of the body, which the answer repeats. */
 const idsOf = (body: unknown): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(body as Record<string, unknown>).filter(([name]) => name.endsWith("_id") || name === "room"),

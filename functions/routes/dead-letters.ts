@@ -23,7 +23,7 @@ import { pageOf } from "../http/page.ts";
 import { parseQuery } from "../http/query.ts";
 import { mayTouch } from "../middleware/scope.ts";
 
-/** How many dead letters one request redrives at most. */
+/** Maximum number of dead letters redriven by one request. */
 const MAX_REDRIVE = 1000;
 
 const filterFields = {
@@ -70,10 +70,10 @@ export const redriveBody = requestObject({
 });
 
 export const revealBody = requestObject({
-  reason: z.string().trim().min(5).max(200).meta({ description: "Why it has to be seen: noted in the audit trail." }),
+  reason: z.string().trim().min(5).max(200).meta({ description: "Why it must be read: recorded in the audit trail." }),
 });
 
-/** Which outboxFor an id is on. */
+/** Selects the outbox of an id. */
 export const outboxQuery = z.strictObject({ destination: filterFields.destination });
 
 type Given = { [Field in keyof typeof filterFields]?: string | undefined } & { held?: boolean | undefined };
@@ -118,13 +118,14 @@ export const redriveAnswer = z.object({
     .meta({ description: "Those that were not redriven because their payload cannot be opened, with the reason." }),
 });
 
-/** Of an incident's timestamps, later ones may be other times: nothing is known of them. */
+/** Later timestamps of an incident may be other columns: nothing is known about overtaking. */
 function overtakenBy({ kind, overtakenBy: later }: MessageRecord): string | null {
   const command = commandNamed(kind);
   return command?.effect === "sets" && !command.slots ? (later ?? null) : null;
 }
 
-const badReason = (errors: WrongField[]) => new Problem("invalid-body", "The reason is missing or wrong.", { errors });
+const badReason = (errors: WrongField[]) =>
+  new Problem("invalid-body", "The reason is missing or invalid.", { errors });
 const badFilter = (errors: WrongField[]) => new Problem("invalid-body", "The filter is invalid.", { errors });
 const noSuchLetter = (id: string) => noSuch("dead letter", id, "; it may have been redriven or discarded");
 
@@ -133,14 +134,14 @@ export interface DeadLetterDeps {
   authenticate: Authenticate;
   newId: () => string;
   basePath: string;
-  /** Middleware that notes an action, and one that notes a reading, in the audit trail. */
+  /** Middleware that records an action, and one that records a read, in the audit trail. */
   noteAction: MiddlewareHandler<CallerEnv>;
   noted: MiddlewareHandler<CallerEnv>;
-  /** Bounds how many lists a subject reads at once. */
+  /** Limits how many lists a subject reads concurrently. */
   limitReads: MiddlewareHandler<CallerEnv>;
 }
 
-/** What was not delivered: to look at, to send again, or to discard. All of it takes the role admin. */
+/** Commands that were not delivered: to list, redrive or discard. Requires the role admin. */
 export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): void {
   const { backend, authenticate, newId, basePath, noteAction, noted } = deps;
   const allow = (endpoint: GatedEndpoint) => requireAccess(authenticate, endpoint);
@@ -152,8 +153,8 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
   }
 
   /**
-   * A new command: in the place of a letter that holds it, else at the end of its queues. Of a letter that was sent again already, the command that did it. A reason if its
-   * payload cannot be opened.
+   * Redrives a letter as a new command: in its place if it holds it, else at the end of its queues. For a letter that was
+   * redriven before, returns that command. Returns a reason if its payload cannot be opened.
    */
   async function redrive(
     caller: Caller,
@@ -198,7 +199,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     async (c) => {
       const { limit, dry_run: dryRun, destination, ...given } = c.req.valid("json");
       await requireKnown(backend, destination);
-      // The oldest first: within each unit and incident they are sent again in the order in which they were accepted.
+      // Oldest first: within each unit and incident they are redriven in order of acceptance.
       const { letters, next } = await backend.listDead(
         { filter: toFilter(given), limit, first: "oldest" },
         destination,
@@ -241,7 +242,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
     return c.json(answer, 202, destination === undefined ? { Location: `${basePath}/commands/${id}` } : {});
   });
 
-  // Noted before it is shown, with the reason: no payload is seen without its entry.
+  // Recorded with the reason before it is returned: no payload is read without an audit entry.
   const revealOne = allow("POST /dead-letters/{id}/reveal");
   app.post("/dead-letters/:id/reveal", revealOne, outboxFor, jsonBody(revealBody, badReason), async (c) => {
     const { destination } = c.req.valid("query");

@@ -15,7 +15,7 @@ import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 export const replayBody = requestObject({
   from: z
     .union([z.string().refine(isEntryId), instant], { error: "must be a time with an offset, or the id of an event" })
-    .meta({ description: "A time, or the id of an event: that event is sent too.", example: "2026-01-31T22:05:00Z" }),
+    .meta({ description: "A time, or the id of an event, which is included.", example: "2026-01-31T22:05:00Z" }),
   events: z
     .array(z.string().regex(/^[\w:.*-]{1,100}$/, "must be the name of an event, with * for any part of it"))
     .min(1)
@@ -27,12 +27,12 @@ export const replayBody = requestObject({
     .min(1)
     .max(2000)
     .optional()
-    .meta({ description: "Only what this filter takes, in CEL as in a rule." }),
+    .meta({ description: "Only events that match this filter, in CEL as in a rule." }),
   dry_run: z.boolean().default(false).meta({ description: "Only count what would be sent." }),
 });
 
 const atOf = z.object({ event_id: z.string(), at: z.string() });
-/** How a replay is. */
+/** The state of a replay. */
 export const replayAnswer = z.object({
   replay_id: z.string(),
   dry_run: z.boolean(),
@@ -48,16 +48,16 @@ export const replayAnswer = z.object({
   by_event: z.record(z.string(), z.int()),
   first: atOf.nullable(),
   last: atOf.nullable(),
-  queued: z.int().meta({ description: "How many of them are in the outbox, with what came since the count." }),
-  position: atOf.nullable().meta({ description: "How far it has come." }),
-  until: atOf.nullable().meta({ description: "The last event that it sends: the live flow sends what follows." }),
+  queued: z.int().meta({ description: "How many of them are in the outbox, including later events." }),
+  position: atOf.nullable().meta({ description: "Id or time of the last event processed." }),
+  until: atOf.nullable().meta({ description: "The last event of the replay; later ones are sent normally." }),
   asked_at: z.string(),
   started_at: z.string().nullable(),
   ended_at: z.string().nullable(),
 });
 export type ReplayAnswer = z.output<typeof replayAnswer>;
 
-/** How long the worker's first answer is waited for, and how often it is looked for, ms. */
+/** How long to wait for the worker's first answer, and how often to poll for it, ms. */
 const WAIT_MS = 6000;
 const LOOK_MS = 200;
 
@@ -77,24 +77,24 @@ export function toReplay(status: ReplayStatus | undefined): ReplayAnswer | null 
   };
 }
 
-/** Throws a Problem for a destination that there is not, and was not. */
+/** Throws a Problem for a destination that does not exist and never did. */
 export async function requireKnown(backend: Backend, destination: string | undefined): Promise<void> {
   if (destination === undefined || (await backend.isDestination(destination))) return;
   throw noSuch("destination", destination);
 }
 
-/** Throws a Problem if no worker runs that sends to it. */
+/** Throws a Problem if no worker is running that sends to it. */
 async function requireSent(backend: Backend, id: string): Promise<void> {
   const beat = trustedHeartbeat(await backend.lastHeartbeat());
   if (!beat || beat.health.stopped || beat.ageSeconds > HEARTBEAT_LIMIT_S)
-    throw new Problem("no-worker", "No worker is running that could send events again.");
+    throw new Problem("no-worker", "No worker is running that could replay events.");
   const report = beat.health.destinations.find((one) => one.id === id);
   if (!report || report.state === "removed")
-    throw new Problem("replay-refused", `${id} is in no route of the worker: nothing is sent to it.`);
+    throw new Problem("replay-refused", `${id} is in none of the worker's routes, so nothing is sent to it.`);
 }
 
 const running = ({ request }: ReplayStatus): Problem =>
-  new Problem("replay-running", `The replay ${request.id} is under way.`, { replay_id: request.id });
+  new Problem("replay-running", `The replay ${request.id} is running.`, { replay_id: request.id });
 
 function refusedBecause({ code, reason, oldest }: NonNullable<ReplayStatus["refusal"]>): Problem {
   const detail = `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`;
@@ -103,7 +103,7 @@ function refusedBecause({ code, reason, oldest }: NonNullable<ReplayStatus["refu
   return new Problem("replay-refused", detail);
 }
 
-/** Waits a while for what the worker says to it; undefined if it has not said anything yet. */
+/** Waits for the worker's first status of it; undefined if there is none in time. */
 async function heardOf(backend: Backend, destination: string, id: string): Promise<ReplayStatus | undefined> {
   const until = performance.now() + WAIT_MS;
   for (;;) {
@@ -111,14 +111,14 @@ async function heardOf(backend: Backend, destination: string, id: string): Promi
     const status = [replay, dryRun].find((one) => one?.request.id === id);
     const waits = !status || status.state === "counting" || status.state === "starting";
     if (!waits || performance.now() > until) return status;
-    // Somebody else asked at the same moment, and was first.
+    // A concurrent request won.
     if (!status && replay && !isOver(replay.state)) throw running(replay);
     await sleep(LOOK_MS);
   }
 }
 
 const badBody = (errors: WrongField[]): Problem =>
-  new Problem("invalid-body", "The body does not say what is to be sent again.", { errors });
+  new Problem("invalid-body", "The body does not specify what to replay.", { errors });
 
 export interface ReplayDeps {
   backend: Backend;
@@ -128,7 +128,7 @@ export interface ReplayDeps {
   now: () => Date;
 }
 
-/** POST /destinations/{id}/replay: the worker does it, since it alone knows the rules; this asks it, and answers what it says. */
+/** POST /destinations/{id}/replay: forwards the request to the worker, which knows the rules, and returns its status. */
 export function serveReplay(app: Hono<CallerEnv>, { backend, authenticate, noteAction, newId, now }: ReplayDeps): void {
   const access = requireAccess(authenticate, "POST /destinations/{id}/replay");
   app.post("/destinations/:id/replay", access, jsonBody(replayBody, badBody), noteAction, async (c) => {

@@ -12,7 +12,7 @@ import { destinationAttempt } from "../../shared/destinations/attempts.ts";
 import { replayAnswer, requireKnown, serveReplay, toReplay } from "./destination-replay.ts";
 import { noBody } from "../http/json-body.ts";
 
-/** A destination as GET /destinations returns it: the worker's report, and its outbox. */
+/** A destination as returned by GET /destinations: the worker's report and its outbox. */
 export const destinationAnswer = destinationReport.extend({
   waiting: z.int().meta({ description: "Number of undelivered events." }),
   oldest_age_seconds: z.number().nullable().meta({ description: "Age of the oldest of them, s." }),
@@ -24,13 +24,13 @@ export const destinationsAnswer = z.object({ destinations: z.array(destinationAn
 export const destinationDetails = destinationAnswer.extend({
   recent_attempts: z.array(destinationAttempt).meta({
     description:
-      "The last 20 attempts, and the last 30 that failed, the oldest first; those of the last 2 s may be missing.",
+      "The last 20 attempts and the last 30 failed ones, oldest first; those of the last 2 s may be missing.",
   }),
   replay: replayAnswer.nullable().meta({ description: "The last replay; null if there was none." }),
 });
 export const enableAnswer = z.object({ success: z.literal(true), message: z.string(), id: z.string() });
 
-/** Older reports of the worker are not used, s. */
+/** Older reports of the worker are ignored, s. */
 const REPORT_KEPT_S = 60;
 
 /** The report of a destination before any worker reported it. */
@@ -57,32 +57,32 @@ function toResponse({ id, backlog, state }: DestinationBacklog, heartbeat: LastH
   };
 }
 
-/** What came of a test event. */
+/** The result of a test event. */
 export const testAnswer = z.object({
   ...{ id: z.string(), message_id: z.string() },
   outcome: z.enum(["delivered", "failed", "waiting"]).meta({
-    description: "`waiting`: not delivered within 5 s: the destination is paused, or is tried again.",
+    description: "`waiting`: not delivered within 5 s: the destination is paused or will be retried.",
   }),
   attempts: z.int(),
-  response: z.int().nullable().meta({ description: "The HTTP status that it was answered with." }),
+  response: z.int().nullable().meta({ description: "The HTTP status of the response." }),
   reason: z.string().nullable(),
-  duration_ms: z.number().nullable().meta({ description: "From when it was asked for to its delivery." }),
+  duration_ms: z.number().nullable().meta({ description: "From the request to the delivery." }),
 });
 
-/** How long a test event is waited for, and how often it is looked at, ms. */
+/** How long to wait for a test event, and how often to poll for it, ms. */
 const TEST_WAIT_MS = 5000;
 const TEST_LOOK_MS = 250;
 
 export interface DestinationsDeps {
   backend: Backend;
   authenticate: Authenticate;
-  /** Middleware that notes an action in the audit trail. */
+  /** Middleware that records an action in the audit trail. */
   noteAction: MiddlewareHandler<CallerEnv>;
   newId: () => string;
   now: () => Date;
 }
 
-/** Sends a test event, and waits a few seconds for the result. */
+/** Sends a test event and waits a few seconds for the result. */
 async function tryOut(
   id: string,
   { backend, newId, now }: Pick<DestinationsDeps, "backend" | "newId" | "now">,
@@ -108,7 +108,7 @@ async function tryOut(
   }
 }
 
-/** How the services are that the CAD's events go to. All of it takes the role admin. */
+/** The state of the services that receive the CAD's events. Requires the role admin. */
 export function serveDestinations(app: Hono<CallerEnv>, deps: DestinationsDeps): void {
   const { backend, authenticate, noteAction } = deps;
   app.get("/destinations", requireAccess(authenticate, "GET /destinations"), async (c) => {
@@ -123,7 +123,7 @@ export function serveDestinations(app: Hono<CallerEnv>, deps: DestinationsDeps):
     const id = c.req.param("id");
     await requireKnown(backend, id);
     await backend.enableDestination(id);
-    return c.json({ success: true, message: "The worker sends to it again within seconds.", id }, 202);
+    return c.json({ success: true, message: "The worker resumes sending within seconds.", id }, 202);
   });
 
   const pause = requireAccess(authenticate, "POST /destinations/{id}/pause");

@@ -1,20 +1,20 @@
 import type { Hono } from "hono";
 import type { CallerEnv } from "../http/caller.ts";
 
-/** The files of Swagger UI that the page needs, with their types. */
+/** The files of Swagger UI used by the page, with their content types. */
 const DOCS_FILES = {
   "swagger-ui.css": "text/css; charset=utf-8",
   "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
 } as const;
 type DocsFile = keyof typeof DOCS_FILES;
 
-/** Where a host keeps those files: they are served by the bridge itself, so that the page works without internet. */
+/** Reads one of those files. The bridge serves them itself, so that the page works without internet access. */
 export type DocsAssets = (name: DocsFile) => Promise<Uint8Array<ArrayBuffer>>;
 
 /** Public documents may be cached for an hour. */
 export const PUBLIC = { "Cache-Control": "public, max-age=3600" };
 
-/** GET /docs: the API docs as a page to read and to try. */
+/** GET /docs: the API reference as an interactive page. */
 export function serveDocs(app: Hono<CallerEnv>, basePath: string, assets: DocsAssets): void {
   const headers = {
     "Content-Security-Policy":
@@ -49,8 +49,8 @@ const page = (base: string) => `<!doctype html>
 `;
 
 /**
- * Swagger UI would keep the token in localStorage, for every tab and for ever. sessionStorage survives a reload, and is gone
- * with the tab.
+ * Swagger UI would keep the token in localStorage, for every tab and permanently. sessionStorage survives a reload and is
+ * deleted with the tab.
  */
 const start = (base: string) => `const KEY = "socket-bridge-token";
 const ui = SwaggerUIBundle({

@@ -18,36 +18,36 @@ export interface StreamDeps {
   authenticate: Authenticate;
   /** Aborts when the host stops. */
   stopping: AbortSignal;
-  /** Closes the connection of a request at once, whatever still waits to be sent on it. */
+  /** Closes a request's connection at once, discarding unsent data. */
   cutOff: (c: Context) => void;
   streams: StreamLimits;
   log: Log;
 }
 
-/** How many entries one read brings at most. */
+/** Maximum number of entries per read. */
 const PAGE = 200;
-/** How long one read waits for the next entry, ms: so often it is looked at whether the stream has to end. */
+/** How long one read waits for the next entry, ms: also how often a stream checks whether it must end. */
 const WAIT_MS = 5000;
-/** Under load, all streams of a process read at the ticks of this clock, ms, so that they share pages. */
+/** Under load, all streams of a process read at the ticks of this clock, so that they share pages, ms. */
 const HEARTBEAT_MS = 25;
-/** How much longer than a write may take a stream stays silent at most, ms. */
+/** Longest silence of a stream, on top of the write timeout, ms. */
 const STALE_MS = 3 * WAIT_MS;
-/** How long a stream waits before it asks a Redis again that did not answer, ms. */
+/** Pause before a stream retries a read that Redis did not answer, ms. */
 const RETRY_MS = 500;
-/** How long a client waits before it reconnects, ms. */
+/** Reconnect delay for clients, ms. */
 const COME_BACK_MS = 1000;
 
-/** Proxies are not to gather it; and a connection that served one serves nothing else: a host that stops need not wait for it. */
+/** Proxies must not buffer it. Closing the connection afterwards lets a stopping host finish without waiting for idle clients. */
 const HEADERS = { "X-Accel-Buffering": "no", "Cache-Control": "no-store", Connection: "close" };
 
 type Page = Extract<Followed, { outcome: "page" }>;
 
-/** The entry that a stream sends. */
+/** Whether the stream sends an entry. */
 type Wanted = (entry: JournalEntry) => boolean;
 
 type Ending = "left" | "slow" | "stopping" | "token" | "gone" | "unreadable";
 
-/** Why a stream ended, for the log: the client reconnects with its Last-Event-ID, and gets the reason then. */
+/** Why a stream ended, for the log: the client reconnects with its Last-Event-ID and gets the reason then. */
 class StreamEnd extends Error {
   override name = "StreamEnd";
   readonly ending: Ending;
@@ -57,7 +57,7 @@ class StreamEnd extends Error {
   }
 }
 
-/** The first page of a stream. Throws a Problem if what followed cannot be sent completely. */
+/** The first page of a stream. Throws a Problem if the following entries cannot be sent completely. */
 function beginning(read: Followed): Page {
   if (read.outcome === "gone") throw gone(read.oldest);
   if (read.outcome === "unreadable")
@@ -68,7 +68,7 @@ function beginning(read: Followed): Page {
 export const gone = (oldest: string | null): Problem =>
   new Problem("gone", "Entries after this one may have been removed, or the journal never contained it.", { oldest });
 
-/** Sends entries as they come for as long as the client reads them. */
+/** Streams entries for as long as the client reads them. */
 export function createEventStreams(deps: StreamDeps) {
   const { backend, streams, log } = deps;
   // The streams of a process send the same entries: each is serialized once.
@@ -81,7 +81,7 @@ export function createEventStreams(deps: StreamDeps) {
     return text;
   }
 
-  /** What comes next; nothing for now if Redis is away. */
+  /** Reads the next page; an empty one if Redis is unavailable. */
   async function readOn(position: string, waitMs: number): Promise<Page> {
     try {
       const read = await backend.readEvents(position, PAGE, waitMs);
@@ -95,8 +95,8 @@ export function createEventStreams(deps: StreamDeps) {
   }
 
   /**
-   * Goes on until it throws.
-   * @param begin where the stream begins: never the end of its first page, which was not written yet
+   * Runs until it throws.
+   * @param begin where the stream starts: never the end of its first page, which has not been written yet
    */
   async function follow(
     begin: string,
@@ -156,7 +156,7 @@ export function createEventStreams(deps: StreamDeps) {
     });
   }
 
-  /** @param after the entry after which it begins; undefined: with what comes from now on */
+  /** @param after start after this entry; undefined: with new entries */
   return async function serve(c: Context, after: string | undefined, wanted: Wanted): Promise<Response> {
     const slot = slots.take();
     if (!slot) throw new Problem("too-many-streams", `This process serves ${streams.max} streams at once.`);

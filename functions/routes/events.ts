@@ -83,17 +83,17 @@ const toFilter = ({ event, unit, incident }: Given): EntryFilter => ({
 });
 export interface EventDeps extends StreamDeps {
   backend: Pick<Backend, "readEvents" | "listEvents" | "readEvent">;
-  /** Notes who reads. */
+  /** Middleware that records the read. */
   noted: MiddlewareHandler<CallerEnv>;
-  /** Bounds how many lists a subject reads at once. */
+  /** Limits how many lists a subject reads concurrently. */
   limitReads: MiddlewareHandler<CallerEnv>;
 }
 
-/** Of what does not parse, or is in no table, nobody knows which units it names: a caller with a scope is not shown it. */
+/** Malformed and unknown events may concern any unit: not visible to a caller with a scope. */
 const maySee = (caller: Caller, { kind, keys }: JournalEntry): boolean =>
   mayTouch(caller, keys) && (caller.units === undefined || (kind !== "malformed" && kind !== "unknown"));
 
-/** The CAD's events, as they come and as they came. All of it takes the role dispatcher. */
+/** The CAD's events, live and past. Requires the role dispatcher. */
 export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
   const { backend, authenticate, noted } = deps;
   const stream = createEventStreams(deps);
@@ -128,7 +128,7 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
   app.get("/events/:id", requireAccess(authenticate, "GET /events/{id}"), noted, async (c) => {
     const id = c.req.param("id");
     const found = isEntryId(id) ? await backend.readEvent(id) : undefined;
-    if (!found || !maySee(c.get("caller"), found.entry)) throw noSuch("journal entry", id, ", or not any more");
+    if (!found || !maySee(c.get("caller"), found.entry)) throw noSuch("journal entry", id, ", or it was deleted");
     const handled = found.handled.filter(isTask).map((h) => ({
       handler: h.handler,
       outcome: h.outcome,
@@ -140,10 +140,10 @@ export function serveEvents(app: Hono<CallerEnv>, deps: EventDeps): void {
   });
 }
 
-/** A declined entry is not listed as work: `destinations` has the reason. */
+/** A declined entry is not listed as a task: `destinations` has the reason. */
 const isTask = ({ outcome }: Handled): boolean => outcome !== "declined";
 
-/** Of a client that comes back: the id of the last entry that it got. */
+/** For a reconnecting client: the id of the last entry it received. */
 function lastEventId(header: string | undefined): string | undefined {
   if (header === undefined || header === "") return undefined;
   if (isEntryId(header)) return header;

@@ -15,8 +15,8 @@ import {
 } from "../backend/backend.ts";
 
 /**
- * A runnable command that nobody touched for so long, and for as long as a confirmation may take, while the CAD was ready,
- * means that the worker does not consume. Longer than the longest wait between two tries of a command (15 s).
+ * A runnable command untouched for this long plus the confirmation timeout, while the CAD was ready, means that the worker
+ * does not consume. Longer than the longest retry delay of a command (15 s).
  */
 const NEGLECT_LIMIT_S = 30;
 
@@ -25,9 +25,9 @@ const known = <S extends z.ZodType>(value: S) => value.nullable().meta({ descrip
 export const health = z.object({
   status: z.enum(["healthy", "degraded", "unhealthy"]).meta({
     description:
-      "`healthy`: commands are delivered. `degraded`: something waits or stands still. `unhealthy`: nobody delivers, or nothing can be accepted. `problems` says why.",
+      "`healthy`: commands are delivered. `degraded`: something is waiting or stalled. `unhealthy`: commands are not delivered, or not accepted. `problems` lists the reasons.",
   }),
-  problems: z.array(problem).meta({ description: "What is wrong, the most important first." }),
+  problems: z.array(problem).meta({ description: "Current problems, the most important first." }),
   bridge: workerHealth
     .pick({
       connected: true,
@@ -61,13 +61,11 @@ export const health = z.object({
       unsettled: z.int(),
       oldest_unsettled_age_seconds: seconds,
       oldest_neglected_age_seconds: seconds.meta({
-        description: "How long the longest-neglected command that could be sent was not worked on.",
+        description: "Longest time for which a command that could be sent was not processed, s.",
       }),
       dead_letters: z.int(),
-      held_dead_letters: z.int().meta({ description: "Those of them that hold their place (HOLD)." }),
-      held_back: z
-        .int()
-        .meta({ description: `Commands that wait behind these; of more than ${MOST_BEHIND}, at least so many.` }),
+      held_dead_letters: z.int().meta({ description: "The ones that hold their place (HOLD)." }),
+      held_back: z.int().meta({ description: `Commands that wait behind them; a lower bound above ${MOST_BEHIND}.` }),
     })
     .nullable()
     .meta({ description: "null if Redis cannot be reached." }),
@@ -76,7 +74,7 @@ export const health = z.object({
 });
 export type Health = z.infer<typeof health>;
 
-/** The connection to the CAD of which no worker has reported. */
+/** The CAD connection when no worker has reported it. */
 const UNHEARD: Health["bridge"] = {
   connected: false,
   cad_url: null,
@@ -93,7 +91,7 @@ const UNHEARD: Health["bridge"] = {
   authenticated: false,
 };
 
-/** Without Redis nothing is known of it. */
+/** Everything is unknown without Redis. */
 const UNKNOWN: Health["bridge"] = {
   ...UNHEARD,
   connected: null,
@@ -118,10 +116,10 @@ const pickBridge = (worker: WorkerHealth) => ({
 /** If health is read less often than this, a problem without a known start begins at the time of the read, ms. */
 export const FORGET_PROBLEMS_MS = 300_000;
 
-/** Adds to each problem when it began: see ProblemTracker. */
+/** Adds the start time to each problem: see ProblemTracker. */
 export type Follow = (now: readonly Found[]) => Problem[];
 
-/** Looks at everything. Never throws: an unreachable Redis is an answer too. */
+/** Checks everything. Never throws: an unreachable Redis is reported too. */
 export async function lookAtHealth(
   backend: Pick<Backend, "lastHeartbeat" | "backlog">,
   now: () => Date,
@@ -136,7 +134,7 @@ export async function lookAtHealth(
   }
 }
 
-/** What is known without Redis: why there is none. */
+/** Health without Redis: the reason why it is unavailable. */
 export const healthWithoutRedis = (error: unknown, timestamp: string, follow: Follow): Health => ({
   status: "unhealthy",
   problems: follow([redisProblem(error)]),
@@ -148,22 +146,22 @@ export const healthWithoutRedis = (error: unknown, timestamp: string, follow: Fo
 
 const before = (now: Micros, age: number): Date => new Date(Math.round(now / 1000 - age * 1000));
 
-/** Why nobody delivers; nothing if a worker does. */
+/** Why no worker delivers; empty if one does. */
 function ofWorker(heartbeat: Heard, now: Micros): Found[] {
   if (heartbeat && "doubt" in heartbeat) return [doubtProblem(heartbeat)];
   if (!heartbeat) return [found("worker-missing", {})];
   const { ageSeconds: age, owned } = heartbeat;
   const since = before(now, age);
   if (heartbeat.health.stopped) return [found("worker-stopped", {}, { since })];
-  // A lease lapses 3 s after its owner died; a worker that has lost it sends nothing, whatever it said last.
+  // A lease expires 3 s after its holder died; a worker without it sends nothing, whatever it reported last.
   return !owned || age > HEARTBEAT_LIMIT_S ? [found("worker-silent", { age }, { since })] : [];
 }
 
-/** Whether a live worker whose CAD is ready works on what could be sent. */
+/** Whether a live worker with a ready CAD processes what could be sent. */
 function ofConsumption({ health: worker, ageSeconds }: LastHeartbeat, neglected: number, now: Micros): Found[] {
   if (!worker.ready) return [];
   if (!worker.consuming) return [found("worker-not-consuming", {})];
-  // Before the CAD was ready it could not.
+  // It could not before the CAD was ready.
   const age = Math.min(neglected, worker.ready_seconds + ageSeconds);
   if (age <= NEGLECT_LIMIT_S + worker.confirm_seconds) return [];
   return [found("commands-neglected", { age }, { since: before(now, age), oldestSeconds: age })];
@@ -177,7 +175,7 @@ const FULL = {
 
 const lost = (count: number) => found("commands-unaccounted", { count }, { count });
 
-/** Health, from what Redis holds. Only `follow` keeps state: when a problem was first seen. */
+/** The health according to Redis. Only `follow` keeps state: when a problem was first seen. */
 export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: string, follow: Follow): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
   const neglected = age(backlog.oldestRunnable);
@@ -189,7 +187,7 @@ export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: s
   const problems = follow([
     ...nobody,
     ...(alive ? ofConsumption(alive, neglected ?? 0, backlog.now) : []),
-    // What Redis says now of held dead letters is newer than what the worker saw of them.
+    // Redis's current view of held dead letters is newer than the worker's.
     ...(alive?.health.problems ?? []).filter(({ code }) => code !== "dead-letter-held"),
     ...heldProblems(backlog.held, backlog.now),
     ...(backlog.unaccounted > 0 ? [lost(backlog.unaccounted)] : []),
@@ -226,7 +224,7 @@ export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: s
   };
 }
 
-/** What GET /status answers: the health, with the counts that add up and the worker's own report. */
+/** GET /status: the health, with counts that add up and the worker's own report. */
 export async function lookAtStatus(
   backend: Pick<Backend, "lastHeartbeat" | "backlog" | "queued">,
   now: () => Date,

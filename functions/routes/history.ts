@@ -21,16 +21,16 @@ export const historyAnswer = z.object({
         ready: z.boolean().meta({ description: "Whether the CAD was ready at its end." }),
       }),
     )
-    .meta({ description: "The last hour, as far as a worker noted it." }),
+    .meta({ description: "The last hour, as far as a worker recorded it." }),
   hours: z
     .array(z.object({ at: z.string(), ready_percent: z.number().nullable() }))
-    .meta({ description: "How much of each of the last 24 hours the CAD was ready; null: not measured." }),
+    .meta({ description: "Share of each of the last 24 hours in which the CAD was ready; null: not measured." }),
   workers: z
     .array(
       z.object({
         instance: z.string(),
         role: z.enum(["leader", "standby", "silent"]).meta({
-          description: "`silent`: it ended without saying so, or cannot reach Redis.",
+          description: "`silent`: it crashed or cannot reach Redis.",
         }),
         age_seconds: z.number().meta({ description: "Seconds since its last report." }),
       }),
@@ -40,7 +40,7 @@ export const historyAnswer = z.object({
 
 const iso = (ms: number) => toIso(ms * 1000);
 
-/** GET /history: what the plots of the admin page show. It names nobody. */
+/** GET /history: the data of the admin page's plots. Contains no names or ids. */
 export function serveHistory(
   app: Hono<CallerEnv>,
   { backend, authenticate }: { backend: Pick<Backend, "history" | "lastHeartbeat">; authenticate: Authenticate },

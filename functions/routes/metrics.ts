@@ -9,14 +9,14 @@ import { type Authenticate, requireAccess } from "../middleware/auth.ts";
 import { bridgeSamples, type BridgeState } from "./bridge-samples.ts";
 import { assessHealth, healthWithoutRedis } from "./health.ts";
 
-/** The text of one scrape. Never throws: that Redis is away is a metric too. */
+/** Produces the text of one scrape. Never throws: an unavailable Redis is a metric too. */
 export type Scrape = () => Promise<string>;
 
 export interface ScrapeDeps {
   backend: Backend;
   bounds: Bounds;
   now: () => Date;
-  /** What this process measures of itself; nothing at the edge. */
+  /** This process's own metrics; none at the edge. */
   ownText?: () => Promise<string>;
 }
 
@@ -46,15 +46,15 @@ export function createScrape({ backend, bounds, now, ownText }: ScrapeDeps): Scr
 export interface MetricsDeps {
   authenticate: Authenticate;
   scrape: Scrape;
-  /** METRICS_TOKEN: a token that is good for this alone. */
+  /** METRICS_TOKEN, which grants access to this endpoint only. */
   metricsToken?: () => string | undefined;
 }
 
-/** Whom the token of METRICS_TOKEN stands for, where requests are counted. */
+/** The subject under which requests with METRICS_TOKEN are counted. */
 const SCRAPER = "metrics";
 const digest = (text: string) => createHash("sha256").update(text).digest();
 
-/** GET /metrics: for METRICS_TOKEN, or an admin's token. */
+/** GET /metrics: with METRICS_TOKEN or an admin's token. */
 export function serveMetrics(
   app: Hono<CallerEnv>,
   { authenticate, scrape, metricsToken }: MetricsDeps,

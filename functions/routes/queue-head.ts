@@ -3,12 +3,12 @@ import type { QueueContent } from "../../shared/outbox/queues.ts";
 import { toIso } from "../../shared/util/time.ts";
 import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";
 
-/** Why the first command of a queue does not move, in one sentence; null for an empty queue. A pure function. */
+/** Why the first command of a queue is waiting, in one sentence; null for an empty queue. A pure function. */
 export function whyHeadWaits(queue: QueueContent, heartbeat: LastHeartbeat | undefined): string | null {
   const [head] = queue.commands;
   if (!head) return null;
   if (head.held)
-    return `The dead letter ${head.id} (${head.state}) holds its place: what is behind it waits until it is redriven or discarded.`;
+    return `The dead letter ${head.id} (${head.state}) holds its place: the commands behind it wait until it is redriven or discarded.`;
   const before = queue.behind.find(({ held }) => held) ?? queue.behind[0];
   if (before?.held) return `It waits behind the dead letter ${before.id}, which holds the queue of ${before.key}.`;
   if (before) return `It waits behind the command ${before.id} in the queue of ${before.key}.`;
@@ -18,9 +18,9 @@ export function whyHeadWaits(queue: QueueContent, heartbeat: LastHeartbeat | und
   if (queue.retryAt !== undefined && queue.retryAt > queue.now)
     return `It was sent ${times(head.sends)} without success, and is sent again at ${toIso(queue.retryAt)}.`;
   if (head.state === "sent" && head.sentAt !== undefined)
-    return `It was sent ${times(head.sends)}, last at ${toIso(head.sentAt)}, and waits for the CAD to confirm it.`;
+    return `It was sent ${times(head.sends)}, last at ${toIso(head.sentAt)}, and is waiting for the CAD's confirmation.`;
   const [other] = heartbeat.health.problems;
-  return other ? `It is next. What is wrong now: ${other.message}` : "It is next, and will be sent at once.";
+  return other ? `It is next. Current problem: ${other.message}` : "It is next, and will be sent at once.";
 }
 
 const times = (n: number): string => (n === 1 ? "once" : `${n} times`);

@@ -4,7 +4,7 @@ import { Problem } from "../http/problem.ts";
 import { sleep } from "../../shared/util/sleep.ts";
 import { type Backend, trustedHeartbeat } from "../backend/backend.ts";
 
-/** How long the bridge may take to be ready again, ms; how often it is asked, ms. */
+/** How long the bridge may take to be ready again, and how often it is polled, ms. */
 const READY_WITHIN_MS = 10_000;
 const ASK_MS = 100;
 
@@ -15,8 +15,8 @@ export const reconnectAnswer = z.object({
 });
 
 /**
- * Has the worker make a new connection, and waits until that one is ready. Throws a Problem: 503 if there is no worker to
- * ask, 504 if it is not ready in time. Success is only said of a new connection.
+ * Asks the worker for a new connection and waits until it is ready. Throws a Problem: 503 without a worker, 504 if it is
+ * not ready in time. Success always refers to the new connection.
  */
 export async function reconnect(backend: Backend): Promise<z.output<typeof reconnectAnswer>> {
   const started = performance.now();

@@ -24,7 +24,7 @@ export const stateQuery = z.strictObject({
     .meta({ description: "`next` of the previous page." }),
 });
 
-/** What every answer about state has, beside the state. */
+/** Added to every answer about state. */
 export const stateAnswer = z.object({ timestamp: z.string().meta({ description: "When the answer was made." }) });
 export const unitPage = pageOf("units", unitState).extend(stateAnswer.shape);
 export const incidentPage = pageOf("incidents", incidentState).extend(stateAnswer.shape);
@@ -33,7 +33,7 @@ export interface StateDeps {
   backend: Pick<Backend, "readState" | "listState">;
   authenticate: Authenticate;
   now: () => Date;
-  /** Notes who reads. */
+  /** Middleware that records the read. */
   noted: MiddlewareHandler<CallerEnv>;
 }
 
@@ -43,11 +43,11 @@ const KINDS = {
   incident: { list: "incidents", toResponse: toIncidentResponse },
 } as const satisfies Record<StateKind, unknown>;
 
-/** To a caller with a scope, another unit, or an incident that none of its units is on, is none at all. */
+/** Other units, and incidents without one of its units, do not exist for a caller with a scope. */
 const maySee = ({ units }: Caller, kind: StateKind, record: StateRecord): boolean =>
   units === undefined || isOf(units, kind, record);
 
-/** What is known of units and incidents. */
+/** The current state of units and incidents. */
 export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, noted }: StateDeps) {
   const access = (endpoint: Extract<GatedEndpoint, `GET /${"units" | "incidents"}${string}`>) =>
     requireAccess(authenticate, endpoint);
@@ -56,7 +56,7 @@ export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, n
   async function one(c: Context<CallerEnv>, kind: StateKind, id: string): Promise<Response> {
     const record = await backend.readState(kind, id);
     if (!record || !maySee(c.get("caller"), kind, record))
-      throw noSuch(`known ${kind}`, id, "; one is forgotten 30 days after the last event about it");
+      throw noSuch(`known ${kind}`, id, "; state is deleted 30 days after its last event");
     const at = micros();
     return c.json({ timestamp: toIso(at), ...KINDS[kind].toResponse(record, at) });
   }
@@ -83,7 +83,7 @@ export function serveState(app: Hono<CallerEnv>, { backend, authenticate, now, n
         many(c, "incident", c.req.valid("query")),
       );
     },
-    /** Their paths also fit those of commands, such as /units/location: so they are served after whatever has such a path. */
+    /** Their paths also match those of commands, such as /units/location, so they are registered after them. */
     single(): void {
       app.get("/units/:id", access("GET /units/{id}"), noted, (c) => one(c, "unit", c.req.param("id")));
       app.get("/incidents/:id", access("GET /incidents/{id}"), noted, (c) => one(c, "incident", c.req.param("id")));

@@ -1,15 +1,14 @@
-/** A place of one stream among those that are served at once. */
+/** A slot for one concurrent stream. */
 export interface Slot {
-  /** Says that the stream is still there. */
+  /** Reports that the stream is still alive. */
   renew(): void;
   release(): void;
 }
 
 /**
- * Bounds the streams of a process. One that was not renewed for long is not there any more: at the edge, the runtime ends a
- * request whose client has left, without notice.
- *
- * @param staleMs longer than a stream may take from one renewal to the next
+ * Limits the streams of a process. A slot that was not renewed for too long is free: at the edge, the runtime ends a request
+ * whose client has left, without notice.
+ * @param staleMs longer than a stream may take between two renewals
  */
 export function createSlots(max: number, staleMs: number, now: () => number) {
   const renewed = new Map<symbol, number>();
@@ -19,7 +18,7 @@ export function createSlots(max: number, staleMs: number, now: () => number) {
   }
 
   return {
-    /** undefined if there is no place. */
+    /** undefined if all slots are taken. */
     take(): Slot | undefined {
       if (renewed.size >= max) sweep();
       if (renewed.size >= max) return undefined;

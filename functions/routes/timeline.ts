@@ -19,7 +19,7 @@ import { mayTouch } from "../middleware/scope.ts";
 
 export const timelineQuery = z.strictObject({
   since: instant.optional().meta({
-    description: "From this time. By default from an hour before the oldest that is known of the incident's state.",
+    description: "Start time. By default one hour before the oldest known state of the incident.",
   }),
   until: instant.optional(),
   format: z.enum(["json", "csv"]).default("json"),
@@ -30,20 +30,18 @@ export const timelineItem = z.object({
   at: z.string(),
   kind: z.enum(["command", "event", "webhook", "time"]).meta({
     description:
-      "`command`: it was accepted, sent or settled. `event`: an event of the CAD. `webhook`: the delivery of an event to a destination. `time`: a time of the call, as stored in the CAD.",
+      "`command`: a command was accepted, sent or settled. `event`: an event of the CAD. `webhook`: the delivery of an event to a destination. `time`: a time of the call, as stored in the CAD.",
   }),
   what: z.string().meta({ description: "The command's path, the event, or the column of the CAD." }),
-  status: orNull(
-    "Of a command `accepted`, `sent` or its final state; of a webhook its outcome; of a time its NEMSIS element.",
-  ),
+  status: orNull("Command: `accepted`, `sent` or its final state. Webhook: its outcome. Time: its NEMSIS element."),
   about: z.string().meta({ description: "The units and incidents concerned." }),
   who: orNull("The subject of the token."),
   role: orNull("The highest of its roles."),
   detail: orNull("A reason, a proof, or a warning about a time."),
-  command_id: orNull("The command concerned; of an event, the own command that it is the echo of."),
-  event_id: orNull("The entry of the journal."),
-  destination: orNull("Of a webhook."),
-  audit_id: orNull("The entry of the audit trail."),
+  command_id: orNull("The command concerned; for an echo, the command that caused it."),
+  event_id: orNull("The journal entry."),
+  destination: orNull("The webhook's destination."),
+  audit_id: orNull("The audit entry."),
   audit_number: z.int().nullable().meta({ description: "Its number in the hash chain; null until it is chained." }),
   audit_hash: orNull("Its hash in the chain, which `npm run audit` verifies."),
 });
@@ -82,7 +80,7 @@ function ofAsked({ entry, link, record }: TimelineParts["asked"][number]): Timel
 function ofEvent({ entry, destinations }: TimelineParts["events"][number]): TimelineItem[] {
   const common = { ...NOTHING, what: entry.event, about: words(entry.keys), event_id: entry.id };
   const at = toIso(entry.receivedAt);
-  const recovered = { true: "recovered: it was missed at first", false: "something was missed here", undefined: null };
+  const recovered = { true: "recovered after it was missed", false: "events are missing here", undefined: null };
   const detail = recovered[String(entry.recovered) as keyof typeof recovered];
   const event = { ...common, at, kind: "event" as const, detail, command_id: entry.own ?? null };
   return [
@@ -96,7 +94,7 @@ function ofEvent({ entry, destinations }: TimelineParts["events"][number]): Time
   ];
 }
 
-/** The times of the call as NEMSIS has them, each with what cannot be right about it. */
+/** The times of the call by NEMSIS, each with what is implausible about it. */
 function ofState(state: TimelineParts["state"], now: Micros): TimelineItem[] {
   if (!state) return [];
   const { timestamps, warnings } = toIncidentResponse(state, now);
@@ -113,14 +111,14 @@ function ofState(state: TimelineParts["state"], now: Micros): TimelineItem[] {
   });
 }
 
-/** Everything that is known, in order. What names a unit outside the caller's scope is left out. */
+/** Everything known, in order. Items about units outside the caller's scope are left out. */
 export function toTimeline(parts: TimelineParts, caller: Caller, now: Micros): TimelineItem[] {
   const items = [
     ...parts.asked.filter(({ entry }) => mayTouch(caller, entry.about as OrderingKey[])).flatMap(ofAsked),
     ...parts.events.filter(({ entry }) => mayTouch(caller, entry.keys)).flatMap(ofEvent),
     ...ofState(parts.state, now),
   ];
-  // Stable: what has the same time stays in the order in which it is made above.
+  // Stable sort: items with the same time keep the order in which they were created above.
   return items.toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
 }
 
@@ -128,7 +126,7 @@ export interface TimelineDeps {
   backend: Pick<Backend, "readTimeline">;
   authenticate: Authenticate;
   limitReads: MiddlewareHandler<CallerEnv>;
-  /** Notes who reads. */
+  /** Middleware that records the read. */
   noted: MiddlewareHandler<CallerEnv>;
   now: () => Date;
 }
@@ -151,7 +149,7 @@ export function serveTimeline(app: Hono<CallerEnv>, deps: TimelineDeps): void {
       const next = parts.until === undefined ? null : toIso(parts.until);
       return c.json({ timestamp: toIso(at), incident_id: id, items, next_since: next });
     }
-    // An incomplete file ends with a line that says where to continue.
+    // An incomplete file ends with a line that shows where to continue.
     const more = parts.until === undefined ? "" : `# continued: since=${toIso(parts.until)}\r\n`;
     return c.body(toCsv(COLUMNS, items) + more, 200, { "Content-Type": "text/csv; charset=utf-8" });
   });

@@ -15,7 +15,7 @@ import incidentsJs from "../../admin/incidents.js";
 import auditJs from "../../admin/audit.js";
 import type { AdminFile } from "../../routes/admin.ts";
 
-/** The files of the admin page: wrangler puts them into the bundle as texts. */
+/** The files of the admin page, bundled as texts by wrangler. */
 export const adminFiles = {
   "index.html": indexHtml,
   "style.css": styleCss,

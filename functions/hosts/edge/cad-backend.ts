@@ -10,14 +10,13 @@ import { type Bindings, edgeConfig } from "./config.ts";
 import { consoleLog } from "./console-log.ts";
 
 /**
- * The Durable Object that holds the connections to Redis of one CAD backend: in a plain worker a connection would live
- * for one request only. It stores nothing itself. Both connections heal by themselves, and so does it: a new one takes
- * the place of one that was lost.
+ * The Durable Object that holds the Redis connections of one CAD backend: in a plain worker a connection would live for one
+ * request only. Stores nothing. Its connections reconnect by themselves, and a lost object is replaced by a new one.
  */
 export class CadBackend extends DurableObject<Bindings> {
   readonly #backend: Backend;
   readonly #log: Log;
-  /** A call made before Redis is connected does not fail for that. */
+  /** Calls wait for it, so that those made before Redis is connected do not fail. */
   readonly #connected: Promise<unknown>;
 
   constructor(state: unknown, env: Bindings) {
@@ -29,12 +28,12 @@ export class CadBackend extends DurableObject<Bindings> {
     this.#connected = connected;
   }
 
-  /** Does one call of the Backend. Never rejects. */
+  /** Executes one call of the Backend. Never rejects. */
   async call<C extends Call>(name: C, args: Arguments<C>): Promise<CallResult<Answer<C>>> {
     await this.#connected;
     try {
-      if (!Object.hasOwn(CALL_MS, name)) throw new TypeError("the worker asks for what this version does not know");
-      // TypeScript cannot see that the method of a name takes the arguments and gives the answer of that name.
+      if (!Object.hasOwn(CALL_MS, name)) throw new TypeError("the worker made a call that this version does not know");
+      // TypeScript cannot see that the method of a name takes the arguments and returns the answer of that name.
       const method = this.#backend[name] as (...args: Arguments<C>) => Promise<Answer<C>>;
       return { ok: true, value: await method(...args) };
     } catch (error) {

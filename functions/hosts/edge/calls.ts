@@ -2,22 +2,22 @@ import type { RedisFaultKind } from "../../../shared/redis/fault.ts";
 import type { SealError } from "../../../shared/sealing/seal.ts";
 import type { Backend } from "../../backend/backend.ts";
 
-/** What the worker asks of a Durable Object: all of Backend but its end, which is the runtime's affair. */
+/** The calls to a Durable Object: all of Backend except its shutdown, which the runtime handles. */
 export type Call = Exclude<keyof Backend, "endWaits" | "close">;
 export type Arguments<C extends Call> = Parameters<Backend[C]>;
 export type Answer<C extends Call> = Awaited<ReturnType<Backend[C]>>;
 
-/** An answer as it goes over the wire between the two, on which an error would lose its class. */
+/** An answer in serializable form, since an error would lose its class between the two. */
 export type CallResult<Value> =
   | { ok: true; value: Value }
   | { ok: false; fault: RedisFaultKind; reason: string }
-  /** What is stored cannot be believed, or not be checked. */
+  /** The stored record is forged or cannot be verified. */
   | { ok: false; fault: "sealed"; code: SealError["code"]; reason: string }
   | { ok: false; fault: "unforeseen" };
 
 /**
- * How long a call may take, ms; what it was asked to wait comes on top. The Durable Object's own deadlines are shorter
- * (1 s for each command to Redis): these are for one that cannot be reached, or that hangs.
+ * Time limits of calls, ms, plus the time a call was asked to wait. The Durable Object's own deadlines are shorter (1 s per
+ * Redis command): these are for one that is unreachable or hangs.
  */
 export const CALL_MS = {
   accept: 4000,
@@ -27,7 +27,7 @@ export const CALL_MS = {
   queued: 3000,
   lastHeartbeat: 3000,
   askReconnect: 3000,
-  // Many commands to Redis, one after another.
+  // Many Redis commands, one after another.
   listDead: 10_000,
   redrive: 6000,
   discardDead: 3000,

@@ -19,7 +19,7 @@ const nodeOnly = {
   ...({ HTTP_IDLE_TIMEOUT_MS: true, HTTP_MAX_CONNECTIONS: true, HTTP_MAX_CONNECTIONS_PER_ADDRESS: true } as const),
 } as const;
 
-/** The functions' environment at the edge, where connections are the runtime's affair and there is no file to write to. */
+/** The functions' environment at the edge, where the runtime handles connections and there is no file to write to. */
 export const edgeEnv = functionsEnv.omit(nodeOnly).extend({
   EDGE_SHARDS: z.coerce
     .number()
@@ -33,7 +33,7 @@ export const edgeEnv = functionsEnv.omit(nodeOnly).extend({
 });
 type EdgeConfig = Config<typeof edgeEnv>;
 
-/** What wrangler.toml binds, beside the variables and the secrets. */
+/** The bindings in wrangler.toml besides variables and secrets. */
 export interface Bindings {
   CAD_BACKEND: DurableObjectNamespace<CadBackend>;
   ASSETS: StaticAssets;

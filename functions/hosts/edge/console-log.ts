@@ -1,7 +1,7 @@
 import type { Log } from "../../../shared/util/log.ts";
 import { LOG_LEVELS, type LogLevel } from "../../../shared/util/log-levels.ts";
 
-/** Lines of JSON to the console, which the runtime collects; with the same fields as on Node. */
+/** Writes JSON lines to the console, which the runtime collects; with the same fields as on Node. */
 export function consoleLog(name: string, level: LogLevel): Log {
   const at = (method: keyof Log) => {
     if (level === "silent" || LOG_LEVELS.indexOf(method) > LOG_LEVELS.indexOf(level)) return () => undefined;

@@ -8,14 +8,14 @@ import type { Backend } from "../../backend/backend.ts";
 import type { CadBackend } from "./cad-backend.ts";
 import { type Answer, type Arguments, type Call, CALL_MS, type CallResult } from "./calls.ts";
 
-/** A request has asked as often as the platform lets it. */
+/** The request has reached the platform's limit of calls. */
 export class CallsUsedUp extends Error {
   override name = "CallsUsedUp";
 }
 
 export interface RemoteOptions {
   objects: DurableObjectNamespace<CadBackend>;
-  /** REDIS_PREFIX: what names a CAD backend. */
+  /** REDIS_PREFIX, which identifies a CAD backend. */
   prefix: string;
   shards: number;
   random: () => number;
@@ -23,12 +23,12 @@ export interface RemoteOptions {
 }
 
 /**
- * A Backend whose work a Durable Object does. Every call ends, whatever becomes of the object; one that was lost on the
- * way counts as Redis being down, since its outcome is just as unknown.
+ * A Backend whose work a Durable Object does. Every call ends, whatever happens to the object; a lost call counts as Redis
+ * being down, since its outcome is equally unknown.
  */
 export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOptions): Backend {
   async function call<C extends Call>(name: C, args: Arguments<C>, waitMs = 0): Promise<Answer<C>> {
-    // Any shard will do: the order of commands is made in Redis. A new stub each time, since one that broke stays so.
+    // Any shard will do: Redis orders the commands. A new stub each time, since a broken one stays broken.
     const shard = Math.floor(random() * shards);
     const object = objects.getByName(`${prefix}:${shard}`);
     let outcome: CallResult<Answer<C>>;
@@ -36,7 +36,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
       const answer = object.call(name, args) as Promise<CallResult<Answer<C>>>;
       outcome = await withDeadline(answer, CALL_MS[name] + waitMs, name);
     } catch (error) {
-      // The platform's bound for one request, which a stream comes to in time: no outage, and nothing to wait for.
+      // The platform's limit of calls per request, which a stream reaches eventually: not an outage, and waiting does not help.
       if (/too many subrequests/i.test(String(error))) throw new CallsUsedUp();
       log.warn({ call: name, shard, reason: reasonOf(error) }, "a durable object did not answer");
       throw new RedisFault("unavailable");
@@ -83,7 +83,7 @@ export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOp
     rememberIncident: (incident, cad) => call("rememberIncident", [incident, cad]),
     readState: (kind, id) => call("readState", [kind, id]),
     listState: (kind, query) => call("listState", [kind, query]),
-    // The runtime ends a worker when nothing is being answered any more.
+    // The runtime ends a worker when no request is in progress.
     endWaits: () => undefined,
     close: async () => undefined,
   };

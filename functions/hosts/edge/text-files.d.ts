@@ -1,4 +1,4 @@
-/** What the rules of wrangler.toml make of the admin page's files. */
+/** The types that wrangler.toml's rules give to the admin page's files. */
 declare module "*.js" {
   const text: string;
   export default text;
