@@ -33,10 +33,10 @@ test.each<[string, QueueContent, LastHeartbeat | undefined, RegExp | null]>([
     beat(),
     /sent 2 times .* again at 2026-01-31T22:05:05/,
   ],
-  ["one that was sent", queue({}, sent), beat(), /waits for the CAD to confirm/],
+  ["one that was sent", queue({}, sent), beat(), /waiting for the CAD's confirmation/],
   ["one with a problem", queue(), beat({ problems: [{ message: "A key is missing." }] }), /A key is missing/],
   ["one that is next", queue(), beat(), /sent at once/],
-])("the head of a queue says why it does not move: %s", (_what, content, last, says) => {
+])("reports why the head of a queue is waiting: %s", (_what, content, last, says) => {
   if (says === null) expect(whyHeadWaits(content, last)).toBeNull();
   else expect(whyHeadWaits(content, last)).toMatch(says);
 });
