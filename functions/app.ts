@@ -106,7 +106,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
   });
   const app = everything.basePath(basePath);
   const noteAction = administrative({ backend, basePath, log });
-  const noted = noteReading({ backend, basePath, log });
+  const recordRead = noteReading({ backend, basePath, log });
 
   for (const command of commands) {
     app.post(
@@ -145,15 +145,15 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   const limitReads = limitConcurrentReads(deps.quotas.readsAtOnce);
   serveMetrics(app, deps, limitReads);
-  serveDeadLetters(app, { ...deps, limitReads, basePath, noteAction, noted });
+  serveDeadLetters(app, { ...deps, limitReads, basePath, noteAction, noted: recordRead });
   serveDestinations(app, { ...deps, noteAction });
-  serveAudit(app, { ...deps, limitReads }, noted);
-  const looking = auditRead({ backend, basePath, log });
-  serveEvents(app, { ...deps, limitReads, noted: looking });
-  serveCommandSearch(app, { ...deps, limitReads, noted: looking });
+  serveAudit(app, { ...deps, limitReads }, recordRead);
+  const auditReads = auditRead({ backend, basePath, log });
+  serveEvents(app, { ...deps, limitReads, noted: auditReads });
+  serveCommandSearch(app, { ...deps, limitReads, noted: auditReads });
   serveHistory(app, deps);
-  serveTimeline(app, { ...deps, limitReads, noted: looking });
-  const state = serveState(app, { ...deps, noted: looking });
+  serveTimeline(app, { ...deps, limitReads, noted: auditReads });
+  const state = serveState(app, { ...deps, noted: auditReads });
   state.lists();
 
   const documents = { "/openapi.json": (at: string) => openApi(at, deps.several), "/asyncapi.json": asyncApi };

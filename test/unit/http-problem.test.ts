@@ -41,7 +41,7 @@ test("a wrong query is named as such, with every wrong parameter", async () => {
     status: 422,
     code: "invalid-query",
     title: "The query is invalid",
-    detail: "2 parameters are wrong.",
+    detail: "2 parameters are invalid.",
     errors: [{ pointer: "/limit" }, { pointer: "/color" }],
   });
   expect(JSON.stringify(body)).not.toContain("body");
