@@ -3,11 +3,11 @@ import type { Micros } from "../util/time.ts";
 import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry } from "./entry.ts";
 import { timeOfId } from "../redis/stream-id.ts";
 
-/** Stands for a command that the writer cannot know: of what was accepted before, only the script finds the id. */
+/** Stands for a command id that the writer cannot know: for a repeat, only the script finds the original's id. */
 const ANY = "*";
-/** By how much the time of an entry may differ from when it was handed to Redis, us: a Redis that hangs writes it that much later. */
+/** How much an entry's time may differ from when it was sent to Redis, us: a hanging Redis writes it that much later. */
 const LATE_US = 300_000_000;
-/** How many entries are remembered, so that a copy within LATE_US is recognised: as many as come in that time at 300/s. */
+/** How many entries are remembered to recognise a copy within LATE_US: the number written in that time at 300/s. */
 const REMEMBERED = 100_000;
 
 const macOf = (
@@ -20,8 +20,8 @@ const macOf = (
 ) => sealer.mac(["audit", base, ...note, outcome, command, issued]);
 
 /**
- * A note as the scripts take it. @param commands the command that it is about, by what may come of it
- * @param issued when it is handed to Redis, by Redis's clock, us; empty without keys
+ * A note in the scripts' format. @param commands the command it concerns, by possible outcome
+ * @param issued when it is sent to Redis, by Redis's clock, us; empty without keys
  */
 export function toArgument(
   sealer: Sealer,
@@ -31,7 +31,7 @@ export function toArgument(
   issued: string,
 ): string {
   if (note === undefined) return "";
-  // Lua's JSON refuses half of a surrogate pair; a token may have one in it.
+  // Lua's JSON rejects lone surrogates, which a token may contain.
   const texts = [note.user, note.role, note.action, JSON.stringify(note.about), note.requestId, note.address].map(
     (text) => text.toWellFormed(),
   );
@@ -43,7 +43,7 @@ export function toArgument(
   return JSON.stringify([...texts, ...once, issued, Object.fromEntries(macs)]);
 }
 
-/** Why an entry is not authentic; undefined if the bridge wrote it, or if there are no keys to check. */
+/** Why an entry is not authentic; undefined if the bridge wrote it, or without keys. */
 export function doubtOfEntry(sealer: Sealer, base: string, stored: StoredEntry): SealError | undefined {
   if (!sealer.keyed) return undefined;
   const entry = parseEntry(stored);
@@ -62,7 +62,7 @@ export function doubtOfEntry(sealer: Sealer, base: string, stored: StoredEntry):
 
 const isOnTime = ({ id, issued }: AuditEntry): boolean => Math.abs(timeOfId(id) - Number(issued)) <= LATE_US;
 
-/** Recognises copies of entries among those that come in the order of the trail. */
+/** Recognises copies among entries in the order of the trail. */
 export function createCopies() {
   const seen = new Map<string, Micros>();
   return (stored: StoredEntry): boolean => {
@@ -78,5 +78,5 @@ export function createCopies() {
     return false;
   };
 }
-/** How far back entries are to be looked at before copies are recognised, ms. */
+/** How far back entries must be read before copies are recognised, ms. */
 export const COPIES_MS = (2 * LATE_US) / 1000;

@@ -3,14 +3,14 @@ import { z } from "zod";
 import { auditSecret, type PayloadKey } from "../sealing/seal.ts";
 import type { StoredEntry } from "./entry.ts";
 
-/** `by` of a link that was made without a key. */
+/** `by` of a link made without a key. */
 export const NO_KEY = "sha256";
 
-/** How links are made, and which of those made by others can be checked. */
+/** The keys that make and verify links. */
 export interface ChainKeys {
-  /** Whoever verifies has no key: it is looked at whether entries and links fit together, and at no hash. */
+  /** The verifier has no key: checks only that entries and links match, but no hashes. */
   keyless?: boolean;
-  /** The name of the key that makes links: `sha256` for none. */
+  /** Name of the key that makes links: `sha256` for none. */
   by: string;
   /** The keys by their names. */
   known: ReadonlyMap<string, string>;
@@ -18,7 +18,7 @@ export interface ChainKeys {
 
 const MIN_KEY = 32;
 
-/** AUDIT_KEY: one key, or several separated by commas, of which the first makes the links and all check them. */
+/** AUDIT_KEY: one key, or several separated by commas: the first makes links, all verify them. */
 export const auditKeyList = z
   .string()
   .transform((text) => text.split(",").map((key) => key.trim()))
@@ -27,28 +27,28 @@ export const auditKeyList = z
     "Secrets for the hash chain of the audit trail, separated by commas: the first extends the chain, all verify it. Without one, whoever owns Redis can rewrite the trail.",
   );
 
-/** @param secrets AUDIT_KEY; without it the chain is made with keys derived from PAYLOAD_KEYS */
+/** @param secrets AUDIT_KEY; without it, the keys are derived from PAYLOAD_KEYS */
 export function chainKeys(secrets: readonly string[] = [], payload: readonly PayloadKey[] = []): ChainKeys {
   const all = secrets.length > 0 ? secrets : payload.map(auditSecret);
   const named = all.map((secret) => [`hmac-${sha256(`name\n${secret}`).slice(0, 8)}`, secret] as const);
   return { by: named[0]?.[0] ?? NO_KEY, known: new Map(named) };
 }
 
-/** The end of the chain: the last entry in it. */
+/** The end of the chain: its last entry. */
 export interface Mark {
   id: string;
   hash: string;
   by: string;
-  /** How many entries are in the chain up to here, since ever. */
+  /** Number of entries in the chain up to here, in total. */
   count: number;
-  /** Whoever put the entry into the chain found that the bridge had not written it. */
+  /** The bridge had not written the entry, as found when it was linked. */
   forged?: boolean;
 }
 
 /** Before the first entry. */
 export const GENESIS: Mark = { id: "0-0", hash: "", by: NO_KEY, count: 0 };
 
-/** SHA-256, or HMAC-SHA-256 by a key, as base64url; undefined if the key is not known. */
+/** SHA-256, or HMAC-SHA-256 with a key, as base64url; undefined for an unknown key. */
 function digest(text: string, by: string, { known }: ChainKeys): string | undefined {
   if (by === NO_KEY) return sha256(text);
   const secret = known.get(by);
@@ -56,7 +56,7 @@ function digest(text: string, by: string, { known }: ChainKeys): string | undefi
 }
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("base64url");
 
-/** The hash of an entry: over the hash of the one before it, its own id, and all that is stored of it. */
+/** The hash of an entry: over the previous hash, its id, and all of its stored fields. */
 export const hashOf = (
   [id, fields]: StoredEntry,
   before: string,
@@ -66,7 +66,7 @@ export const hashOf = (
 ): string | undefined =>
   digest(`${forged ? "forged" : "entry"}\n${before}\n${JSON.stringify([id, ...fields])}`, by, keys);
 
-/** What vouches for a mark: nobody without the key can set the chain's begin or end elsewhere. */
+/** Authenticates a mark: nobody without the key can move the chain's start or end. */
 export const sealOf = (what: "head" | "anchor", mark: Mark, by: string, keys: ChainKeys): string | undefined =>
   digest(`${what}\n${JSON.stringify([mark.id, mark.hash, mark.by, mark.count, by])}`, by, keys);
 

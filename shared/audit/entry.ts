@@ -1,62 +1,62 @@
 import { parseList } from "../util/json.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 
-/** What came of what somebody asked. */
+/** The outcome of a request. */
 export const OUTCOMES = [
   ...(["accepted", "replayed"] as const),
-  /** An administrative action: before it is done, and after it. */
+  /** An administrative action: before and after it. */
   ...(["requested", "done", "failed"] as const),
-  /** Somebody asked for what is not there, or not for them to see. */
+  /** Requested something that does not exist or that the caller may not see. */
   "not-found",
-  /** Something in Redis was not written by the bridge, and is not believed. */
+  /** A record in Redis was not written by the bridge and is ignored. */
   "forged",
   ...(["unauthenticated", "forbidden", "wrong-org", "outside-units", "too-many-requests"] as const),
 ] as const;
 export type AuditOutcome = (typeof OUTCOMES)[number];
 
-/** What an entry is about; and why somebody did it, where a reason is asked for. */
+/** What an entry concerns; and the reason given, where one is required. */
 export type AuditedKey = OrderingKey | `reason:${string}`;
 
 /** Who requests what. Never a payload: only the unit and the incident of a request. */
 export interface AuditNote {
-  /** Empty where no token said it. */
+  /** Empty without a valid token. */
   user: string;
   role: string;
-  /** The method and the path, as in `POST /units/status`. */
+  /** Method and path, as in `POST /units/status`. */
   action: string;
   about: readonly AuditedKey[];
   requestId: string;
   address: string;
-  /** Of notes with the same key only the first in each span is written; all are counted. */
+  /** Of notes with the same key, only the first per period is written; all are counted. */
   once?: { key: string; ms: number };
 }
 
-/** A note of what the bridge did itself, for no request. */
+/** A note of the bridge's own action, without a request. */
 export const ownNote = (role: "functions" | "worker", action: string): AuditNote => ({
   ...{ user: "", role, action, about: [], requestId: "", address: "" },
 });
 
-/** One entry of the trail as it is stored, beside its id: always these fields, in this order. */
+/** The stored fields of an entry beside its id: always these, in this order. */
 export const FIELDS = [
   ...(["user", "role", "action", "about", "outcome", "command", "request", "address", "nth"] as const),
 ] as const;
 
-/** With PAYLOAD_KEYS there are these as well, behind the others. */
+/** With PAYLOAD_KEYS, these follow. */
 export const MAC_FIELDS = ["issued", "mac"] as const;
 
 export interface AuditEntry {
-  /** Redis's own: the time in milliseconds by its clock, and a number within it. */
+  /** Assigned by Redis: milliseconds by its clock, and a number within it. */
   id: string;
   user: string;
   role: string;
   action: string;
   about: string[];
   outcome: string;
-  /** The command or dead letter that it is about; empty if none. */
+  /** The command or dead letter concerned; empty if none. */
   command: string;
   request: string;
   address: string;
-  /** When it was handed to Redis, by Redis's clock, us, and the MAC of whoever did; absent without PAYLOAD_KEYS. */
+  /** When it was sent to Redis, by Redis's clock, us, and the sender's MAC; absent without PAYLOAD_KEYS. */
   issued?: string;
   mac?: string;
   /** Running number among entries with its action and outcome: gaps show how many were not written. */
@@ -66,7 +66,7 @@ export interface AuditEntry {
 /** An entry as stored in the stream: its id, then names and values alternately. */
 export type StoredEntry = [id: string, fields: string[]];
 
-/** Undefined if it has not the form of an entry. */
+/** undefined if it does not have the form of an entry. */
 export function parseEntry([id, fields]: StoredEntry): AuditEntry | undefined {
   const values = fields.filter((_, i) => i % 2 === 1);
   const names = fields.filter((_, i) => i % 2 === 0);
@@ -90,7 +90,7 @@ export function parseEntry([id, fields]: StoredEntry): AuditEntry | undefined {
   return list && { ...shown, about: list, ...(hasMac && { issued, mac }) };
 }
 
-/** The other way round: exactly what was stored. */
+/** The inverse: exactly what was stored. */
 export const storedEntry = (entry: AuditEntry): StoredEntry => [
   entry.id,
   [...FIELDS, ...(entry.mac === undefined ? [] : MAC_FIELDS)].flatMap((name) => [

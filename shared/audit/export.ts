@@ -9,7 +9,7 @@ import type { AuditKeys } from "./keys.ts";
 import { parseLink, readMark } from "./link.ts";
 import { chainFrom, merged, type Noted, type Verdict } from "./verify.ts";
 
-/** A line of an export: an entry, and its place in the chain; `hash` is null where it has none yet. */
+/** A line of an export: an entry and its place in the chain; `hash` is null if it is not linked yet. */
 const exported = z.object({
   id: z.string().regex(/^\d+-\d+$/),
   ...{ user: z.string(), role: z.string(), action: z.string(), about: z.array(z.string()), outcome: z.string() },
@@ -21,9 +21,7 @@ const exported = z.object({
   n: z.number(),
 });
 
-/**
- * The entries as lines of JSON, the oldest first. @param range milliseconds since 1970 by Redis's clock, both included
- */
+/** The entries as JSON lines, oldest first. @param range milliseconds since 1970 by Redis's clock, inclusive */
 export async function* exportTrail(
   redis: Redis,
   keys: AuditKeys,
@@ -50,7 +48,7 @@ async function markBefore(redis: Redis, keys: AuditKeys, from: string): Promise<
   return (await readMark(redis, keys.anchor)) ?? GENESIS;
 }
 
-/** Checks an export, from its first line to its last; what stood before and after it, it cannot know. */
+/** Verifies an export from its first line to its last; it knows nothing about entries before and after it. */
 export async function verifyExport(lines: AsyncIterable<string>, secrets: ChainKeys, noted?: Noted): Promise<Verdict> {
   let chain: ReturnType<typeof chainFrom> | undefined;
   const head: Mark = { ...GENESIS };
@@ -58,7 +56,7 @@ export async function verifyExport(lines: AsyncIterable<string>, secrets: ChainK
   for await (const text of lines) {
     if (text === "") continue;
     const line = exported.safeParse(parseJson(text)).data;
-    if (!line) return { ok: false, id: head.id, what: "is followed by a line that is no entry of an export" };
+    if (!line) return { ok: false, id: head.id, what: "is followed by a line that is not an entry of an export" };
     const { before, hash, by, n, forged, issued, mac, ...rest } = line;
     const entry = mac === undefined ? rest : { ...rest, issued: issued ?? "", mac };
     chain ??= chainFrom({ ...GENESIS, hash: before, count: n - 1 }, head, secrets, noted);

@@ -1,6 +1,6 @@
-/** The names of the audit trail's keys in Redis; FORMAT.md describes them. */
+/** The Redis key names of the audit trail; FORMAT.md describes them. */
 export interface AuditKeys {
-  /** The base name of the outbox whose commands it notes. */
+  /** Base name of the outbox whose commands it records. */
   base: string;
   entries: string;
   links: string;
@@ -8,7 +8,7 @@ export interface AuditKeys {
   anchor: string;
 }
 
-/** @param base of the outbox of the commands to the CAD */
+/** @param base of the outbox of commands to the CAD */
 export const auditKeys = (base: string): AuditKeys => ({
   base,
   entries: `${base}:audit`,

@@ -15,7 +15,7 @@ export interface SealedMark extends Mark {
   seal: string;
 }
 
-/** Reads the chain's head or anchor; undefined if there is none yet. */
+/** Reads the chain's head or anchor; undefined if there is none. */
 export async function readMark(redis: Redis, key: string): Promise<SealedMark | undefined> {
   const [id, hash, by, count, sealedBy, seal] = await redis.hmget(
     key,
@@ -31,8 +31,9 @@ export async function readMark(redis: Redis, key: string): Promise<SealedMark | 
 }
 
 /**
- * Adds links, if the head is still where the caller saw it: so there is one chain, however many would write it. ARGV: JSON with
- * `seen` (id and hash of the head as the caller saw it), `head` (its new fields) and `links` (id, hash, by, n, and `forged` '1' or '', of each).
+ * Adds links if the head is unchanged since the caller read it, so that concurrent writers extend one chain. ARGV: JSON with
+ * `seen` (id and hash of the head the caller read), `head` (its new fields) and `links` (id, hash, by, n, and `forged` '1' or
+ * '', of each).
  */
 const LINK = `#!lua flags=allow-oom
 local base = KEYS[1]
@@ -49,8 +50,8 @@ for name, value in pairs(args.head) do redis.call('HSET', head, name, value) end
 return 1`;
 
 /**
- * Takes off all up to a link, which becomes the anchor: the chain begins after it. ARGV: JSON with `keep_from` (the first id to
- * be kept) and `anchor` (its fields).
+ * Removes everything up to a link, which becomes the anchor: the chain starts after it. ARGV: JSON with `keep_from` (the first
+ * id to keep) and `anchor` (its fields).
  */
 const TRIM = `#!lua flags=allow-oom
 local base = KEYS[1]
@@ -59,17 +60,17 @@ for name, value in pairs(args.anchor) do redis.call('HSET', base .. ':audit:anch
 redis.call('XTRIM', base .. ':audit:links', 'MINID', '=', args.keep_from)
 return redis.call('XTRIM', base .. ':audit', 'MINID', '=', args.keep_from)`;
 
-/** A mark as it is stored; the count as text, since Lua would write a large number with an exponent. */
+/** The stored form of a mark; the count as text, since Lua would write a large number with an exponent. */
 const toFields = ({ id, hash, by, count }: Mark, sealedBy: string, seal: string) => ({
   ...{ id, hash, by, count: String(count) },
   ...{ sealed_by: sealedBy, seal },
 });
 
-/** Writes the chain of hashes beside the entries. */
+/** Maintains the hash chain of the entries. */
 export interface AuditChain {
   /**
-   * Links up to `most` entries that are not in the chain yet; returns their number. Throws an Error for a head that no
-   * worker wrote, and once for one that was set back.
+   * Links up to `most` unlinked entries; returns their number. Throws an Error for a head that no worker wrote, and once for one
+   * that was set back.
    */
   extend(most: number): Promise<number>;
   /** Removes chained entries older than `ms`; returns their number. Throws an Error for a link that no worker made. */
@@ -78,14 +79,14 @@ export interface AuditChain {
   head(): Promise<SealedMark | undefined>;
 }
 
-/** The key that makes links is always among those that are known. */
+/** The key that makes links is always a known one. */
 function must(hash: string | undefined): string {
   if (hash === undefined) throw new TypeError("the key that makes links is not among the known ones");
   return hash;
 }
 
 export interface AuditChainSettings {
-  /** `ID:HASH` of a head that no worker with these keys set, and that somebody vouches for. */
+  /** `ID:HASH` of a head not written by a worker with these keys, which an operator vouches for. */
   adopt?: string | undefined;
   sealer?: Sealer;
   /** Called with the id of an entry that the bridge did not write. */
@@ -101,23 +102,23 @@ export function openAuditChain(
   const link = script(redis, "auditLink", LINK, [keys.base]);
   const trimScript = script(redis, "auditTrim", TRIM, [keys.base]);
   const { by } = secrets;
-  /** Where the chain stood last, as far as this worker knows. */
+  /** The last known head of the chain. */
   let seen: Mark | undefined;
-  /** Up to which entry this one made links itself, and what it knows of copies up to there. */
+  /** Up to which entry this worker made links itself, and the copies known up to there. */
   let linked: string | undefined;
   let copies: ((entry: StoredEntry) => boolean) | undefined;
 
-  /** Without a key, anybody could have written it. */
+  /** Without a key, anyone could have written it. */
   const isOwn = (head: SealedMark): boolean =>
     (head.by === by || secrets.known.has(head.by)) && same(sealOf("head", head, head.by, secrets), head.seal);
 
-  /** Without a key nothing can be verified; with the first key, an operator has to confirm that the trail continues. */
+  /** Without a key nothing can be verified; with the first key, an operator must confirm that the trail continues. */
   const mayAdopt = (head: SealedMark): boolean =>
     (by === NO_KEY && head.by !== NO_KEY && seen === undefined) ||
     (sealer.keyed && sealer.lenient && head.by === NO_KEY && seen === undefined) ||
     adopt === `${head.id}:${head.hash}`;
 
-  /** Entries shortly before the first link are read too: a worker that has just started knows no copies. */
+  /** Also reads entries shortly before the first link: a newly started worker knows no copies. */
   async function prepareCopies(before: string): Promise<(entry: StoredEntry) => boolean> {
     const isCopy = createCopies();
     if (!sealer.keyed) return isCopy;
@@ -127,7 +128,7 @@ export function openAuditChain(
     return isCopy;
   }
 
-  /** Continuing from what somebody else wrote would authenticate it with the key. */
+  /** Continuing from a forged head would authenticate it with the key. */
   async function readHead(): Promise<SealedMark | undefined> {
     const head = await readMark(redis, keys.head);
     if (head && !isOwn(head) && !mayAdopt(head))
@@ -137,7 +138,7 @@ export function openAuditChain(
     return head;
   }
 
-  /** The chain goes on from there, and never from before where it stood. */
+  /** The chain continues from here, and never from an earlier place. */
   function follow(head: SealedMark | undefined): void {
     const before = seen ?? GENESIS;
     seen = head ?? GENESIS;
@@ -159,7 +160,7 @@ export function openAuditChain(
       const forgeries: string[] = [];
       const links = entries.map((entry) => {
         const doubt = doubtOfEntry(sealer, keys.base, entry);
-        // A link by a key that is not configured here passes: it cannot be checked.
+        // A link made with a key that is not configured here is accepted: it cannot be verified.
         const forged = doubt === undefined ? copies?.(entry) === true : doubt.code !== "missing-key";
         if (forged) forgeries.push(entry[0]);
         const hash = must(hashOf(entry, mark.hash, by, secrets, forged));

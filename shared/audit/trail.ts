@@ -8,13 +8,13 @@ import { createAuditClock } from "./clock.ts";
 import { doubtOfEntry, toArgument } from "./authentic.ts";
 import { auditKeys } from "./keys.ts";
 
-/** How many entries of requests without a valid token are written in a minute at most, from all addresses together. */
+/** Maximum number of entries per minute for requests without a valid token, from all addresses together. */
 export const MAX_UNAUTHENTICATED_PER_MINUTE = 300;
 
 /**
  * For scripts that write an audit entry in the same atomic step: audit(note, outcome, command). `note` is what `toArgument`
- * returns; '' writes nothing. `base`: Lua expression of the base name of the CAD. To be called before anything is written, or
- * after everything is: it fails only if Redis does.
+ * returns; '' writes nothing. `base`: Lua expression of the CAD's base name. Call it before any write or after all of them:
+ * it fails only if Redis does.
  */
 export const auditIn = (base: string): string => `
 local function audit(note, outcome, command)
@@ -44,15 +44,15 @@ audit(ARGV[1], ARGV[2], ARGV[3])
 return 1
 `;
 const STORING = `#!lua\n${NOTE}`;
-/** What an administrator does is noted even when Redis is full: discarding and reconnecting help then. */
+/** Administrative actions are recorded even when Redis is full, since discarding and reconnecting help then. */
 const ALWAYS = `#!lua flags=allow-oom\n${NOTE}`;
 
-/** Which entries are meant; what is not given does not narrow them. */
+/** Selects entries; absent criteria do not restrict. */
 export interface AuditFilter {
   user?: string | undefined;
   action?: string | undefined;
   outcome?: AuditOutcome | undefined;
-  /** Milliseconds since 1970 by Redis's clock, both included. */
+  /** Milliseconds since 1970 by Redis's clock, inclusive. */
   since?: number | undefined;
   until?: number | undefined;
 }
@@ -61,7 +61,7 @@ export interface AuditQuery {
   filter: AuditFilter;
   /** Maximum number of entries of a page. There may be fewer although more follow: see `next`. */
   limit: number;
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   after?: string | undefined;
 }
 
@@ -69,20 +69,20 @@ export interface AuditQuery {
 export type ShownEntry = AuditEntry & { authentic: boolean };
 
 export interface AuditPage {
-  /** The newest first. */
+  /** Newest first. */
   entries: ShownEntry[];
   next: string | undefined;
 }
 
-/** Who did what: only ever added to. */
+/** Records who did what. Append-only. */
 export interface AuditTrail {
-  /** Resolves once Redis has it. */
+  /** Resolves once Redis has stored it. */
   note(note: AuditNote, outcome: AuditOutcome, command: string): Promise<void>;
   list(query: AuditQuery): Promise<AuditPage>;
 }
 
 const CHUNK = 200;
-/** How many entries one request looks at, at most. */
+/** Maximum number of entries read per request. */
 const LOOK_AT = 5000;
 const ADMINISTRATIVE: ReadonlySet<AuditOutcome> = new Set(["requested", "done", "failed"]);
 
@@ -123,7 +123,7 @@ export function openAuditTrail(redis: Redis, outbox: OutboxKeys, sealer: Sealer)
   };
 }
 
-/** Something wrote to the trail that is not the bridge: `npm run audit -- verify` names it, and it is shown as it is. */
+/** An entry not written by the bridge: `npm run audit -- verify` reports it, and it is shown unchanged. */
 const illegible = ([id]: StoredEntry): AuditEntry => ({
   ...{ id, user: "", role: "", action: "(not an entry of the bridge)", about: [], outcome: "failed" },
   ...{ command: "", request: "", address: "", nth: 0 },

@@ -5,7 +5,7 @@ import type { StoredEntry } from "./entry.ts";
 import type { AuditKeys } from "./keys.ts";
 import { parseLink, readMark, type SealedMark } from "./link.ts";
 
-/** What is wrong with the trail, and at which entry it shows first. */
+/** A fault of the trail, and the first entry that shows it. */
 export interface BadTrail {
   ok: false;
   id: string;
@@ -13,14 +13,14 @@ export interface BadTrail {
 }
 export interface GoodTrail {
   ok: true;
-  /** How many entries were checked, and how many are too new to be in the chain. */
+  /** Number of entries verified, and of those too new to be in the chain. */
   checked: number;
   unlinked: number;
   /** When the oldest of those was written. */
   oldestUnlinked: number | undefined;
   first: string | undefined;
   head: Mark;
-  /** Entries that the worker found forged when they came into the chain, and noted, since the mark that was noted. */
+  /** Entries since the noted mark that the worker found forged when it linked them. */
   forged: string[];
 }
 export type Verdict = GoodTrail | BadTrail;
@@ -28,16 +28,16 @@ export type Verdict = GoodTrail | BadTrail;
 const PAGE = 1000;
 const HOLDERS = "AUDIT_KEY and PAYLOAD_KEYS do";
 
-/** A mark that was noted elsewhere: it must still be in the chain. */
+/** A mark kept elsewhere, which must still be in the chain. */
 export type Noted = Pick<Mark, "id" | "hash">;
 
-/** Checks every entry against the chain. Reads only; may run beside everything else. */
+/** Verifies every entry against the chain. Read-only; safe to run at any time. */
 export async function verifyTrail(redis: Redis, keys: AuditKeys, secrets: ChainKeys, noted?: Noted): Promise<Verdict> {
   for (;;) {
     const anchor = await readMark(redis, keys.anchor);
     const verdict = await verifyFrom(anchor, redis, keys, secrets, noted);
     if (verdict.ok || (await readMark(redis, keys.anchor))?.id === anchor?.id) return verdict;
-    // What is old was taken off meanwhile: once more, from the new begin.
+    // Entries were trimmed meanwhile: retry from the new start.
   }
 }
 
@@ -54,7 +54,7 @@ async function verifyFrom(
   const wrong = wrongMark("anchor", anchor, secrets) ?? wrongMark("head", head, secrets);
   if (wrong) return wrong;
   const chain = chainFrom(anchor ?? GENESIS, head ?? GENESIS, secrets, noted);
-  // Up to the head as it was read: what comes after it may be put into the chain meanwhile.
+  // Up to the head that was read: later entries may be linked meanwhile.
   for await (const { entry, link } of merged(redis, keys, "-", head?.id ?? GENESIS.id)) {
     const bad = chain.next(entry, link);
     if (bad) return bad;
@@ -63,7 +63,7 @@ async function verifyFrom(
   return chain.end();
 }
 
-/** A begin or an end that the bridge did not set. */
+/** A start or an end that the bridge did not set. */
 function wrongMark(what: "head" | "anchor", mark: SealedMark | undefined, secrets: ChainKeys): BadTrail | undefined {
   if (!mark || secrets.keyless) return undefined;
   if (secrets.known.size > 0 && mark.sealedBy === NO_KEY)
@@ -76,7 +76,7 @@ function wrongMark(what: "head" | "anchor", mark: SealedMark | undefined, secret
 
 const bad = (id: string, what: string): BadTrail => ({ ok: false, id, what });
 
-/** Follows the chain from its begin to its head. The same for what is in Redis and for what was exported. */
+/** Follows the chain from its start to its head, both for Redis and for an export. */
 export function chainFrom(begin: Mark, head: Mark, secrets: ChainKeys, noted?: Noted) {
   let mark = begin;
   let checked = 0;
@@ -88,7 +88,7 @@ export function chainFrom(begin: Mark, head: Mark, secrets: ChainKeys, noted?: N
   let seen = noted === undefined || compareIds(noted.id, begin.id) <= 0;
 
   return {
-    /** An entry that is too new to be in the chain. */
+    /** An entry too new to be in the chain. */
     unlinked(id: string): void {
       unlinked += 1;
       oldestUnlinked ??= timeOfId(id);
@@ -130,11 +130,11 @@ interface Pair {
   link: Mark | undefined;
 }
 
-/** Entries and links paired by their ids; one without a counterpart comes alone. */
+/** Pairs entries and links by id; one without a counterpart is returned alone. */
 export async function* merged(redis: Redis, keys: AuditKeys, from = "-", to = "+"): AsyncGenerator<Pair> {
   const entries = pages(redis, keys.entries, from, to);
   const links = pages(redis, keys.links, from, to);
-  // The links first: an entry is always written before its link.
+  // Links first: an entry is always written before its link.
   let link = (await links.next()).value;
   let entry = (await entries.next()).value;
   while (entry || link) {

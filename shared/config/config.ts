@@ -3,19 +3,19 @@ import { isRedisUrl } from "./redis-url.ts";
 import { LOG_FORMATS, LOG_LEVELS, toLogLevel } from "../util/log-levels.ts";
 import { type ReadSecret, readSecrets } from "./secret-files.ts";
 
-/** The exit code for a configuration that cannot work (EX_CONFIG of sysexits.h). */
+/** The exit code for an invalid configuration (EX_CONFIG of sysexits.h). */
 export const EX_CONFIG = 78;
 
 /** A schema of environment variables, each with a description for `--help` and docs/configuration.md. */
 export type EnvSchema = z.ZodObject<Record<string, z.ZodType>>;
 
-/** Notes of a variable beside its type. Added last, after `optional` and `default`, which would hide them. */
+/** Properties of a variable beside its type. Set last, after `optional` and `default`, which would hide them. */
 interface Notes {
-  /** `NAME_FILE` may name a file that holds it. */
+  /** `NAME_FILE` may name a file that contains it. */
   secret?: true;
-  /** Exactly one of these, itself included, is to be set. */
+  /** Exactly one of these, itself included, must be set. */
   oneOf?: readonly string[];
-  /** It requires this one. */
+  /** The variable it requires. */
   needs?: string;
 }
 const note = <S extends z.ZodType>(schema: S, notes: Notes): S => schema.meta({ ...notes });
@@ -29,7 +29,7 @@ const bytes = z.coerce
   .min(1024)
   .max(16 * 1024 * 1024);
 const pem = z.string().includes("-----BEGIN ", "must be PEM: -----BEGIN …").optional();
-/** The building blocks of the processes' own schemas. */
+/** The building blocks of the processes' schemas. */
 export const env = { port, milliseconds, bytes, note };
 
 /** Address and credentials of Redis. */
@@ -73,7 +73,7 @@ export const sharedEnv = {
     .min(1)
     .optional()
     .describe(
-      "YAML or JSON file of several CADs, in place of CAD_BACKEND_URL and CAD_BACKEND_AUTH_TOKEN: see Several CADs. The functions read of it which CADs there are and what each owns.",
+      "YAML or JSON file of several CADs, in place of CAD_BACKEND_URL and CAD_BACKEND_AUTH_TOKEN: see Several CADs. The functions use only which CADs there are and what each owns.",
     ),
   LOG_LEVEL: z
     .string()
@@ -92,7 +92,7 @@ export const sharedEnv = {
     .describe("File that the log is written to, in addition to standard output; reopened on SIGHUP."),
 };
 
-/** Lists every missing or invalid variable, without its value: it may be a secret. */
+/** Lists every missing or invalid variable, without its value, which may be a secret. */
 export class ConfigError extends Error {
   override name = "ConfigError";
   readonly problems: readonly string[];
@@ -104,13 +104,12 @@ export class ConfigError extends Error {
   }
 }
 
-/** A parsed environment, and the paths of the files that its secrets came from, by the variable's name. */
+/** A parsed environment, and the paths of its secret files by variable name. */
 export type Config<S extends EnvSchema> = z.infer<S> & { secretFiles: Readonly<Record<string, string>> };
 
 /**
- * Reads the environment once. An empty variable counts as one that is not set. Throws ConfigError.
- *
- * @param read for secrets in files; absent on a host that has none
+ * Parses the environment. An empty variable counts as unset. Throws ConfigError.
+ * @param read reads secret files; absent on a host without files
  */
 export function parseConfig<S extends EnvSchema>(
   schema: S,
@@ -124,7 +123,7 @@ export function parseConfig<S extends EnvSchema>(
   const parsed = schema.safeParse(values);
   for (const issue of parsed.error?.issues ?? []) {
     const name = issue.path.join(".");
-    // The problem of its file is already reported.
+    // Its file's problem is already reported.
     if (name in paths && values[name] === undefined) continue;
     const missing = issue.code === "invalid_type" && values[name] === undefined;
     problems.push(`${name}: ${missing ? "is not set" : issue.message}`);
@@ -134,7 +133,7 @@ export function parseConfig<S extends EnvSchema>(
   return { ...parsed.data, secretFiles: paths };
 }
 
-/** What is wrong with variables that are right by themselves. */
+/** The contradictions between variables that are valid by themselves. */
 function wrongTogether(schema: EnvSchema, set: ReadonlySet<string>): Set<string> {
   const problems = new Set<string>();
   for (const [name, type] of Object.entries(schema.shape)) {
@@ -172,7 +171,7 @@ export function describeConfig(schema: EnvSchema, files = true): Variable[] {
   });
 }
 
-/** A description stays behind on the inner schema where it was made optional afterwards. */
+/** The description is on the inner schema if the variable was made optional afterwards. */
 const descriptionOf = (type: z.ZodType): string =>
   type.description ?? (type instanceof z.ZodOptional ? descriptionOf(type.unwrap() as z.ZodType) : "");
 
@@ -184,5 +183,5 @@ export function helpText(what: string, schema: EnvSchema, files = true): string 
     const fallback = r.fallback === "required" ? " (required)" : r.fallback ? ` (default ${r.fallback})` : "";
     return `  ${r.name.padEnd(width)}  ${r.description}${fallback}`;
   });
-  return `${what}\n\nIt is configured by environment variables alone:\n${lines.join("\n")}\n`;
+  return `${what}\n\nIt is configured by environment variables only:\n${lines.join("\n")}\n`;
 }

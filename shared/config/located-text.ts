@@ -1,17 +1,17 @@
 import { LineCounter, parseDocument } from "yaml";
 import type { Fault } from "../util/issues.ts";
 
-/** A configuration file in YAML or JSON that could be read. */
+/** A parsed configuration file in YAML or JSON. */
 export interface LocatedText {
   raw: unknown;
-  /** The line of the value at this path, or of what lacks it. */
+  /** The line of the value at this path, or of its nearest parent if it is missing. */
   lineOf(path: readonly PropertyKey[]): number;
 }
 
-/** @param wrong is called for each place that is no YAML; then there is no text. Never with anything of the file. */
+/** @param wrong called for each YAML error, without any content of the file; the result is then undefined */
 export function parseLocated(text: string, wrong: (problem: string) => void): LocatedText | undefined {
   const lines = new LineCounter();
-  // Pretty errors would show the text, and secrets with it.
+  // Pretty errors would quote the text, including secrets.
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
   for (const { code, pos } of document.errors) {
     const { line, col } = lines.linePos(pos[0]);
@@ -37,7 +37,7 @@ export function parseLocated(text: string, wrong: (problem: string) => void): Lo
   };
 }
 
-/** Each fault with its line and place in the file, in the order of the lines. */
+/** Each fault with its line and place in the file, sorted by line. */
 export function listFaults(faults: readonly Fault[], { lineOf }: LocatedText): string[] {
   const placed = faults.map((fault) => ({ ...fault, line: lineOf(fault.path) }));
   return placed

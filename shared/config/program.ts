@@ -6,23 +6,23 @@ import { MAX_SECRET_BYTES, type ReadSecret, UnfitFile } from "./secret-files.ts"
 import { reasonOf } from "../util/reason.ts";
 import { withDeadline } from "../util/sleep.ts";
 
-/** Reads a secret from a file. Only plain files: reading from anything else could block for ever. */
+/** Reads a secret file. Regular files only: reading anything else could block forever. */
 export const fromDisk: ReadSecret = (path) => {
   const found = statSync(path);
   if (!found.isFile() || found.size > MAX_SECRET_BYTES) throw new UnfitFile("is not a plain file of at most 64 KiB");
   return readFileSync(path, "utf8");
 };
 
-/** How long a process may take to stop, ms. */
+/** Time limit for a process to stop, ms. */
 const STOP_MS = 9500;
 
 /** A process that was started. */
 export interface Running<Schema extends EnvSchema> {
   stop(): Promise<void>;
   failed?: Promise<never>;
-  /** Applies what may change without a restart: secrets from files. */
+  /** Applies what may change without a restart: the secrets from files. */
   reload?(next: Config<Schema>): void;
-  /** What there is now cannot be taken over, for these reasons: what was there before holds. */
+  /** The new configuration is invalid for these reasons; the previous one stays in effect. */
   reloadRefused?(problems: readonly string[]): void;
 }
 
@@ -42,8 +42,8 @@ interface LogSettings {
 }
 
 /**
- * Runs a process from its configuration to its end: exit code 0 after SIGTERM or SIGINT, 78 if the configuration cannot
- * work, 1 for anything else.
+ * Runs a process from its configuration to its end. Exit code 0 after SIGTERM or SIGINT, 78 for an invalid configuration, 1
+ * for anything else.
  */
 export async function runProgram<Schema extends EnvSchema>(program: Program<Schema>): Promise<void> {
   if (process.argv.includes("--help")) return void process.stdout.write(helpText(program.what, program.env));
@@ -64,7 +64,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
   let reload: Running<Schema>["reload"];
   let reloadRefused: Running<Schema>["reloadRefused"];
   process.on("SIGHUP", () => {
-    // logrotate moved the file away: the next line belongs into a new one.
+    // logrotate has moved the file: later lines go to a new one.
     reopen();
     try {
       reload?.(parseConfig(program.env, process.env, fromDisk));
@@ -82,7 +82,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
   };
   const crash = (error: unknown) => {
     log.error({ error: String(error), stack: error instanceof Error ? error.stack : undefined }, "the process crashed");
-    // At once: in an unknown state, nothing more may run.
+    // Exit at once: nothing more may run in an unknown state.
     flushSync();
     process.exit(1);
   };
@@ -93,7 +93,7 @@ export async function runProgram<Schema extends EnvSchema>(program: Program<Sche
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => resolve(signal));
   });
   const running = await program.start(config, log).catch((error: unknown) => {
-    // A contradiction between two variables.
+    // Two variables contradict each other.
     refuse(error);
     const { code } = error as { code?: string };
     const reason =

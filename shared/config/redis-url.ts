@@ -6,14 +6,14 @@ const DEFAULT_PORT = 26_379;
 /** The parts of a Sentinel URL. */
 export interface SentinelAddress {
   sentinels: { host: string; port: number }[];
-  /** The name under which the Sentinels know the master. */
+  /** The name by which the Sentinels know the master. */
   name: string;
   db: number;
   tls: boolean;
-  /** Of Redis itself. */
+  /** For Redis itself. */
   username?: string;
   password?: string;
-  /** Of the Sentinels, and whether they take TLS: as Redis does, if it is not said. */
+  /** For the Sentinels; TLS as for Redis unless given. */
   sentinelUsername?: string;
   sentinelPassword?: string;
   sentinelTls: boolean;
@@ -24,7 +24,7 @@ const NODE = /^(\[[\da-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/;
 const PARAMETERS: ReadonlySet<string> = new Set(["sentinel_username", "sentinel_password", "sentinel_tls"]);
 
 /**
- * Reads `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME[/DB]`, with `?sentinel_username=`, `&sentinel_password=` and
+ * Parses `redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/NAME[/DB]`, with `?sentinel_username=`, `&sentinel_password=` and
  * `&sentinel_tls=true|false`. undefined if it is none.
  */
 export function parseSentinelUrl(url: string): SentinelAddress | undefined {
@@ -55,19 +55,19 @@ export function parseSentinelUrl(url: string): SentinelAddress | undefined {
 const optional = <Name extends string>(name: Name, value: string | null | undefined) =>
   (value ? { [name]: value } : {}) as { [_ in Name]?: string };
 
-/** The Sentinels and the name, without any password. */
+/** The Sentinels and the master's name, without passwords. */
 const shownSentinels = ({ sentinels, name, tls }: SentinelAddress): string =>
   `redis${tls ? "s" : ""}+sentinel://${sentinels.map(({ host, port }) => `${host}:${port}`).join(",")}/${name}`;
 
 const PROTOCOLS: ReadonlySet<string> = new Set(["redis:", "rediss:", "redis+cluster:", "rediss+cluster:"]);
 
-/** True for a URL that `connectRedis` takes. */
+/** True for a URL that `connectRedis` accepts. */
 export function isRedisUrl(text: string): boolean {
   if (SENTINEL_URL.test(text)) return parseSentinelUrl(text) !== undefined;
   return PROTOCOLS.has(URL.parse(text)?.protocol ?? "");
 }
 
-/** A Redis's address as it may be shown: without user and password. */
+/** Redis's address without user and password, for messages. */
 export function redisAddress(url: string): string {
   const sentinels = parseSentinelUrl(url);
   if (sentinels) return shownSentinels(sentinels);

@@ -1,15 +1,15 @@
-/** Reads a file of a secret. Throws UnfitFile, or what `node:fs` throws. */
+/** Reads a secret file. Throws UnfitFile, or what `node:fs` throws. */
 export type ReadSecret = (path: string) => string;
 
-/** A file that can be read, but is none for a secret; the message goes on after "the file that it names". */
+/** A readable file that cannot be a secret; the message completes "the file that it names …". */
 export class UnfitFile extends Error {
   override name = "UnfitFile";
 }
 
-/** Larger than any secret, in bytes. */
+/** Above the size of any secret, bytes. */
 export const MAX_SECRET_BYTES = 64 * 1024;
 
-/** What a file of a secret holds, without the line break at its end. Throws if that is nothing but white space. */
+/** The content of a secret file without its trailing line break. Throws if it is blank. */
 export function readSecretFile(path: string, read: ReadSecret): string {
   const text = read(path).replace(/\r?\n$/, "");
   if (text.trim() === "") throw new UnfitFile("is empty");
@@ -23,16 +23,16 @@ export function whyUnreadable(error: unknown): string {
   return `cannot be read${typeof code === "string" ? ` (${code})` : ""}`;
 }
 
-/** The secrets that an environment names files for. */
+/** The secrets from files named in an environment. */
 export interface SecretsOfFiles {
-  /** What the files hold, by the variable that they stand for. */
+  /** Contents of the files, by the variable they replace. */
   contents: Record<string, string>;
-  /** Where they are, by the same. */
+  /** Paths of the files, by the same. */
   paths: Record<string, string>;
   problems: string[];
 }
 
-/** For every secret NAME, the content of the file named by NAME_FILE. No path is reported: it may be a secret set by mistake. */
+/** For every secret NAME, the content of the file in NAME_FILE. Paths are never reported: one may be a secret set by mistake. */
 export function readSecrets(
   names: readonly string[],
   given: Readonly<Record<string, string | undefined>>,

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { BRIDGE_EVENTS } from "./entry.ts";
 import { gap } from "./gaps.ts";
 
-/** An entry that the bridge itself writes into the journal. */
+/** An entry that the bridge itself writes to the journal. */
 export interface BridgeEvent {
   name: (typeof BRIDGE_EVENTS)[keyof typeof BRIDGE_EVENTS];
   summary: string;
@@ -10,7 +10,7 @@ export interface BridgeEvent {
   examples: readonly [Record<string, unknown>, ...Record<string, unknown>[]];
 }
 
-/** A problem, as shared/health/problems.ts defines it: the journal must not import it. */
+/** A problem as defined in shared/health/problems.ts, which the journal must not import. */
 const problemReport = z.looseObject({
   code: z.string().describe("One of the codes of docs/operations.md."),
   severity: z.enum(["critical", "warning", "notice"]),

@@ -6,25 +6,25 @@ import type { Sealer } from "../sealing/seal.ts";
 import { parseJson } from "../util/json.ts";
 import type { JournalKeys } from "./keys.ts";
 
-/** The result of a handler for an entry. */
+/** A handler's result for an entry. */
 export interface Handled {
   handler: string;
-  /** `declined`: it read the entry, and it does not concern the handler. */
+  /** `declined`: the entry does not concern the handler. */
   outcome: "done" | "failed" | "declined";
-  /** How long its last try took, ms. */
+  /** Duration of the last attempt, ms. */
   durationMs: number;
   tries: number;
-  /** Why it failed: never a payload. */
+  /** Why it failed; never a payload. */
   error?: string;
-  /** Why it declined: never a payload. */
+  /** Why it declined; never a payload. */
   reason?: string;
 }
 
-/** How far each handler is in the journal, and its result for each entry that it handles. */
+/** Each handler's position in the journal, and its result for each entry that it handles. */
 export interface Checkpoints {
-  /** The entry up to which the handler is done; undefined if it never ran. Throws SealError. */
+  /** The last entry the handler has finished; undefined if it never ran. Throws SealError. */
   cursor(handler: string): Promise<string | undefined>;
-  /** Stores outcomes and the cursor. Throws NotOwner: a worker that was frozen must not set back its successor. */
+  /** Stores results and the cursor. Throws NotOwner: a worker that was frozen must not set its successor back. */
   note(handler: string, outcomes: readonly (Handled & { entry: string })[], cursor: string): Promise<void>;
 }
 
@@ -32,8 +32,8 @@ export interface Checkpoints {
  * KEYS[1]: the base name. ARGV[1]: JSON with `token` of the lease, `keptMs`, `maxEntries` of the journal, `handler`, `cursor` and
  * `outcomes`, each with `entry` (its id) and `outcome` (as JSON text).
  *
- * A full journal drops its oldest entries long before their time, and outcomes should not outlive their entries by far: they are
- * then kept twice as long as the journal reaches back, since fewer events may come than did.
+ * A full journal drops its oldest entries long before their time, and results should not outlive entries by far: they are kept
+ * twice as long as the journal reaches back, since the event rate may fall.
  */
 const NOTE = `#!lua
 local base, ask = KEYS[1], cjson.decode(ARGV[1])
@@ -54,9 +54,9 @@ redis.call('HSET', base .. ':cursors', ask.handler, ask.cursor)
 return 1`;
 
 /**
- * @param token of the lease; nobody else may write
- * @param keptMs as long as the journal's entries
- * @param maxEntries as many as the journal's
+ * @param token of the lease; only its holder may write
+ * @param keptMs as for the journal's entries
+ * @param maxEntries as for the journal
  */
 export function openCheckpoints(
   redis: Redis,
@@ -91,7 +91,7 @@ const handledId = (keys: JournalKeys, entry: string, handler: string): string =>
 
 const cursorId = (keys: JournalKeys, handler: string): string => JSON.stringify([keys.cursors, handler]);
 
-/** See Checkpoints.cursor: one that was moved on in Redis would hide events. Throws SealError. */
+/** See Checkpoints.cursor. Verified, since a cursor moved forward in Redis would hide events. Throws SealError. */
 export async function readCursor(
   redis: Redis,
   keys: JournalKeys,
@@ -103,8 +103,8 @@ export async function readCursor(
 }
 
 /**
- * The results of the handlers for an entry, without those that do not handle it or have not reached it yet.
- * @param onForged called for a result that the worker did not store: it is left out
+ * The handlers' results for an entry, without those that do not handle it or have not reached it.
+ * @param onForged called for a result not stored by the worker, which is left out
  */
 export async function readHandled(
   redis: Redis,

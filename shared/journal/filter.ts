@@ -1,18 +1,18 @@
 import { unitKey, incidentKey } from "../vocabulary/ordering-key.ts";
 import { BRIDGE_EVENTS, type EntryKind, type JournalEntry } from "./entry.ts";
 
-/** Which entries are meant: those that fit one of each list that is given. */
+/** Selects entries: those that match one item of each given list. */
 export interface EntryFilter {
-  /** Names of events; `*` stands for any characters. */
+  /** Names of events; `*` matches any characters. */
   events?: readonly string[] | undefined;
   units?: readonly string[] | undefined;
   incidents?: readonly string[] | undefined;
   kinds?: readonly EntryKind[] | undefined;
-  /** Only the echoes of the bridge's own commands, or only what is none. */
+  /** Only echoes of the bridge's own commands, or only other entries. */
   own?: boolean | undefined;
 }
 
-/** What a filter compares: all of it is stored unencrypted. */
+/** The fields a filter compares, all stored unencrypted. */
 export type FilteredEntry = Pick<JournalEntry, "event" | "keys" | "kind" | "own">;
 
 const fits = <T>(wanted: readonly T[] | undefined, fit: (one: T) => boolean): boolean =>
@@ -20,7 +20,7 @@ const fits = <T>(wanted: readonly T[] | undefined, fit: (one: T) => boolean): bo
 
 export function entryMatches(entry: FilteredEntry, filter: EntryFilter): boolean {
   const about = new Set(entry.keys);
-  // What is missing may have been about any of them.
+  // The missing events may have concerned any of them.
   const aboutAll = entry.event === BRIDGE_EVENTS.gap;
   return (
     fits(filter.events, (pattern) => nameMatches(entry.event, pattern)) &&
@@ -31,7 +31,7 @@ export function entryMatches(entry: FilteredEntry, filter: EntryFilter): boolean
   );
 }
 
-/** Whether a name fits a pattern in which `*` stands for any characters. Takes time in proportion to both, whatever they are. */
+/** Whether a name matches a pattern in which `*` matches any characters. Takes time proportional to both. */
 export function nameMatches(name: string, pattern: string): boolean {
   const [first = "", ...rest] = pattern.split("*");
   const last = rest.pop();

@@ -5,11 +5,11 @@ import type { Sealer } from "../sealing/seal.ts";
 import { parseJson } from "../util/json.ts";
 import type { JournalKeys } from "./keys.ts";
 
-/** How long a gap is shown, ms, and how many at most; the journal itself keeps each as long as any entry. */
+/** How long a gap is listed, ms, and the maximum number; the journal keeps each as long as any entry. */
 const SHOWN_MS = 24 * 3_600_000;
 const MAX_SHOWN = 1000;
 
-/** A stretch of time of which events may be missing: the payload of `bridge:gap`. */
+/** A period in which events may be missing: the payload of `bridge:gap`. */
 export const gap = z.object({
   from: z.string().describe("Until then nothing is missing."),
   to: z.string().describe("From then on nothing is missing."),
@@ -17,14 +17,14 @@ export const gap = z.object({
 });
 export type Gap = z.infer<typeof gap>;
 
-/** The gaps of the last 24 h, so that they can be shown at a glance, whichever worker met them. */
+/** The gaps of the last 24 h at a glance, whichever worker recorded them. */
 export interface Gaps {
   note(gap: Gap): Promise<void>;
-  /** The oldest first. */
+  /** Oldest first. */
   recent(): Promise<Gap[]>;
 }
 
-/** @param onForged called for one that the bridge did not note: it is not shown */
+/** @param onForged called for a gap not recorded by the bridge, which is left out */
 export function openGaps(
   redis: Redis,
   keys: JournalKeys,

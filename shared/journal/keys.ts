@@ -1,15 +1,15 @@
-/** The names of the journal's keys in Redis; FORMAT.md describes them. */
+/** The Redis key names of the journal; FORMAT.md describes them. */
 export interface JournalKeys {
-  /** The base name of the CAD backend, where lease and owner stand. */
+  /** Base name of the CAD backend, with the lease and the leader. */
   cad: string;
   journal: string;
   channel: string;
   heard: string;
   gaps: string;
   cursors: string;
-  /** What the handlers made of one entry. */
+  /** The handlers' results for one entry. */
   handled(entry: string): string;
-  /** What is known of a unit or an incident (`unit:M12`), and the list of all of one kind. */
+  /** The state of a unit or an incident (`unit:M12`), and the list of all of one kind. */
   state(about: string): string;
   all(kind: "unit" | "incident"): string;
 }

@@ -3,7 +3,7 @@ import type { Sealer } from "../sealing/seal.ts";
 import type { JournalKeys } from "./keys.ts";
 import { openEntry, parseRow, type Row } from "./read.ts";
 
-/** How many at each end are looked at for one that is authentic. */
+/** How many entries at each end are searched for an authentic one. */
 const ENDS = 20;
 
 interface End {
@@ -13,12 +13,12 @@ interface End {
 }
 
 /**
- * How many entries are missing between the oldest and the newest, by their numbers and how many there are; 0 if there are no keys to
- * tell. Trimming takes the oldest, and leaves no hole.
+ * How many entries are missing between the oldest and the newest, by comparing their numbers with the count; 0 without keys.
+ * Trimming removes the oldest, and leaves no hole.
  */
 export async function countMissing(redis: Redis, keys: JournalKeys, sealer: Sealer): Promise<number> {
   if (!sealer.keyed) return 0;
-  // In one step: it is written and trimmed meanwhile.
+  // In one step, since the journal is written and trimmed meanwhile.
   const replies = await redis
     .multi()
     .xrange(keys.journal, "-", "+", "COUNT", ENDS)

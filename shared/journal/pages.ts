@@ -19,17 +19,17 @@ import {
 } from "./read.ts";
 import { compareIds, idTime, START } from "../redis/stream-id.ts";
 
-/** What follows an entry. */
+/** The entries after a position. */
 export type Followed =
-  /** `position`: the last of them, or where there is nothing yet; `more`: there may be more already. */
+  /** `position`: the last of them, or the current end if there are none; `more`: there may be more. */
   | { outcome: "page"; entries: JournalEntry[]; position: string; more: boolean }
-  /** It cannot be known what followed it: entries were removed since, or the journal never had it. */
+  /** Completeness is unknown: entries were removed, or the journal never contained this id. */
   | Gone
   /** A payload cannot be opened, and why. */
   | { outcome: "unreadable"; reason: string };
 export interface Gone {
   outcome: "gone";
-  /** The oldest entry that is still there. */
+  /** The oldest remaining entry. */
   oldest: string | null;
 }
 
@@ -38,36 +38,37 @@ export interface EntryQuery {
   /** Maximum number of entries of a page. There may be fewer although more follow: see `next`. */
   limit: number;
   first: "newest" | "oldest";
-  /** By the time at which the journal had it. */
+  /** By the time at which the journal stored it. */
   since?: Micros | undefined;
   until?: Micros | undefined;
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   after?: string | undefined;
 }
 export type Listed = { outcome: "page"; entries: JournalEntry[]; next: string | undefined } | Gone;
 
-/** The journal in pages that are bounded in number and in size, for readers over HTTP. */
+/** The journal in pages limited in number and size, for readers over HTTP. */
 export interface JournalPages {
-  /** What follows an entry, with no gap, the oldest first; without an entry, where the journal ends now. */
+  /** The entries after a position, without gaps, oldest first; without a position, the current end of the journal. */
   follow(after: string | undefined, limit: number): Promise<Followed>;
   list(query: EntryQuery): Promise<Listed>;
   get(id: string): Promise<JournalEntry | undefined>;
 }
 
 const CHUNK = 200;
-/** How many entries one request looks at, at most; and how often it holds a name, a unit or an incident against one. */
+/** Maximum number of entries per request, and of comparisons of an entry's names, units or incidents with the filter. */
 const LOOK_AT = 5000;
 const COMPARE = 25_000;
 
-/** How many entries may be looked at for a filter: 80 reads with 50 patterns each held everybody up for seconds (measured). */
+/** How many entries may be read for a filter: 80 reads with 50 patterns each blocked everything for seconds (measured). */
 export function lookAtMost({ events = [], units = [], incidents = [] }: EntryFilter): number {
   const each = Math.max(1, events.length + units.length + incidents.length);
   return Math.min(LOOK_AT, Math.ceil(COMPARE / each));
 }
 
 /**
- * ARGV[1]: JSON with `after` (an id, '' for the end), `limit` and `bytes`. Returns {'page', position, more, rows} or {'gone', oldest}.
- * What follows an id is known if the journal has that id, if it is the newest ever given, or if it is 0-0 and nothing was removed.
+ * ARGV[1]: JSON with `after` (an id, '' for the end), `limit` and `bytes`. Returns {'page', position, more, rows} or {'gone',
+ * oldest}. The sequence after an id is complete if the journal contains that id, if it is the newest ever assigned, or if it is
+ * 0-0 and nothing was removed.
  */
 const FOLLOW = `#!lua flags=no-writes
 ${READ}
@@ -90,7 +91,7 @@ end
 local rows, more = read('XRANGE', '(' .. id, '+', ask.limit, ask.bytes)
 return {'page', #rows > 0 and rows[#rows][1] or id, more, rows}`;
 
-// The scripts answer rows as XRANGE does.
+// The scripts return rows as XRANGE does.
 const toRows = (journal: string, reply: ScriptReply | undefined): SealedEntry[] =>
   (reply as Row[]).map((row) => parseRow(row, journal));
 
@@ -98,7 +99,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
   const follow = script(redis, "journalFollow", FOLLOW, [keys.cad]);
   const list = script(redis, "journalList", LIST, [keys.cad]);
 
-  /** An entry that cannot be opened says why: the rest of the page is not affected. */
+  /** An entry that cannot be opened contains the reason, and does not affect the rest of the page. */
   const openOrExplain = (sealed: SealedEntry) =>
     openEntry(sealer, sealed).catch((error: unknown) => {
       if (error instanceof SealError) return withoutPayload(sealed.entry, error);
@@ -112,7 +113,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
   }
 
   async function readRows({ first, since, until }: EntryQuery, after: string | undefined) {
-    // Redis refuses a range that ends before the first possible id.
+    // Redis rejects a range that ends before the first possible id.
     if (first === "newest" && after !== undefined && compareIds(after, START) === 0) return { rows: [], more: false };
     const least = since === undefined ? "-" : idTime(since);
     const most = until === undefined ? "+" : idTime(until);
@@ -146,7 +147,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
     async list(query) {
       const { filter, limit, after, first } = query;
       if (after !== undefined && first === "oldest") {
-        // What followed the page before may have been removed meanwhile: that is no page without a gap.
+        // What followed the previous page may have been removed meanwhile: the page would have a gap.
         const at = (await follow(jsonArgument({ after, limit: 1, bytes: 0 }))) as ScriptReply[];
         if (at[0] === "gone") return { outcome: "gone", oldest: String(at[1]) || null };
       }

@@ -9,17 +9,17 @@ import type { JournalKeys } from "./keys.ts";
 import { openEntryTrace } from "./traces.ts";
 
 export interface JournalBounds {
-  /** The oldest entry that is still there; undefined if there is none. */
+  /** The oldest remaining entry; undefined if there is none. */
   oldest: string | undefined;
-  /** The newest id that was ever given; START if none was. */
+  /** The newest id ever assigned; START if none. */
   newest: string;
-  /** True if entries were removed since they are too old or too many. */
+  /** True if old or surplus entries have been removed. */
   trimmed: boolean;
 }
 
-/** The side of the journal that anyone may read. Throws SealError for what is sealed with a key that is not there. */
+/** Read access to the journal. Throws SealError for data sealed with a missing key. */
 export interface JournalReader {
-  /** What follows an id, the oldest first, in pages that are bounded in number and in size; `more`: there may be more already. */
+  /** The entries after an id, oldest first, in pages limited in number and size; `more`: there may be more. */
   page(id: string, limit: number): Promise<{ entries: JournalEntry[]; more: boolean }>;
   bounds(): Promise<JournalBounds>;
   /** The entry with this id, or the last one before it; undefined if there is none. */
@@ -28,7 +28,7 @@ export interface JournalReader {
 
 export type Row = [id: string, fields: string[]];
 
-/** What of an entry is authenticated with its payload, as it is stored. */
+/** The stored fields that are authenticated together with the payload. */
 export interface SealedFields {
   ref: string;
   kind: string;
@@ -45,8 +45,8 @@ export interface SealedFields {
 }
 
 /**
- * What an entry's payload is sealed with: its own id is not known yet. With it what says what it is, when it happened, whom it is
- * about, and who may read it: whoever writes to Redis can show no payload as another event's, or another unit's.
+ * The additional data of an entry's payload; its id is not known yet. Binds the payload to its event, time, units and readers:
+ * whoever can write to Redis cannot present it as another event's or unit's.
  * @param journal the journal's key
  */
 export const journalSealId = (journal: string, fields: SealedFields): string =>
@@ -54,7 +54,7 @@ export const journalSealId = (journal: string, fields: SealedFields): string =>
     ["3", ...olderFields(journal, fields), fields.received, fields.own, fields.n].map((text) => text.toWellFormed()),
   );
 
-/** As versions before sealed it, the newest first: such an entry has no number. The oldest authenticated less. */
+/** The forms of earlier versions, newest first: without a number; the oldest authenticated fewer fields. */
 function olderSealIds(journal: string, fields: SealedFields): string[] {
   if (fields.n !== "") return [];
   const older = olderFields(journal, fields);
@@ -62,12 +62,12 @@ function olderSealIds(journal: string, fields: SealedFields): string[] {
   return all.map((values) => JSON.stringify(values.map((text) => text.toWellFormed())));
 }
 
-// As Redis stores it: of half a surrogate pair it keeps nothing.
+// As stored by Redis, which drops lone surrogates.
 const olderFields = (journal: string, { ref, kind, event, keys, ...f }: SealedFields): string[] => [
   ...[journal, ref, kind, event, keys, f.occurred, f.recovered, f.wrong, f.eventId, f.cad],
 ];
 
-/** An entry whose payload was not opened yet. */
+/** An entry whose payload has not been opened yet. */
 export interface SealedEntry {
   entry: Omit<JournalEntry, "payload">;
   sealId: string;
@@ -111,7 +111,7 @@ export function parseRow([id, list]: Row, journal: string): SealedEntry {
   };
 }
 
-/** With its payload; one that was changed in Redis has none, and is malformed. Throws SealError if a key is missing. */
+/** Adds the payload; a changed entry has none and is malformed. Throws SealError if a key is missing. */
 export async function openEntry(
   sealer: Sealer,
   { entry, sealId, olderIds, stored, openTrace }: SealedEntry,
@@ -129,7 +129,7 @@ export async function openEntry(
   }
 }
 
-/** Opens what is sealed with one of these. */
+/** Opens what is sealed with one of these ids. */
 async function openAny(sealer: Sealer, [id = "", ...others]: readonly string[], stored: string): Promise<string> {
   try {
     return await sealer.open("journal", id, stored);
@@ -139,7 +139,7 @@ async function openAny(sealer: Sealer, [id = "", ...others]: readonly string[], 
   }
 }
 
-/** An entry whose payload cannot be opened, and why. */
+/** An entry whose payload cannot be opened, with the reason. */
 export const withoutPayload = (entry: SealedEntry["entry"], error: Error): JournalEntry => ({
   ...entry,
   kind: "malformed",
@@ -148,9 +148,9 @@ export const withoutPayload = (entry: SealedEntry["entry"], error: Error): Journ
 });
 
 /**
- * Entries in the order of their ids. One that was not received later than the one before it was moved or copied: Redis gives the
- * ids, but when an entry was received is sealed.
- * @param before what stands before the first of them
+ * Checks the order of entries. One that was not received later than its predecessor was moved or copied: Redis assigns ids, but
+ * the time of receipt is sealed.
+ * @param before the entry before the first of them
  */
 export function inOrder(sealer: Sealer, before: JournalEntry | undefined, entries: JournalEntry[]): JournalEntry[] {
   if (!sealer.keyed || sealer.lenient) return entries;
@@ -163,7 +163,7 @@ export function inOrder(sealer: Sealer, before: JournalEntry | undefined, entrie
   });
 }
 
-/** Entries of which none was left out: how many are missing before one shows by their numbers. */
+/** For complete sequences: adds how many entries are missing before each, by their numbers. */
 export function withMissing(before: JournalEntry | undefined, entries: readonly JournalEntry[]): JournalEntry[] {
   let number = before?.forged ? undefined : before?.n;
   return entries.map((entry) => {
@@ -174,10 +174,10 @@ export function withMissing(before: JournalEntry | undefined, entries: readonly 
   });
 }
 
-/** A page ends once it has so many bytes, as they are stored: the largest payload has some 4 MB. */
+/** A page ends at this size of stored data, bytes: the largest payload has about 4 MB. */
 export const PAGE_BYTES = 2_000_000;
 
-/** Reads rows until there are enough of them, or enough bytes; a few at a time, since only then it shows how large they are. */
+/** Reads rows up to a count or size; a few at a time, since their size is only known after reading. */
 export const READ = `
 local journal = KEYS[1] .. ':journal'
 local function read(command, from, to, limit, most)
@@ -204,7 +204,7 @@ return {more, rows}`;
 export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Sealer): JournalReader {
   const list = script(redis, "journalPage", LIST, [keys.cad]);
   const open = (row: Row) => openEntry(sealer, parseRow(row, keys.journal));
-  /** The last entry of the page before. */
+  /** The last entry of the previous page. */
   let last: JournalEntry | undefined;
 
   /** The entry with this id, or the one before it. */
@@ -232,7 +232,7 @@ export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Seale
     async bounds() {
       const [oldest, info] = await Promise.all([
         redis.xrange(keys.journal, "-", "+", "COUNT", 1),
-        // A journal that nothing was ever written to is no key yet.
+        // A journal that was never written to does not exist as a key.
         redis.xinfo("STREAM", keys.journal).catch((error: Error) => {
           if (error.message.includes("no such key")) return [];
           throw error;

@@ -20,8 +20,8 @@ import { beginEntry, storeTrace, tracesOfCommands } from "./traces.ts";
 export const SEEN_MS = 24 * 3_600_000;
 
 /**
- * True if a batch that Redis acknowledged is missing (`has`: token and batch of what was written last): a replica took over that
- * lagged behind. The leader's memory is ahead of Redis then, so it loses the lease, and the next leader starts from what is stored.
+ * True if a batch that Redis acknowledged is missing (`has`: token and number of the last one): a replica that lagged behind took
+ * over. The leader is then ahead of Redis, so it loses the lease, and the next leader starts from what is stored.
  */
 const SET_BACK = `
 local base = KEYS[1]
@@ -32,14 +32,14 @@ local function set_back(has, token, batch)
 end`;
 
 /**
- * KEYS[1]: the base name. ARGV[1]: JSON with
- * `token` of the lease, `batch` (1, 2, 3...), `again` (it was sent before), `seenMs`, `keptMs`, `maxEntries`, `cad`, and `entries`, each with
- * `eventId`, `kind`, `event`, `ref`, `keys`, `payload`, `occurred` ('' or us), `received` (us), `own`, `recovered` ('', '1', '0'), `wrong`,
+ * KEYS[1]: the base name. ARGV[1]: JSON with `token` of the lease, `batch` (1, 2, 3...), `again` (it was sent before), `seenMs`,
+ * `keptMs`, `maxEntries`, `cad`, and `entries`, each with `eventId`, `kind`, `event`, `ref`, `keys`, `payload`, `occurred` ('' or
+ * us), `received` (us), `own`, `recovered` ('', '1', '0'), `wrong`, `fact` ('' or a name: only the first entry with it is written)
  * `fact` ('' or a name: of entries with the same one, only the first is written), `n` (its number) and `trace`?.
  *
- * Returns {'not-owner'} or {'written', id, id...}; the id of an entry that was seen before is ''. A batch that is repeated because its
- * reply was lost is written once, even if Redis receives it after the next one, or if the connection itself repeats it. A first
- * attempt cannot be there already: {'ahead', batch} means that somebody else wrote to Redis.
+ * Returns {'not-owner'} or {'written', id, id...}; the id of a duplicate is ''. A batch that is repeated because its reply was
+ * lost is written once, even if Redis receives it after the next one, or the connection repeats it. A first attempt cannot
+ * exist already: {'ahead', batch} means that something else wrote to Redis.
  */
 const WRITE = `#!lua
 ${SET_BACK}
@@ -80,8 +80,8 @@ redis.call('HSET', base .. ':written', 'token', ask.token, 'batch', ask.batch, '
 return answer`;
 
 /**
- * Records until when everything that the CAD sent is known to be in the journal. ARGV[1]: JSON with `token` of the lease, `batch` (the
- * last one) and `until` (the note as it is stored: see FORMAT.md).
+ * Records until when everything the CAD sent is known to be in the journal. ARGV[1]: JSON with `token` of the lease, `batch` (the
+ * last one) and `until` (the stored note: see FORMAT.md).
  */
 const HEARD = `#!lua flags=allow-oom
 ${SET_BACK}
@@ -91,7 +91,7 @@ if set_back(redis.call('HMGET', base .. ':written', 'token', 'batch'), ask.token
 redis.call('SET', base .. ':heard', ask['until'])
 return 1`;
 
-/** Returns {now by Redis's clock (us), note}; the note is '' if none was ever stored. */
+/** Returns {Redis's time (us), note}; the note is '' if none was ever stored. */
 const CLOCK = `#!lua flags=no-writes,allow-oom
 local clock = redis.call('TIME')
 return {string.format('%.0f', clock[1] * 1000000 + clock[2]), redis.call('GET', KEYS[1] .. ':heard') or ''}`;
@@ -100,9 +100,9 @@ export interface JournalOptions {
   redis: Redis;
   keys: JournalKeys;
   sealer: Sealer;
-  /** Of the lease; nobody else may write. */
+  /** Of the lease; only its holder may write. */
   token: string;
-  /** The scheme and host of the CAD. */
+  /** The CAD's scheme and host. */
   cad: string;
   keptMs: number;
   maxEntries: number;
@@ -110,35 +110,35 @@ export interface JournalOptions {
   maxBytes: number;
   signal: AbortSignal;
   log: Log;
-  /** Something in Redis is not as this bridge left it. */
+  /** Called for data in Redis that differs from what this bridge wrote. */
   onForged?(what: string): void;
   tracer?: Tracer;
 }
 
-/** The side of the journal that only the leader may use. */
+/** Write access to the journal, for the leader only. */
 export interface JournalWriter {
   /**
-   * Writes them in this order, all or none, and retries while Redis is away. Returns each as it is in the journal, undefined for
-   * one that was there already. One call at a time. Throws NotOwner, also when the signal aborts.
+   * Writes the entries in this order, all or none, and retries while Redis is down. Returns each as stored, undefined for a
+   * duplicate. One call at a time. Throws NotOwner, also when the signal aborts.
    */
   append(entries: readonly NewEntry[]): Promise<(JournalEntry | undefined)[]>;
   /**
-   * Records that everything the CAD sent until then, by Redis's clock, is in the journal. A time and not an age: Redis may
+   * Records that everything the CAD sent until then, by Redis's clock, is in the journal. A time, not an age: Redis may
    * receive this long after it was sent.
    */
   noteComplete(until: Micros): Promise<void>;
-  /** What was recorded last (undefined if nothing was), and the time now, by Redis's clock. */
+  /** What was recorded last (undefined if never), and the current time by Redis's clock. */
   completeUntil(): Promise<{ until: Micros | undefined; now: Micros }>;
-  /** Since when nothing can be written, and why; undefined while writing works. */
+  /** Since when writing fails, and why; undefined while it works. */
   standstill(): { since: Date; reason: string } | undefined;
 }
 
-/** How often the journal is trimmed by its size, ms. */
+/** Interval of trimming the journal by size, ms. */
 const TRIM_MS = 30_000;
-/** The same while Redis is full: the memory is needed at once. */
+/** The same while Redis is full and needs the memory. */
 const TRIM_FULL_MS = 1000;
 
-/** What is known of the newest entry: when it was received, its number, and whether it is the CAD's. */
+/** The newest entry's time of receipt and number, and whether it is the CAD's. */
 interface Newest {
   receivedAt: Micros;
   n: number;
@@ -146,13 +146,13 @@ interface Newest {
 }
 const NONE = { receivedAt: 0, n: 0, kind: "bridge" } as const;
 
-/** What is to be written of what was given: the new ones. */
+/** The new entries among the given ones. */
 interface Batch {
   all: Prepared[];
   isNew: boolean[];
 }
 
-/** An entry as it is to be stored, beside what it says. */
+/** An entry in its stored form, with its context. */
 interface Prepared {
   stored: Readonly<Record<string, string | undefined>>;
   ref: string;
@@ -167,14 +167,14 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
   const noteComplete = script(redis, "journalHeard", HEARD, [keys.cad]);
   const readClock = script(redis, "journalClock", CLOCK, [keys.cad]);
   const clock = createRedisClock(redis);
-  /** When the newest entry was received, us, and its number. */
+  /** The newest entry's time of receipt, us, and number. */
   let newest: Newest | undefined;
   let batches = 0;
   let answered = { batches: 0, n: 0 };
   let trimmedAt = -Infinity;
   let standing: { since: Date; reason: string } | undefined;
 
-  /** At most once in so long. What cannot be trimmed now is trimmed next time. */
+  /** At most once per `everyMs`. A failed trim is repeated next time. */
   async function trim(everyMs: number): Promise<void> {
     if (performance.now() - trimmedAt < everyMs) return;
     trimmedAt = performance.now();
@@ -183,7 +183,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     );
   }
 
-  /** The next one is later, also by a clock of Redis that was set back; and it follows what was noted, if the end was cut off. */
+  /** The next entry is later even if Redis's clock was set back, and follows the noted number even if the end was cut off. */
   async function readNewest(): Promise<Newest> {
     const [[row], note] = await Promise.all([
       redis.xrevrange(keys.journal, "+", "-", "COUNT", 1),
@@ -197,14 +197,14 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     return { receivedAt: last.receivedAt, n, ofCad: last.kind !== "bridge" };
   }
 
-  /** What was noted last: until when everything is in the journal, and how many entries there ever were by then. */
+  /** The last note: until when the journal is complete, and how many entries there had been in total. */
   function openNote(stored: string): { heard: Micros; n: number } | undefined {
     const text = openIfAuthentic(sealer, "heard", keys.heard, stored, () => options.onForged?.("heard"));
     const [, heard, n] = /^(\d{1,16})(?: (\d{1,15}))?$/.exec(text ?? "") ?? [];
     return heard === undefined ? undefined : { heard: Number(heard), n: Number(n ?? 0) };
   }
 
-  /** Which of them are in the journal already: they get no number, so that numbers have no gap. */
+  /** Which of them are new: duplicates get no number, so that the numbers have no gaps. */
   async function areNew(entries: readonly NewEntry[]): Promise<boolean[]> {
     const told = entries.map(({ eventId, fact }) =>
       [eventId, fact].filter((name) => name !== undefined && name !== ""),
@@ -275,7 +275,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     return { stored, ref, entry, size: payload.length, span };
   }
 
-  /** Whether Redis has them under the ids that it returned. */
+  /** Whether Redis has them under the ids it returned. */
   async function areThere(ids: readonly string[], prepared: readonly Prepared[]): Promise<boolean> {
     const there = await Promise.all(
       ids.map(async (id, i) => {
@@ -346,7 +346,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     async completeUntil() {
       const [now, note] = asList(await readClock());
       newest ??= await readNewest();
-      // Where the note was changed or deleted, only the journal tells; an entry of the bridge's own tells nothing of the CAD.
+      // If the note was changed or deleted, only the journal tells, and only its CAD entries.
       const known = newest.receivedAt > 0 && newest.ofCad ? newest.receivedAt : undefined;
       return { now: Number(now), until: openNote(String(note))?.heard ?? known };
     },

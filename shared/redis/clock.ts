@@ -1,21 +1,21 @@
 import type { Redis } from "ioredis";
 import type { Micros } from "../util/time.ts";
 
-/** How long an answer of Redis's clock is extrapolated by this process's own, ms. */
+/** How long Redis's time is extrapolated by this process's clock before it is read again, ms. */
 const TRUSTED_MS = 5000;
 
-/** What TIME answers, as one number. */
+/** Converts the reply of TIME. */
 export const toMicros = ([seconds, micros]: readonly (string | number)[]): Micros =>
   Number(seconds) * 1_000_000 + Number(micros);
 
-/** What time it is by Redis's clock: all who share a Redis agree on it, however far their own clocks are off. */
+/** The time by Redis's clock, on which all its clients agree, however wrong their own clocks are. */
 export type RedisClock = () => Promise<Micros>;
 
-/** Asks Redis once in 5 s while it is used; fails as any command to Redis does. */
+/** Reads Redis's clock at most every 5 s while in use; fails like any Redis command. */
 export const createRedisClock = (redis: Pick<Redis, "time">): RedisClock =>
   createCachedClock(async () => toMicros(await redis.time()));
 
-/** A clock that is asked once in 5 s while it is used. */
+/** Caches a clock for 5 s. */
 export function createCachedClock(now: () => Promise<Micros>): RedisClock {
   let known: { redis: Micros; here: number } | undefined;
   let asking: Promise<void> | undefined;

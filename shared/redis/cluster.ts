@@ -1,21 +1,21 @@
 import { Cluster, type Redis, type RedisOptions } from "ioredis";
 
-/** `redis+cluster://` and `rediss+cluster://`: the host is one of the cluster's nodes, `?node=host:port` names more. */
+/** `redis+cluster://` and `rediss+cluster://`: the host is one of the nodes; `?node=host:port` adds more. */
 export const CLUSTER_URL = /^(rediss?)\+cluster:/;
 
-/** How long asking a node which slots there are may take, ms. */
+/** Time limit for reading the slots from a node, ms. */
 const SLOTS_MS = 1000;
 
-/** `maxRedirections`: how often a command is sent again to where a node says, or since its slot is being moved. */
+/** `maxRedirections`: how often a command is redirected by a node, or retried while its slot is migrating. */
 type ClusterConnection = Omit<RedisOptions, "replyMapping"> & { maxRedirections: number };
 
 /**
- * A connection to a Redis Cluster, with the options of one to a single Redis. All keys of a bridge share a hash tag, so
- * every script and transaction finds its keys on one node.
+ * Connects to a Redis Cluster with the options of a single connection. All keys of a bridge share a hash tag, so every script
+ * and transaction finds its keys on one node.
  */
 export function openCluster(url: string, options: ClusterConnection, tls: RedisOptions["tls"]): Redis {
   const [, protocol] = CLUSTER_URL.exec(url) ?? [];
-  // Only under a scheme that it knows does URL read the host.
+  // URL parses the host only for schemes that it knows.
   const { hostname, port, username, password, searchParams } = new URL(url.replace(CLUSTER_URL, "http:"));
   const nodes = [`${hostname}:${port || 6379}`, ...searchParams.getAll("node")].map((node) => {
     const { hostname: host, port: at } = new URL(`http://${node}`);
@@ -27,7 +27,7 @@ export function openCluster(url: string, options: ClusterConnection, tls: RedisO
     maxRedirections,
     clusterRetryStrategy: retryStrategy,
     slotsRefreshTimeout: SLOTS_MS,
-    // Names are left to the socket: a certificate is for a name, and workerd resolves none by itself.
+    // The socket resolves names: a certificate is issued for a name, and workerd cannot resolve any by itself.
     dnsLookup: (address, found) => found(null, address),
     redisOptions: {
       ...each,
@@ -36,11 +36,11 @@ export function openCluster(url: string, options: ClusterConnection, tls: RedisO
       ...(protocol === "rediss" ? { tls: tls ?? {} } : {}),
     },
   });
-  // It takes every command of Redis; the types only differ in what a single connection has beside those.
+  // It supports every command; the types differ only in extra members of a single connection.
   return cluster as unknown as Redis;
 }
 
-/** Publishes, and answers how many listen. Each node of a cluster knows only of those that are connected to itself. */
+/** Publishes and returns the number of subscribers. Each node of a cluster only counts its own. */
 export async function publish(redis: Redis, channel: string, message: string): Promise<number> {
   const heard = await redis.publish(channel, message);
   const connection: unknown = redis;

@@ -1,18 +1,14 @@
 import { reasonOf } from "../util/reason.ts";
 
 /**
- * Why Redis did not do what it was asked.
- *
- * - `unavailable`: it is away, hangs, or is not ready
- * - `full`: it is out of memory, or cannot write to its disk
- * - `moving`: a cluster is moving the bridge's keys to another node
- * - `refused`: user, password or ACL
- * - `unsuitable`: what answers there does not know the commands: a Sentinel, or something else that is no Redis
+ * Why a Redis command failed. `unavailable`: Redis is down, hangs or is not ready; `full`: out of memory, or it cannot write to
+ * disk; `moving`: a cluster is migrating the bridge's keys; `refused`: user, password or ACL; `unsuitable`: the server does
+ * not know the commands, such as a Sentinel.
  */
 export const REDIS_FAULTS = ["unavailable", "full", "moving", "refused", "unsuitable"] as const;
 export type RedisFaultKind = (typeof REDIS_FAULTS)[number];
 
-/** Each in words, where nothing more is known. */
+/** Default sentence for each. */
 const REASONS = {
   unavailable: "it does not answer in time",
   full: "it is out of memory, or cannot write to its disk",
@@ -30,7 +26,7 @@ const UNREACHABLE: readonly [RegExp, string][] = [
   [/EHOSTUNREACH|ENETUNREACH/, "there is no route to its address"],
 ];
 
-/** A fault of Redis that was reported by another process, without the original error. */
+/** A Redis fault reported by another process, without the original error. */
 export class RedisFault extends Error {
   override name = "RedisFault";
   readonly fault: RedisFaultKind;
@@ -40,7 +36,7 @@ export class RedisFault extends Error {
   }
 }
 
-/** By what Redis and ioredis say. The first that fits counts: an error of the cluster names its last cause. */
+/** Matches messages of Redis and ioredis; the first match counts, since an error of the cluster names its last cause. */
 const BY_MESSAGE: readonly [RedisFaultKind, RegExp][] = [
   ["full", /^(OOM|MISCONF)\b/],
   [
@@ -55,11 +51,11 @@ const BY_MESSAGE: readonly [RedisFaultKind, RegExp][] = [
   ],
 ];
 
-/** What kind of fault an error is; undefined if it is none of Redis's. */
+/** The kind of fault of an error; undefined if it is not Redis's. */
 export function redisFault(error: unknown): RedisFaultKind | undefined {
   if (error instanceof RedisFault) return error.fault;
   if (!(error instanceof Error)) return undefined;
-  // What it failed of says more than that all nodes failed, or that it was given up.
+  // The underlying error is more specific than "all nodes failed" or a timeout.
   const { lastNodeError, previousErrors } = error as { lastNodeError?: unknown; previousErrors?: readonly unknown[] };
   const cause = redisFault(lastNodeError) ?? previousErrors?.map(redisFault).find((kind) => kind !== undefined);
   if (cause) return cause;
@@ -68,7 +64,7 @@ export function redisFault(error: unknown): RedisFaultKind | undefined {
   return /^(MaxRetriesPerRequest|ClusterAllFailed)Error$/.test(error.name) ? "unavailable" : undefined;
 }
 
-/** The same in words, without what Redis says of names and keys. */
+/** The same as a sentence, without Redis's text about names and keys. */
 export function faultReason(error: unknown): string {
   if (error instanceof RedisFault) return error.message;
   const kind = redisFault(error);
@@ -77,7 +73,7 @@ export function faultReason(error: unknown): string {
   return kind === "refused" ? refusedReason(said) : kind ? REASONS[kind] : "it failed in a way that was not foreseen";
 }
 
-/** Why something failed that asks Redis, for a log: one line, without names, keys or values. */
+/** Why a Redis operation failed, for a log: one line, without names, keys or values. */
 export const whyFailed = (error: unknown): string =>
   redisFault(error) === undefined ? reasonOf(error) : faultReason(error);
 

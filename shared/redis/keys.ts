@@ -1,21 +1,21 @@
-/** The names of everything that one outbox has in Redis; FORMAT.md says what each holds. */
+/** The Redis key names of one outbox; FORMAT.md describes their contents. */
 export interface OutboxKeys {
   base: string;
-  /** The base name of its CAD backend, where lease and owner stand: the same for all outboxes of a bridge. */
+  /** Base name of its CAD backend, with the lease and the leader: shared by all outboxes of a bridge. */
   cad: string;
   queue: { prefix: string; name: string };
   record(id: string): string;
   settledChannel(id: string): string;
   controlChannel: string;
   runnable: string;
-  /** Of the commands alone: the runnable ones that no worker has taken yet, and the token of the worker that will take them unasked. */
+  /** Commands only: runnable commands not claimed yet, and the token of the worker that will claim them without being woken. */
   ready: string;
   awake: string;
-  /** Where the worker that is awake hears that `ready` is no longer empty. */
+  /** Notifies the active worker that `ready` is no longer empty. */
   readyChannel: string;
   open: string;
   dead: string;
-  /** Of the commands alone: dead letters that hold their place. */
+  /** Commands only: dead letters that hold their place. */
   held: string;
   waiting: string;
   unconfirmed: string;
@@ -24,18 +24,18 @@ export interface OutboxKeys {
   owner: string;
   rooms: string;
   health: string;
-  /** For how long the CAD was ready in each hour. */
+  /** How long the CAD was ready in each hour. */
   uptime: string;
-  /** How it was in each minute of the last hour, and which workers there are. */
+  /** Statistics of each minute of the last hour, and the list of workers. */
   history: string;
   workers: string;
-  /** Which CAD all of this belongs to. */
+  /** The identity of the CAD that all of this belongs to. */
   store: string;
 }
 
 /**
  * The outbox of the commands to the CAD.
- * @param prefix REDIS_PREFIX: what keeps several CAD backends apart in one Redis
+ * @param prefix REDIS_PREFIX, which separates CAD backends in one Redis
  */
 export const outboxKeys = (prefix: string): OutboxKeys => keysOf(prefix, "cad");
 

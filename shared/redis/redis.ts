@@ -6,18 +6,16 @@ import { CLUSTER_URL, openCluster } from "./cluster.ts";
 import { faultReason, RedisFault, redisFault, whyFailed } from "./fault.ts";
 import { withDeadline } from "../util/sleep.ts";
 
-/** How long the longest blocking read of BullMQ takes, ms. */
+/** Duration of BullMQ's longest blocking read, ms. */
 const BLOCKING_READ_MS = 10_000;
 
 /**
- * How long and how often a connection tries.
+ * Timeouts and retries of a connection. `request`: for HTTP requests; fails at once while Redis is down, after 1 s when it
+ * hangs, and never queues. `worker`: outlasts a short outage, and fails after 5 s in a longer one. `queue`: for BullMQ, which
+ * blocks and retries by itself.
  *
- * - `request`: behind an HTTP request. Fails at once while Redis is away, and after 1 s when it hangs; never queues.
- * - `worker`: behind long-lived work. Outlasts a short outage, and fails after 5 s in a longer one.
- * - `queue`: for BullMQ, whose blocking reads take as long as they take, and which retries by itself.
- *
- * `socketTimeout`: a connection on which a command was not answered for so long is made anew. It may be dead without
- * having been closed, and would stay so for ever: measured with a network that goes silent.
+ * `socketTimeout`: reconnects if a command gets no answer for this long. The connection may be dead without being closed, and
+ * would stay so: measured with a network that goes silent.
  */
 const PROFILES = {
   request: {
@@ -27,7 +25,7 @@ const PROFILES = {
     connectTimeout: 1000,
     socketTimeout: 1500,
     retryStrategy: (n: number) => Math.min(50 * n, 500),
-    // Of a slot that moves it is asked again every 100 ms: given up before the command would time out, and so never sent later.
+    // A command for a migrating slot is retried every 100 ms: given up before the command's timeout, so it is never sent later.
     maxRedirections: 5,
   },
   worker: {
@@ -47,12 +45,12 @@ const PROFILES = {
   },
 } as const satisfies Record<string, RedisOptions & { maxRedirections: number }>;
 
-/** A master that became a replica keeps its connections: behind its name stands another by now, and only a new connection gets there. */
+/** A demoted master keeps its connections: its name points to another server by now, which only a new connection reaches. */
 const reconnectOnError = (error: Error): boolean => error.message.startsWith("READONLY");
 
 /**
- * What is asked of Redis in one turn of the event loop goes out together: a system call for each command was a quarter of the
- * processor time of a request, under load (measured).
+ * Sends all commands of one turn of the event loop together: one system call per command took a quarter of a request's CPU
+ * time under load (measured).
  */
 function sendTogether(redis: Redis): void {
   redis.on("connect", () => {
@@ -68,15 +66,15 @@ function sendTogether(redis: Redis): void {
   });
 }
 
-/** Why a connection does not come about, where that is known and does not pass by itself. */
+/** Why a connection fails, if known and permanent. */
 const faults = new WeakMap<Redis, RedisFault>();
 
-/** A command fails only since there is no connection: this says why there is none. Else answers the error itself. */
+/** A command may fail only because there is no connection: returns the reason for that, or else the error itself. */
 export function explain(redis: Redis, error: unknown): unknown {
   return redisFault(error) === "unavailable" ? (faults.get(redis) ?? error) : error;
 }
 
-/** Where Redis is, and what it takes to be let in. */
+/** Redis's address and credentials. */
 export interface RedisConfig {
   REDIS_URL: string;
   REDIS_SENTINEL_USERNAME?: string | undefined;
@@ -102,7 +100,7 @@ function open(config: RedisConfig, profile: keyof typeof PROFILES): Redis {
   return openSentinels({ ...address, ...own }, options, tls);
 }
 
-/** Opens a connection. Losing and regaining it is logged once each, not for every try. */
+/** Opens a connection. Losing and regaining it is logged once each, not for every attempt. */
 export function connectRedis(config: RedisConfig, profile: keyof typeof PROFILES, log: Log): Redis {
   const redis = open(config, profile);
   if (redis.isCluster) redis.on("+node", sendTogether);
@@ -116,7 +114,7 @@ export function connectRedis(config: RedisConfig, profile: keyof typeof PROFILES
   redis.on("error", (error: Error & { code?: string }) => {
     if (reachable !== false) log.error({ profile, reason: error.code ?? whyFailed(error) }, "Redis is not reachable");
     reachable = false;
-    // Of several addresses that refuse, the error has a code and no text.
+    // If several addresses refuse, the error has a code but no message.
     const kind = redisFault(error) ?? (error.code === "ECONNREFUSED" ? "unavailable" : undefined);
     if (kind === "refused" || kind === "unsuitable" || kind === "unavailable")
       faults.set(redis, new RedisFault(kind, faultReason(error)));
@@ -124,7 +122,7 @@ export function connectRedis(config: RedisConfig, profile: keyof typeof PROFILES
   return redis;
 }
 
-/** Closes a connection, saying QUIT if Redis listens within a second. */
+/** Closes a connection, with QUIT if Redis answers within a second. */
 export async function closeRedis(redis: Redis): Promise<void> {
   if (redis.status === "end") return;
   if (redis.status === "ready") await withDeadline(redis.quit(), 1000, "QUIT").catch(() => undefined);
@@ -136,16 +134,15 @@ export type ScriptReply = string | number | null | ScriptReply[];
 export type Script = (...args: Argument[]) => Promise<ScriptReply>;
 
 /**
- * A Lua script as a function of the keys that are given here and its arguments; sent by its hash once Redis knows it.
+ * Wraps a Lua script as a function of the given keys and its arguments; sent by hash once Redis knows it.
  *
- * It declares one key more, which never exists. While the slot of the bridge's keys moves to another node of a cluster, some
- * of them are there and some here, and a script would find half of a state, or none. A script that declares several keys of
- * which one is missing is answered TRYAGAIN by both nodes, for as long as the slot moves: so it runs nowhere.
+ * Declares one extra key that never exists. While a cluster migrates the slot of the bridge's keys, some are on each node, and a
+ * script would see half of the state. A script with several keys of which one is missing gets TRYAGAIN from both nodes.
  */
 export function script(redis: Redis, name: string, lua: string, keys: readonly [string, ...string[]]): Script {
   const declared = [...keys, `${keys[0]}:absent`];
   redis.defineCommand(name, { numberOfKeys: declared.length, lua });
-  // defineCommand adds a method of that name, of which the types cannot know.
+  // defineCommand adds a method with that name, which the types do not know.
   const commands = redis as unknown as Record<string, Script>;
   return (...args) => {
     const run = commands[name];
@@ -154,13 +151,13 @@ export function script(redis: Redis, name: string, lua: string, keys: readonly [
   };
 }
 
-/** The one argument of a script with several: its fields by name. The JSON of Redis refuses half of a surrogate pair. */
+/** The single argument of a script as JSON with named fields. Redis's JSON rejects lone surrogates. */
 export const jsonArgument = (fields: Readonly<Record<string, unknown>>): string =>
   JSON.stringify(fields, (_name, value: unknown) => (typeof value === "string" ? value.toWellFormed() : value));
 
-/** Asks whether Redis takes nothing more. @param key any of the bridge's: in a cluster, that of its node */
+/** Checks whether Redis accepts no more writes. @param key any key of the bridge: in a cluster, selects its node */
 export function askWhetherFull(redis: Redis, key: string): () => Promise<boolean> {
-  // Redis itself refuses a script that may store something, when it is full.
+  // A full Redis rejects scripts that may write.
   const room = script(redis, "redisRoom", "#!lua\nreturn 1", [key]);
   return async () => {
     try {

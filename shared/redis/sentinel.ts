@@ -1,12 +1,12 @@
 import { Redis, type RedisOptions } from "ioredis";
 import type { SentinelAddress } from "../config/redis-url.ts";
 
-/** Longest wait before all Sentinels are asked again, ms. */
+/** Longest pause before all Sentinels are asked again, ms. */
 const ASK_AGAIN_MS = 500;
 
 /**
- * A connection to the master that the Sentinels name. They are asked at every connection, and say so when another one takes its
- * place: an old master that returns, or thaws, is left before anything is written to it.
+ * A connection to the master named by the Sentinels. They are asked on every connect and report a failover: an old master that
+ * returns or thaws is left before anything is written to it.
  */
 export function openSentinels(
   address: SentinelAddress,

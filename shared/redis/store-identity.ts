@@ -2,35 +2,35 @@ import type { Redis } from "ioredis";
 import type { OutboxKeys } from "./keys.ts";
 
 /**
- * The version of the format that the FORMAT.md files describe. Raise it when a process of the version before would misread what
- * this one writes; what older versions wrote must still be read, as it was their backlog. A store without a number has 0.
+ * Version of the format described in the FORMAT.md files. Raise it when a process of the previous version would misread the new
+ * format; data of older versions must still be read, since it was their backlog. A store without a number has 0.
  */
 export const STORE_FORMAT = 2;
 
-/** What a store (all that one REDIS_PREFIX has in Redis) says of itself; `{prefix}:cad:store` in FORMAT.md. */
+/** Identity of a store (everything below one REDIS_PREFIX in Redis); `{prefix}:cad:store` in FORMAT.md. */
 export interface StoreIdentity {
-  /** Random, made with the store: another one stands there after Redis lost everything. */
+  /** Random, created with the store: it changes when Redis lost everything. */
   id: string;
-  /** CAD_ID of the worker that owned it last; empty if it had none. */
+  /** CAD_ID of the last leader; empty if it had none. */
   cad: string;
-  /** CAD_BACKEND_URL of the same, as `cadAddress` gives it. */
+  /** CAD_BACKEND_URL of the last leader, in the form of `cadAddress`. */
   url: string;
-  /** When a worker found that Redis had lost everything, and made the store anew; undefined if that never happened. */
+  /** When a worker found that Redis had lost everything and created the store anew; undefined if never. */
   lostAt: Date | undefined;
-  /** STORE_FORMAT of the newest version that owned it. */
+  /** STORE_FORMAT of the newest version that was the leader. */
   format: number;
 }
 
-/** Which CAD a worker is for. */
+/** The CAD a worker is configured for. */
 export interface CadClaim {
-  /** CAD_ID; empty if it is not set. */
+  /** CAD_ID; empty if unset. */
   cad: string;
   url: string;
-  /** CAD_MOVED_FROM: the id or the address under which the store knows this CAD; empty if it is not set. */
+  /** CAD_MOVED_FROM: the id or address by which the store knows this CAD; empty if unset. */
   movedFrom: string;
 }
 
-/** Scheme, host, port and path of a CAD: what tells it from another one where nobody gave it an id. */
+/** Scheme, host, port and path of a CAD, which identify it if it has no id. */
 export function cadAddress(url: string): string {
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname.replace(/\/+$/, "")}`;
@@ -50,13 +50,12 @@ export const cadClaim = (config: {
 const addressOrId = (text: string): string => (URL.canParse(text) && text.includes("//") ? cadAddress(text) : text);
 
 /**
- * - `same`: it is this CAD's store, or a new one
- * - `moved`: it was another CAD's, and CAD_MOVED_FROM says to take it over
- * - `other`: it belongs to another CAD, and what waits there is not for this one
+ * `same`: this CAD's store, or a new one. `moved`: another CAD's, and CAD_MOVED_FROM allows taking it over. `other`: it belongs to
+ * another CAD, and its backlog is not for this one.
  */
 export type Belonging = "same" | "moved" | "other";
 
-/** Whose store it is. A CAD with an id may have any address; one without an id is its address. */
+/** Whom the store belongs to. A CAD with an id may have any address; one without is identified by its address. */
 export function belonging(store: StoreIdentity | undefined, claim: CadClaim): Belonging {
   if (!store) return "same";
   const bothNamed = store.cad !== "" && claim.cad !== "";
@@ -64,7 +63,7 @@ export function belonging(store: StoreIdentity | undefined, claim: CadClaim): Be
   return claim.movedFrom !== "" && [store.cad, store.url].includes(claim.movedFrom) ? "moved" : "other";
 }
 
-/** What the store says of itself; undefined if it is new, or if only an earlier version was there. */
+/** The store's identity; undefined if it is new or only an earlier version has used it. */
 export async function readStore(redis: Redis, keys: OutboxKeys): Promise<StoreIdentity | undefined> {
   const [id, cad, url, lostAt, format] = await redis.hmget(keys.store, "id", "cad", "url", "lost_at", "format");
   if (!id) return undefined;

@@ -2,19 +2,19 @@ import type { Micros } from "../util/time.ts";
 
 /** Ids of entries in a Redis stream: `MILLISECONDS-SEQUENCE`, both of up to 64 bits. */
 
-/** Before every entry of a stream. */
+/** Sorts before every entry of a stream. */
 export const START = "0-0";
 
 /** True for a text that is the id of an entry. */
 export const isEntryId = (text: string): boolean => /^\d{1,16}-\d{1,16}$/.test(text);
 
-/** A time as the begin of an id, for ranges. */
+/** A time as the start of an id, for ranges. */
 export const idTime = (at: Micros): string => String(Math.max(0, Math.floor(at / 1000)));
 
 /** When an entry was stored, by Redis's clock. */
 export const timeOfId = (id: string): Micros => Number(id.split("-", 1)[0]) * 1000;
 
-/** A BigInt only where a number would not be exact: ids are compared for every entry and handler. */
+/** BigInt only where a number would be inexact: ids are compared for every entry and handler. */
 const toInteger = (digits: string): number | bigint => (digits.length > 15 ? BigInt(digits) : Number(digits));
 
 function partsOf(id: string): [ms: number | bigint, sequence: number | bigint] {
@@ -24,20 +24,20 @@ function partsOf(id: string): [ms: number | bigint, sequence: number | bigint] {
 
 const compare = (a: number | bigint, b: number | bigint): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Negative, zero or positive, as the first id comes before the second, is equal to it, or comes after it. */
+/** Negative, zero or positive if the first id sorts before, equals or sorts after the second. */
 export function compareIds(a: string, b: string): number {
   const [aMs, aSequence] = partsOf(a);
   const [bMs, bSequence] = partsOf(b);
   return compare(aMs, bMs) || compare(aSequence, bSequence);
 }
 
-/** The id right after that one. */
+/** The next possible id. */
 export function idAfter(id: string): string {
   const [ms, sequence] = partsOf(id);
   return `${ms}-${BigInt(sequence) + 1n}`;
 }
 
-/** An id before that one and after every other entry's before it: what follows it begins with the entry itself. */
+/** An id between the previous entry and this one: what follows it starts with this entry. */
 export function idBefore(id: string): string {
   const [ms, sequence] = partsOf(id);
   return sequence > 0 ? `${ms}-${BigInt(sequence) - 1n}` : `${BigInt(ms) - 1n}-${Number.MAX_SAFE_INTEGER}`;

@@ -1,20 +1,20 @@
 import { SealError, type Sealer } from "./seal.ts";
 
-/** What a text in clear is: it goes into its MAC, so that one cannot be put in the place of another. */
+/** Kind of a clear text, included in its MAC, so that one cannot replace another. */
 export type ClearKind =
   | ("state" | "heartbeat" | "destination" | "rules" | "enable" | "pause" | "cursor" | "handled" | "heard" | "gap")
   | ("room" | "problem" | "page" | "uptime" | "minute" | "attempts" | "trace");
 
 /**
- * A text that stands in the clear, behind its MAC; alone without keys.
- * @param id what it is stored under, and whatever else it must not be shown as
+ * A clear text behind its MAC; unchanged without keys.
+ * @param id where it is stored, and anything else it must be bound to
  */
 export function storeClear(sealer: Sealer, kind: ClearKind, id: string, text: string): string {
   const mac = sealer.mac([kind, id, text]);
   return mac === "" ? text : `${mac} ${text}`;
 }
 
-/** The text again. Throws SealError. */
+/** Verifies the MAC and returns the text. Throws SealError. */
 export function openClear(sealer: Sealer, kind: ClearKind, id: string, stored: string): string {
   const [, mac, text = stored] = /^(mac:\S+) (.*)$/s.exec(stored) ?? [];
   sealer.verify([kind, id, text], mac);
@@ -22,8 +22,8 @@ export function openClear(sealer: Sealer, kind: ClearKind, id: string, stored: s
 }
 
 /**
- * The text again; undefined if it is not to be believed. For what can do without: a record that was changed is as good as deleted.
- * @param onForged called if somebody without a key changed it; not for one without a MAC, which may be from before there were keys
+ * The text, or undefined if it is forged. For data that can be missed: a changed record counts as deleted.
+ * @param onForged called for an invalid MAC, but not for a missing one, which may be from before there were keys
  */
 export function openIfAuthentic(
   sealer: Sealer,

@@ -3,7 +3,7 @@ import { ConfigError, env } from "../config/config.ts";
 import type { Log } from "../util/log.ts";
 import { createSealer, payloadKeys, type Sealer } from "./seal.ts";
 
-/** The variables that say how payloads are stored, for functions and worker alike. */
+/** How payloads are stored; the same variables for functions and worker. */
 export const sealingEnv = {
   PAYLOAD_KEYS: env.note(
     payloadKeys
@@ -23,9 +23,9 @@ export const sealingEnv = {
 };
 type SealingConfig = z.infer<z.ZodObject<typeof sealingEnv>>;
 
-/** The sealer of a process. Says so if payloads are stored in clear; throws ConfigError if they must not be. */
+/** The sealer of a process. Warns if payloads are stored in clear; throws ConfigError if they must not be. */
 export function openSealer(config: SealingConfig, log: Log): Sealer {
-  // With keys, what has no seal may be anybody's: it is taken only when somebody says so.
+  // With keys, unsealed data could be anyone's: accepted only if explicitly allowed.
   if (config.PAYLOAD_KEYS.length > 0)
     return createSealer(config.PAYLOAD_KEYS, config.ALLOW_UNSEALED_PAYLOADS === true ? "open" : "refuse");
   const mayBeClear = config.ALLOW_UNSEALED_PAYLOADS ?? config.NODE_ENV !== "production";

@@ -1,41 +1,41 @@
 import { createHash, createHmac, hkdfSync, timingSafeEqual, type webcrypto } from "node:crypto";
 import { z } from "zod";
 
-/** A key that seals payloads: its id is stored beside each of them, in clear. */
+/** A key that seals payloads; its id is stored in clear beside each of them. */
 export interface PayloadKey {
   id: string;
   /** 32 bytes. */
   secret: Uint8Array<ArrayBuffer>;
 }
 
-/** What a sealed text is: it goes into the additional data, so that one can't be put in the place of another. */
+/** Kind of a sealed text, part of the additional data, so that one cannot replace another. */
 export type SealedKind = "command" | "journal" | "state" | "webhook" | "replay";
 
 export interface Sealer {
-  /** The text as it is stored; without keys, as it was given. A text is JSON. */
+  /** Returns the text in its stored form; unchanged without keys. The text is JSON. */
   seal(kind: SealedKind, id: string, text: string): Promise<string>;
-  /** The text again. Throws SealError. Text that was stored before keys were configured opens as it is, if it may. */
+  /** Returns the original text. Throws SealError. Text stored before there were keys opens unchanged, if allowed. */
   open(kind: SealedKind, id: string, stored: string): Promise<string>;
   /**
-   * What tells that a text is the same as another, and nothing else of it to somebody without the keys: HMAC-SHA-256 under
-   * each key, the first first; the same as any of them counts. Only the first is to be stored.
+   * Shows whether two texts are equal, without revealing anything else to anyone without the keys: HMAC-SHA-256 under each key,
+   * the first key first; a match with any counts. Store only the first.
    */
   fingerprints(text: string): readonly string[];
   /**
-   * Authenticates values that are stored in clear: HMAC-SHA-256 under the first key; empty without keys. The first value names
-   * what they are, so that one record's MAC fits no other.
+   * Authenticates values stored in clear: HMAC-SHA-256 under the first key; empty without keys. The first value is their kind, so
+   * that a MAC fits no other record.
    */
   mac(values: MacValues): string;
   /** Whether there are keys: without them nothing is authenticated. */
   readonly keyed: boolean;
-  /** Whether what versions before wrote, or was written before there were keys, is taken as it is. */
+  /** Whether data of earlier versions, or from before there were keys, is accepted. */
   readonly lenient: boolean;
-  /** Throws SealError unless this MAC was made of these values. Without keys anything goes. */
+  /** Throws SealError unless the MAC matches these values. Accepts anything without keys. */
   verify(values: MacValues, mac: string | null | undefined): void;
 }
 export type MacValues = readonly [what: string, ...values: (string | number | null)[]];
 
-/** Why a stored text cannot be opened. `tampered` is for good; the others wait for the configuration. */
+/** Why a stored text cannot be opened. `tampered` is permanent; the others depend on the configuration. */
 export class SealError extends Error {
   override name = "SealError";
   readonly code: "missing-key" | "unsealed" | "tampered";
@@ -72,7 +72,7 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
 
 /**
  * Seals with AES-256-GCM under the first key, and opens under any of them.
- * @param clear whether text that is not sealed opens although there are keys: whoever can write to Redis could put it there
+ * @param clear whether unsealed text opens although there are keys: anyone who can write to Redis could have put it there
  */
 export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refuse" = "open"): Sealer {
   const all = keys.map(openKey);
@@ -94,7 +94,7 @@ export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refus
       }
       const [, keyId = "", encoded = ""] = STORED.exec(stored) ?? [];
       const bytes = Uint8Array.from(Buffer.from(encoded, "base64url"));
-      // A last character may stand for the same bytes as another: only one of them was ever written.
+      // The last character may have several encodings of the same bytes; only one of them was written.
       if (keyId === "" || Buffer.from(bytes).toString("base64url") !== encoded) throw tampered(kind);
       const key = byId.get(keyId);
       if (!key) throw missing(keyId);
@@ -110,7 +110,7 @@ export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refus
     },
 
     fingerprints(text) {
-      // Also the plain one, for requests that were accepted before there were keys.
+      // Includes the plain hash, for requests accepted before there were keys.
       const plain = clear === "open" || !first ? [createHash("sha256").update(text).digest("hex")] : [];
       const keyed = all.map(
         (key) => `hmac:v1:${key.id}:${createHmac("sha256", key.forFingerprints()).update(text).digest("hex")}`,
@@ -143,7 +143,7 @@ export function createSealer(keys: readonly PayloadKey[], clear: "open" | "refus
 const macUnder = (key: ReturnType<typeof openKey>, values: MacValues): string =>
   `mac:v1:${key.id}:${createHmac("sha256", key.forMacs()).update(JSON.stringify(values)).digest("base64url")}`;
 
-/** Seals what is for one destination: the same message to another may say more, and does not open in its place. */
+/** Seals for one destination: the same message to another may contain more, and must not open in its place. */
 export const sealerFor = (sealer: Sealer, destination: string): Sealer => ({
   ...sealer,
   seal: (kind, id, text) => sealer.seal(kind, `${destination}/${id}`, text),
@@ -159,14 +159,14 @@ const gcm = (iv: Uint8Array<ArrayBuffer>, keyId: string, kind: SealedKind, id: s
 const deriveFrom = (secret: Uint8Array, use: string) =>
   new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(), `socket-bridge ${use} v1`, KEY_BYTES));
 
-/** The secret of the audit trail's chain where there is no AUDIT_KEY. */
+/** The secret of the audit chain without AUDIT_KEY. */
 export const auditSecret = ({ secret }: PayloadKey): string =>
   Buffer.from(deriveFrom(secret, "audit")).toString("base64");
 
-/** Several keys from one secret, one for each use (HKDF, RFC 5869); each derived at its first use, and then kept. */
+/** Derives several keys from one secret, one per use (HKDF, RFC 5869), each on first use. */
 function openKey({ id, secret }: PayloadKey) {
   const derive = (use: string) => deriveFrom(secret, use);
-  // Not the promise: in workerd, one that another request began may never end.
+  // Not cached as a promise: in workerd, one that another request started may never settle.
   let seals: webcrypto.CryptoKey | undefined;
   let fingerprints: Uint8Array | undefined;
   let macs: Uint8Array | undefined;
@@ -174,13 +174,13 @@ function openKey({ id, secret }: PayloadKey) {
     id,
     forSeals: async () =>
       (seals ??= await crypto.subtle.importKey("raw", derive("seal"), "AES-GCM", false, ["encrypt", "decrypt"])),
-    // By node:crypto: its promise makes WebCrypto's digest cost eight times as much (measured).
+    // node:crypto: the promise of WebCrypto's digest makes it cost eight times as much (measured).
     forFingerprints: () => (fingerprints ??= derive("fingerprint")),
     forMacs: () => (macs ??= derive("mac")),
   };
 }
 
-/** `ID:KEY,ID:KEY`, or one a line. Says what is wrong by the place in the list, without the value. */
+/** `ID:KEY,ID:KEY`, or one per line. Errors give the position in the list, not the value. */
 export const payloadKeys = z.string().transform((text, context): PayloadKey[] => {
   const wrong = (index: number, what: string) =>
     context.addIssue({ code: "custom", message: `entry ${index + 1} ${what}` });

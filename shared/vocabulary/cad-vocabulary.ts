@@ -1,8 +1,6 @@
-/**
- * The times and units of measure of the HTTP API and what they are on the CAD's wire. Priorities and statuses are in words.ts.
- */
+/** The times and units of measure of the HTTP API and their form on the CAD's wire. Priorities and statuses are in words.ts. */
 
-/** The time columns that the CAD has. A `field` becomes a column name there, so nothing else may pass. */
+/** The CAD's time columns. A `field` becomes a column name there, so nothing else may pass. */
 export const CAD_TIME_COLUMNS = [
   "time_incident_created",
   "time_unit_assigned",
@@ -30,7 +28,7 @@ export const TIMESTAMP_FIELD_NAMES = [
   ...CAD_TIME_COLUMNS,
 ] as const;
 
-/** The CAD's column for a field of the API; the CAD's own columns stand for themselves. */
+/** The CAD's column for a field of the API; the CAD's own columns map to themselves. */
 export function toCadColumn(field: (typeof TIMESTAMP_FIELD_NAMES)[number]): CadTimeColumn {
   return field in TIMESTAMP_FIELDS
     ? TIMESTAMP_FIELDS[field as keyof typeof TIMESTAMP_FIELDS]
@@ -38,8 +36,8 @@ export function toCadColumn(field: (typeof TIMESTAMP_FIELD_NAMES)[number]): CadT
 }
 
 /**
- * Speed on the CAD's wire is in m/s, because the terminals in the vehicles send it so in the same event;
- * the HTTP API takes km/h. Rounded to 0.01 m/s, finer than any GPS tells.
+ * Speed on the CAD's wire is in m/s, because the vehicles' terminals send it so in the same event; the HTTP API takes km/h.
+ * Rounded to 0.01 m/s, finer than any GPS resolves.
  */
 export function toMetresPerSecond(kilometresPerHour: number): number {
   return Math.round((kilometresPerHour / 3.6) * 100) / 100;

@@ -2,9 +2,8 @@ import { MAX_FUTURE_MS } from "./fields.ts";
 import { CAD_TIME_COLUMNS } from "./cad-vocabulary.ts";
 
 /**
- * - `order`: the first column is later than the second, which it has to precede
- * - `future`: more than an hour ahead (NEMSIS nemSch_e056)
- * - `unreadable`: no ISO 8601 time with an offset, so that nobody knows which instant it is
+ * `order`: the first column is later than the second, which should be later. `future`: more than an hour ahead (NEMSIS
+ * nemSch_e056). `unreadable`: not an ISO 8601 time with an offset, so the instant is unknown.
  */
 export interface ChronologyWarning {
   code: "order" | "future" | "unreadable";
@@ -14,10 +13,10 @@ export interface ChronologyWarning {
 
 const WITH_OFFSET = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s?(Z|[+-]\d\d(:?\d\d)?)$/i;
 
-/** Milliseconds since 1970; undefined for what is no instant. */
+/** Milliseconds since 1970; undefined if it is not an instant. */
 export function instantOf(text: unknown): number | undefined {
   if (typeof text !== "string" || !WITH_OFFSET.test(text)) return undefined;
-  // The forms that databases write beside ISO 8601: a blank for the T, and an offset of hours alone.
+  // Databases also write a blank for the T, and an offset of hours only.
   const iso = text
     .replace(" ", "T")
     .replace(/\s/, "")
@@ -28,8 +27,7 @@ export function instantOf(text: unknown): number | undefined {
 }
 
 /**
- * What cannot be right among the times of an incident: like NEMSIS's own rules, it warns and refuses nothing.
- *
+ * Implausible times of an incident. Like NEMSIS's own rules, it warns and refuses nothing.
  * @param times by the CAD's column
  * @param now milliseconds since 1970
  */
@@ -48,7 +46,7 @@ export function chronologyWarnings(times: ReadonlyMap<string, unknown>, now: num
   return [...unreadable, ...future, ...outOfOrder(instants)];
 }
 
-/** Every pair of columns of which the one that comes first has the later time. */
+/** Every pair of columns in which the earlier step has the later time. */
 function outOfOrder(instants: ReadonlyMap<string, number | undefined>): ChronologyWarning[] {
   const known = CAD_TIME_COLUMNS.flatMap((column) => {
     const at = instants.get(column);

@@ -7,8 +7,8 @@ export interface ETime {
 }
 
 /**
- * What the CAD's time columns are in NEMSIS. The CAD has one column for "back in service" and "call completed" (eTimes.16):
- * it stands under the first, which NEMSIS wants of every report.
+ * The CAD's time columns as NEMSIS times. The CAD has one column for "back in service" and "call completed" (eTimes.16): it
+ * maps to the first, which NEMSIS requires in every report.
  */
 export const ETIMES = {
   time_incident_created: { code: "eTimes.01", name: "PSAP Call" },
@@ -22,5 +22,5 @@ export const ETIMES = {
 
 const byColumn: ReadonlyMap<string, ETime> = new Map(Object.entries(ETIMES));
 
-/** undefined for a column that NEMSIS has no time for. */
+/** undefined for a column without a NEMSIS time. */
 export const eTimeOf = (column: string): ETime | undefined => byColumn.get(column);

@@ -3,12 +3,12 @@ import { TIMESTAMP_FIELD_NAMES } from "./cad-vocabulary.ts";
 import { requestObject } from "./request-object.ts";
 import { INCIDENT_STATUS_WORDS, PRIORITIES, priorityOf, spelling, UNIT_STATUS_WORDS } from "./words.ts";
 
-/** The request fields that several commands share, each with its bounds and its words for the API docs. */
+/** The request fields shared by several commands, with their bounds and their descriptions for the API docs. */
 
 const orMissing = (message: string) => (issue: { input?: unknown }) =>
   issue.input === undefined ? "is required" : message;
 
-/** A word of a table, in any case, with spaces or hyphens for underscores. The API's document lists both cases. */
+/** A word of a table, in any case, with spaces or hyphens instead of underscores. The API docs list both cases. */
 function wordOf(words: readonly string[], error: ReturnType<typeof orMissing>) {
   const listed = new Set([...words, ...words.map((word) => word.toUpperCase())]);
   return z
@@ -18,7 +18,7 @@ function wordOf(words: readonly string[], error: ReturnType<typeof orMissing>) {
     .pipe(z.enum(words, { error }));
 }
 
-/** A word that becomes what the table says. */
+/** A word that is translated by the table. */
 function translated(table: Readonly<Record<string, string>>) {
   const words = Object.keys(table);
   return wordOf(words, orMissing(`must be one of ${words.join(", ")}, in upper or lower case`))
@@ -28,7 +28,7 @@ function translated(table: Readonly<Record<string, string>>) {
 
 // oxlint-disable-next-line no-control-regex -- spelled out, since who reads the documents may not know \p{Cc}
 const ID = /^(?!\s)[^\u0000-\u001f\u007f-\u009f]*(?<!\s)$/u;
-/** An id as text. A database's number becomes its text: the CAD and the ordering keys know texts alone. */
+/** An id as text. A number from a database becomes its text: the CAD and the ordering keys only use texts. */
 const idText = z
   .string()
   .min(1)
@@ -93,11 +93,11 @@ export const instant = z.iso
   .datetime({ offset: true, error: "must be an ISO 8601 time with an offset or Z, such as 2026-01-31T14:05:00Z" })
   .meta({ description: "ISO 8601 with an offset or Z; at most one hour in the future." });
 
-/** Whether a time without an offset is refused, or read as UTC (`NAIVE_TIMES`). */
+/** Whether a time without an offset is refused or read as UTC (`NAIVE_TIMES`). */
 export const NAIVE_TIMES = ["refuse", "utc"] as const;
 export type NaiveTimes = (typeof NAIVE_TIMES)[number];
 
-/** A time in a command's body. One without an offset gets as far as the command's `check`, which knows `NAIVE_TIMES`. */
+/** A time in a command's body. One without an offset passes until the command's `check`, which knows `NAIVE_TIMES`. */
 export const bodyTime = z.iso
   .datetime({ offset: true, local: true, error: orMissing("must be an ISO 8601 time, such as 2026-01-31T14:05:00Z") })
   .meta({
@@ -106,7 +106,7 @@ export const bodyTime = z.iso
   });
 const OFFSET = /(?:Z|[+-]\d\d:?\d\d)$/i;
 export const isNaive = (time: string): boolean => !OFFSET.test(time);
-/** The same time with an offset: a naive one was accepted as UTC. */
+/** Adds the offset to a time without one, which was accepted as UTC. */
 export const withOffset = (time: string): string => (isNaive(time) ? `${time}Z` : time);
 
 /** A GeoJSON Point (RFC 7946): longitude first. */
@@ -116,12 +116,12 @@ export interface Point {
 }
 export const point = (lng: number, lat: number): Point => ({ type: "Point", coordinates: [lng, lat] });
 
-/** A place as the CAD gets it. */
+/** A location as sent to the CAD. */
 export const wirePoint = z
   .object({ type: z.literal("Point"), coordinates: z.tuple([longitude, latitude]) })
   .meta({ description: "GeoJSON Point: longitude first." });
 
-/** A place in any of the three forms that clients write; always a GeoJSON Point afterwards. */
+/** A location in any of the three forms that clients send; parsed to a GeoJSON Point. */
 export const location = z
   .union([
     requestObject({ lat: latitude, lng: longitude }).transform((l) => point(l.lng, l.lat)),

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { mayHoldPhi } from "./phi.ts";
 import { address, details, incidentId, incidentType, location, priority, wireAddress, wirePoint } from "./fields.ts";
 
-/** What describes an incident in a request; an assignment describes the one that it is for. */
+/** Describes an incident in a request; an assignment describes its own incident. */
 export const incidentFields = {
   incident_id: incidentId,
   incident_type: mayHoldPhi(incidentType),

@@ -1,8 +1,8 @@
-/** Who may do what. A role may do everything that the roles after it may. */
+/** Roles in descending order: each includes the rights of the roles after it. */
 export const ROLES = ["admin", "dispatcher", "crew"] as const;
 export type Role = (typeof ROLES)[number];
 
-/** The role that everybody has who has one. */
+/** The lowest role, which every caller with a role has. */
 const ANY = "crew" satisfies Role;
 
 /**
@@ -47,7 +47,7 @@ export const ENDPOINTS = {
   "GET /admin": "public",
 } as const satisfies Record<`${"GET" | "POST" | "DELETE"} /${string}`, Role | "public">;
 
-/** What only the API of several CADs (CADS_FILE) has, below its own path and not below that of one CAD. */
+/** Endpoints that exist only with several CADs (CADS_FILE): below the API's own path, not below that of one CAD. */
 export const CADS_ENDPOINTS = {
   "GET /cads": ANY,
   "POST /units/{id}/move": "admin",
@@ -56,7 +56,7 @@ export const CADS_ENDPOINTS = {
 } as const satisfies Record<string, Role>;
 export type Endpoint = keyof typeof ENDPOINTS | keyof typeof CADS_ENDPOINTS;
 
-/** The endpoints that take a token. */
+/** The endpoints that require a token. */
 export type GatedEndpoint = {
   [E in keyof typeof ENDPOINTS]: (typeof ENDPOINTS)[E] extends Role ? E : never;
 }[keyof typeof ENDPOINTS];
@@ -66,7 +66,7 @@ export function may(caller: readonly Role[], takes: Role): boolean {
   return caller.some((role) => ROLES.indexOf(role) <= ROLES.indexOf(takes));
 }
 
-/** The highest of the caller's roles: the one that the audit trail names. */
+/** The highest of the caller's roles, which the audit trail records. */
 export function highest(caller: readonly Role[]): Role | undefined {
   return ROLES.find((role) => caller.includes(role));
 }

@@ -1,11 +1,11 @@
 /**
- * The words that callers use for a priority or a status, and what the CAD gets for each. The platform's clients have
- * vocabularies of their own; a word that is in none of these tables is refused, since a guess could change its meaning.
+ * Words for a priority or a status, and what is sent to the CAD for each. The platform's clients have their own vocabularies; a
+ * word in none of these tables is refused, since a guess could change its meaning.
  */
 
 /**
- * Words for a priority, by its number. HIGH, MEDIUM and LOW are left out: in some systems HIGH is the most urgent, in
- * others it comes after CRITICAL.
+ * Words for a priority, by number. HIGH, MEDIUM and LOW are left out: in some systems HIGH is the most urgent, in others it
+ * comes after CRITICAL.
  */
 const PRIORITY_WORDS = {
   1: ["emergency", "critical", "immediate", "stat"],
@@ -15,7 +15,7 @@ const PRIORITY_WORDS = {
   5: [],
 } as const satisfies Record<number, readonly string[]>;
 
-/** Every text that is taken for a priority, and its number. */
+/** Every accepted text for a priority, and its number. */
 export const PRIORITIES: Readonly<Record<string, number>> = Object.fromEntries(
   Object.entries(PRIORITY_WORDS).flatMap(([number, words]) =>
     [number, ...words].map((word) => [word, Number(number)] as const),
@@ -23,7 +23,7 @@ export const PRIORITIES: Readonly<Record<string, number>> = Object.fromEntries(
 );
 
 /**
- * A unit's status by the client that uses the word. Each is sent as it is, in lower case: the same word means different
+ * Unit statuses by the client that uses the word. Each is sent in lower case but untranslated: the same word means different
  * things in two of them (`at_facility` is the pickup in one and the hospital in another), and the CAD stores any.
  */
 const UNIT_VOCABULARIES = {
@@ -49,10 +49,10 @@ export const INCIDENT_STATUSES = [
   "completed",
   "cancelled",
 ] as const;
-/** Statuses that have no equal among those, and so are sent as they are. A closed incident may have been cancelled. */
+/** Statuses without an equivalent among those, sent as they are. A closed incident may have been cancelled. */
 const OTHER_INCIDENT_STATUSES = ["acknowledged", "closed"] as const;
 
-/** The words of other vocabularies for an incident's status; the stages are those of `TIMESTAMP_FIELDS`. */
+/** Other vocabularies' words for an incident's status; the stages are those of `TIMESTAMP_FIELDS`. */
 const INCIDENT_STATUS_SYNONYMS = {
   dispatched: "assigned",
   enroute: "en_route",
@@ -71,20 +71,20 @@ export const INCIDENT_STATUS_WORDS: Readonly<Record<string, string>> = {
   ...INCIDENT_STATUS_SYNONYMS,
 };
 
-/** What the CAD gets for them. */
+/** The CAD's words for them. */
 export const CAD_INCIDENT_STATUSES: readonly string[] = [...new Set(Object.values(INCIDENT_STATUS_WORDS))];
 
-/** The CAD's word for a status, also for one that was accepted, and stored, before there was this table. */
+/** The CAD's word for a status, including one that was accepted and stored before this table existed. */
 export const toCadIncidentStatus = (status: string): string => INCIDENT_STATUS_WORDS[spelling(status)] ?? status;
 
 /** Longer than any word of the tables. */
 const LONGEST = 40;
 
-/** A word as the tables spell it: in lower case, with underscores. A longer text stays as it is. */
+/** Normalises a word to the tables' spelling: lower case, with underscores. A longer text is returned unchanged. */
 export const spelling = (given: string): string =>
   given.length <= LONGEST ? given.toLowerCase().replaceAll(/[ -]/g, "_") : given;
 
-/** The number of a priority given as a number, as its text or as a word; undefined for what is none. */
+/** The number of a priority given as a number, as text or as a word; undefined if invalid. */
 export function priorityOf(given: unknown): number | undefined {
   const word = typeof given === "number" ? String(given) : typeof given === "string" ? spelling(given) : "";
   return Object.hasOwn(PRIORITIES, word) ? PRIORITIES[word] : undefined;
