@@ -34,8 +34,8 @@ end`;
 /**
  * KEYS[1]: the base name. ARGV[1]: JSON with `token` of the lease, `batch` (1, 2, 3...), `again` (it was sent before), `seenMs`,
  * `keptMs`, `maxEntries`, `cad`, and `entries`, each with `eventId`, `kind`, `event`, `ref`, `keys`, `payload`, `occurred` ('' or
- * us), `received` (us), `own`, `recovered` ('', '1', '0'), `wrong`, `fact` ('' or a name: only the first entry with it is written)
- * `fact` ('' or a name: of entries with the same one, only the first is written), `n` (its number) and `trace`?.
+ * us), `received` (us), `own`, `recovered` ('', '1', '0'), `wrong`, `fact` ('' or a name: only the first entry with it is written),
+ * `n` (its number) and `trace`?.
  *
  * Returns {'not-owner'} or {'written', id, id...}; the id of a duplicate is ''. A batch that is repeated because its reply was
  * lost is written once, even if Redis receives it after the next one, or the connection repeats it. A first attempt cannot

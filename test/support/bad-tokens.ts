@@ -42,7 +42,7 @@ async function badClaims(claims: Claims, sign: Sign): Promise<Record<string, str
     "a changed payload": `${head}.${raised}.${signature}`,
     expired: await sign({ ...claims, exp: seconds(-1) }),
     "no expiry": await sign(without(claims, "exp")),
-    "not valid yet": await sign({ ...claims, nbf: seconds(60) }),
+    "not valid yet": await sign({ ...claims, nbf: seconds(3600) }),
     "no subject": await sign(without(claims, "sub")),
     "another audience": await sign({ ...claims, aud: "another" }),
     "no audience": await sign(without(claims, "aud")),
