@@ -221,7 +221,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
     );
   }
 
-  /** Of those that the entries are said to be echoes of, the commands of this bridge, with their traces. */
+  /** The supposed echoes whose command exists in this bridge, with their traces. */
   async function ownCommands(entries: readonly NewEntry[]): Promise<ReadonlyMap<string, string | undefined>> {
     const ids = [...new Set(entries.flatMap(({ own }) => own ?? []))];
     return ids.length === 0
