@@ -10,7 +10,7 @@ import { toCommandReceipt } from "../shared/commands/receipt.ts";
 import type { Measure } from "../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../shared/vocabulary/fields.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
-import { administrative, auditRead, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
+import { administrative, auditRead, noteMisses, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
 import { acceptCommand, parseBody, type TakeCommand } from "./routes/commands.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, requireAccess, requireRole } from "./middleware/auth.ts";
@@ -145,7 +145,8 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   const limitReads = limitConcurrentReads(deps.quotas.readsAtOnce);
   serveMetrics(app, deps, limitReads);
-  serveDeadLetters(app, { ...deps, limitReads, basePath, noteAction, noted: recordRead });
+  const recordMiss = noteMisses({ backend, basePath, log });
+  serveDeadLetters(app, { ...deps, limitReads, basePath, noteAction, recordMiss, noted: recordRead });
   serveDestinations(app, { ...deps, noteAction });
   serveAudit(app, { ...deps, limitReads }, recordRead);
   const auditReads = auditRead({ backend, basePath, log });

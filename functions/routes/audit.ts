@@ -107,7 +107,8 @@ export function administrative(deps: { backend: Backend; basePath: string; log: 
     const { id } = named(c, basePath);
     await backend.note(note, "requested", id);
     await next();
-    const outcome = c.error || c.res.status >= 400 ? "failed" : "done";
+    const failed = c.res.status === 404 ? "not-found" : "failed";
+    const outcome = c.error || c.res.status >= 400 ? failed : "done";
     await backend
       .note(note, outcome, id)
       .catch(() =>
@@ -140,6 +141,15 @@ function noteRead(deps: ReadingDeps, toNote: (note: AuditNote, id: string) => Au
     await next();
     if (c.res.status === 404) await noteInVain(note, "not-found", id, deps);
     else if (c.res.ok) await done();
+  };
+}
+
+/** Records that a caller asked for something that does not exist, for an action that records its own success. */
+export function noteMisses(deps: ReadingDeps): MiddlewareHandler<CallerEnv> {
+  return async (c, next) => {
+    await next();
+    const { about, id } = named(c, deps.basePath);
+    if (c.res.status === 404) await noteInVain(noteOf(c, deps.basePath, about), "not-found", id, deps);
   };
 }
 

@@ -134,8 +134,9 @@ export interface DeadLetterDeps {
   authenticate: Authenticate;
   newId: () => string;
   basePath: string;
-  /** Middleware that records an action, and one that records a read, in the audit trail. */
+  /** Middleware that records an action, a miss, and a read, in the audit trail. */
   noteAction: MiddlewareHandler<CallerEnv>;
+  recordMiss: MiddlewareHandler<CallerEnv>;
   noted: MiddlewareHandler<CallerEnv>;
   /** Limits how many lists a subject reads concurrently. */
   limitReads: MiddlewareHandler<CallerEnv>;
@@ -143,7 +144,7 @@ export interface DeadLetterDeps {
 
 /** Commands that were not delivered: to list, redrive or discard. Requires the role admin. */
 export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): void {
-  const { backend, authenticate, newId, basePath, noteAction, noted } = deps;
+  const { backend, authenticate, newId, basePath, noteAction, recordMiss, noted } = deps;
   const allow = (endpoint: GatedEndpoint) => requireAccess(authenticate, endpoint);
 
   async function readLetter(caller: Caller, id: string, destination: string | undefined) {
@@ -244,7 +245,7 @@ export function serveDeadLetters(app: Hono<CallerEnv>, deps: DeadLetterDeps): vo
 
   // Recorded with the reason before it is returned: no payload is read without an audit entry.
   const revealOne = allow("POST /dead-letters/{id}/reveal");
-  app.post("/dead-letters/:id/reveal", revealOne, outboxFor, jsonBody(revealBody, badReason), async (c) => {
+  app.post("/dead-letters/:id/reveal", revealOne, outboxFor, jsonBody(revealBody, badReason), recordMiss, async (c) => {
     const { destination } = c.req.valid("query");
     const { reason } = c.req.valid("json");
     const { id, keys } = await readLetter(c.get("caller"), c.req.param("id"), destination);

@@ -220,8 +220,8 @@ export const PROBLEMS = {
     severity: "warning",
     title: "Records in Redis were forged",
     message: ({ count, last }) =>
-      `${count} records in Redis were forged or removed, and are not believed; the latest is ${last}.`,
-    hint: "Find out who can write to Redis and rotate its password; GET /audit?outcome=forged lists the records.",
+      `${count} records in Redis were forged, removed or put back, and are not believed; the latest is ${last}.`,
+    hint: "Find out who can write to Redis and rotate its password; GET /audit?outcome=forged lists the records. If Redis has just crashed or failed over, it may have lost its last second instead.",
     lost: "Forged records are not delivered. A command or event that was overwritten or removed is lost: send it again.",
   }),
   "audit-chain-broken": kind<{ reason: string }>({

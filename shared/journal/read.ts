@@ -111,6 +111,9 @@ export function parseRow([id, list]: Row, journal: string): SealedEntry {
   };
 }
 
+/** Maximum error of the estimate of Redis's clock by the worker, us; the same as for a command. */
+const CLOCKS_US = 10_000_000;
+
 /** Adds the payload; a changed entry has none and is malformed. Throws SealError if a key is missing. */
 export async function openEntry(
   sealer: Sealer,
@@ -119,6 +122,8 @@ export async function openEntry(
   try {
     const text = await openAny(sealer, [sealId, ...olderIds.slice(0, sealer.lenient ? 2 : 1)], stored);
     const payload: unknown = JSON.parse(text);
+    // Redis assigns the ids, so an id older than `received` means that the entry was moved.
+    if (sealer.keyed && timeOfId(entry.id) + CLOCKS_US < entry.receivedAt) throw tampered("event");
     const traceparent = openTrace(sealer);
     const kind = entry.wrong.length > 0 ? "malformed" : entry.kind;
     return { ...entry, kind, payload, ...(traceparent !== undefined && { traceparent }) };

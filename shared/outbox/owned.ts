@@ -32,6 +32,10 @@ export interface Settlement {
   by: string;
 }
 
+/** What of a begin goes into the outcome; `storedSentAt`: of one that is ended without, as its record has it. */
+export type Begin = Pick<ToSend, "storedAcceptedAt" | "begunAt" | "begunHere" | "sends" | "doubt"> &
+  Partial<Pick<ToSend, "kind">> & { storedSentAt?: string };
+
 /** Another worker owns the CAD, or nobody does: this one must not send or settle. */
 export class NotOwner extends Error {
   override name = "NotOwner";
@@ -50,7 +54,7 @@ export interface OwnedOutbox {
   aboutOf(id: string): Promise<{ kind: string; keys: OrderingKey[]; user: string } | undefined>;
   /** Notes that those are not neglected: they are known here, and wait for the receiver. */
   noteWaiting(ids: readonly string[]): Promise<void>;
-  /** Takes one whose record is gone out of its lines; answers with those that have become runnable. */
+  /** Takes one whose record is gone, or final, out of all lines; answers with those that have become runnable. */
   dropOrphans(id: string): Promise<string[]>;
   /** Notes that the receiver refused it for now; answers how often it has. */
   refused(id: string): Promise<number>;
@@ -74,9 +78,9 @@ export interface OwnedOutbox {
    * Records a final state, and answers with those that have become runnable. Throws NotOwner.
    * @param begun what was begun: with it the outcome is authenticated, without it nobody believes it where there are keys
    */
-  settle(settlement: Settlement, begun?: ToSend): Promise<string[]>;
+  settle(settlement: Settlement, begun?: Begin): Promise<string[]>;
   /** A settlement as `exchange` takes it; see `settle`. */
-  toStored(settlement: Settlement, begun?: ToSend): StoredSettlement;
+  toStored(settlement: Settlement, begun?: Begin): StoredSettlement;
   /** Settles, and takes what may be sent now, in one step. Of the commands alone. */
   exchange(ask: ExchangeAsk): Promise<Exchanged>;
   /** Has the next exchange take these, if they are runnable; answers how many it would not have taken. Of the commands alone. */
@@ -130,25 +134,17 @@ export function openOwnedOutbox(
   const dropOrphansScript = script(redis, "outboxDropOrphans", DROP_ORPHANS, [keys.base, keys.cad]);
 
   const authentic = createAuthenticator(sealer, keys.base);
-  function outcomeOf(settlement: Settlement, begun?: ToSend): string[] {
+  function outcomeOf(settlement: Settlement, begun?: Begin): string[] {
     const { id, state, by } = settlement;
     // The JSON of scripts refuses half of a surrogate pair; so does the MAC.
     const reason = settlement.reason.toWellFormed();
     if (!begun) return [id, state, reason, by, "", "", ""];
     // What somebody changed in Redis is not believed: it cannot be sent again, and is not to hold anything up.
-    const held = mayHold(state) && hold.has(begun.kind) && !begun.doubt;
-    const [acceptedAt, sentAt, sends, at] = [begun.storedAcceptedAt, begun.begunAt, begun.sends, settledAt(begun)];
-    const final = {
-      id,
-      state,
-      reason,
-      by,
-      acceptedAt,
-      sentAt: String(sentAt),
-      sends: String(sends),
-      settledAt: at,
-      held,
-    };
+    const held = mayHold(state) && hold.has(begun.kind ?? "") && !begun.doubt;
+    const at = settledAt(begun);
+    const sentAt = begun.storedSentAt ?? String(begun.begunAt);
+    const times = { acceptedAt: begun.storedAcceptedAt, sentAt, sends: String(begun.sends), settledAt: at };
+    const final = { id, state, reason, by, ...times, held };
     return [id, state, reason, by, at, authentic.final(final), held ? "1" : ""];
   }
 
@@ -258,7 +254,7 @@ export function openOwnedOutbox(
 }
 
 /** By Redis's clock, as far as this process knows it since it was begun. */
-const settledAt = (begun: ToSend): string =>
+const settledAt = (begun: Begin): string =>
   String(begun.begunAt + Math.round((performance.now() - begun.begunHere) * 1000));
 
 const rowOf = (reply: ScriptReply): ScriptReply[] => (Array.isArray(reply) ? reply : []);

@@ -161,7 +161,7 @@ describe("the audit trail", () => {
       ["DELETE /dead-letters/{id}", "requested", other],
       ["DELETE /dead-letters/{id}", "done", other],
       ["POST /dead-letters/{id}/redrive", "requested", "none"],
-      ["POST /dead-letters/{id}/redrive", "failed", "none"],
+      ["POST /dead-letters/{id}/redrive", "not-found", "none"],
       ["POST /dead-letters/redrive", "requested", null],
       ["POST /dead-letters/redrive", "done", null],
       ["POST /reconnect", "requested", null],

@@ -82,7 +82,10 @@ export const STORED: readonly StoredKind[] = [
   { key: /^cad:handled:/, authentic: [/./] },
   { key: /^cad:state:/, authentic: [/./] },
   { key: /^cad:health$/, authentic: ["value"] },
-  { key: /^to:[a-z0-9-]+:state$/, authentic: ["state", "enable", "pause", "rules", "attempts"] },
+  {
+    key: /^to:[a-z0-9-]+:state$/,
+    authentic: ["state", "enable", "pause", "rules", "attempts", "replay_ask", "replay", "replay_dry_run"],
+  },
   {
     key: /^cad:audit$/,
     authentic: [...["user", "role", "action", "about", "outcome", "command", "request", "address", "issued", "mac"]],
@@ -101,3 +104,21 @@ export function protectionOf(key: string, field: string): "authentic" | "hint" |
   if (kind?.authentic?.some(fits)) return "authentic";
   return kind?.hints?.[field] !== undefined || kind?.hint !== undefined ? "hint" : undefined;
 }
+
+/**
+ * What an older authentic value may say again if it is put back whole, and why that is no more than deleting what came since.
+ * docs/security.md lists the same.
+ */
+export const SAYS_WHAT_IT_SAID: readonly { key: RegExp; field?: RegExp; why: string }[] = [
+  { key: /^cad:state:/, why: "of state its time goes back too, as if the events since had been deleted" },
+  { key: /^cad:handled:/, why: "of an entry that was handled twice, the first time" },
+  { key: /^(cad|to:[a-z0-9-]+):record:/, why: "it waits, or is no more than a dead letter: its outcome is deleted" },
+  { key: /^to:[a-z0-9-]+:state$/, field: /^(attempts|replay\w*)$/, why: "each attempt and replay bears its time" },
+  { key: /^to:[a-z0-9-]+:state$/, field: /^whole$/, why: "the worker that runs writes its own again" },
+  { key: /^cad:(history|uptime)$/, why: "each minute and hour bears its time" },
+  { key: /^cad:health$/, why: "an old heartbeat is as old as it says" },
+];
+
+/** Whether an older value of this field (`whole`: of the whole key) may say what it said. */
+export const maySayAgain = (key: string, field: string): boolean =>
+  SAYS_WHAT_IT_SAID.some((one) => one.key.test(key) && (one.field === undefined || one.field.test(field)));

@@ -26,6 +26,8 @@ const RESEND_AFTER = [0.2, 1] as const;
 const BRIEF_MS = 500;
 /** For how many values it is remembered that resending did not help. */
 const MAX_HOPELESS = 10_000;
+/** How many outcomes are remembered: some 2 MB, and days of a large agency's commands. */
+const MAX_SETTLED = 10_000;
 
 export interface DeliverOptions extends ClaimOptions {
   admission: Admission;
@@ -36,6 +38,8 @@ export interface DeliverOptions extends ClaimOptions {
   tracer?: Tracer;
   /** How long an ack or an echo may take, ms. */
   confirmMs: number;
+  /** A command that this worker settled waits again, as it was before: Redis lost the outcome, or somebody put it back. */
+  onPutBack?(id: string): void;
   /** A command reached its final state so long after it was accepted, ms. */
   onSettled?(ms: number): void;
   /** Aborted when this worker stops or loses the CAD. */
@@ -49,8 +53,12 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
   /** Values, by event and keys, whose last command stayed unconfirmed after resending: the next is not resent. */
   const hopeless = new BoundedMap<string, boolean>(MAX_HOPELESS);
 
+  /** What became of those that were settled last. */
+  const settled = new BoundedMap<string, Settlement>(MAX_SETTLED);
+
   async function settle(settlement: Settlement, message: ToSend): Promise<Delivered> {
     const runnable = await settleSurely(outbox, settlement, message, options);
+    settled.set(settlement.id, settlement);
     const { id, state, reason, by } = settlement;
     const { kind, sends } = message;
     // One that was sent again may go by the time of its dead letter: how long that lay there is no latency.
@@ -68,6 +76,15 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
     const begun = await claimDelivery("command", id, options, taken);
     if (begun.may === "not") return begun.follows;
     const { message } = begun;
+    const before = settled.get(id);
+    if (before) {
+      log.warn(
+        { command_id: id, state: before.state },
+        "its outcome is gone from Redis: it is settled again, not sent",
+      );
+      options.onPutBack?.(id);
+      return { runnable: await settleSurely(outbox, before, message, options) };
+    }
     const prepared = begun.may === "send" ? prepare(id, message, begun.text) : begun;
     if ("reason" in prepared) return settle({ id, state: "failed", by: "", reason: prepared.reason }, message);
     const { delivery, command } = prepared;

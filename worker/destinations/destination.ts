@@ -24,6 +24,7 @@ import { openOutbox } from "../../shared/outbox/outbox.ts";
 import { openOwnedOutbox } from "../../shared/outbox/owned.ts";
 import { type Sealer, sealerFor } from "../../shared/sealing/seal.ts";
 import { createPayloads } from "../delivery/payloads.ts";
+import { watchForged } from "../delivery/forged-watch.ts";
 import type { Forgeries } from "../delivery/forgeries.ts";
 import { createDispatcher } from "../delivery/dispatcher.ts";
 import type { Handler } from "../events/handlers/handler.ts";
@@ -152,6 +153,12 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   stateChanges.listen(stateSync.changed);
   stateChanges.listen(options.onChange);
 
+  const forged = watchForged({
+    ...{ redis, keys, sealer, outbox, signal, log },
+    onForged: (message) => options.forgeries.note("webhook", `${id}/${message}`),
+    onRunnable: (ids) => void queue.add(ids),
+  });
+
   let load: DestinationLoad | null = null;
   async function watchLoad(): Promise<void> {
     for (; !signal.aborted; await sleep(LOAD_MS, signal))
@@ -199,6 +206,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     backlog: config.DESTINATION_BACKLOG,
     wants: (entry) => ruleFor(entry).rule !== undefined,
     onRunnable: (messages) => void queue.add(messages),
+    onForged: () => options.forgeries.note("destination", id),
     signal,
     log,
   });
@@ -253,7 +261,8 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     }),
     async run() {
       await stateSync.load();
-      await Promise.all([dispatcher.run(), stateSync.run(), publishRules(), watchLoad(), replay.run(), attempts.run()]);
+      const loops = [stateSync.run(), publishRules(), watchLoad(), replay.run(), attempts.run(), forged];
+      await Promise.all([dispatcher.run(), ...loops]);
     },
     close: async () => void (await Promise.all([sender, ...before].map((one) => one.close()))),
   };

@@ -43,6 +43,8 @@ export interface ReplayOptions {
   wants(entry: JournalEntry): boolean;
   /** Those can be sent now. */
   onRunnable(ids: readonly string[]): void;
+  /** What was followed before is asked for again. */
+  onForged(): void;
   signal: AbortSignal;
   log: Log;
 }
@@ -86,6 +88,15 @@ function chooser({ events, filter: expression }: ReplayRequest): (entry: Journal
     }
   };
 }
+
+/** A replay that was asked for so long ago is not begun: somebody has to ask again, ms. */
+const ASKED_MS = 3_600_000;
+/** How far apart the clocks of those who ask may be, ms. */
+const CLOCKS_MS = 60_000;
+
+/** It was followed before: somebody put it back. */
+const wasFollowed = ({ id, askedAt }: ReplayRequest, last: ReplayStatus | undefined): boolean =>
+  last !== undefined && (last.before.includes(id) || askedAt < last.request.askedAt - CLOCKS_MS);
 
 function addTo(found: ReplayFound, { id, event }: JournalEntry): ReplayFound {
   const events = { ...found.events, [event]: (found.events[event] ?? 0) + 1 };
@@ -211,6 +222,12 @@ export function createReplay(options: ReplayOptions): Replay {
   async function hear(): Promise<void> {
     const asked = await book.replayAsked(destination);
     if (!asked || asked.id === replay?.request.id) return;
+    const followed = wasFollowed(asked, replay);
+    if (followed || asked.askedAt < Date.now() - ASKED_MS) {
+      if (followed) options.onForged();
+      log.warn({ destination, replay: asked.id }, "a replay that was asked for long ago is not begun");
+      return book.dropReplayAsked(destination);
+    }
     if (asked.dryRun) {
       const last = await book.replay(destination, "dry-run");
       if (last?.request.id === asked.id && isOver(last.state)) return;

@@ -130,6 +130,7 @@ export function createCommandPath(
     send: connection.send,
     unannounced: createUnannounced(inbound, signal),
     mayEmit: lease.held,
+    onPutBack: (id) => forgeries.note("command", id),
   });
   const jobs = openJobs({
     ...options,

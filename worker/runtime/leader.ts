@@ -15,6 +15,7 @@ import { sleep } from "../../shared/util/sleep.ts";
 import type { WorkerConfig } from "../config/worker-env.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import { tokenSource } from "../cad/token.ts";
+import { watchForged } from "../delivery/forged-watch.ts";
 import { createForgeries } from "../delivery/forgeries.ts";
 import type { Destination } from "../destinations/routes.ts";
 import type { Handler } from "../events/handlers/handler.ts";
@@ -125,7 +126,13 @@ export function startLeader(options: LeaderOptions): Leader {
     inbound: cadEvents.inbound,
     signal,
   });
-  const others = Promise.all([heartbeat.run(), history.run(), audit.run(), pager.run(), canary.run(), held.run()]);
+  const forged = watchForged({
+    ...shared,
+    onForged: (id) => forgeries.note("command", id),
+    onRunnable: (ids) => void outbox.makeReady(ids).then(wake, () => undefined),
+  });
+  const loops = [heartbeat.run(), history.run(), audit.run(), pager.run(), canary.run(), held.run(), forged];
+  const others = Promise.all(loops);
 
   function wake(): void {
     exchange.wake().catch(() => undefined);
