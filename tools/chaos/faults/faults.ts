@@ -306,6 +306,21 @@ export const FAULTS: readonly Fault[] = [
     { short: true },
   ),
   {
+    name: "attacked",
+    what: "a crew floods with its token, others without one, all with hostile bodies and costly reads, and hostile frames come between those of the CAD; meanwhile the leader is killed, the connections to CAD and Redis are cut, and the functions are killed",
+    cad: "modern",
+    workers: 2,
+    switches: TROUBLED,
+    seconds: 50,
+    strike: strikes.underAttack(
+      strikes.killOwner("SIGKILL"),
+      async (rig) => rig.owner().toCad.cut(),
+      async (rig) => rig.owner().toRedis.cut(),
+      strikes.killFunctions,
+      (rig) => strikes.redisAway(rig, "SIGKILL", 500),
+    ),
+  },
+  {
     name: "mixed",
     what: "random kills, freezes, cuts and a full Redis, overlapping, for 40 s; with nacks and dropped acks",
     cad: "modern",

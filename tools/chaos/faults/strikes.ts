@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Random } from "../../simulator/random.ts";
+import { startAttacker } from "./attacker.ts";
 import type { Direction } from "../rig/proxy.ts";
 import type { Rig } from "../rig/rig.ts";
 import { lastStart } from "../rig/worker-log.ts";
@@ -196,3 +197,24 @@ export async function killWhileServiceFails(rig: Rig, random: Random): Promise<n
   rig.services.answer(STRUCK, 204);
   return Date.now();
 }
+
+/** Blows that strike while somebody floods and poisons all the while. */
+export const underAttack =
+  (...blows: readonly ((rig: Rig, random: Random) => Promise<unknown>)[]) =>
+  async (rig: Rig, random: Random): Promise<number> => {
+    const attack = startAttacker(rig, random);
+    try {
+      for (const blow of blows) {
+        await pause(2000);
+        await blow(rig, random);
+      }
+      await pause(2000);
+    } finally {
+      await attack.stop();
+    }
+    const { answers, frames } = attack;
+    for (const status of [202, 401, 422])
+      if (!answers.has(status)) throw new Error(`the attacker got no ${status}: ${[...answers.keys()].join(", ")}`);
+    if (frames === 0) throw new Error("the attacker sent no frame");
+    return Date.now();
+  };

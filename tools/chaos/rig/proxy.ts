@@ -15,6 +15,8 @@ export interface Proxy {
   swallowHalf(which: "odd" | "even"): void;
   /** New connections pass again. Swallowed ones stay silent. */
   heal(): void;
+  /** Inserts bytes between what the server sends, as somebody on the line might. */
+  inject(bytes: Buffer): void;
   /** Resets every connection. */
   cut(): void;
   /** Sends new connections to this port; existing ones stay. */
@@ -74,6 +76,9 @@ export async function startProxy(toPort: number, onConnected: (localPort: number
     swallowHalf(which) {
       const rest = which === "odd" ? 1 : 0;
       for (const [i, link] of [...links].entries()) if (i % 2 === rest) link.swallowed = new Set(BOTH);
+    },
+    inject(bytes) {
+      for (const { client, swallowed: silent } of links) if (!silent.has("to-client")) client.write(bytes);
     },
     heal: () => void (swallowed = new Set()),
     cut,

@@ -53,6 +53,7 @@ export interface Rig {
   /** Base URLs of the functions. */
   urls: readonly string[];
   token: string;
+  crewToken: string;
   keys: OutboxKeys;
   redisUrl: string;
   redis: Service;
@@ -198,9 +199,11 @@ export async function startRig(options: RigOptions): Promise<Rig> {
       if (!found) throw new Error("no such worker in this rig");
       return found;
     };
+    const { admin, crew } = await signTokens(jwtSecret);
     return {
       urls,
-      token: (await signTokens(jwtSecret)).admin,
+      token: admin,
+      crewToken: crew,
       keys,
       redisUrl,
       redis,
