@@ -3,8 +3,8 @@ import type { Sealer } from "../sealing/seal.ts";
 import type { Command } from "./command.ts";
 
 /**
- * A command as the outbox takes it: sealed before anything leaves, and with the fingerprint of all that makes it the same request.
- * @param body as the command's schema gives it
+ * A command in the outbox's form: sealed, and with a fingerprint of everything that makes it the same request.
+ * @param body as parsed by the command's schema
  */
 export async function toMessage(
   sealer: Sealer,

@@ -1,23 +1,21 @@
 import { commandNamed } from "./table.ts";
 
 /**
- * What is known of a command's delivery, the strongest first:
- * - `acknowledged`: the CAD acked it
- * - `echoed`: the CAD broadcast it, which it does after its database write
- * - `relayed`: the CAD passed it on to its connected clients. It need not have stored anything, and nobody need have listened
- * - `received`: the CAD's process has it, and nothing more is known
+ * What is known of a command's delivery, strongest first. `acknowledged`: the CAD acked it. `echoed`: the CAD broadcast it, which it
+ * does after its database write. `relayed`: the CAD forwarded it to its connected clients; it need not have stored it, nor anyone
+ * received it. `received`: the CAD's process has it, and nothing more is known.
  */
 export const PROOFS = ["acknowledged", "echoed", "relayed", "received"] as const;
 export type Proof = (typeof PROOFS)[number];
 
-/** What ended the wait for a confirmation, as it is stored. `fence` is how former versions stored `barrier`. */
+/** What ended the wait for a confirmation, as stored. Earlier versions stored `barrier` as `fence`. */
 export const CONFIRMED_BY = ["ack", "echo", "barrier"] as const;
 export type ConfirmedBy = (typeof CONFIRMED_BY)[number];
 
 const byOf = (stored: string): ConfirmedBy | undefined =>
   stored === "fence" ? "barrier" : CONFIRMED_BY.find((by) => by === stored);
 
-/** What a stored confirmation proves of a command. Of a command that this version does not know, an echo proves receipt alone. */
+/** What a stored confirmation proves. For a command unknown to this version, an echo only proves receipt. */
 export function proofOf(command: string, stored: string): { by: ConfirmedBy; proof: Proof } | undefined {
   const by = byOf(stored);
   if (by === undefined) return undefined;

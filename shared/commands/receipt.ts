@@ -5,7 +5,7 @@ import type { Hold } from "../outbox/queues.ts";
 import { isFinal, STATES } from "../outbox/states.ts";
 import { toIso } from "../util/time.ts";
 
-/** What anyone may see of a command: that it was accepted, and what became of it. Never its payload. */
+/** The public state of a command: that it was accepted, and its outcome. Never its payload. */
 export const receipt = z.object({
   command_id: z.string(),
   command: z.string().meta({ description: "The command's path below the API's base path." }),
@@ -42,7 +42,7 @@ export const receipt = z.object({
 });
 export type Receipt = z.infer<typeof receipt>;
 
-/** The same of one command, and what it has to do with a dead letter that holds its place. */
+/** The receipt of one command, and its relation to a dead letter that holds its place. */
 export const commandReceipt = receipt.extend({
   held_back_by: z.string().optional().meta({
     description: "The dead letter at the head of one of its queues, behind which it waits (HOLD).",

@@ -12,14 +12,14 @@ const body = requestObject({
     .transform((room) => room as Room)
     .meta({ description: '"unit:ID" or "incident:ID".' }),
 });
-/** No object, so no context goes along. */
+/** Not an object, so there is no context. */
 const payload = z.string().meta({ description: "The id of the unit or incident." });
 const examples = [
   { summary: "A unit's room", body: { room: "unit:M12" } },
   { summary: "An incident's room", body: { room: "incident:INC-2026-004711" } },
 ] as const;
 
-/** The room's own messages are ordered with those of its unit or incident. */
+/** Joins and leaves are ordered with the other messages of the room's unit or incident. */
 const room = (action: "join" | "leave") => ({
   role: "dispatcher" as const,
   body,

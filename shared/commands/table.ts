@@ -25,10 +25,10 @@ const declared = [
 ] as const;
 export const commands: readonly Command[] = declared;
 
-/** The request body of each command by the command's name, as a client may write it. */
+/** The request body of each command, as a client may write it. */
 export type CommandBodies = { [C in (typeof declared)[number] as C["name"]]: z.input<C["body"]> };
 
 const byName = new Map(commands.map((command) => [command.name, command]));
 
-/** The command of that name; undefined for one that a newer version of the functions may know. */
+/** The command with that name; undefined for one of a newer version. */
 export const commandNamed = (name: string): Command | undefined => byName.get(name);

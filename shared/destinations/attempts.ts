@@ -6,7 +6,7 @@ import { openIfAuthentic, storeClear } from "../sealing/clear.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { parseJson } from "../util/json.ts";
 
-/** One try to deliver an event: never a payload, a header or more of the address than its host. */
+/** One attempt to deliver an event; never a payload, a header or more of the address than its host. */
 export const attempt = z.object({
   at: z.string(),
   response: z.int().nullable().meta({ description: "The HTTP status; null if no answer came." }),
@@ -23,15 +23,15 @@ export const destinationAttempt = attempt.extend({
 });
 export type DestinationAttempt = z.infer<typeof destinationAttempt>;
 
-/** How many attempts at one message are kept, the last ones. */
+/** Number of attempts kept per message, the last ones. */
 const KEPT = 20;
-/** How many of a destination: the last ones, and beside them the last that failed. */
+/** Number of attempts kept per destination: the last ones, and separately the last failed ones. */
 export const RECENT = 20;
 export const RECENT_FAILED = 30;
-/** Characters of a reason. */
+/** Maximum length of a reason, characters. */
 export const REASON_LENGTH = 200;
 
-/** KEYS[1] the base name; ARGV: id, the text. A record that is gone is not made again. */
+/** KEYS[1] the base name; ARGV: id, the text. Does not recreate a deleted record. */
 const NOTE = `#!lua flags=allow-oom
 local record = KEYS[1] .. ':record:' .. ARGV[1]
 if redis.call('EXISTS', record) == 1 then redis.call('HSET', record, 'tries', ARGV[2]) end
@@ -39,16 +39,16 @@ return 1`;
 
 const stored = z.array(attempt);
 
-/** The attempts at each message, kept in its record: as long as that, and at most 20. */
+/** The last attempts at each message, at most 20, kept in its record. */
 export interface MessageAttempts {
-  /** The oldest first. What was changed in Redis is as if it was not there. */
+  /** Oldest first. A forged record counts as missing. */
   read(id: string): Promise<Attempt[]>;
   note(id: string, done: Attempt): Promise<void>;
 }
 
 const macId = (keys: OutboxKeys, id: string): string => JSON.stringify([keys.base, id]);
 
-/** The attempts at a message, as its record has them in `tries`. What was changed in Redis is as if it was not there. */
+/** The attempts at a message, from the `tries` of its record. A forged list counts as missing. */
 export function parseAttempts(
   sealer: Sealer,
   keys: OutboxKeys,

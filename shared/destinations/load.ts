@@ -2,15 +2,15 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 import type { OutboxKeys } from "../redis/keys.ts";
 
-/** What the outbox of a destination holds: counts and times alone. */
+/** The contents of a destination's outbox: only counts and times. */
 export const destinationLoad = z.object({
   waiting: z.int(),
   dead_letters: z.int(),
-  /** DESTINATION_BACKLOG is reached: what comes waits in the journal. */
+  /** DESTINATION_BACKLOG is reached: further events wait in the journal. */
   full: z.boolean(),
   oldest_waiting: z.string().nullable(),
   oldest_dead_letter: z.string().nullable(),
-  /** When the oldest that waits is tried again, if it rests after a failed attempt. */
+  /** When the oldest waiting message is retried, if it failed before. */
   next_attempt: z.string().nullable(),
 });
 export type DestinationLoad = z.infer<typeof destinationLoad>;

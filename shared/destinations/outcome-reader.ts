@@ -11,22 +11,22 @@ import { parseAttempts } from "./attempts.ts";
 import { type DeliveryFacts, type DeliveryOutcome, outcomeOf } from "./outcome.ts";
 import { openDestinationStore } from "./store.ts";
 
-/** How often a dead letter that was redriven is followed to the message that sent it again. */
+/** Maximum number of redrives followed from a dead letter to its latest message. */
 const MAX_REDRIVES = 10;
 
 /** The handler that fills a destination's outbox: its name in the journal's checkpoints. */
 export const handlerOf = (destination: string): string => `to:${destination}`;
 
-/** An entry, and what the handlers made of it. */
+/** An entry and the handlers' results for it. */
 export interface HandledEntry {
   entry: JournalEntry;
   handled: readonly Handled[];
 }
 
-/** What is the same for all entries at one destination. */
+/** The data common to all entries at one destination. */
 type Standing = Pick<DeliveryFacts, "cursor" | "rules" | "state">;
 
-/** What became of entries at every destination, in the order of the entries. Throws SealError for a forged record. */
+/** The outcomes of entries at every destination, in the order of the entries. Throws SealError for a forged record. */
 export type ReadOutcomes = (events: readonly HandledEntry[]) => Promise<DeliveryOutcome[][]>;
 
 /** @param prefix REDIS_PREFIX */
@@ -44,14 +44,14 @@ export function openOutcomeReader(redis: Redis, prefix: string, sealer: Sealer):
       if (!record) return found;
       const attempts = parseAttempts(sealer, keys, id, tries);
       found = { ...record, retryAt: retryAt ? Number(retryAt) : undefined, recentAttempts: attempts };
-      // What waited when a replay began is sent by that.
+      // A message that was waiting when a replay began is superseded by the replay's.
       id = record.redrivenAs ?? (record.state === "superseded" ? record.by : undefined);
     }
     return found;
   }
 
   async function standingOf(id: string): Promise<Standing> {
-    // The cursor first: what it had not passed then may have a message by now, and not the other way round.
+    // Read the cursor first: an entry after it may have a message by now, but not the other way round.
     const cursor = await readCursor(redis, journal, sealer, handlerOf(id));
     const [rules, state, replay] = await Promise.all([
       store.rules(id),
@@ -61,7 +61,7 @@ export function openOutcomeReader(redis: Redis, prefix: string, sealer: Sealer):
         throw error;
       }),
     ]);
-    // During a replay the handler is back where it was before, and had come as far as `until`.
+    // During a replay the handler has gone back, after having reached `until`.
     const until = replay?.state === "running" ? replay.until : null;
     const farthest = until !== null && cursor !== undefined && compareIds(until, cursor) > 0 ? until : cursor;
     return { cursor: farthest, rules, state };

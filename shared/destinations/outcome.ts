@@ -10,7 +10,7 @@ import type { DestinationState } from "./store.ts";
 
 export const DELIVERY_OUTCOMES = ["waiting", "delivered", "dead_letter", "not_wanted", "failed", "unknown"] as const;
 
-/** What became of one event at one destination, as the API answers it. */
+/** The outcome of one event at one destination, as the API returns it. */
 export const deliveryOutcome = z.object({
   id: z.string().meta({ description: "The destination." }),
   outcome: z.enum(DELIVERY_OUTCOMES).meta({
@@ -34,14 +34,14 @@ export const deliveryOutcome = z.object({
 });
 export type DeliveryOutcome = z.infer<typeof deliveryOutcome>;
 
-/** What Redis knows of an event and a destination. */
+/** What Redis holds about an event at a destination. */
 export interface DeliveryFacts {
   destination: string;
-  /** Its message; of a dead letter that was redriven, the last one. */
+  /** Its message; for a redriven dead letter, the latest one. */
   message: (MessageRecord & { retryAt: number | undefined; recentAttempts?: readonly Attempt[] }) | undefined;
-  /** What the destination's handler made of it. */
+  /** The result of the destination's handler. */
   handled: Handled | undefined;
-  /** Up to which entry that handler has come; undefined if it never ran. */
+  /** The last entry that handler has finished; undefined if it never ran. */
   cursor: string | undefined;
   rules: { rules: readonly RuleSummary[]; since: string } | undefined;
   state: DestinationState | undefined;
@@ -52,7 +52,7 @@ const NOTHING = {
   recent_attempts: [] as Attempt[],
 };
 
-/** Of a message that was delivered at once only its record tells: when it was sent, and settled. */
+/** A message delivered at once has no list of attempts, only the times it was sent and settled. */
 function attemptsOf(message: NonNullable<DeliveryFacts["message"]>, response: number | null): Attempt[] {
   const { recentAttempts = [], state, sends, sentAt, settledAt } = message;
   if (recentAttempts.length > 0 || state !== "confirmed" || sends !== 1) return [...recentAttempts];
@@ -60,7 +60,7 @@ function attemptsOf(message: NonNullable<DeliveryFacts["message"]>, response: nu
   return [{ at: toIso(sentAt), response, reason: null, duration_ms: Math.round((settledAt - sentAt) / 1000) }];
 }
 
-/** @param now microseconds */
+/** @param now microseconds since 1970 */
 export function outcomeOf(entry: JournalEntry, facts: DeliveryFacts, now: number): DeliveryOutcome {
   const { destination: id, message, handled, cursor, rules } = facts;
   const answer = (outcome: DeliveryOutcome["outcome"], more: Partial<DeliveryOutcome> = {}): DeliveryOutcome => ({

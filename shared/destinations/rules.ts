@@ -2,20 +2,20 @@ import { z } from "zod";
 import type { JournalEntry } from "../journal/entry.ts";
 import { nameMatches } from "../journal/filter.ts";
 
-/** What can be known of a rule without running its filter. */
+/** What is known of a rule without evaluating its filter. */
 export const ruleSummary = z.object({
   /** Its place in the routes file, such as `rules[1]`. */
   at: z.string(),
-  /** Names of events, with `*` for any part of one. */
+  /** Names of events; `*` matches any part of a name. */
   events: z.array(z.string()).readonly(),
-  /** Whether it takes events that the bridge's own commands brought about. */
+  /** Whether it includes echoes of the bridge's own commands. */
   ownEchoes: z.boolean(),
 });
 export type RuleSummary = z.infer<typeof ruleSummary>;
 
 type Judged = Pick<JournalEntry, "event" | "kind" | "own">;
 
-/** Whether rules may send an entry, and if none does, why; filters aside. */
+/** Whether rules match an entry, ignoring filters, and if none does, why. */
 export function entryWanted(
   entry: Judged,
   rules: readonly RuleSummary[],
@@ -27,5 +27,5 @@ export function entryWanted(
   return { wanted: false, why: `${named.map(({ at }) => at).join(", ")}: takes no echo of the bridge's own commands` };
 }
 
-/** Whether the rule takes what an own command brought about, or this is none. */
+/** Whether the rule includes own echoes, or this is not one. */
 const takesOrigin = ({ ownEchoes }: RuleSummary, { own }: Judged): boolean => own === undefined || ownEchoes;

@@ -1,2 +1,2 @@
-/** The source of the events of a bridge. Not the CAD's address: that is nobody's business outside. */
+/** The CloudEvents source of a bridge. Not the CAD's address, which must not be exposed. */
 export const sourceOf = (prefix: string): string => `urn:socket-bridge:${prefix}`;

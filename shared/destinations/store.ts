@@ -10,52 +10,51 @@ import { type ReplayRequest, replayRequest, type ReplayStatus, replayStatus } fr
 import { ruleSummary, type RuleSummary } from "./rules.ts";
 
 /**
- * - `ok`: it gets what is for it
- * - `paused`: it failed too often in a row, or asked to wait; it is tried again by itself
- * - `disabled`: it answered 410, and gets nothing until somebody enables it
+ * `ok`: it gets its events. `paused`: it failed too often in a row, or asked to wait; retried automatically. `disabled`: it
+ * answered 410, and gets nothing until it is enabled.
  */
 const DESTINATION_STATES = ["ok", "paused", "disabled"] as const;
 
-/** How a destination is, as it is kept in Redis. Times are ms since 1970. */
+/** The state of a destination as stored in Redis. Times in ms since 1970. */
 const destinationState = z.object({
   state: z.enum(DESTINATION_STATES),
-  /** In words for people; empty if it is ok. */
+  /** A sentence for people; empty if it is ok. */
   reason: z.string(),
   since: z.number(),
-  /** When a paused one is tried again. */
+  /** When a paused one is retried. */
   until: z.number(),
-  /** How often in a row it was paused. */
+  /** How many times in a row it was paused. */
   trips: z.number(),
 });
 export type DestinationState = z.infer<typeof destinationState>;
 
-/** What the worker says of one destination: never a secret, a header's value or a payload. */
+/** The worker's report of one destination; never a secret, a header's value or a payload. */
 export const destinationReport = z.object({
   id: z.string(),
   url: z.string().meta({ description: "Scheme and host alone: the rest may be a secret." }),
-  /** `removed`: it is in no route any more, and something of it is left. */
+  /** `removed`: it is in no route any more, but some of its data is left. */
   state: z.enum([...DESTINATION_STATES, "removed"]),
   reason: z.string().nullable(),
   since: z.string().nullable(),
-  /** When a paused one is tried again. */
+  /** When a paused one is retried. */
   until: z.string().nullable(),
   in_flight: z.number(),
-  /** Since the worker owns the CAD. */
+  /** Since this worker became the leader. */
   delivered: z.number(),
   failed_attempts: z.number(),
-  /** How often a filter could not tell, which counts as no. */
+  /** How often a filter failed, which counts as no match. */
   filter_errors: z.number(),
   last_success: z.string().nullable(),
   last_error: z.string().nullable(),
   last_error_at: z.string().nullable(),
   /** Why some of its messages wait: their payloads cannot be opened yet. */
   payload_problem: z.string().nullable().default(null),
-  /** What its outbox holds, as of the last seconds; null if it is not known. */
+  /** The contents of its outbox in the last seconds; null if unknown. */
   load: destinationLoad.nullable().default(null),
 });
 export type DestinationReport = z.infer<typeof destinationReport>;
 
-/** What is counted of a destination to which nothing was sent yet. */
+/** The counts of a destination to which nothing was sent yet. */
 export const NOTHING_SENT = {
   delivered: 0,
   failed_attempts: 0,
@@ -68,58 +67,58 @@ export const NOTHING_SENT = {
 } as const satisfies Partial<DestinationReport>;
 
 const knownRules = z.object({ rules: z.array(ruleSummary), since: z.string() });
-/** The rules of a destination, and the last entry that was not chosen by them. */
+/** The rules of a destination, and the last entry not selected by them. */
 export type KnownRules = z.infer<typeof knownRules>;
 
-/** Names the state that it ends: put back later, it ends no other. */
+/** Names the state that it ends: if put back later, it ends no other. */
 const enabling = z.object({ since: z.number() });
-/** Names the state that it begins: an enable of that one ends it. */
+/** Names the state that it begins; only an enable of that state ends it. */
 const pausing = z.object({ since: z.number(), reason: z.string() });
 export type Pausing = z.infer<typeof pausing>;
 const attempts = z.array(destinationAttempt).max(RECENT + RECENT_FAILED);
 type StoredKind = "destination" | "rules" | "enable" | "pause" | "attempts";
 
-/** What Redis holds of the destinations beside their outboxes. */
+/** The data of the destinations in Redis besides their outboxes. */
 export interface DestinationStore {
-  /** Every destination that there ever was and of which something is left. */
+  /** Every destination, past or present, that has any data left. */
   ids(): Promise<string[]>;
   has(id: string): Promise<boolean>;
   add(ids: readonly string[]): Promise<void>;
   remove(id: string): Promise<void>;
   load(id: string): Promise<DestinationState | undefined>;
   save(id: string, state: DestinationState): Promise<void>;
-  /** Whether what was saved last is still there. */
+  /** Whether the last saved state is still stored. */
   holds(id: string, state: DestinationState): Promise<boolean>;
-  /** The last state that somebody ended by enabling it: its `since`. */
+  /** The `since` of the last state that was ended by an enable. */
   enabled(id: string): Promise<number | undefined>;
-  /** What somebody asked for last by pausing it, if that was not ended. */
+  /** The last requested pause, unless it was ended. */
   paused(id: string): Promise<Pausing | undefined>;
-  /** Notes by which rules its events are chosen; if they changed, `since` is the last entry before that. */
+  /** Records the rules that select its events; if they changed, `since` is the last entry before that. */
   saveRules(id: string, rules: readonly RuleSummary[], since: string): Promise<void>;
   rules(id: string): Promise<KnownRules | undefined>;
-  /** Ends its present state: has the worker send to it again at once. It hears of it within a second. */
+  /** Ends its current state, so that the worker sends to it again; the worker notices within a second. */
   enable(id: string): Promise<void>;
-  /** Has the worker disable it until somebody enables it; it hears of it within a second. */
+  /** Makes the worker disable it until it is enabled; the worker notices within a second. */
   pause(id: string, reason: string): Promise<void>;
-  /** The last attempts at it, the oldest first. */
+  /** The last attempts at it, oldest first. */
   attempts(id: string): Promise<DestinationAttempt[]>;
   saveAttempts(id: string, all: readonly DestinationAttempt[]): Promise<void>;
-  /** Asks the worker for a replay; it hears of it within a second. */
+  /** Asks the worker for a replay; it notices within a second. */
   askReplay(id: string, request: ReplayRequest): Promise<void>;
-  /** What was asked for last. Throws SealError if its key is missing. Here and below. */
+  /** The last requested replay. Throws SealError if its key is missing, as do the methods below. */
   replayAsked(id: string): Promise<ReplayRequest | undefined>;
   dropReplayAsked(id: string): Promise<void>;
   saveReplay(id: string, status: ReplayStatus): Promise<void>;
-  /** How the last replay is, or the last dry run. */
+  /** The state of the last replay, or of the last dry run. */
   replay(id: string, which: "replay" | "dry-run"): Promise<ReplayStatus | undefined>;
 }
 
-/** Where what belongs to replays is kept, and what it is sealed with. */
+/** The stored fields of replays, which are also what they are sealed as. */
 const REPLAY_FIELDS = { ask: "replay_ask", replay: "replay", "dry-run": "replay_dry_run" } as const;
 
 /**
  * @param prefix REDIS_PREFIX
- * @param onForged called with a destination of which something was changed in Redis: it is as if it was not there
+ * @param onForged called with a destination whose stored data was changed, which counts as missing
  */
 export function openDestinationStore(
   redis: Redis,
@@ -183,7 +182,7 @@ export function openDestinationStore(
     paused,
     async pause(id, reason) {
       const since = Date.now();
-      // Where no worker runs, the next one finds it disabled.
+      // Without a running worker, the next one finds it disabled.
       const state: DestinationState = { state: "disabled", reason, since, until: 0, trips: 0 };
       const fields = { pause: stored("pause", id, { since, reason }), state: stored("destination", id, state) };
       await redis.hset(keyOf(id), fields);

@@ -3,15 +3,15 @@ import { bridgeEvents } from "../journal/bridge-events.ts";
 import { holdsMark, pathHoldsPhi } from "../vocabulary/phi.ts";
 import { events } from "./table.ts";
 
-/** The version of each event's schema: raised by a change after which an older reader may fail. */
+/** Version of each event's schema: raised by changes that may break older readers. */
 const VERSION = 1;
 
-/** What a webhook may hold: PHI, or nothing that its schema marks as such. */
+/** Contents of a webhook: PHI, or nothing that its schema marks as such. */
 export const CLASSIFICATIONS = ["phi", "operational"] as const;
 export type Classification = (typeof CLASSIFICATIONS)[number];
 
 type Json = Record<string, unknown>;
-/** What any event may carry (see `occurredAt`), beside what its schema declares. */
+/** Fields that any event may have (see `occurredAt`), beside those of its schema. */
 const COMMON = { eventId: { type: ["string", "null"] }, occurredAt: { type: ["string", "null"] } };
 
 const schemaOf = (payload: z.ZodType): Json => {
@@ -28,8 +28,8 @@ export const described = (): string[] => [...SCHEMAS.keys()];
 const URN = "urn:socket-bridge:schema";
 
 /**
- * The schema of an event's payload, which GET /schemas/{event}/{version} serves: JSON Schema 2020-12. `partial` is for a webhook
- * whose rule names fields: any of them may be absent. Undefined for an event or a version that is not known.
+ * The schema of an event's payload, served by GET /schemas/{event}/{version}: JSON Schema 2020-12. `partial` is for a webhook
+ * whose rule selects fields: any of them may be absent. undefined for an unknown event or version.
  */
 export function eventSchema(event: string, version: string): Json | undefined {
   const schema = SCHEMAS.get(event);
@@ -38,13 +38,13 @@ export function eventSchema(event: string, version: string): Json | undefined {
   return { $schema, $id: `${URN}:${event}:${VERSION}`, title: event, ...schema, $defs: { partial } };
 }
 
-/** The `dataschema` of a webhook; undefined for an event that is in no table. */
+/** The `dataschema` of a webhook; undefined for an event without a schema. */
 export function dataSchema(event: string, fields: readonly string[] | undefined): string | undefined {
   if (!SCHEMAS.has(event)) return undefined;
   return `${URN}:${event}:${VERSION}${fields ? "#/$defs/partial" : ""}`;
 }
 
-/** What an event may hold, or those of its fields that are sent. An event that is in no table may hold anything. */
+/** The classification of an event, or of the selected fields. An unknown event may contain anything. */
 export function classify(event: string, fields: readonly string[] | undefined): Classification {
   const schema = SCHEMAS.get(event);
   const phi = !schema || (fields ? fields.some((path) => pathHoldsPhi(schema, path.split("."))) : holdsMark(schema));

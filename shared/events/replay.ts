@@ -1,9 +1,9 @@
 import { z } from "zod";
 
-/** The request with which a CAD is asked for past events, and its answer: docs/cad-protocol.md. */
+/** The request for past events of the CAD, and its answer: docs/cad-protocol.md. */
 export const REPLAY_EVENT = "events:replay";
 
-/** The most events that one request asks for; also what a CAD sends if the request names no limit. */
+/** Maximum number of events per request; also the CAD's default limit. */
 export const MAX_REPLAY = 1000;
 
 export const replayRequest = z.object({

@@ -24,10 +24,10 @@ const TABLE = [
 export const events: readonly CadEvent[] = TABLE;
 
 export type EventName = (typeof TABLE)[number]["name"];
-/** The payload of an event as its schema parses it. */
+/** The payload of an event, as parsed by its schema. */
 export type PayloadOf<Name extends EventName> = z.output<Extract<(typeof TABLE)[number], { name: Name }>["payload"]>;
 
 const byName = new Map(events.map((event) => [event.name, event]));
 
-/** The event of that name; undefined for one that is in no table. */
+/** The event with that name; undefined for an unknown one. */
 export const eventNamed = (name: string): CadEvent | undefined => byName.get(name);

@@ -3,7 +3,7 @@ import { found, type Found, type ProblemCode } from "./problems.ts";
 import { faultReason, redisFault, whyFailed } from "../redis/fault.ts";
 import { withDeadline } from "../util/sleep.ts";
 
-/** One thing that was looked at: it is as it should be, or there is a problem. */
+/** The result of one check: as it should be, or a problem. */
 export type Finding = { ok: true; what: string } | { ok: false; problem: Found };
 
 export const fine = (what: string): Finding => ({ ok: true, what });
@@ -12,7 +12,7 @@ export const wrong = <Code extends ProblemCode>(...args: Parameters<typeof found
   problem: found(...args),
 });
 
-/** What is wrong with a Redis that does not do what it is asked. */
+/** The problem for a Redis that fails a command. */
 export function redisProblem(error: unknown): Found {
   switch (redisFault(error)) {
     case "refused":
@@ -31,13 +31,13 @@ export const redisTrouble = (error: unknown): Finding => ({ ok: false, problem: 
 
 const OLDEST = [7, 0] as const;
 const ANSWER_MS = 5000;
-/** How far a clock may be off, ms. */
+/** Tolerated clock difference, ms. */
 const CLOCK_LIMIT_MS = 2000;
 
-/** Looks at what the promise of the bridge rests on. Throws if Redis does not answer within 5 s. */
+/** Checks the requirements of the bridge's promise. Throws if Redis does not answer within 5 s. */
 export const checkRedis = async (redis: Redis): Promise<Finding[]> => (await readRedis(redis)).findings;
 
-/** The same, with how much memory Redis uses and may use, bytes; 0: unlimited. */
+/** The same, with Redis's used and maximum memory, bytes; 0: unlimited. */
 export async function readRedis(redis: Redis): Promise<{ findings: Finding[]; memory: number; memoryLimit: number }> {
   const asked = Date.now();
   const [seconds, micros] = await withDeadline(redis.time(), ANSWER_MS, "asking Redis for the time");
@@ -50,7 +50,7 @@ export async function readRedis(redis: Redis): Promise<{ findings: Finding[]; me
   };
 }
 
-/** @param differenceMs how far another clock is ahead of this one */
+/** @param differenceMs how far the other clock is ahead of this one */
 export function clock(whose: string, differenceMs: number): Finding {
   const off = Math.abs(differenceMs);
   if (off > CLOCK_LIMIT_MS) return wrong("clock-skew", { whose, ms: differenceMs });
@@ -67,7 +67,7 @@ const parseInfo = (text: string): ReadonlyMap<string, string> =>
 type Info = ReturnType<typeof parseInfo>;
 
 function version(info: Info): Finding {
-  // Valkey gives the version of Redis that it is compatible with under the same name.
+  // Valkey reports the Redis version it is compatible with in the same field.
   const text = info.get("redis_version") ?? "unknown";
   const [major = 0, minor = 0] = text.split(".").map(Number);
   const ok = major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);

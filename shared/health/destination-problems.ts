@@ -1,7 +1,7 @@
 import type { DestinationLoad } from "../destinations/load.ts";
 import { type Found, found } from "./problems.ts";
 
-/** What waits too long or was given up at a destination. @param now ms since 1970 */
+/** Problems of messages that wait too long or were given up. @param now ms since 1970 */
 export function loadProblems(destination: string, load: DestinationLoad, now: number): Found[] {
   const { waiting, dead_letters: dead, next_attempt: next } = load;
   const about = (count: number, since: string | null) => ({

@@ -5,16 +5,16 @@ import { parseJson } from "../util/json.ts";
 import { type Found, found } from "./problems.ts";
 import { HEARTBEAT_KEPT_MS, type WorkerHealth, workerHealth } from "./worker-health.ts";
 
-/** How far Redis's clock may be off between two questions, as when a replica takes over, us. */
+/** How far Redis's clock may jump between two reads, as when a replica takes over, us. */
 const CLOCK_US = 10_000_000;
 
-/** A heartbeat of which nothing is believed: it was not written by a worker, or these keys cannot tell. */
+/** A heartbeat that is not trusted: no worker wrote it, or these keys cannot verify it. */
 export interface DoubtedHeartbeat {
   doubt: "forged" | "unverified";
   reason: string;
 }
 
-/** What the worker said last; undefined if that is nothing, or nothing that this version can read. */
+/** The worker's last heartbeat; undefined if there is none, or none that this version can read. */
 export function parseHeartbeat(
   stored: string | null,
   sealer: Sealer,
@@ -29,14 +29,14 @@ export function parseHeartbeat(
   }
 }
 
-/** What is wrong with a heartbeat of which nothing is believed. */
+/** The problem of a heartbeat that is not trusted. */
 export const doubtProblem = ({ doubt, reason }: DoubtedHeartbeat): Found =>
   doubt === "forged" ? found("forged-record", { count: 1, last: "heartbeat" }) : found("worker-unverified", { reason });
 
 /**
- * Its age in seconds: by what is left of the time that Redis keeps it, which whoever writes to Redis can prolong; so an old one
- * that was put back is as old as it says.
- * @param leftMs what is left of its time, ms @param now by Redis's clock, us
+ * Its age in seconds: by its remaining time to live, which anyone who can write to Redis can extend, and at least by its own time, so
+ * that an old one that was put back shows its age.
+ * @param leftMs remaining time to live, ms @param now by Redis's clock, us
  */
 export function heartbeatAge({ written_at: writtenAt }: WorkerHealth, leftMs: number, now: number): number {
   const kept = Math.max(0, HEARTBEAT_KEPT_MS - leftMs) / 1000;

@@ -6,36 +6,36 @@ import type { Sealer } from "../sealing/seal.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { parseJson } from "../util/json.ts";
 
-/** How many minutes are kept: one more than an hour, since each counts from the one before. */
+/** Number of minutes kept: one more than an hour, since each is a difference to the previous one. */
 export const KEPT_MINUTES = 61;
-/** How long a worker that does not announce itself any more is shown, ms. */
+/** How long a worker that stopped announcing itself is listed, ms. */
 export const WORKER_KEPT_MS = 600_000;
-/** A worker that did not announce itself for so long is shown as silent, s. */
+/** A worker that has not announced itself for this long is shown as silent, s. */
 export const WORKER_SILENT_S = 10;
 
 const HOUR_MS = 3_600_000;
 const DAY_HOURS = 24;
 
-/** What the worker that owns the CAD notes once a minute. Counts are since ever: a reader takes the differences. */
+/** What the leader records once per minute. Counts are cumulative: a reader computes the differences. */
 export const minuteNote = z.object({
   /** ms since 1970 */
   at: z.number(),
   settled: z.record(z.string(), z.number()),
   unsettled: z.number(),
-  /** From acceptance to the final state, of the commands that were settled in this minute, ms; null if there were none. */
+  /** Median time from acceptance to the final state of the commands settled in this minute, ms; null if there were none. */
   p50: z.number().nullable(),
   p95: z.number().nullable(),
   ready: z.boolean(),
 });
 export type MinuteNote = z.infer<typeof minuteNote>;
 
-/** One minute as it is shown. */
+/** One minute of the history. */
 export interface Minute {
   at: number;
   /** In this minute. */
   accepted: number;
   settled: number;
-  /** Of them, those that ended as dead letters or unconfirmed. */
+  /** The settled commands that became dead letters or unconfirmed. */
   undelivered: number;
   /** At its end. */
   unsettled: number;
@@ -47,7 +47,7 @@ export interface Minute {
 const sum = (counts: Readonly<Record<string, number>>, names: readonly string[] = Object.keys(counts)): number =>
   names.reduce((total, name) => total + (counts[name] ?? 0), 0);
 
-/** What happened between each note and the one before it. Counts that went down are those of a store that was emptied. */
+/** The differences between consecutive notes. A count that went down belongs to a store that was emptied. */
 export function toMinutes(notes: readonly MinuteNote[]): Minute[] {
   return notes.slice(1).flatMap((note, i): Minute[] => {
     const before = notes[i];
@@ -69,13 +69,13 @@ export function toMinutes(notes: readonly MinuteNote[]): Minute[] {
   });
 }
 
-/** How much of an hour the CAD was ready, in percent; null where nothing was measured. */
+/** Share of an hour in which the CAD was ready, percent; null if not measured. */
 export interface Hour {
   at: number;
   readyPercent: number | null;
 }
 
-/** The last 24 hours, the oldest first, of the hash that the worker counts in. @param now ms since 1970 */
+/** The last 24 hours, oldest first, from the hash that the worker counts in. @param now ms since 1970 */
 export function toHours(hash: Readonly<Record<string, string>>, now: number): Hour[] {
   const from = hash["from"] === undefined ? Infinity : Number(hash["from"]);
   const current = Math.floor(now / HOUR_MS);
@@ -88,10 +88,10 @@ export function toHours(hash: Readonly<Record<string, string>>, now: number): Ho
   });
 }
 
-/** What a field of the uptime's hash is authenticated with. */
+/** The context that authenticates a field of the uptime hash. */
 export const uptimeId = (keys: OutboxKeys, field: string): string => JSON.stringify([keys.uptime, field]);
 
-/** The uptime's hash as the worker wrote it; what is not its own is left out, and counts as not ready. */
+/** The uptime hash as written by the worker; forged fields are left out, and count as not ready. */
 export function openUptime(
   hash: Readonly<Record<string, string>>,
   sealer: Sealer,
@@ -115,7 +115,7 @@ export interface History {
   workers: KnownWorker[];
 }
 
-/** What is known of the last hour, the connection in the last day, and the workers that there are. */
+/** The last hour, the connection during the last day, and the workers. */
 export async function readHistory(redis: Redis, keys: OutboxKeys, sealer: Sealer): Promise<History> {
   const [[seconds], texts, uptime, scored] = await Promise.all([
     redis.time(),
@@ -128,7 +128,7 @@ export async function readHistory(redis: Redis, keys: OutboxKeys, sealer: Sealer
     const text = openIfAuthentic(sealer, "minute", keys.history, stored);
     return (text !== undefined && minuteNote.safeParse(parseJson(text)).data) || [];
   });
-  // Moved within the list, or put there twice, one is what it was.
+  // Deduplicated and sorted, so that notes moved or copied within the list have no effect.
   const inTime = [...new Map(notes.map((note) => [note.at, note])).values()].toSorted((a, b) => a.at - b.at);
   const workers = scored.flatMap((instance, i) =>
     i % 2 === 0 ? [{ instance, ageSeconds: Math.max(0, now - Number(scored[i + 1])) / 1000 }] : [],

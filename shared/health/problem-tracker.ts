@@ -1,23 +1,23 @@
 import { type Found, type Problem, problemId } from "./problems.ts";
 
-/** For how long a problem that an earlier process left counts as still the same, ms: some take a while to be detected again. */
+/** How long a problem of an earlier process counts as the same one, ms: some take a while to be detected again. */
 const INHERITED_MS = 60_000;
 
-/** Knows since when each problem is there. */
+/** Knows since when each problem exists. */
 export interface ProblemTracker {
-  /** These are all that there are now. */
+  /** Reports all current problems. */
   follow(now: readonly Found[]): Problem[];
-  /** What an earlier process knew: a problem that is still there keeps its beginning. */
+  /** Takes over the problems of an earlier process: those that still exist keep their start. */
   inherit(earlier: readonly Problem[]): void;
 }
 
 /**
  * @param clock ms since 1970
- * @param forgetMs a problem that was not looked for during this time is a new one
+ * @param forgetMs after this time without a report, a problem counts as new
  */
 export function createProblemTracker(clock: () => number, forgetMs = Infinity): ProblemTracker {
   const inheritUntil = clock() + INHERITED_MS;
-  /** Of those that are there, by their id. */
+  /** Start times of the current problems, by id. */
   let since = new Map<string, string>();
   let inherited = new Map<string, string>();
   let lastLook = clock();
@@ -38,7 +38,7 @@ export function createProblemTracker(clock: () => number, forgetMs = Infinity): 
       lastLook = clock();
       const problems = now.map((there): Problem => ({ ...there, since: beginningOf(there) }));
       const ids = new Set(now.map(problemId));
-      // Resolved: if it opens again, that is another one.
+      // Resolved: if it occurs again, it is a new problem.
       for (const id of since.keys()) if (!ids.has(id)) inherited.delete(id);
       if (clock() > inheritUntil) for (const id of inherited.keys()) if (!ids.has(id)) inherited.delete(id);
       since = new Map(problems.map((p) => [problemId(p), p.since]));

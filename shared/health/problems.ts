@@ -2,9 +2,8 @@ import { z } from "zod";
 import { oneLine } from "../util/one-line.ts";
 
 /**
- * - `critical`: nobody delivers, or nothing can be accepted; health is `unhealthy`
- * - `warning`: something waits or is stalled; health is `degraded`
- * - `notice`: to be looked at during working hours; health is not affected
+ * `critical`: commands are not delivered or not accepted; health is `unhealthy`. `warning`: something waits or is stalled; health is
+ * `degraded`. `notice`: for working hours; does not affect health.
  */
 export const SEVERITIES = ["critical", "warning", "notice"] as const;
 export type Severity = (typeof SEVERITIES)[number];
@@ -13,11 +12,11 @@ export type Severity = (typeof SEVERITIES)[number];
 interface ProblemKind<Params> {
   severity: Severity;
   title: string;
-  /** One sentence for the on-call engineer. Texts in `Params` are cut to one line before. */
+  /** One sentence for the on-call engineer. Texts in `Params` are cut to one line first. */
   message(params: Params): string;
-  /** What to do next. */
+  /** The next step. */
   hint: string;
-  /** What is lost, if anything: a sentence. */
+  /** What is lost, if anything, as a sentence. */
   lost: string;
 }
 const kind = <Params = Record<string, never>>(row: ProblemKind<Params>): ProblemKind<Params> => row;
@@ -29,8 +28,8 @@ const KEPT = "Nothing: events are kept in the journal for JOURNAL_DAYS, and mess
 const NONE = "Nothing.";
 
 /**
- * Everything that can be wrong with a running bridge. Health, /status, the worker's own /health, the doctor and the runbook
- * (docs/operations.md, one section for each code) use these codes; a code never changes its meaning.
+ * Every problem of a running bridge. Health, /status, the worker's own /health, the doctor and the runbook (docs/operations.md, one
+ * section per code) use these codes; a code never changes its meaning.
  *
  * To add one: a row here, a section in the runbook, and `found("the-code", …)` where it is detected.
  */
@@ -367,7 +366,7 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS;
 type ParamsOf<Code extends ProblemCode> = (typeof PROBLEMS)[Code] extends ProblemKind<infer Params> ? Params : never;
 
-/** The runbook's page; each code is one of its headings. */
+/** The runbook's page, with a heading for each code. */
 export const RUNBOOK = "docs/operations.md";
 
 export const problem = z.object({
@@ -386,7 +385,7 @@ export const problem = z.object({
 });
 export type Problem = z.infer<typeof problem>;
 
-/** A problem that exists now. `since` only if it is known where the problem is detected. */
+/** A current problem. `since` is set only if known where the problem is detected. */
 export type Found = Omit<Problem, "since"> & { since?: string };
 
 interface FoundMore {
@@ -397,12 +396,12 @@ interface FoundMore {
   oldestSeconds?: number | null | undefined;
 }
 
-/** Longer than any single text from outside may be: some messages contain several. */
+/** Maximum length of a message: above that of any single external text, since some messages contain several. */
 const MAX_TEXT = 600;
 
-/** Makes a problem from its code and parameters. */
+/** Creates a problem from its code and parameters. */
 export function found<Code extends ProblemCode>(code: Code, params: ParamsOf<Code>, more: FoundMore = {}): Found {
-  // The row of a code takes that code's parameters: TypeScript cannot see it through the union of all rows.
+  // The row of a code takes that code's parameters, which TypeScript cannot see through the union of all rows.
   const row = PROBLEMS[code] as unknown as ProblemKind<Record<string, unknown>>;
   const shown = Object.entries(params as Record<string, unknown>).map(([name, value]) => [
     name,
@@ -423,22 +422,22 @@ export function found<Code extends ProblemCode>(code: Code, params: ParamsOf<Cod
   };
 }
 
-/** As the names of alerts are written: `cad-disconnected` is SocketBridgeCadDisconnected. */
+/** The name of its alert: `cad-disconnected` becomes SocketBridgeCadDisconnected. */
 export const alertNameOf = (code: string): string =>
   `SocketBridge${code.replaceAll(/(?:^|-)(\w)/g, (_all, first: string) => first.toUpperCase())}`;
 
-/** Identifies a problem from its beginning to its end. */
+/** Identifies a problem from its start to its end. */
 export const problemId = ({ code, about }: Pick<Problem, "code" | "about">): string =>
   about === undefined ? code : `${code} ${about}`;
 
 const STATUS = { critical: "unhealthy", warning: "degraded", notice: "healthy" } as const;
 export type HealthStatus = (typeof STATUS)[Severity];
 
-/** The worst of them decides. */
+/** The most severe problem decides. */
 export const statusOf = (problems: readonly Pick<Problem, "severity">[]): HealthStatus =>
   STATUS[SEVERITIES.find((severity) => problems.some((p) => p.severity === severity)) ?? "notice"];
 
-/** Of several CADs: as bad as all of them, or degraded while one of them is not well. */
+/** Several CADs together: unhealthy only if all are, otherwise degraded if any is not healthy. */
 export function statusOfSeveral(statuses: readonly HealthStatus[]): HealthStatus {
   if (statuses.every((status) => status === "unhealthy")) return "unhealthy";
   return statuses.every((status) => status === "healthy") ? "healthy" : "degraded";

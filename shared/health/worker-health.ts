@@ -3,77 +3,77 @@ import { destinationReport } from "../destinations/store.ts";
 import { gap } from "../journal/gaps.ts";
 import { problem } from "./problems.ts";
 
-/** How often the worker reports, ms. */
+/** Heartbeat interval of the worker, ms. */
 export const HEARTBEAT_MS = 1000;
-/** A worker that did not report for so long is taken for dead, s. */
+/** A worker without a heartbeat for this long counts as dead, s. */
 export const HEARTBEAT_LIMIT_S = 15;
 /**
- * How long the last heartbeat is kept, ms: its age is this less what is left, by Redis's clock alone. A week, so that health
- * says since when there is no worker, and the next worker knows since when each problem is there.
+ * How long the last heartbeat is kept, ms: its age is this minus its remaining time to live, by Redis's clock. A week, so that
+ * health reports since when there is no worker, and the next worker knows since when each problem exists.
  */
 export const HEARTBEAT_KEPT_MS = 7 * 24 * 3_600_000;
 
-/** What the worker that owns the CAD writes to Redis for the functions to read. */
+/** What the leader writes to Redis for the functions. */
 export const workerHealth = z.object({
   instance: z.string(),
-  /** When it was written, by Redis's clock, us: an old one that is put back shows its age. Null in what is not from Redis. */
+  /** Time of writing by Redis's clock, us: an old one that is put back shows its age. Null if it is not from Redis. */
   written_at: z.number().nullable().default(null),
   epoch: z.number(),
-  /** It said goodbye. */
+  /** It shut down cleanly. */
   stopped: z.boolean(),
   /** Connected, authenticated, rooms joined, answering. */
   ready: z.boolean(),
-  /** For how long it has been, s; 0 if it is not. */
+  /** For how long, s; 0 if it is not ready. */
   ready_seconds: z.number(),
   /** How long the CAD may take to confirm a command, s. */
   confirm_seconds: z.number(),
-  /** Jobs come out of the queue. */
+  /** The queue delivers jobs. */
   consuming: z.boolean(),
   connected: z.boolean(),
   authenticated: z.boolean(),
-  /** Why commands wait, for the on-call engineer; null when they do not. */
+  /** Why commands wait, for the on-call engineer; null if they do not. */
   waiting_for: z.string().nullable(),
-  /** All that the worker knows to be wrong. */
+  /** All problems known to the worker. */
   problems: z.array(problem).default([]),
   /** Scheme and host. */
   cad_url: z.string(),
   last_connection: z.string().nullable(),
-  /** How many tries to connect failed since the last success; 0 while it is connected. */
+  /** Failed connection attempts since the last success; 0 while connected. */
   connection_attempts: z.number(),
-  /** How often it was tried to connect, since the worker owns the CAD. */
+  /** Connection attempts since this worker became the leader. */
   connection_attempts_total: z.number().default(0),
   /** Since when the CAD is not ready; null while it is. */
   disconnected_since: z.string().nullable().default(null),
-  /** What carries the connection, websocket or polling; null while there is none. */
+  /** The transport of the connection, websocket or polling; null without one. */
   transport: z.string().nullable().default(null),
-  /** Counts the connections that became ready: a reconnect shows as a larger one. */
+  /** Number of connections that became ready: increases with every reconnect. */
   connections: z.number(),
   last_error: z.string().nullable(),
-  /** How many kinds of CAD events are handled. */
+  /** Number of kinds of CAD events with a handler. */
   event_handlers_registered: z.number(),
   /** For how long the connection has been ready, s; 0 if it is not. */
   uptime_seconds: z.number(),
-  /** How much of the last 24 h it was ready, in percent, or of the time since the first worker started; null if unknown. */
+  /** Share of the last 24 h, or of the time since the first worker started, in which it was ready, percent; null if unknown. */
   uptime_percent_24h: z.number().nullable().default(null),
-  /** The same of the last 30 d. */
+  /** The same for the last 30 d. */
   uptime_percent_30d: z.number().nullable().default(null),
   in_flight: z.number(),
   rooms: z.number(),
-  /** How many events of each kind came from the CAD, and how many of them did not parse. */
+  /** Events of each kind received from the CAD, and how many of them did not parse. */
   events: z.record(z.string(), z.object({ received: z.number(), malformed: z.number() })),
-  /** How each service is that the CAD's events go to. */
+  /** The state of each destination of the CAD's events. */
   destinations: z.array(destinationReport),
-  /** What was missed of the CAD's events. */
+  /** Missed events of the CAD. */
   recovery: z.object({
-    /** Whether it is still being found out, or recovered. */
+    /** Whether the recovery of missed events is in progress. */
     recovering: z.boolean(),
-    /** Events that were missed at first, and recovered, since the worker owns the CAD. */
+    /** Events that were missed and then recovered since this worker became the leader. */
     recovered: z.number(),
-    /** Stretches of time of which events may be missing, of the last 24 h. */
+    /** Periods of the last 24 h in which events may be missing. */
     gaps_24h: z.number(),
     last_gap: gap.nullable(),
   }),
-  /** What each handler of the CAD's events did since the worker owns the CAD. */
+  /** The results of each handler since this worker became the leader. */
   handlers: z.array(
     z.object({
       handler: z.string(),
@@ -83,7 +83,7 @@ export const workerHealth = z.object({
       failed: z.number(),
       skipped: z.number(),
       running: z.number(),
-      /** Why it cannot read the journal on; null if it can. */
+      /** Why it cannot continue reading the journal; null if it can. */
       reading_problem: z.string().nullable().default(null),
       last_error: z.string().nullable(),
     }),
@@ -91,7 +91,7 @@ export const workerHealth = z.object({
 });
 export type WorkerHealth = z.infer<typeof workerHealth>;
 
-/** Scheme, host and port of a URL: fit to be shown. Its path may be a secret as well, as that of a chat's webhook is. */
+/** Scheme, host and port of a URL, which are safe to show. Its path may be a secret too, such as that of a chat's webhook. */
 export function withoutCredentials(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   return parsed ? `${parsed.protocol}//${parsed.host}` : "(not a URL)";

@@ -1,9 +1,9 @@
 import { METRICS, type MetricName, metricOf, OTHER } from "./table.ts";
 
-/** The text format that every Prometheus reads. */
+/** The text format that every Prometheus supports. */
 export const EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-/** One number of a metric. */
+/** One sample of a metric. */
 export interface Sample {
   name: MetricName;
   labels?: Readonly<Record<string, string>>;
@@ -11,8 +11,8 @@ export interface Sample {
 }
 
 /**
- * Numbers that were read for one scrape, as Prometheus reads them. They need no registry, so the edge can export them too.
- * A label whose value its list does not have says `other`; a number that is none is left out.
+ * Renders the samples of one scrape in Prometheus's format. Needs no registry, so the edge can export them too. A label value
+ * outside its list becomes `other`; NaN is left out.
  */
 export function renderSamples(samples: readonly Sample[]): string {
   const byName = Map.groupBy(

@@ -1,4 +1,4 @@
-/** The metrics of one of several, and the labels that tell it from the others. */
+/** The metrics of one of several sources, and the labels that distinguish it. */
 export interface Labelled {
   labels: Readonly<Record<string, string>>;
   /** In the text format. */
@@ -8,7 +8,7 @@ export interface Labelled {
 const NAME = /^# (?:HELP|TYPE) (\S+)/;
 
 /**
- * Several expositions as one: the format takes each metric once, with all of its samples together. The values of the labels hold
+ * Merges several expositions: the format lists each metric once, with all of its samples together. Label values must contain
  * neither quotes nor backslashes.
  */
 export function mergeExpositions(all: readonly Labelled[]): string {

@@ -3,20 +3,20 @@ import { Counter, Gauge, Histogram, Registry } from "@prometheus-io/client";
 import { DELAY_STATS, type GaugeName, METRICS, type MetricName, metricOf } from "./table.ts";
 import type { Measure } from "./measure.ts";
 
-/** How often the event loop's delay is sampled, ms. */
+/** Sampling interval of the event loop's delay, ms. */
 const RESOLUTION_MS = 20;
 
-/** What one Node process measures of itself. */
+/** The metrics of one Node process. */
 export interface ProcessMetrics extends Measure {
-  /** For one scrape. */
+  /** The text of one scrape. */
   text(): Promise<string>;
   stop(): void;
 }
 
-/** Gauges that are asked at each scrape. */
+/** Gauges that are read at each scrape. */
 export type Asked = Partial<Record<GaugeName, () => readonly { labels?: Record<string, string>; value: number }[]>>;
 
-/** What is measured of a process, whatever it does. */
+/** Metrics that every process has. */
 const OF_PROCESS: ReadonlySet<MetricName> = new Set([
   "socket_bridge_event_loop_delay_seconds",
   "socket_bridge_process_memory_bytes",
@@ -24,8 +24,8 @@ const OF_PROCESS: ReadonlySet<MetricName> = new Set([
 ]);
 
 /**
- * The metrics of the table that such a process exports by itself; `asked`: how it is now.
- * @param part in a process for several CADs: what is the `process`'s, or what is one CAD's (`cad`)
+ * The metrics of the table that such a process exports itself; `asked` reads the current gauges.
+ * @param part in a process for several CADs: the metrics of the process (`process`) or of one CAD (`cad`)
  */
 export function createProcessMetrics(
   source: "functions" | "worker",

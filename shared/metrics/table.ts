@@ -12,7 +12,7 @@ import { FINAL_STATES } from "../outbox/states.ts";
  */
 export type Source = "bridge" | "functions" | "worker";
 
-/** What a label may say: one of a list, or one of a set that is closed elsewhere. Never a unit, an incident or a user. */
+/** Possible values of a label: a list, or a set that is closed elsewhere. Never a unit, an incident or a user. */
 type LabelValues = readonly string[] | { of: string };
 
 export interface Metric {
@@ -24,9 +24,9 @@ export interface Metric {
   buckets?: readonly number[];
 }
 
-/** The value of a label that is none of its list. */
+/** Replaces a label value that is not in its list. */
 export const OTHER = "other";
-/** Those that `npm run doctor` alone finds: a process that runs cannot, or need not. */
+/** Codes that only `npm run doctor` reports: a running process cannot, or need not. */
 export const DOCTOR_ONLY: readonly ProblemCode[] = ["payloads-unsealed", "destination-unreachable"];
 
 const KINDS = [...commands.map(({ name }) => name), OTHER];
@@ -39,7 +39,7 @@ export const DELAY_STATS = ["p50", "p99", "max"] as const;
 const QUICK = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const SLOW = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800];
 
-/** Every metric. Times are in seconds, sizes in bytes. The table of docs/operations.md is made of it, and a test asks real processes. */
+/** Every metric. Times in seconds, sizes in bytes. The table of docs/operations.md is derived from it, and a test checks real processes. */
 export const METRICS = {
   socket_bridge_problem: {
     type: "gauge",
@@ -277,5 +277,5 @@ export type HistogramName = OfType<"histogram">;
 export type CounterName = OfType<"counter">;
 export type GaugeName = OfType<"gauge">;
 
-/** The row of a metric, without what TypeScript knows of each single one. */
+/** The row of a metric, with a type that is common to all. */
 export const metricOf = (name: MetricName): Metric => METRICS[name];

@@ -12,9 +12,9 @@ import type { Micros } from "../util/time.ts";
 const STATE_KEPT_MS = 30 * 24 * 3_600_000;
 
 /**
- * KEYS[1]: the base name. ARGV[1]: JSON with `keptMs` and `changes`, each with `kind`, `id`, `aspect`, `at` (us, as text) and `text`.
- * An older value than the stored one changes nothing. Each aspect has its value, and the time of it under '@' + the aspect's name.
- * Each call also removes one id without a record from each list, so that lists do not grow for ever.
+ * KEYS[1]: the base name. ARGV[1]: JSON with `keptMs` and `changes`, each with `kind`, `id`, `aspect`, `at` (us, as text) and
+ * `text`. A value older than the stored one is ignored. Each aspect has a field for its value, and one for its time under '@' + the
+ * aspect's name. Each call also removes one id without a record from each list, so that lists do not grow forever.
  */
 const APPLY = `#!lua
 local base, answers, ask = KEYS[1], {}, cjson.decode(ARGV[1])
@@ -37,14 +37,14 @@ for _, kind in ipairs({'unit', 'incident'}) do
 end
 return answers`;
 
-/** Aspects that are stored unencrypted: lists are filtered by them, and they hold no patient data. */
+/** Aspects stored unencrypted, since lists are filtered by them; they contain no patient data. */
 export const CLEAR_ASPECTS: ReadonlySet<string> = new Set(["status"]);
 
-/** What a state's aspect is sealed with: it cannot be moved to another record, bridge or time. */
+/** The additional data of an aspect: it cannot be moved to another record, bridge or time. */
 export const stateSealId = (keys: JournalKeys, about: string, aspect: string, at: Micros): string =>
   JSON.stringify([keys.cad, about, aspect, at]);
 
-/** Applies what an event says about a unit or an incident; resolves to false if something newer is known. */
+/** Applies an event's change to a unit or an incident; resolves to false if a newer value is stored. */
 export type ApplyChange = (change: Change, at: Micros) => Promise<boolean>;
 
 export function openStateWriter(redis: Redis, keys: JournalKeys, sealer: Sealer): ApplyChange {

@@ -8,16 +8,16 @@ import { scanPage } from "../util/scan-page.ts";
 import type { Micros } from "../util/time.ts";
 import { CLEAR_ASPECTS, stateSealId } from "./apply.ts";
 
-/** The newest that is known of one aspect. */
+/** The newest value of one aspect. */
 export interface Aspect {
   value: unknown;
-  /** When it came about. */
+  /** Time of the value. */
   at: Micros;
-  /** Why the value cannot be told: it is sealed with a key that is not there, or was changed. */
+  /** Why the value cannot be read: its key is missing, or it was changed. */
   unreadable?: string;
 }
 
-/** What is known of a unit or an incident. */
+/** The state of a unit or an incident. */
 export interface StateRecord {
   id: string;
   aspects: Record<string, Aspect>;
@@ -26,13 +26,13 @@ export interface StateRecord {
 export type StateKind = "unit" | "incident";
 
 export interface StateQuery {
-  /** Only these units, and the incidents that they are on: `next` names another only after LOOK_AT of them. Absent: all. */
+  /** Only these units, and their incidents: `next` names another one only after LOOK_AT of them. Absent: all. */
   units?: readonly string[] | undefined;
-  /** In either case. */
+  /** Case-insensitive. */
   status?: string | undefined;
-  /** How many a page holds at most. It may hold fewer although there are more: `next` tells. */
+  /** Maximum size of a page. It may contain fewer although there are more: see `next`. */
   limit: number;
-  /** `next` of the page before. Units and incidents may come and change meanwhile; none is told twice or skipped. */
+  /** `next` of the previous page. Concurrent changes cause no duplicates and no omissions. */
   after?: string | undefined;
 }
 export interface StatePage {
@@ -40,7 +40,7 @@ export interface StatePage {
   next: string | undefined;
 }
 
-/** The units that were assigned to an incident, or named it with their status; not by what cannot be believed, since they may read it. */
+/** The units that were assigned to an incident, or named it with their status; forged values do not count, since they grant access. */
 export function unitsOf({ aspects }: StateRecord): Set<string> {
   const names = Object.entries(aspects).flatMap(([name, { unreadable }]) =>
     unreadable === undefined ? (/^(?:unit|assigned):(.*)$/s.exec(name)?.[1] ?? []) : [],
@@ -48,7 +48,7 @@ export function unitsOf({ aspects }: StateRecord): Set<string> {
   return new Set(names);
 }
 
-/** Whether it is one of these units, or an incident that one of them is on. */
+/** Whether it is one of these units, or an incident of one of them. */
 export function isOf(units: readonly string[], kind: StateKind, record: StateRecord): boolean {
   const about = kind === "unit" ? new Set([record.id]) : unitsOf(record);
   return units.some((unit) => about.has(unit));
@@ -56,12 +56,12 @@ export function isOf(units: readonly string[], kind: StateKind, record: StateRec
 
 export interface StateReader {
   get(kind: StateKind, id: string): Promise<StateRecord | undefined>;
-  /** By their ids, in the order of their bytes. */
+  /** Sorted by id, bytewise. */
   list(kind: StateKind, query: StateQuery): Promise<StatePage>;
 }
 
 const CHUNK = 200;
-/** How many ids one request looks at, at most. */
+/** Maximum number of ids read per request. */
 const LOOK_AT = 5000;
 
 export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer): StateReader {
@@ -91,7 +91,7 @@ export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer)
     return opened.length === 0 ? undefined : { id, aspects: Object.fromEntries(await Promise.all(opened)) };
   }
 
-  /** Those of the ids that have the status. */
+  /** The ids that have the status. */
   async function withStatus(kind: StateKind, ids: readonly string[], status: string | undefined): Promise<string[]> {
     if (status === undefined) return [...ids];
     const wanted = status.toLowerCase();
@@ -105,13 +105,13 @@ export function openStateReader(redis: Redis, keys: JournalKeys, sealer: Sealer)
     return ids.filter((_, i) => String(known[i]).toLowerCase() === wanted);
   }
 
-  /** Which of the ids are on the page, and what is known of them: no more are read than the page has room for. */
+  /** The ids that match and their state; reads no more than fit on the page. */
   async function matchIds(kind: StateKind, ids: readonly string[], room: number, { units, status }: StateQuery) {
     const fitting = await withStatus(kind, ids, status);
-    // Whose they are shows only when they are read.
+    // The units of an incident are only known after reading it.
     const taken = units === undefined ? fitting.slice(0, room) : fitting;
     const read = await Promise.all(taken.map((id) => get(kind, id)));
-    // One of which nothing was heard for long is still in the list for a while.
+    // A deleted record stays in the list for a while.
     const records = new Map(read.flatMap((record) => (record ? [[record.id, record] as const] : [])));
     const decided = taken.length === fitting.length ? ids : ids.slice(0, ids.indexOf(taken.at(-1) ?? "") + 1);
     return decided.map((id) => {

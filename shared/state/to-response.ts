@@ -10,7 +10,7 @@ const dated = {
   unreadable: z.string().optional().meta({ description: "Why the value cannot be read; it is null then." }),
 };
 
-/** The newest that is known of something, and how old that is; null if nothing is. */
+/** The newest value and its age; null if there is none. */
 const known = (value: z.ZodType, description?: string) =>
   z.object({ value: value.nullable().meta(description ? { description } : {}), ...dated }).nullable();
 
@@ -55,7 +55,7 @@ export const incidentState = z.object({
 type UnitState = z.infer<typeof unitState>;
 type IncidentState = z.infer<typeof incidentState>;
 
-/** A field of an aspect's value; the aspects are as the events of the CAD made them. */
+/** A field of an aspect's value; the aspects are as the CAD's events set them. */
 const field = (aspect: Aspect, name: string): unknown =>
   (aspect.value as Record<string, unknown> | null)?.[name] ?? null;
 
@@ -68,14 +68,14 @@ const datesOf = ({ at, unreadable }: Aspect, now: Micros) => ({
 const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
 
-/** @param now when the answer is made */
+/** @param now the time of the answer */
 function teller({ aspects }: StateRecord, now: Micros) {
   return {
     known<Value>(name: string, read: (aspect: Aspect) => Value) {
       const aspect = aspects[name];
       return aspect ? { value: read(aspect), ...datesOf(aspect, now) } : null;
     },
-    /** Those whose name begins so, by what follows it. */
+    /** The aspects with this prefix, by the rest of their names. */
     all: (prefix: string): [string, Aspect][] =>
       Object.entries(aspects).flatMap(([name, aspect]) =>
         name.startsWith(prefix) ? [[name.slice(prefix.length), aspect] as [string, Aspect]] : [],

@@ -1,6 +1,6 @@
 /**
- * Gathers what is asked while an earlier batch is on its way, and asks for it all at once: a lone item goes out at
- * once, a flood in batches of at most `max`. Answers come in the order of the items.
+ * Collects items while an earlier batch is in flight and then sends them together: a single item goes out at once, a flood in
+ * batches of at most `max`. Answers are in the order of the items.
  */
 export function batched<Item, Answer>(
   run: (items: Item[]) => Promise<Answer[]>,
@@ -32,7 +32,7 @@ export function batched<Item, Answer>(
   return (item) =>
     new Promise((resolve, reject) => {
       waiting.push({ item, resolve, reject });
-      // One tick later, so that what arrived together goes out together.
+      // One tick later, so that items that arrived together go out together.
       if (!busy) {
         busy = true;
         queueMicrotask(() => void drain());

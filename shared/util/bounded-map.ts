@@ -1,6 +1,6 @@
 /**
- * A map that forgets what was set longest ago. It holds at most `max` entries and remembers at least the last
- * half of that. Two generations instead of deleting one by one: V8 walks over deleted entries to find the oldest.
+ * A map that evicts the entries set longest ago. Holds at most `max` entries and at least the last half of that. Two generations
+ * instead of single deletions: V8 scans over deleted entries to find the oldest.
  */
 export class BoundedMap<Key, Value> {
   readonly #half: number;

@@ -1,4 +1,4 @@
-/** Connects what notices a change to what acts on it, so that neither needs the other when it is created. */
+/** Connects the source of a change to its listeners, so that neither needs the other when it is created. */
 export interface Changes<Value = void> {
   /** Calls every listener, in the order in which they were added. */
   notify(value: Value): void;

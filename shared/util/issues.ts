@@ -1,13 +1,13 @@
 import type { z } from "zod";
 
-/** One thing that does not fit a schema: where it is, and what is wrong with it in words that hold no value. */
+/** One mismatch with a schema: its place, and a description that contains no value. */
 export interface Fault {
   path: PropertyKey[];
   message: string;
 }
 type Issue = z.core.$ZodIssue;
 
-/** What a schema found, one fault for each place. Of a union, the faults of the best-fitting form are reported. */
+/** The faults a schema found, one for each place. For a union, those of the best-fitting form. */
 export function faultsOf(issues: readonly Issue[], at: readonly PropertyKey[] = []): Fault[] {
   return issues.flatMap((issue) => {
     const path = [...at, ...issue.path];
@@ -26,14 +26,14 @@ export function faultsOf(issues: readonly Issue[], at: readonly PropertyKey[] = 
   });
 }
 
-/** The form of a union that was meant: of the right type, and with faults inside rather than as a whole; the nearest of those. */
+/** The form of a union that was meant: one of the right type with faults inside it rather than as a whole, and the nearest of those. */
 function formMeant(forms: readonly Issue[][]): Issue[] | undefined {
   const ofType = forms.filter((form) => !form.some((i) => i.path.length === 0 && i.code === "invalid_type"));
   const inside = ofType.filter((form) => form.some((i) => i.path.length > 0 || i.code === "unrecognized_keys"));
   return (inside.length > 0 ? inside : ofType).toSorted((a, b) => misfit(a) - misfit(b))[0];
 }
 
-/** How far a form of a union is from what was given: keys that do not belong weigh more than values that are off. */
+/** Distance of a form of a union from the given value: unknown keys weigh more than invalid values. */
 const misfit = (form: readonly Issue[]): number =>
   form.reduce(
     (sum, i) => sum + (i.code === "unrecognized_keys" ? 10 * i.keys.length : i.code === "invalid_type" ? 3 : 1),

@@ -1,4 +1,4 @@
-/** The fault of an entry whose stored text cannot be parsed: it must not break its readers. */
+/** The fault of an entry whose stored text cannot be parsed, which must not break its readers. */
 export const UNREADABLE = "it stands in Redis in a form that the bridge does not write";
 
 /** A parsed JSON text; undefined if it is not JSON. */
@@ -10,7 +10,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** A list of texts in JSON; undefined for anything else. */
+/** A JSON list of texts; undefined for anything else. */
 export function parseList(text: string): string[] | undefined {
   const list = parseJson(text);
   return Array.isArray(list) ? list.map(String) : undefined;

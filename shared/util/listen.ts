@@ -1,7 +1,7 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** Listens, and answers the port: with port 0, the one that was free. Rejects if it cannot. */
+/** Starts listening and resolves to the port: with port 0, a free one. Rejects if it fails. */
 export async function listenOn(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

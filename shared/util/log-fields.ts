@@ -1,6 +1,6 @@
 import type { Log } from "./log.ts";
 
-/** A log of which every line has these fields, too. */
+/** A log that adds these fields to every line. */
 export function withFields(log: Log, fields: Readonly<Record<string, unknown>>): Log {
   const at = (level: keyof Log) => (given: unknown, message?: string) =>
     typeof given === "object" && given !== null

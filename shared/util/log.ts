@@ -3,7 +3,7 @@ import type { LogFormat, LogLevel } from "./log-levels.ts";
 import { prettyLine } from "./pretty-log.ts";
 import { withDeadline } from "./sleep.ts";
 
-/** What the code logs with. Never a payload, a token or a URL with credentials. */
+/** The logger. Never pass a payload, a token or a URL with credentials. */
 export type Log = Pick<Logger, "debug" | "info" | "warn" | "error">;
 
 /** For programs that print their own output, such as a command on a terminal. */
@@ -14,32 +14,32 @@ export const noLog: Log = {
   error: () => undefined,
 };
 
-/** Lines are written together, at most 100 ms late: a write for each would cost more than the line itself. */
+/** Lines are written in batches, at most 100 ms late: one write per line would cost more than the line itself. */
 const BUFFERED = { sync: false, minLength: 4096, periodicFlush: 100 } as const;
-/** How long a reader of the log may keep a process from ending, ms. */
+/** How long a slow reader of the log may delay the exit of a process, ms. */
 const DRAIN_MS = 1000;
 
 export interface LogOptions {
   name: string;
   level: LogLevel;
-  /** Of standard output; a file has JSON. */
+  /** Format on standard output; a file always has JSON. */
   format?: LogFormat;
   file?: string | undefined;
-  /** File descriptor that stands for standard output. */
+  /** File descriptor used as standard output. */
   stdout?: number;
 }
 
 export interface OpenLog {
   log: Log;
-  /** Writes everything, in order, before the process ends. Never rejects. */
+  /** Writes everything in order before the process ends. Never rejects. */
   drain(): Promise<void>;
-  /** Writes everything at once, for a crash: it may overtake a write that is under way. */
+  /** Writes everything at once, for a crash: may overtake a write in progress. */
   flushSync(): void;
-  /** Opens the file again after it was moved away. */
+  /** Reopens the file after it was moved. */
   reopen(): void;
 }
 
-/** Logs to standard output, and to a file as JSON if one is named. */
+/** Logs to standard output and, if given, to a file as JSON. */
 export function createLog({ name, level, format = "json", file, stdout: fd = 1 }: LogOptions): OpenLog {
   const stdout = destination({ ...BUFFERED, dest: fd });
   const toFile = file === undefined ? undefined : destination({ ...BUFFERED, dest: file, mkdir: true });
@@ -70,7 +70,7 @@ type Output = ReturnType<typeof destination>;
 async function drain(output: Output): Promise<void> {
   const drained = new Promise<void>((resolve) => {
     const finish = () => {
-      // No write is under way now: what was buffered meanwhile follows in order.
+      // No write is in progress now: what was buffered meanwhile follows in order.
       flushSync(output);
       resolve();
     };
@@ -85,6 +85,6 @@ function flushSync(output: Output): void {
   try {
     output.flushSync();
   } catch {
-    // Not open yet, or closed: nothing can be written to it.
+    // Not open yet, or closed: cannot be written.
   }
 }

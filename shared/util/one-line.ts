@@ -1,12 +1,12 @@
-/** How much of a text that came from outside is shown, characters. */
+/** How much of an external text is shown, characters. */
 export const SHOWN_CHARACTERS = 200;
 
 /**
- * A text from outside (a CAD's refusal, an error of a library) as it may be shown, stored or logged: on one line, without
- * control characters, and at most `max` characters long.
+ * An external text (a CAD's refusal, an error of a library) in a form that can be shown, stored or logged: one line, without control
+ * characters, at most `max` characters.
  */
 export function oneLine(text: string, max = SHOWN_CHARACTERS): string {
-  // What is cut off anyway is not searched: the text may have megabytes.
+  // Cut first: the text may have megabytes.
   const line = text
     .slice(0, 4 * max)
     .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\s]+/gu, " ")

@@ -1,13 +1,13 @@
 import { parseJson } from "./json.ts";
 
-/** What a line begins with; the rest are fields. */
+/** The fields at the start of a line; the others follow. */
 const HEAD = new Set(["time", "level", "name", "msg", "stack"]);
 const LEVEL_WIDTH = 5;
 
 const shown = (value: unknown): string =>
   typeof value === "string" && /^[\w.:/+-]+$/.test(value) ? value : JSON.stringify(value);
 
-/** A line of JSON of the log as a person reads it: time, level, process, message, fields; a stack on lines of its own. */
+/** A JSON log line for people: time, level, process, message, fields; a stack on lines of its own. */
 export function prettyLine(line: string): string {
   const parsed = parseJson(line);
   if (typeof parsed !== "object" || parsed === null) return line;

@@ -1,15 +1,15 @@
 const MAX_LENGTH = 160;
-/** "Error" alone would say nothing at all. */
+/** "Error" alone would say nothing. */
 const UNNAMED = "an error that does not say what it is";
 
 /**
- * Why something failed, for a log: one short line that says more than `Error` does. What stands in quotes may be what
- * somebody sent, and a URL may hold a password, so both are left out.
+ * Why something failed, for a log: one short line with more than `Error`. Quoted text may be user input, and a URL may contain a
+ * password, so both are left out.
  */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const { code } = error as { code?: unknown };
-  // A parser's message quotes what it could not read.
+  // A parser's message quotes its input.
   if (error instanceof SyntaxError) return error.name;
   const text = error.message
     .replaceAll(/\b[a-z][\w+.-]*:\/\/\S+/gi, "(a URL)")
@@ -21,10 +21,7 @@ export function reasonOf(error: unknown): string {
   return [name, text].filter((part) => part !== "").join(": ") || (error.name === "Error" ? UNNAMED : error.name);
 }
 
-/**
- * The same of an error whose message may say anything, a patient's name too: what kind it is, and where in the code it was
- * thrown.
- */
+/** The same for an error whose message may contain anything, such as a patient's name: its kind, and where it was thrown. */
 export function kindOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const { code } = error as { code?: unknown };

@@ -1,38 +1,38 @@
 export interface Chunk<Row> {
   rows: readonly Row[];
-  /** False if no row can follow these. */
+  /** False if no more rows can follow. */
   more: boolean;
 }
 
 export interface Scan<Row, Found, Cursor> {
-  /** The next rows in the order of the query, from behind this cursor; without one, from the beginning. */
+  /** The next rows in query order after this cursor; without one, from the start. */
   read(after: Cursor | undefined): Promise<Chunk<Row>>;
   /**
-   * What the page is to hold of each row; undefined where it does not match. The answer may end early, but not before the first
-   * row: the rows after it are asked about again. `room` more fit on the page.
+   * The page's item for each row; undefined if it does not match. The result may be shorter than `rows`, but not empty: the remaining
+   * rows are passed again. `room` is the number of items that still fit on the page.
    */
   match(rows: readonly Row[], room: number): (Found | undefined)[] | Promise<(Found | undefined)[]>;
   cursorOf(row: Row): Cursor;
-  /** Where the page before ended. */
+  /** The end of the previous page. */
   after: Cursor | undefined;
-  /** How many the page holds at most. */
+  /** Maximum number of items on the page. */
   limit: number;
-  /** How many rows one request looks at, at most: a filter that matches little must not read the whole store. */
+  /** Maximum number of rows read per request: a filter with few matches must not read the whole store. */
   lookAt: number;
-  /** How large what was found may become, and of what that is the sum; the last one may exceed it. */
+  /** Maximum total size of the items, and the size of each; the last one may exceed it. */
   maxSize?: number;
   sizeOf?(found: Found): number;
 }
 
 export interface Page<Found, Cursor> {
   found: Found[];
-  /** Where the next page begins; undefined if nothing that matches can follow. A page may be short, even empty, although rows follow. */
+  /** The start of the next page; undefined if no match can follow. A page may be short, even empty, although rows follow. */
   next: Cursor | undefined;
 }
 
 const isEmpty = (matches: readonly unknown[]): boolean => matches.every((match) => match === undefined);
 
-/** One page of what matches, from a store that is read in chunks. */
+/** One page of matches from a store that is read in chunks. */
 export async function scanPage<Row, Found, Cursor>(scan: Scan<Row, Found, Cursor>): Promise<Page<Found, Cursor>> {
   const { limit, lookAt, maxSize = Infinity, sizeOf = () => 0 } = scan;
   const found: Found[] = [];

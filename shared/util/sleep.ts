@@ -1,4 +1,4 @@
-/** Waits, or ends early when the signal aborts. Never rejects: the caller checks the signal. */
+/** Waits; ends early when the signal aborts. Never rejects: the caller checks the signal. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
@@ -20,12 +20,12 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Thrown for an operation that did not end within its deadline. */
+/** Thrown for an operation that missed its deadline. */
 export class DeadlineExceeded extends Error {
   override name = "DeadlineExceeded";
 }
 
-/** The promise's own result, or DeadlineExceeded after `ms`. */
+/** The promise's result, or DeadlineExceeded after `ms`. */
 export async function withDeadline<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
