@@ -131,7 +131,7 @@ describe.each(inject("host") === "node" ? Object.keys(WAYS) : ["a secret that ro
     });
   });
 
-  test("of all that was refused, nothing was accepted", async () => expect(await unsettled()).toBe(0));
+  test("no refused request was accepted", async () => expect(await unsettled()).toBe(0));
 
   describe.each(gated)("$name", (route) => {
     const { takes } = route;
@@ -172,7 +172,7 @@ describe.each(inject("host") === "node" ? Object.keys(WAYS) : ["a secret that ro
     );
   });
 
-  test("a receipt is there for its own unit's tokens, and to others as if it were not", async () => {
+  test("a receipt is visible to its own unit's tokens, and answers 404 to others", async () => {
     const body = { unit_id: "M77", status: "enroute" };
     const { command_id: id } = (await bridge.post("/units/status", body, await headers("crew"))).body;
     const read = async (units?: string[]) => bridge.get(`/commands/${String(id)}`, await headers("crew", { units }));

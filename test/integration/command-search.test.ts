@@ -46,7 +46,7 @@ describe("GET /commands", () => {
   });
 });
 
-test("GET /queues tells what waits where, and why the head of a queue does not move", async () => {
+test("GET /queues lists waiting commands, and why the head of a queue is waiting", async () => {
   const bridge = await startBridge({ worker: false });
   const send = (unit: string, incident: string) =>
     bridge.post("/units/status", { unit_id: unit, incident_id: incident, status: "enroute" });
@@ -87,7 +87,7 @@ test("a dead letter's payload is shown to an admin who says why, and the audit t
   expect((await bridge.post("/dead-letters/none/reveal", { reason: "a good reason" })).status).toBe(404);
 });
 
-test("GET /history tells the workers apart, and what the leader noted", async () => {
+test("GET /history lists the workers and the leader's notes", async () => {
   const bridge = await startBridge({ worker: { WORKER_INSTANCE: "one" } });
   await bridge.startWorker({ WORKER_INSTANCE: "two" });
   const workers = async () => (await bridge.get("/history")).body["workers"] as { instance: string; role: string }[];

@@ -3,7 +3,7 @@ import type { DeliveryOutcome } from "../../shared/destinations/outcome.ts";
 import { accepts, tell, withDestinations } from "../support/destinations.ts";
 import { until } from "../../tools/support/until.ts";
 
-test("GET /events/{id} tells for each destination what became of the event", async () => {
+test("GET /events/{id} returns the event's outcome at each destination", async () => {
   const rules = [
     { to: ["fine", "dead", "waits"], events: "unit:*" },
     { to: "choosy", events: "incident:*" },

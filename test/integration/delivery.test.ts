@@ -181,7 +181,7 @@ describe("the connection to the CAD", () => {
     expect(bridge.cad.ledger.summary()).toMatchObject({ commands: 60, violations: 0, appliedViolations: 0 });
   });
 
-  test("a token that fastapi:authenticate refuses is told in health, and tried for ever", async () => {
+  test("a token refused by fastapi:authenticate is reported in health and retried forever", async () => {
     const bridge = await startBridge({ cad: { switches: { authFails: true } }, worker: false });
     await bridge.startWorker();
     const health = await degraded(bridge, "refused the token");
@@ -337,7 +337,7 @@ describe("POST /reconnect", () => {
     expect(await bridge.settled(id)).toMatchObject({ status: "confirmed", sends: 1 });
   });
 
-  test("is 504 if the CAD does not come back in time, and says why", async () => {
+  test("is 504 with the reason if the CAD does not return in time", async () => {
     const bridge = await startBridge();
     bridge.cad.switches.refuseToken = true;
     const answer = await bridge.post("/reconnect", {});
@@ -410,7 +410,7 @@ describe("a worker and its standby", () => {
   });
 });
 
-test("one log line tells the outcome of each command, and no line holds anything of its payload", async () => {
+test("one log line has the outcome of each command, and no line contains any of its payload", async () => {
   const bridge = await startBridge({ cad: { character: "modern" } });
   const receipt = await bridge.deliver("/transport/completed", {
     incident_id: "INC-1",

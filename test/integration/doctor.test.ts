@@ -47,7 +47,7 @@ async function runDoctor(env: Record<string, string>) {
   return { code, output, ms: performance.now() - from };
 }
 
-test("tells a healthy bridge from one without a worker", async () => {
+test("distinguishes a healthy bridge from one without a worker", async () => {
   const cad = await startCadProcess();
   const bridge = await startBridge({ worker: false });
   await bridge.startWorker({ CAD_BACKEND_URL: cad, PAYLOAD_KEYS });
@@ -67,7 +67,7 @@ test("tells a healthy bridge from one without a worker", async () => {
   expect(alone).toMatchObject({ code: 1, output: expect.stringContaining("WRONG  worker-missing") });
 });
 
-test("says what is unsafe about a Redis, and how to fix it; the worker warns of the same at its start", async () => {
+test("reports an unsafe Redis configuration with hints; the worker warns of the same at its start", async () => {
   const dir = mkdtempSync(join(tmpdir(), "socket-bridge-doctor-"));
   const config = { "maxmemory-policy": "allkeys-lru", maxmemory: "900kb" };
   const unsafe = await startRedis({ dir, appendonly: false, config });
@@ -88,7 +88,7 @@ test("says what is unsafe about a Redis, and how to fix it; the worker warns of 
     .toBe(3);
 });
 
-test("says what does not answer, and which token is refused, without telling either secret", async () => {
+test("reports what does not answer and which token is refused, without revealing secrets", async () => {
   const cad = await startCadProcess();
   const away = await runDoctor({ REDIS_URL: "redis://user:canary@127.0.0.1:9", CAD_BACKEND_URL: "http://127.0.0.1:9" });
   expect(away.code).toBe(1);
@@ -112,7 +112,7 @@ test("says what does not answer, and which token is refused, without telling eit
   expect(said).not.toContain("canary");
 });
 
-test("says which destinations answer, and what is wrong with the routes, without telling a secret", async () => {
+test("reports unreachable destinations and invalid routes, without revealing secrets", async () => {
   const cad = await startCadProcess();
   const secret = newSecret();
   const destinations = [

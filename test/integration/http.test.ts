@@ -267,7 +267,7 @@ describe("Prefer: wait", () => {
     expect(answer).toMatchObject({ status: 202, body: { status: "queued", success: true } });
   });
 
-  test("a dead letter is told as a 502 with its reason", async () => {
+  test("a dead letter is answered with 502 and its reason", async () => {
     const bridge = await startBridge({ cad: { character: "modern", switches: { reject: 1 } } });
     const answer = await bridge.post("/units/status", STATUS, wait(10));
     expectProblem(answer, 502, "undeliverable");
@@ -278,7 +278,7 @@ describe("Prefer: wait", () => {
     expect(answer.headers.get("Location")).toContain(String(answer.body["command_id"]));
   });
 
-  test("what the CAD has but did not confirm is never called a success", async () => {
+  test("an unconfirmed command is never reported as a success", async () => {
     const bridge = await startBridge({
       cad: { character: "legacy", switches: { dropEchoes: 1 } },
       worker: { CAD_CONFIRM_TIMEOUT_MS: "100" },
@@ -290,7 +290,7 @@ describe("Prefer: wait", () => {
 });
 
 describe("the API documents", () => {
-  test("the OpenAPI document is valid, and says all that the command table says", async () => {
+  test("the OpenAPI document is valid and contains the whole command table", async () => {
     const bridge = await functionsOnly();
     const { body } = await bridge.get("/openapi.json", { Authorization: "" });
     const result = await new Validator().validate(structuredClone(body));

@@ -101,7 +101,7 @@ describe("connections", () => {
     expect((await bridge.get("/status", { "X-A": "x".repeat(2000) })).status).toBe(200);
   });
 
-  test("what is no HTTP is answered 400 and cut", async () => {
+  test("a request that is not HTTP gets 400 and is disconnected", async () => {
     const bridge = await withLimits({});
     for (const text of [
       "\u0016\u0003\u0001\r\n\r\n",

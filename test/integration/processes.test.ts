@@ -44,7 +44,7 @@ async function start(name: Name, env: Record<string, string> = {}): Promise<Runn
 }
 
 describe.each(Object.keys(PROGRAMS) as Name[])("%s", (name) => {
-  test("--help says what it is and names every variable", () => {
+  test("--help describes the program and lists every variable", () => {
     const { code, stdout } = run(name, {}, ["--help"]);
     expect(code).toBe(0);
     for (const variable of ["REDIS_URL", "LOG_FILE", ...Object.keys(PROGRAMS[name].env)])
@@ -158,7 +158,7 @@ describe.each(Object.keys(PROGRAMS) as Name[])("%s", (name) => {
   });
 });
 
-test("a port that is taken is told in words, with exit code 1", async () => {
+test("a port in use is reported with exit code 1", async () => {
   const bridge = await startBridge({ worker: false });
   const env = { REDIS_URL: inject("redisUrl"), ...PROGRAMS.functions.env, PORT: new URL(bridge.url).port };
   const { code, stdout } = run("functions", env);

@@ -249,7 +249,7 @@ describe("a CAD that answers events:replay", () => {
     );
   });
 
-  test("one that does not remember all of it: what it has is taken, and the rest is told as a gap", async () => {
+  test("an incomplete replay: its events are recorded, and the rest as a gap", async () => {
     const it = await scene({ cad: noSessions });
     it.broadcast(1);
     await it.complete();

@@ -203,7 +203,7 @@ describe("the state of units and incidents", () => {
     ]);
   });
 
-  test("what is sealed in Redis is told in clear, and what cannot be opened is told as such", async () => {
+  test("sealed state is returned in clear, and state that cannot be opened is marked as unreadable", async () => {
     const secret = Buffer.alloc(32, 9);
     const { bridge, redis, keys } = await withState({ PAYLOAD_KEYS: `k1:${secret.toString("base64")}` });
     const details = (id: string, bytes: Buffer) =>
@@ -234,7 +234,7 @@ describe("the state of units and incidents", () => {
     expect(JSON.stringify(bridge.logs)).not.toContain("canary");
   });
 
-  test("ids of any characters are told, and have paths", async () => {
+  test("ids with any characters are listed and can be used in paths", async () => {
     const { bridge, unit } = await withState();
     const ids = ["M/1", "M 2", "M%3", "@status", "M@", "Ü1", "a:b", "__proto__", "../x"];
     for (const id of ids) await unit(id, "enroute");

@@ -442,7 +442,7 @@ test("entries from before there were MACs pass while ALLOW_UNSEALED_PAYLOADS say
   expect(await old.verify()).toMatchObject({ ok: true, checked: 4, forged: [] });
 });
 
-test("who verifies without a key is told whether anything is missing, and a key derived from PAYLOAD_KEYS verifies all", async () => {
+test("verifying without a key reports missing entries, and a key derived from PAYLOAD_KEYS verifies everything", async () => {
   const t = await authenticTrail(4);
   await t.start().extend(10);
   const keyless = { ...chainKeys(), keyless: true };

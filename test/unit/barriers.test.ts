@@ -54,7 +54,7 @@ test("one barrier on its way serves all that wait", async () => {
   barriers.stop();
 });
 
-test("a CAD that does not answer is told as hanging, without any traffic", async () => {
+test("a CAD that does not answer is reported as hanging, even without traffic", async () => {
   const { barriers, onHang } = fresh({ idleMs: 10, timeoutMs: 20 });
   await until("it is told", () => onHang.mock.calls.length > 0);
   barriers.stop();

@@ -141,7 +141,7 @@ const missing = () => {
   throw Object.assign(new Error("/secret/path"), { code: "ENOENT" });
 };
 
-test("a file that cannot be read is said to be so, without its path", () => {
+test("an unreadable file is reported without its path", () => {
   expect(() => loadCads("/secret/path", "p", missing)).toThrow(
     "CADS_FILE: the file that it names cannot be read (ENOENT)",
   );

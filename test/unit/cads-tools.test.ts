@@ -8,7 +8,7 @@ test("all CADs, unless one is named", () => {
   expect(chosenCads(CADS, "south")).toEqual([{ id: "south" }]);
 });
 
-test("of what is done of one CAD, the one that is named, or the only one", () => {
+test("actions on one CAD use the named one, or the only one", () => {
   expect(chosenCad(CADS, "south")).toEqual({ id: "south" });
   expect(chosenCad(CADS.slice(0, 1), undefined)).toEqual({ id: "north" });
 });

@@ -27,7 +27,7 @@ test("a word on the channel ends the wait, also one that came while it was looke
   });
 });
 
-test("a word that was said while the connection was cut is not waited for: it is time to look again", async () => {
+test("a message published while disconnected is not waited for: the subscriber checks again", async () => {
   const { channel, subscriber, publisher, waiter } = await fresh();
   await waiter.during(channel, 60_000, async (news) => {
     subscriber.disconnect();

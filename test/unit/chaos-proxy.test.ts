@@ -36,7 +36,7 @@ async function behindProxy() {
   return { proxy, heard, sockets, ports, client };
 }
 
-test("passes both ways, and tells which port the server sees", async () => {
+test("forwards in both directions and reports the port that the server sees", async () => {
   const { heard, sockets, ports, client } = await behindProxy();
   const one = await client();
   one.socket.write("to the server");

@@ -63,14 +63,14 @@ describe("retries", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("waits as long as Retry-After says, and gives up at once if that is past the deadline", async () => {
+  test("waits for Retry-After, and gives up at once if that is past the deadline", async () => {
     const { client, asked } = clientOf([() => problem(503, "redis-full", { "Retry-After": "100" })]);
     const error = await failure(client.updateUnitStatus(body));
     expect(error).toMatchObject({ code: "redis-full", retryAfterMs: 100_000, attempts: 1 });
     expect(error.idempotencyKey).toBe(asked[0]?.headers["Idempotency-Key"]);
   });
 
-  test("gives up at its deadline, and says that the command may have been accepted", async () => {
+  test("gives up at its deadline, and reports that the command may have been accepted", async () => {
     const { client, asked } = clientOf([lost]);
     const error = await failure(client.updateUnitStatus(body, { deadlineMs: 500 }));
     expect(error).toMatchObject({ code: "network", mayBeAccepted: true, attempts: asked.length });

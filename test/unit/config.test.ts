@@ -53,7 +53,7 @@ describe("a secret from a file", () => {
     expect(config).toMatchObject({ PASSWORD: secret, secretFiles: { PASSWORD: PASSWORD_FILE } });
   });
 
-  test("one that cannot be used is told by its variable's name, without a path and without what it holds", () => {
+  test("an unusable one is reported by its variable, without path or content", () => {
     const bad = {
       "PASSWORD_FILE: the file that it names is empty": { PASSWORD_FILE: file(" \n") },
       "PASSWORD_FILE: the file that it names cannot be read (ENOENT)": { PASSWORD_FILE: "/canary/secret" },
@@ -99,7 +99,7 @@ describe("variables that go together", () => {
     expect(problems({ PASSWORD, A: "a", OLD: "o" })).toEqual([]);
   });
 
-  test("is told together with everything else that is wrong", () => {
+  test("is reported together with all other errors", () => {
     expect(problems({ OLD: "o" })).toEqual([
       "PASSWORD: is not set",
       "OLD: has no effect without A",

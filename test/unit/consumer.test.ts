@@ -213,7 +213,7 @@ test("the filter of a destination is asked once about each entry, however often 
   expect(asked).toEqual(["1-0", "2-0"]);
 });
 
-test("a handler that the journal did not wait for is told of as one that skipped entries, once", async () => {
+test("a handler that the journal has trimmed past is recorded once as having skipped entries", async () => {
   const entries = [1, 2, 3, 4, 5].map((n) => entry(n));
   const { told, noted, consumer } = start({}, entries, { known: "1-0", gone: 3 });
   await until("it is through", () => noted.length === 2);
@@ -239,7 +239,7 @@ test("a handler for which nothing is left in the journal skipped what was there"
   expect(told).toEqual([{ handler: "test", from: "1-0", to: "2-0" }]);
 });
 
-test("of large entries a handler works on a few at once, keeps a few more, and does them all in the end", async () => {
+test("a handler processes few large entries at a time, buffers a few more, and finishes all of them", async () => {
   const entries: JournalEntry[] = [];
   const { promise: letGo, resolve } = Promise.withResolvers<void>();
   const { consumer } = start({ plan: () => () => letGo }, entries, { known: START, handleMs: 60_000 });

@@ -23,7 +23,7 @@ test("a machine's clock that is set back by an hour lets nothing wait for an hou
   expect(performance.now() - started).toBeLessThan(5000);
 });
 
-test("what waits when the worker stops waits no more", async () => {
+test("waiting requests are released when the worker stops", async () => {
   const stopping = new AbortController();
   const pace = createPace(0.001);
   await pace(stopping.signal);

@@ -168,7 +168,7 @@ describe("a CloudEvent", () => {
       data: { a: 1 },
     });
   });
-  test("says which schema its data have, and whether they may hold PHI", () => {
+  test("names the schema of its data and whether it may contain PHI", () => {
     expect(event({ event: "incident:new" })).toMatchObject({ dataclassification: "phi" });
     expect(event({ event: "some:event" })).toMatchObject({ dataclassification: "phi" });
     expect(event({ event: "some:event" })).not.toHaveProperty("dataschema");
@@ -178,7 +178,7 @@ describe("a CloudEvent", () => {
       dataschema: "urn:socket-bridge:schema:incident:new:1#/$defs/partial",
     });
   });
-  test("says whose echo it is, that it came late, and when it was received if it does not say when it happened", () => {
+  test("names the command it echoes, whether it was recovered, and the time of receipt if it has no time of its own", () => {
     expect(event({ own: "c1", recovered: true, occurredAt: undefined })).toMatchObject({
       owncommand: "c1",
       recovered: true,

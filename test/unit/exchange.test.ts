@@ -51,7 +51,7 @@ describe("who wakes the worker", () => {
     expect(await append("c", "unit:2")).toMatchObject({ runnable: true, due: false });
   });
 
-  test("a worker that lost its lease is not awake, whatever it said before", async () => {
+  test("a worker without its lease does not count as awake", async () => {
     const { append, open, own, redis, keys } = await fresh();
     await open(FIRST).exchange(NOTHING);
     await redis.del(keys.lease);

@@ -185,7 +185,7 @@ test.each<[string, LastHeartbeat, Partial<CommandBacklog>, Partial<Problem>]>([
   expect(assess(last, backlog).problems).toMatchObject([problem]);
 });
 
-test("what a silent worker last reported is not shown as if it were so now", () => {
+test("the last report of a silent worker is not shown as current", () => {
   expect(assess(beat({}, 20), {}).bridge).toMatchObject({
     connected: false,
     ready: false,

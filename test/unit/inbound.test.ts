@@ -53,7 +53,7 @@ test("large events go in batches that a thin line can take, none is left behind"
   for (const batch of batches) expect(JSON.stringify(batch).length).toBeLessThan(1_200_000);
 });
 
-test("more events than may wait are counted as lost, told of once, and what waited is written in order", async () => {
+test("events over the limit are counted as lost and logged once, and waiting ones are written in order", async () => {
   const { take, inbound, overflows, gate, written } = start({ stuck: true });
   const kept = take(0);
   for (let n = 1; n < MOST + 300; n += 1) void take(n);

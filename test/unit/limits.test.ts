@@ -67,7 +67,7 @@ test("Redis is asked about once for 200 requests, and not at all for one who is 
   expect(one.asked()).toBeLessThanOrEqual(asked + 1);
 });
 
-test("the window ends, and all of it is there again", async () => {
+test("the full quota is available again once the window ends", async () => {
   const backend = await connected();
   const short = { ...quotas(5), windowSeconds: 1 };
   const limiter = createLimiter(short, openRateLimiter(backend.redis, backend.keys, short), now);

@@ -15,7 +15,7 @@ test.each(names)("%s is named and explained as Prometheus has it", (name) => {
   for (const label of Object.keys(labels)) expect(label).not.toMatch(/unit|incident|user|subject|id$/);
 });
 
-test("a label says what its list has, or other: an id from outside never becomes one", () => {
+test("a label's value is from its list or `other`, never an external id", () => {
   const name = "socket_bridge_commands_settled_total";
   const labels = { state: "confirmed", kind: "units/M12", proof: "echoed" };
   expect(renderSamples([{ name, value: 3, labels }])).toBe(

@@ -54,7 +54,7 @@ describe("the OpenAPI document", () => {
     },
   );
 
-  test.each(all)("%s of %s says whether it takes a token", (name, _of, { security }) => {
+  test.each(all)("%s of %s declares whether it requires a token", (name, _of, { security }) => {
     const isPublic = ENDPOINTS[name as keyof typeof ENDPOINTS] === "public";
     expect(security).toEqual(isPublic ? [] : [{ bearer: [] }]);
   });

@@ -6,7 +6,7 @@ import { events } from "../../shared/events/table.ts";
 import type { OrderingKey } from "../../shared/vocabulary/ordering-key.ts";
 import { fitting } from "../fuzz/arbitrary.ts";
 
-test("of several messages each way of ordering is told once, the shortest first", () => {
+test("each combination of ordering keys is listed once, the shortest first", () => {
   const messages: OrderingKey[][] = [["unit:1", "incident:a"], ["unit:b"], ["unit:2", "incident:2"], ["metrics"]];
   expect(orderedBy(messages)).toEqual([["unit"], ["metrics"], ["unit", "incident"]]);
 });

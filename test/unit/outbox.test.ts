@@ -205,7 +205,7 @@ describe("idempotency keys", () => {
     expect((await outbox.backlog()).unsettled).toBe(1);
   });
 
-  test("of many at once exactly one is accepted", async () => {
+  test("of many concurrent repeats exactly one is accepted", async () => {
     const { append } = await fresh();
     const many = await Promise.all(
       Array.from({ length: 20 }, (_, i) => append(`m${i}`, ["unit:1"], { ...keyed, fingerprints: ["f"] })),
@@ -218,7 +218,7 @@ describe("idempotency keys", () => {
 describe("time to live", () => {
   const brief = { ttlSeconds: 0.02 };
 
-  test("what outlived its time at the head is settled instead of sent", async () => {
+  test("an expired command at the head is settled instead of sent", async () => {
     const { append, owned, stateOf } = await fresh();
     await append("a", ["unit:1"], brief);
     await append("b", ["unit:1"]);
@@ -230,7 +230,7 @@ describe("time to live", () => {
     expect(await stateOf("a")).toBe("expired");
   });
 
-  test("what outlived its time while it waits is settled where it stands", async () => {
+  test("an expired command is settled in its place in the queue", async () => {
     const { append, owned, outbox, stateOf } = await fresh();
     await append("a", ["unit:1"]);
     await append("b", ["unit:1"], brief);
@@ -243,7 +243,7 @@ describe("time to live", () => {
     expect((await outbox.backlog()).dead).toBe(1);
   });
 
-  test("what was sent already is not taken for one that was never sent", async () => {
+  test("a command that was sent before is not settled as never sent", async () => {
     const { append, owned, outbox, redis, keys, stateOf } = await fresh();
     await append("a", ["unit:1"], brief);
     await owned.begin("a");
@@ -396,7 +396,7 @@ describe("an entry whose record is gone", () => {
   });
 });
 
-test("a full backlog accepts no more, and says so", async () => {
+test("a full backlog refuses further commands with that reason", async () => {
   const { append } = await fresh(2);
   await append("a", ["unit:1"]);
   await append("b", ["unit:1"]);
@@ -567,7 +567,7 @@ test("one that may be there once and found no room may come again", async () => 
 });
 
 describe("the counts of the outbox", () => {
-  test("what was accepted is settled or waits; what somebody deleted is missed by number", async () => {
+  test("accepted commands are settled or waiting, and deleted ones are missing from the count", async () => {
     const { append, owned, outbox, redis, keys } = await fresh();
     for (const id of ["a", "b", "c", "d"]) await append(id, [`unit:${id}`]);
     await append("a", ["unit:a"]);

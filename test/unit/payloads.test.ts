@@ -6,7 +6,7 @@ import { keptLog } from "../support/log.ts";
 const sealer = (id: string) => createSealer([{ id, secret: new Uint8Array(32).fill(id.charCodeAt(0)) }]);
 const sealedWith = (key: string, id: string) => sealer(key).seal("command", id, "{}");
 
-test("what waits for a key is told once in the log, and in the problem until it is opened, spoilt or gone", async () => {
+test("a payload that waits for a key is logged once, and is a problem until it is opened, forged or gone", async () => {
   const { log, lines } = keptLog();
   const payloads = createPayloads(sealer("mine"), log);
   expect(payloads.problem()).toBeUndefined();

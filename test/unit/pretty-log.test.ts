@@ -21,6 +21,6 @@ test("what somebody sent cannot break the line, and a stack stands on lines of i
   expect(prettyLine(line({ stack: "Error: x\n  at f" }))).toMatch(/lost\n {4}Error: x\n {6}at f\n$/);
 });
 
-test("what is no line of the log is shown as it is", () => {
+test("text that is not a log line is shown unchanged", () => {
   expect(prettyLine("plain\n")).toBe("plain\n");
 });

@@ -20,7 +20,7 @@ test("a call of an object that never answers ends by its deadline, as Redis bein
   expect(lines).toMatchObject([{ level: "warn", fields: { call: "read", shard: 0 } }]);
 });
 
-test("an object that breaks counts as Redis being away: what became of the call is as unknown", async () => {
+test("a broken object counts as Redis being down, since the outcome of the call is unknown", async () => {
   const { backend } = backendOver(() => Promise.reject(new Error("Network connection lost.")));
   expect(await fault(backend.backlog())).toBe("unavailable");
 });
@@ -32,7 +32,7 @@ test.each(["full", "unavailable"] as const)(
   },
 );
 
-test("what was not foreseen is no fault of Redis", async () => {
+test("an unexpected error is not reported as a Redis fault", async () => {
   const { backend } = backendOver(async () => ({ ok: false, fault: "unforeseen" }));
   await expect(backend.read("x")).rejects.toThrow(/failed in the durable object/);
   expect(await fault(backend.read("x"))).toBeUndefined();
@@ -50,7 +50,7 @@ test("calls are spread over all shards, and over no others", async () => {
   expect([...asked].toSorted()).toEqual(["p:0", "p:1", "p:2"]);
 });
 
-test("a request that asked as often as the platform lets it is told apart from an outage: a stream ends, and comes back", async () => {
+test("reaching the platform's call limit is not an outage: a stream ends and the client reconnects", async () => {
   const { backend, lines } = backendOver(() =>
     Promise.reject(new Error("Too many subrequests by single Worker invocation.")),
   );

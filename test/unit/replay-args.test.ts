@@ -18,7 +18,7 @@ describe("arguments of npm run replay", () => {
     expect(() => readArgs({ options, args }, "up", {})).toThrow(message);
   });
 
-  it("that npm kept for itself are told with what to type", () => {
+  it("that npm consumed are reported with the right command", () => {
     expect(() => readArgs({ options, args: [] }, "up", { npm_config_once: "true" })).toThrow("npm run up -- --once");
   });
 

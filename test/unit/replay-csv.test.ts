@@ -22,7 +22,7 @@ describe("reading a CSV file", () => {
     ]);
   });
 
-  it("tells rows with too few or too many fields by their line, and goes on", async () => {
+  it("reports rows with too few or too many fields by line, and continues", async () => {
     const lines = await read("a,b\n1\n1,2,3\n1,2\n");
     expect(lines.map(({ line, problem }) => [line, problem])).toEqual([
       [2, "has 1 fields where the header has 2"],
@@ -31,13 +31,13 @@ describe("reading a CSV file", () => {
     ]);
   });
 
-  it("tells a quote that is not closed", async () => {
+  it("reports an unclosed quote", async () => {
     const lines = await read('a,b\n1,2\n3,"4\n5,6\n');
     expect(lines[0]?.problem).toBeUndefined();
     expect(lines.slice(1).map(({ problem }) => problem)).toEqual([expect.stringMatching(/quote/i)]);
   });
 
-  it("reads at most as many rows as it is told", async () => {
+  it("reads at most the given number of rows", async () => {
     expect(await read("a\n1\n2\n3\n", [], 2)).toHaveLength(2);
   });
 
@@ -45,7 +45,7 @@ describe("reading a CSV file", () => {
     await expect(read("a,b\n1,2\n", ["a", "c", "d"])).rejects.toThrow(/lacks the columns c, d/);
   });
 
-  it("says that a file is empty, missing or a folder", async () => {
+  it("reports a file that is empty, missing or a directory", async () => {
     await expect(read("")).rejects.toThrow(/is empty/);
     await expect(readCsv(join(dir, "nothing.csv"), []).next()).rejects.toThrow(/nothing\.csv cannot be read/);
     await expect(readCsv(dir, []).next()).rejects.toThrow(/is not a file/);

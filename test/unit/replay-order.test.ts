@@ -68,7 +68,7 @@ describe("a keyed chain", () => {
 });
 
 describe("a limit", () => {
-  it("lets no more tasks run than it says, and all of them in the end", async () => {
+  it("never exceeds its limit of running tasks, and runs all of them in the end", async () => {
     const limit = new Limit(2);
     let running = 0;
     let most = 0;

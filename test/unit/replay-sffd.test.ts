@@ -93,7 +93,7 @@ describe("a response of the San Francisco Fire Department", () => {
     expect(toCalls(rows({ received_dttm: "" })).calls[0]?.at).toBe(Date.parse("2021-05-06T09:01:00-07:00"));
   });
 
-  it("says nothing of what did not happen", () => {
+  it("creates no calls for steps that did not happen", () => {
     const { calls } = toCalls(rows({ ...blank, dispatch_dttm: ROW.dispatch_dttm }));
     expect(short(calls)).toEqual(["incidents 90000001", "assignments/send X7", "incidents/timestamp dispatched_at"]);
   });

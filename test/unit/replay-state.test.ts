@@ -61,14 +61,14 @@ test("in the same second, the natural order counts, and then the line", () => {
   expect(expectedState(rows(...two), true).units.get("X1")?.["incident.value"]).toBe("I2");
 });
 
-test("a completed transport is expected only of a CAD that tells of it", () => {
+test("a completed transport is expected only of a CAD that broadcasts it", () => {
   const day = rows(response("X1", { hospital_dttm: 5 }));
   const of = (completions: boolean) =>
     expectedState(day, completions).incidents.get("I1")?.["completion.value.epcr_id"];
   expect([of(true), of(false)]).toEqual(["C1-X1", undefined]);
 });
 
-test("what is told otherwise, or not at all, is named with its path", () => {
+test("a different or missing value is reported with its path", () => {
   const told = byId({ status: { value: "a" }, units: [{ unit_id: "X.1", status: { value: "b" } }] });
   const known = { "status.value": "a", '["units","X.1","status","value"]': "c", "location.value": 1 };
   expect(differences(told, known)).toEqual([

@@ -46,14 +46,14 @@ describe("the summary of a replay", () => {
     expect(text).toMatch(/in order\.$/);
   });
 
-  it("without a CAD to ask says that the order was not checked, and does not claim it", () => {
+  it("without a CAD reports that the order was not checked, and does not claim it", () => {
     const { good, text } = summarise(result(["confirmed"]));
     expect(good).toBe(true);
     expect(text).toMatch(/not checked: SIMULATOR_URL is not set/);
     expect(text).not.toContain("in order");
   });
 
-  it("is not good if the bridge knows something otherwise than the file says, or cannot be asked", () => {
+  it("is not good if the bridge's state differs from the file or cannot be read", () => {
     const differ = [{ about: "unit X1", wrong: ['status.value is "a", not "b"'] }];
     const known = summarise(result(["confirmed"]), undefined, { state: { equal: 3, differ } });
     expect(known.good).toBe(false);
@@ -64,7 +64,7 @@ describe("the summary of a replay", () => {
     expect(summarise(result(["confirmed"]), undefined, { state: { equal: 4, differ: [] } }).good).toBe(true);
   });
 
-  it("with bad rows tells each of them", () => {
+  it("lists each invalid row", () => {
     const bad = [{ line: 9, problems: ["unit_id is blank", "address is blank"] }];
     const { good, text } = summarise(result(["confirmed"]), undefined, { rows: 2, bad });
     expect(good).toBe(true);
@@ -109,7 +109,7 @@ describe("the summary of a replay", () => {
   });
 });
 
-it("tells percentiles by nearest rank", () => {
+it("reports percentiles by nearest rank", () => {
   expect(percentiles(Array.from({ length: 100 }, (_, i) => 100 - i))).toBe("p50 50.0 ms, p99 99.0 ms");
   expect(percentiles([])).toBe("-");
 });

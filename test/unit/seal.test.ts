@@ -25,7 +25,7 @@ describe("a sealed text", () => {
     expect(await sealer.open("command", "id-1", stored)).toBe(text);
   });
 
-  test("is another each time, so that equal texts cannot be told", async () => {
+  test("differs each time, so that equal texts cannot be recognised", async () => {
     const sealer = createSealer([a]);
     expect(await sealer.seal("state", "x", "{}")).not.toBe(await sealer.seal("state", "x", "{}"));
   });

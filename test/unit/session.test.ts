@@ -88,7 +88,7 @@ test("one that ends right after the proof that it answers is not taken for ready
   expect(await session.send(SEND, undefined)).toEqual({ result: "disconnected" });
 });
 
-test("a CAD that refuses the token with words that quote it is told of without it", async () => {
+test("a refusal by the CAD that quotes the token is reported without the token", async () => {
   const words = 'bad token "The-CAD-token", length 13';
   const says: ((session: ReturnType<typeof fresh>["session"]) => void)[] = [
     (session) => session.events.refused(words),

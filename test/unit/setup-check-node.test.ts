@@ -27,7 +27,7 @@ test.each([
   else expect(said).toMatch(new RegExp(`^This needs Node [^;]+; this is ${version}\\.\nInstall Node 24 from https://`));
 });
 
-test("a Node that is too old runs nothing of the script, and says what to do", () => {
+test("a Node that is too old runs nothing of the script and prints what to do", () => {
   const folder = mkdtempSync(join(tmpdir(), "socket-bridge-node-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const age = join(folder, "age.cjs");

@@ -30,7 +30,7 @@ async function start(text: string, options: Partial<StartOptions> = {}): Promise
 }
 
 describe("a process", () => {
-  it("is ready when it says so, runs under this Node, and keeps what it prints", async () => {
+  it("is ready when its check passes, runs under this Node, and its output is kept", async () => {
     const output = join(dir, "ready.log");
     const running = await start(
       'console.log("node", process.version, process.env["WORD"]); setInterval(() => {}, 1000)',
@@ -44,12 +44,12 @@ describe("a process", () => {
     expect(running.tail()).toBe(`node ${process.version} hello`);
   });
 
-  it("that ends before it is ready is told with what it printed", async () => {
+  it("that exits before it is ready is reported with its output", async () => {
     const starting = start('console.error("no such thing"); process.exit(3)', { readyWhen: async () => false });
     await expect(starting).rejects.toThrow(/example ended at once \(exit code 3\)\.\nno such thing/);
   });
 
-  it("that does not become ready in time is told, and ended", async () => {
+  it("that does not become ready in time is reported and killed", async () => {
     let pid = 0;
     const starting = start("setInterval(() => {}, 1000)", {
       readyWithinMs: 200,
@@ -62,7 +62,7 @@ describe("a process", () => {
     expect(commandLineOf(pid)).toBeUndefined();
   });
 
-  it("that does not exist is told", async () => {
+  it("that does not exist is reported", async () => {
     const starting = startProgram({ name: "nobody", command: join(dir, "nothing"), output: join(dir, "nobody.log") });
     await expect(starting).rejects.toThrow(/nobody could not be started/);
   });
@@ -117,7 +117,7 @@ it("tails a file by lines, however long it is", () => {
   expect(tailOf(join(dir, "nothing.log"))).toMatch(/nothing in/);
 });
 
-it("tells whether a port is free", async () => {
+it("reports whether a port is free", async () => {
   const port = await freePort();
   expect(await isFree(port)).toBe(true);
   const server = createServer();

@@ -80,7 +80,7 @@ describe("REDIS_URL", () => {
     await redis.stop();
   });
 
-  it("that does not answer is told without its password", async () => {
+  it("that does not answer is reported without its password", async () => {
     const port = await freePort();
     vi.stubEnv("REDIS_URL", `redis://user:secret@127.0.0.1:${port}/3`);
     const error = await ensureRedis({ dir }).catch((e: unknown) => e);
@@ -147,7 +147,7 @@ esac`,
     ]);
   });
 
-  it("tells why the package could not be installed", async () => {
+  it("reports why the package could not be installed", async () => {
     onlyPrograms("apt-fails", { "apt-get": 'echo "E: no route to the mirror" >&2; exit 100' });
     await expect(findRedis(() => {}, debian)).rejects.toMatchObject({
       message: expect.stringContaining("no route to the mirror"),

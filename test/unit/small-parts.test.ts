@@ -53,7 +53,7 @@ describe("backoff", () => {
 });
 
 describe("batches", () => {
-  test("what is asked while a batch is on its way goes out together, and each gets its own answer", async () => {
+  test("items added while a batch is in flight are sent together, and each gets its own answer", async () => {
     const batches: number[][] = [];
     const double = batched(async (items: number[]) => {
       batches.push(items);
@@ -68,7 +68,7 @@ describe("batches", () => {
     expect(await double(6)).toBe(12);
   });
 
-  test("a batch that fails is told to all that were in it, and to nobody else", async () => {
+  test("a failed batch rejects its own items only", async () => {
     let calls = 0;
     const flaky = batched(async (items: number[]) => {
       calls += 1;
@@ -81,7 +81,7 @@ describe("batches", () => {
 });
 
 describe("roles", () => {
-  test("a role may do what it is there for and everything below it", () => {
+  test("a role includes the rights of all lower roles", () => {
     const table = ROLES.map((role) => ROLES.map((takes) => may([role], takes)));
     expect(table).toEqual([
       [true, true, true],
@@ -144,7 +144,7 @@ describe("parsing of times", () => {
     expect([secondsBetween(5_000_000, 0), secondsBetween(0, 1_234_567)]).toEqual([0, 1.235]));
 });
 
-test("of a URL nothing is shown that may be a secret", () => {
+test("parts of a URL that may be secret are never shown", () => {
   expect(withoutCredentials("https://user:pass@cad.example:8443/path?token=x#y")).toBe("https://cad.example:8443");
   expect(withoutCredentials("rediss+cluster://user:pass@redis.example/2?node=x")).toBe(
     "rediss+cluster://redis.example",

@@ -50,7 +50,7 @@ describe("the next move of a unit", () => {
     else expect(made).toBeUndefined();
   });
 
-  test("begins where the unit really is, whatever the file says by now", () => {
+  test("starts from the unit's current CAD, whatever the file contains now", () => {
     expect(nextMove(move({ open: [] }), ask("west", { home: "east" }))).toMatchObject({ from: "south", home: "east" });
   });
   test("confirms where the unit is, if the file says another CAD since", () => {

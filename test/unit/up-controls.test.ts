@@ -15,7 +15,7 @@ test.each([
   expect(parseLine(line, PARTS)).toEqual(asked);
 });
 
-test("what is asked for is done, and the answer says how the part is then", async () => {
+test("executes the action and reports the part's new state", async () => {
   const done: string[] = [];
   const parts = {
     names: () => PARTS,

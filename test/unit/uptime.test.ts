@@ -34,7 +34,7 @@ test("each window counts its own hours, and a time without a worker counts as no
   expect(after.percent(KEPT_HOURS, now)).toBe(80);
 });
 
-test("what is kept is bounded, however long it runs", () => {
+test("the stored hours are bounded, however long it runs", () => {
   const uptime = createUptime(undefined);
   for (let n = 0; n < 2000; n += 1) uptime.note(true, T0 + n * HOUR);
   expect(uptime.percent(KEPT_HOURS, T0 + 1999 * HOUR)).toBe(100);
