@@ -135,8 +135,9 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     return c.json(health, health.status === "unhealthy" ? 503 : 200);
   });
 
+  const redisProblems = createProblemTracker(() => deps.now().getTime(), FORGET_PROBLEMS_MS);
   app.get("/status", requireAccess(authenticate, "GET /status"), async (c) => {
-    return c.json(await lookAtStatus(backend, deps.now, problems.follow));
+    return c.json(await lookAtStatus(backend, deps.now, problems.follow, redisProblems.follow));
   });
 
   app.post("/reconnect", requireAccess(authenticate, "POST /reconnect"), noBody, noteAction, async (c) =>

@@ -79,8 +79,11 @@ function duration({ problems, timestamp }) {
   );
 }
 
-function others({ problems }) {
-  const first = problems.find(({ severity }) => severity !== "notice");
+function others({ problems: ofBridge, detail }) {
+  const codes = new Set(ofBridge.map(({ code }) => code));
+  const ofRedis = (detail?.redis_problems ?? []).filter(({ code }) => !codes.has(code));
+  const problems = [...ofBridge, ...ofRedis];
+  const first = ofBridge.find(({ severity }) => severity !== "notice");
   const rest = problems.filter((one) => one !== first);
   if (rest.length === 0) return undefined;
   return h(

@@ -148,6 +148,7 @@ function serveFront(
   const trackers = new Map(
     cads.map(({ id }) => [id, createProblemTracker(() => now().getTime(), FORGET_PROBLEMS_MS).follow]),
   );
+  const redisProblems = createProblemTracker(() => now().getTime(), FORGET_PROBLEMS_MS);
   const follow = (id: string) => trackers.get(id) ?? createProblemTracker(() => now().getTime()).follow;
 
   serveCadList(app, {
@@ -165,7 +166,7 @@ function serveFront(
   });
   app.get("/status", requireAccess(authenticate, "GET /status"), async (c) => {
     const mine = cads.filter((cad) => admits(cad, c.get("caller")));
-    const found = await each(mine, ({ id, backend }) => lookAtStatus(backend, now, follow(id)));
+    const found = await each(mine, ({ id, backend }) => lookAtStatus(backend, now, follow(id), redisProblems.follow));
     const status = statusOfSeveral(found.map(([, { status: one }]) => one));
     return c.json({ status, cads: Object.fromEntries(found), timestamp: now().toISOString() });
   });

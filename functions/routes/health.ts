@@ -226,15 +226,27 @@ export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: s
 
 /** GET /status: the health, with counts that add up and the worker's own report. */
 export async function lookAtStatus(
-  backend: Pick<Backend, "lastHeartbeat" | "backlog" | "queued">,
+  backend: Pick<Backend, "lastHeartbeat" | "backlog" | "queued" | "figures">,
   now: () => Date,
   follow: Follow,
+  followRedis: Follow,
 ) {
-  const [seen, { accepted, counts: settled, unaccounted }, queue, beat] = await Promise.all([
+  const [seen, { accepted, counts: settled, unaccounted }, queue, beat, figures] = await Promise.all([
     lookAtHealth(backend, now, follow),
     backend.backlog(),
     backend.queued(),
     backend.lastHeartbeat(),
+    backend.figures().catch(() => undefined),
   ]);
-  return { ...seen, accepted, settled, unaccounted, queue, worker_report: trustedHeartbeat(beat)?.health ?? null };
+  // How Redis is set up: a risk, and not the bridge's health.
+  const redis_problems = followRedis(figures?.redis?.problems ?? []);
+  return {
+    ...seen,
+    accepted,
+    settled,
+    unaccounted,
+    queue,
+    redis_problems,
+    worker_report: trustedHeartbeat(beat)?.health ?? null,
+  };
 }

@@ -1,5 +1,8 @@
 import { Redis } from "ioredis";
 import { expect, inject, onTestFinished, test } from "vitest";
+import { beginReplay } from "../../shared/destinations/replay.ts";
+import { openDestinationStore } from "../../shared/destinations/store.ts";
+import { createSealer } from "../../shared/sealing/seal.ts";
 import { until } from "../../tools/support/until.ts";
 import type { Bridge } from "../support/bridge.ts";
 import { accepts, ALL, becomes, of, statusOf, tell, withDestinations } from "../support/destinations.ts";
@@ -173,4 +176,23 @@ test("refuses what it cannot do, and says why", async () => {
   expect(receivers.a.received).toHaveLength(4);
   await bridge.worker()?.stop();
   expect(await ask(bridge, { from: second?.id })).toMatchObject({ status: 503, body: { code: "no-worker" } });
+});
+
+test("while a replay runs another is refused with its id", async () => {
+  const { bridge, receivers } = await withDestinations(["a"], ALL);
+  tell(bridge, "A", 1);
+  await accepts(receivers.a, 1);
+  const [first] = await viewJournal(bridge.prefix).has("unit:status:updated", 1);
+  const redis = new Redis(inject("redisUrl"));
+  onTestFinished(() => redis.disconnect());
+  // As the worker stores it for as long as it goes through the journal, which takes a few milliseconds here.
+  const store = openDestinationStore(redis, bridge.prefix, createSealer([]));
+  const running = beginReplay({ id: "earlier", from: first?.id ?? "", dryRun: false, askedAt: Date.now() });
+  await store.saveReplay("a", { ...running, state: "running", startedAt: Date.now() });
+  const refused = { status: 409, body: { code: "replay-running", replay_id: "earlier" } };
+  expect(await ask(bridge, { from: first?.id })).toMatchObject(refused);
+  expect(receivers.a.received).toHaveLength(1);
+  await store.saveReplay("a", { ...running, state: "done", endedAt: Date.now() });
+  expect((await ask(bridge, { from: first?.id })).status).toBe(202);
+  await accepts(receivers.a, 2);
 });

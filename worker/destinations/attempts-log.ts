@@ -53,16 +53,17 @@ export function createAttemptsLog(
   const all = (): DestinationAttempt[] =>
     [...new Set([...failed, ...recent])].toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
 
-  /** What the worker before has kept comes before what this one has. */
-  async function load(): Promise<void> {
+  /** What the worker before has kept comes before what this one has. False if it could not be read: then nothing is overwritten. */
+  async function load(): Promise<boolean> {
     for (; !signal.aborted; await sleep(LOAD_AGAIN_MS, signal)) {
       const before = await book.attempts(destination).catch(() => undefined);
       if (!before) continue;
       const mine = all();
       [recent, failed] = [[], []];
       for (const one of [...before, ...mine]) add(one);
-      return;
+      return true;
     }
+    return false;
   }
   async function save(): Promise<void> {
     if (!unsaved) return;
@@ -79,11 +80,12 @@ export function createAttemptsLog(
       if (said.result !== "ok" || number > 1) void messages.note(id, done).catch(() => undefined);
     },
     async run() {
-      await load();
+      if (!(await load())) return;
       while (!signal.aborted) {
         await sleep(SAVE_MS, signal);
         await save();
       }
+      await save();
     },
   };
 }
