@@ -1,4 +1,4 @@
-import type { Scenario } from "./protocol.ts";
+import type { Scenario } from "./outbox.ts";
 import type { CommandModel } from "./state.ts";
 
 const status = (...keys: ("A" | "B")[]): CommandModel => ({ keys, answer: "write", sets: true });
