@@ -69,6 +69,19 @@ describe("confirmation mode auto", () => {
     expect(state.outcome).toBeUndefined();
   });
 
+  test("from a CAD whose echoes keep ids, an equal broadcast without one is another client's, and confirms nothing", async () => {
+    const { confirmations, send } = fresh("auto");
+    const values = { unitId: "1", status: "enroute" };
+    const first = send();
+    expect(confirmations.heard(echo.event, { ...values, context: { commandId: "c1" } })).toBe("c1");
+    await first.done;
+    const { state, done } = send({ commandId: "c2" });
+    expect(confirmations.heard(echo.event, values)).toBeUndefined();
+    expect(state.outcome).toBeUndefined();
+    expect(confirmations.heard(echo.event, { ...values, context: { commandId: "c2" } })).toBe("c2");
+    expect(await done).toEqual({ result: "confirmed", by: "echo" });
+  });
+
   test("neither in time is unconfirmed once the barrier proves receipt, not before", async () => {
     const { acks, proofs, send } = fresh("auto");
     const { state, done } = send();

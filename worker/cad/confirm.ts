@@ -74,6 +74,8 @@ export function createConfirmations(options: {
   const held = new Set<Pending>();
   /** By the echo's event and the subject's id: no two commands with the same subject are in flight together. */
   const awaited = new Map<string, { echo: Echo; sends: Map<string, Pending> }>();
+  /** Echoes that came with the id of their command: without one, such a broadcast answers another client. */
+  const withIds = new Set<string>();
   const takesAcks = (event: string) => modeOf(event) === "auto" || modeOf(event) === "ack";
   const takesEchoes = (event: string) => modeOf(event) === "auto" || modeOf(event) === "echo";
 
@@ -190,7 +192,10 @@ export function createConfirmations(options: {
       // What the CAD sends is not trustworthy: an object here may even throw when it is made a text.
       if (typeof subject !== "string" && typeof subject !== "number") return undefined;
       const send = waiting?.sends.get(String(subject));
+      const hasId = typeof valueAt(payload, "context.commandId") === "string";
+      if (!hasId && withIds.has(event)) return undefined;
       if (!send?.echo || !isEchoOf(send.echo, send.payload, payload, send.commandId)) return undefined;
+      if (hasId) withIds.add(event);
       send.echoes += 1;
       if (send.echoes >= (send.sends ?? 1)) send.through?.resolve();
       else if (!send.through) return confirmResent(send);
