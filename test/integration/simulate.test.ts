@@ -70,7 +70,7 @@ test.each(FOUND)("%s", { timeout: LONG_MS }, async (_, schedule) => {
 });
 
 test("every schedule of a fixed set holds", { timeout: LONG_MS }, async () => {
-  const { code, output } = await simulate("--schedules", "100", "--seed", "1");
+  const { code, output } = await simulate("--schedules", "150", "--seed", "1");
   expect(output).toContain("every schedule holds");
   expect(code).toBe(0);
 });
@@ -87,7 +87,7 @@ test(
   { timeout: LONG_MS },
   async () => {
     const mutant = ["--mutant", "webhook-settled-before-post"];
-    const { code, output } = await simulate("--schedules", "20", "--processes", "1", ...mutant);
+    const { code, output } = await simulate("--schedules", "100", "--processes", "1", ...mutant);
     expect(code).toBe(1);
     expect(output).toMatch(/^FAILED {2}seed \d+$/m);
     const [schedule = ""] = output.match(/^\{.*\}$/m) ?? [];
@@ -98,3 +98,11 @@ test(
     expect(await replay(schedule)).toMatch(/^holds, digest/m);
   },
 );
+
+test("recorded schedules reveal seeded bugs, and hold without them", { timeout: LONG_MS }, async () => {
+  const bugs = ["settle-before-emit", "append-twice", "lease-not-checked", "webhook-settled-before-post"];
+  const { code, output } = await simulate("--mutants", ...bugs);
+  for (const bug of bugs) expect(output).toMatch(new RegExp(`^found +${bug} +recorded, seed \\d+`, "m"));
+  expect(output).toContain("4 found, 0 survive");
+  expect(code).toBe(0);
+});

@@ -2,7 +2,15 @@ import type { Schedule } from "./plan/schedule.ts";
 import type { Steps } from "./plan/steps.ts";
 
 export type ToShard =
-  | { what: "seeds"; from: number; count: number; stopAtFailure: boolean; shrink: boolean }
+  | {
+      what: "seeds";
+      from: number;
+      count: number;
+      /** The schedules for these steps and faults come first. */
+      near?: readonly string[];
+      stopAtFailure: boolean;
+      shrink: boolean;
+    }
   | { what: "schedule"; schedule: Schedule; lines: boolean }
   | { what: "survey"; from: number; count: number };
 
@@ -26,6 +34,8 @@ export type FromShard =
       violations: string[];
       digests: string[];
       simulatedMs: number;
+      /** What this process and its Redis took since the last such message, or since they started, ms. */
+      cpuMs: number;
       /** Each with the seed of the run that was the first to take it. */
       steps: [step: string, seed: number][];
       struck: [pair: string, times: number][];

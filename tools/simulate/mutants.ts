@@ -7,6 +7,8 @@ type Change = readonly [file: string, from: string, to: string];
 interface Mutant {
   what: string;
   changes: readonly Change[];
+  /** The steps and faults that are most likely to reveal it: schedules for these come first in a search. */
+  near?: readonly string[];
 }
 
 const LUA = "shared/outbox/lua.ts";
@@ -33,6 +35,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       [EXCHANGE, "local owner, was_last = who[1] == token, who[2] == token", "local owner, was_last = true, true"],
       MAY_EMIT,
     ],
+    near: ["freeze"],
   },
   "lease-taken-from-its-holder": {
     what: "whose lease it is is compared the wrong way round: anybody but the holder may take it",
@@ -43,6 +46,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "renewal-without-epoch": {
     what: "a renewal does not compare the epoch: a worker that was frozen takes the lease back from the next one",
     changes: [[LEASE, "if redis.call('GET', owner) ~= ARGV[1] then return 0 end", "redis.call('SET', owner, ARGV[1])"]],
+    near: ["freeze", "leaseRenew"],
   },
   "settle-before-emit": {
     what: "a command is settled before it is emitted",
@@ -57,10 +61,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "runnable-in-second-step": {
     what: "what a settlement makes runnable is in its reply only, and noted nowhere",
     changes: [[LUA, "redis.call('ZADD', RUNNABLE, 'NX', now, head)", ""]],
+    near: ["outboxSettle", "outboxExchange"],
   },
   "settled-twice": {
     what: "a repeated settlement is a settlement once more",
     changes: [FINAL_AGAIN],
+    near: ["outboxSettle", "outboxExchange"],
   },
   "head-removed-twice": {
     what: "a repeated settlement removes the head of the queues, whatever that is by then",
@@ -68,6 +74,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       FINAL_AGAIN,
       [LUA, "else redis.call('LREM', line(key), 1, id) end", "else redis.call('LPOP', line(key)) end"],
     ],
+    near: ["outboxSettle", "outboxExchange"],
   },
   "head-not-checked": {
     what: "a command is taken for runnable wherever it stands in its queues",
@@ -102,6 +109,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         'setTimeout(() => void options.send(delivery, prepared.needsRoom), 400);\n        return settle({ id, state: "unconfirmed", reason: "no answer", by: "barrier" }, message);',
       ],
     ],
+    near: ["frame emit"],
   },
   "given-up-at-disconnect": {
     what: "a command in flight when the connection breaks is settled as received",
@@ -112,6 +120,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         'return settle({ id, state: "received", reason: "", by: "barrier" }, message);',
       ],
     ],
+    near: ["frame emit"],
   },
   "receipt-as-write": {
     what: "the proof of receipt is reported as the proof of a write",
@@ -122,6 +131,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         '{ id, state: "confirmed", reason, by: "echo" }',
       ],
     ],
+    near: ["frame emit"],
   },
   "audit-outside-append": {
     what: "the audit entry is written in a separate step, after the append",
@@ -133,6 +143,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         'const appended = parseAppended(m.id, reply);\n      if (appended.outcome === "accepted") await redis.xadd(`${keys.base}:audit`, "*", "outcome", "accepted", "command", m.id);\n      return appended;',
       ],
     ],
+    near: ["outboxAppend"],
   },
   "append-twice": {
     what: "the idempotency key is not kept",
@@ -143,6 +154,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         "if false then redis.call('SET', base .. ':idem:' .. idem",
       ],
     ],
+    near: ["http answer", "http request"],
   },
   "charge-not-given-back": {
     what: "what a settled command took of its subject's share is not given back",
@@ -157,16 +169,19 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         "first === undefined ? position : position",
       ],
     ],
+    near: ["consumerNote"],
   },
   "journal-batch-repeated": {
     what: "a batch whose answer was lost is written once more",
     changes: [
       ["shared/journal/write.ts", "if prior[1] == ask.token and tonumber(prior[2]) >= ask.batch then", "if false then"],
     ],
+    near: ["journalWrite"],
   },
   "gap-in-silence": {
     what: "what the CAD sent while the connection was down is neither recovered nor recorded as a gap",
     changes: [["worker/events/recovery.ts", "else await recoverSince(", "else if (false) await recoverSince("]],
+    near: ["frame event", "journalHeard"],
   },
   "wake-up-in-second-step": {
     what: "that a command is ready is recorded in a separate step, after the append",
@@ -181,7 +196,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "sleeps-without-look": {
     what: "the worker falls asleep without looking whether something is ready",
-    changes: [[EXCHANGE, "local sleeps = ask.maySleep and left == 0 and #taken == 0", "local sleeps = ask.maySleep"]],
+    changes: [
+      [EXCHANGE, "while owner and #taken < ask.take", "while owner and not ask.maySleep and #taken < ask.take"],
+      [
+        EXCHANGE,
+        "local left = redis.call('ZCARD', READY)",
+        "local left = ask.maySleep and 0 or redis.call('ZCARD', READY)",
+      ],
+    ],
   },
   "epoch-compared-the-wrong-way-round": {
     what: "whose token has the lower epoch is taken for the owner: one that lost the lease to the next",
@@ -203,6 +225,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       ],
       MAY_EMIT,
     ],
+    near: ["freeze"],
   },
   "webhook-cursor-before-delivery": {
     what: "a destination's cursor is saved before the event is in its outbox",
@@ -213,6 +236,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         "if (rule) return async () => void send(entry, rule, entry.id).catch(() => undefined);",
       ],
     ],
+    near: ["outboxAppend"],
   },
   "webhook-settled-before-post": {
     what: "a webhook is settled before it is posted",
@@ -223,12 +247,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         'await settleSurely(outbox, { id, state: "confirmed", reason: "", by: "response:204" }, message, options);\n    const said = await options.send(begun.text, span.traceparent);',
       ],
     ],
+    near: ["webhook request", "webhook connect"],
   },
   "webhook-failure-as-success": {
     what: "whatever a service answers counts as delivered",
     changes: [
       ["worker/destinations/send.ts", "if (status >= 200 && status < 300) return", "if (status >= 200) return"],
     ],
+    near: ["webhook request"],
   },
 };
 

@@ -1,7 +1,7 @@
 import type { FromShard, ToShard } from "./messages.ts";
 import { startRedisServer } from "./world/redis-server.ts";
 import { type Ran, runSchedule } from "./run.ts";
-import { planSchedule, type Schedule } from "./plan/schedule.ts";
+import { planSchedule, type Schedule, seedsOf } from "./plan/schedule.ts";
 import { shrink } from "./plan/shrink.ts";
 import { survey } from "./survey.ts";
 
@@ -9,7 +9,16 @@ const kindOf = (violation: string) => violation.slice(0, violation.indexOf(":"))
 
 export async function openRunner(send: (message: FromShard) => void) {
   const server = await startRedisServer();
+  let cpuBefore = 0;
 
+  /** Since the last call. */
+  async function cpuSince(): Promise<number> {
+    const { user, system } = process.cpuUsage();
+    const all = (user + system) / 1000 + (await server.cpuMs());
+    const since = all - cpuBefore;
+    cpuBefore = all;
+    return since;
+  }
   async function smaller(schedule: Schedule, ran: Ran): Promise<Schedule> {
     const kinds = new Set(ran.violations.map(kindOf));
     return await shrink(schedule, async (one) =>
@@ -17,9 +26,10 @@ export async function openRunner(send: (message: FromShard) => void) {
     );
   }
 
-  async function runSeeds({ from, count, stopAtFailure, shrink: shrinks }: Extract<ToShard, { what: "seeds" }>) {
+  async function runSeeds(asked: Extract<ToShard, { what: "seeds" }>) {
+    const { from, count, near, stopAtFailure, shrink: shrinks } = asked;
     const sum = summary();
-    for (let seed = from; seed < from + count; seed += 1) {
+    for (const seed of seedsOf(from, count, near)) {
       const schedule = planSchedule(seed);
       const ran = await runSchedule(schedule, server);
       sum.add(ran, seed);
@@ -28,7 +38,7 @@ export async function openRunner(send: (message: FromShard) => void) {
       send({ what: "failure", failure: { seed, violations: ran.violations, schedule: shown } });
       if (stopAtFailure) break;
     }
-    send(sum.done());
+    send(sum.done(await cpuSince()));
   }
 
   return {
@@ -38,7 +48,7 @@ export async function openRunner(send: (message: FromShard) => void) {
       const sum = summary();
       const onLine = message.lines ? (line: string) => send({ what: "line", line }) : undefined;
       sum.add(await runSchedule(message.schedule, server, onLine), message.schedule.seed);
-      send(sum.done());
+      send(sum.done(await cpuSince()));
     },
     stop: () => server.stop(),
   };
@@ -59,8 +69,8 @@ function summary() {
       if (ran.violations.length > 0) failures += 1;
       simulatedMs += ran.simulatedMs;
     },
-    done: (): FromShard => ({
-      ...{ what: "done", schedules: digests.length, failures, violations, digests, simulatedMs },
+    done: (cpuMs: number): FromShard => ({
+      ...{ what: "done", schedules: digests.length, failures, violations, digests, simulatedMs, cpuMs },
       ...{ steps: [...steps], struck: [...struck] },
     }),
   };

@@ -51,6 +51,13 @@ export interface Emitted {
   opened: number;
 }
 
+/** Something that another client wrote, and the CAD broadcast. */
+export interface Happened {
+  event: string;
+  payload: unknown;
+  at: number;
+}
+
 const kindOf = (event: string): string =>
   event === AUTHENTICATE
     ? "authenticate"
@@ -67,6 +74,8 @@ export class CadHost {
   readonly emitted: Emitted[] = [];
   /** The ids of what it broadcast to everybody since `owes`, in their order; none of a CAD that gives no ids. */
   readonly broadcasts: string[] = [];
+  /** What other clients wrote. `at` is in ms since 1970. */
+  readonly happened: Happened[] = [];
   /** A bridge has heard it, and noted so: from now on nothing may be missed in silence. */
   owes = false;
   readonly switches: Switches;
@@ -118,10 +127,15 @@ export class CadHost {
         this.#toWorker(connection, "event", () => connection.hears.event(event, marked, false));
   }
 
-  /** Something happens in the CAD that it broadcasts. */
+  /** Another client writes something, which the CAD then broadcasts: not without its database. */
   happen(event: string, payload: unknown): void {
     const process = this.#process;
-    if (process) this.#world.after(0, `cad: ${event}`, process, () => this.broadcast(event, payload));
+    const write = () => {
+      if (this.switches.databaseDown) return;
+      this.happened.push({ event, payload, at: this.#world.epochMs() });
+      this.broadcast(event, payload);
+    };
+    if (process) this.#world.after(0, `cad: ${event}`, process, write);
   }
 
   dial(worker: Process, token: string, hears: Hears): Wire {

@@ -19,8 +19,9 @@ const UNITS = ["M1", "M2", "M3"];
 const INCIDENTS = ["INC-1", "INC-2"];
 const STATUSES = ["available", "enroute", "onscene", "transport", "hospital", "dispatched", "assigned", "closed"];
 const FIELDS = ["onscene_at", "transport_at", "available_at"];
-/** Over how long they are posted, ms. */
-const SPAN_MS = 6000;
+/** Over how long they are posted, ms: mostly close together, and now and then long enough for another worker to take over meanwhile. */
+const SPANS_MS = [1500, 3000, 3000, 7000];
+const spanOf = (seed: number) => SPANS_MS[Math.floor(mixed(seed, "span", 0) * SPANS_MS.length)] ?? 3000;
 
 type Pick = <T>(what: string, from: readonly T[]) => T;
 
@@ -81,7 +82,7 @@ export function planCommands(seed: number): PlannedCommand[] {
     const ttl = roll("ttl");
     return {
       number: 0,
-      at: 300 + Math.round(roll("at") * SPAN_MS),
+      at: 300 + Math.round(roll("at") * spanOf(seed)),
       kind,
       body: bodyOf(kind, i, pick),
       ...pick(
@@ -106,7 +107,7 @@ export function planEvents(seed: number): PlannedEvent[] {
   return Array.from({ length: count }, (_, i): PlannedEvent => {
     const unitId = UNITS[Math.floor(mixed(seed, "event unit", i) * UNITS.length)] ?? "M1";
     const status = STATUSES[i % STATUSES.length] ?? "closed";
-    const at = 300 + Math.round(mixed(seed, "event at", i) * SPAN_MS);
+    const at = 300 + Math.round(mixed(seed, "event at", i) * spanOf(seed));
     return { at, event: "unit:status:updated", payload: { unitId, status, by: `terminal ${i}` } };
   }).toSorted((a, b) => a.at - b.at);
 }

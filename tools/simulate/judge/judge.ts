@@ -1,6 +1,8 @@
 import { commandNamed } from "../../../shared/commands/table.ts";
 import type { OutboxKeys } from "../../../shared/redis/keys.ts";
 import { type Arrival, check, type OwnerChange, type SeenReceipt } from "../../chaos/check/checker.ts";
+import { answersAnother } from "./attribution.ts";
+import type { PlannedCommand } from "../hosts/workload.ts";
 import type { LedgerEntry } from "../../simulator/ledger.ts";
 import type { CadHost } from "../hosts/cad-host.ts";
 import type { Clients } from "../hosts/client.ts";
@@ -31,6 +33,8 @@ interface StoredRecord extends SeenReceipt {
   kind: string;
   by: string;
   sends: number;
+  /** ms since 1970 */
+  span: { accepted: number; settled: number };
 }
 
 const list = (reply: Reply): string[] => (Array.isArray(reply) ? reply.map(String) : []);
@@ -66,12 +70,14 @@ export async function judge(judged: Judged): Promise<string[]> {
 }
 
 async function readRecord(server: RedisServer, key: string): Promise<StoredRecord | undefined> {
-  const values = await server.command("HMGET", key, "kind", "state", "reason", "by", "sends");
-  const [kind, status, reason, by, sends] = Array.isArray(values) ? values : [];
+  const fields = ["kind", "state", "reason", "by", "sends", "accepted_at", "settled_at"];
+  const values = await server.command("HMGET", key, ...fields);
+  const [kind, status, reason, by, sends, accepted, settled] = Array.isArray(values) ? values : [];
   if (typeof status !== "string") return undefined;
   return {
     ...{ kind: String(kind), status, reason: typeof reason === "string" ? reason : null },
     ...{ by: String(by ?? ""), sends: Number(sends) },
+    span: { accepted: Number(accepted) / 1000, settled: Number(settled) / 1000 },
   };
 }
 
@@ -159,9 +165,11 @@ function checkClaims(
   for (const { commandId, outcome } of entries)
     if (commandId !== null) outcomes.set(commandId, new Set([...(outcomes.get(commandId) ?? []), outcome]));
   const written = new Set((cad.database?.store.writes() ?? []).map(({ commandId }) => commandId));
-  return clients.accepted.flatMap(({ id }) => {
+  const isAnothers = ({ by, span }: StoredRecord, command: PlannedCommand) =>
+    by === "echo" && !cad.character.keepsExtraKeys && answersAnother(command, cad.happened, span);
+  return clients.accepted.flatMap(({ id, command }) => {
     const record = records.get(id);
-    if (!record) return [];
+    if (!record || isAnothers(record, command)) return [];
     const seen = outcomes.get(id) ?? new Set<string>();
     const claim = `truth: ${id} (${record.kind}) is ${record.status} by ${record.by || "nothing"}`;
     const provesWrite = commandNamed(record.kind)?.echo?.proves === "write";

@@ -1,4 +1,4 @@
-import { pairsOf } from "./faults.ts";
+import { pairNamed, pairsOf } from "./faults.ts";
 
 /** Which fault struck at which step, over all runs. */
 export interface Coverage {
@@ -7,7 +7,7 @@ export interface Coverage {
 }
 
 export function coverageOf(steps: Iterable<string>, struck: ReadonlyMap<string, number>): Coverage {
-  const pairs = pairsOf(new Set(steps)).map(({ step, fault }) => `${step} × ${fault}`);
+  const pairs = pairsOf(new Set(steps)).map(pairNamed);
   return {
     reached: pairs.filter((pair) => struck.has(pair)),
     missed: pairs.filter((pair) => !struck.has(pair)),

@@ -73,12 +73,18 @@ const BY_STEP: readonly [prefix: string, faults: readonly string[]][] = [
   ["http answer", ["crash before", "freeze", "lost reply", "slow reply"]],
 ];
 
-/** Those whose effect cannot be lost: see redis-network.ts. */
-const NOT_AT: Readonly<Record<string, readonly string[]>> = { outboxAppend: ["lost write"] };
+/** Pairs that cannot happen, and why. */
+const IMPOSSIBLE: readonly { step: string; fault: string; why: string }[] = [
+  {
+    step: "outboxAppend",
+    fault: "lost write",
+    why: "Redis is assumed to keep what it has acknowledged: redis-network.ts",
+  },
+];
 
 export const faultsAt = (step: string): readonly string[] => {
   const [, faults = REDIS] = BY_STEP.find(([prefix]) => step.startsWith(prefix)) ?? [];
-  return faults.filter((fault) => !NOT_AT[step]?.includes(fault));
+  return faults.filter((fault) => !IMPOSSIBLE.some((pair) => pair.step === step && pair.fault === fault));
 };
 
 /** One fault of a schedule: it strikes when a step is taken for the nth time. */
@@ -94,6 +100,8 @@ export interface Pair {
   step: string;
   fault: string;
 }
+
+export const pairNamed = ({ step, fault }: Pair): string => `${step} × ${fault}`;
 
 export const pairsOf = (steps: Iterable<string>): Pair[] =>
   [...steps].toSorted().flatMap((step) => faultsAt(step).map((fault) => ({ step, fault })));

@@ -1,5 +1,5 @@
 import { CHARACTERS, type CharacterName } from "../../simulator/characters.ts";
-import { type Pair, pairsOf, planFault, type PlannedFault, planMore } from "./faults.ts";
+import { type Pair, pairNamed, pairsOf, planFault, type PlannedFault, planMore } from "./faults.ts";
 import { mixed } from "../world/roll.ts";
 import { MOST, STEPS } from "./steps.ts";
 import { type PlannedCommand, type PlannedEvent, planCommands, planEvents } from "../hosts/workload.ts";
@@ -56,6 +56,27 @@ export function planSchedule(seed: number): Schedule {
   const one = seen[Math.floor(roll("seen") * seen.length)];
   if (!one) throw new Error(`nothing is known of the step ${pair.step}`);
   return { ...calmSchedule(one.seed), faults: [...(one.faults ?? []), planFault(pair, one.times, roll)] };
+}
+
+/** One of several schedules for a pair that the planned ones did not reach: no other fault comes before it. */
+export function planFor(pair: Pair, attempt: number): Schedule {
+  const roll = (what: string) => mixed(attempt, `${what} of ${pairNamed(pair)}`, 0);
+  const calm = STEPS.calm[pair.step];
+  const seen = calm?.seen ?? STEPS.rare[pair.step] ?? [];
+  const one = seen[attempt % Math.max(1, seen.length)];
+  const base = calmSchedule(one?.seed ?? 10_000 + attempt);
+  const times = one?.times ?? calm?.least ?? 1;
+  return { ...base, faults: [...(one?.faults ?? []), planFault(pair, times, roll)] };
+}
+
+/** So many seeds in a row; first those whose schedules are for one of the steps or faults named. */
+export function* seedsOf(from: number, count: number, near: readonly string[] = []): Iterable<number> {
+  const isFirst = (seed: number) => {
+    const { step, fault } = PAIRS[seed % PAIRS.length] as Pair;
+    return near.includes(step) || near.includes(fault);
+  };
+  if (near.length > 0) for (let seed = from; seed < from + count; seed += 1) if (isFirst(seed)) yield seed;
+  for (let seed = from; seed < from + count; seed += 1) if (!isFirst(seed)) yield seed;
 }
 
 const rejection = (seed: number, i: number): PlannedFault =>

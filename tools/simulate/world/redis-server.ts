@@ -26,6 +26,8 @@ export interface RedisServer {
   /** Keeps everything as it is now; `restore` brings it back. */
   snapshot(): Promise<void>;
   restore(): Promise<void>;
+  /** The CPU time that it has taken, ms. */
+  cpuMs(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -89,6 +91,11 @@ function createServer(client: Client, stop: () => Promise<void>): RedisServer {
     async restore() {
       await client.ask(["FLUSHDB"]);
       await client.ask(["SWAPDB", 0, 1]);
+    },
+    async cpuMs() {
+      const info = String(await client.ask(["INFO", "cpu"]));
+      const seconds = [...info.matchAll(/^used_cpu_(?:sys|user):([\d.]+)/gm)].map(([, s]) => Number(s));
+      return 1000 * seconds.reduce((sum, s) => sum + s, 0);
     },
     stop,
   };
