@@ -35,35 +35,40 @@ export async function startShard(mutant?: string): Promise<Shard> {
     onOther: (message: FromShard) => void = () => undefined,
   ): Promise<Extract<FromShard, { what: What }>> {
     return new Promise((resolve, reject) => {
+      const onExit = () => reject(new Error(`a process of the simulation ended with code ${String(child.exitCode)}`));
       const onMessage = (message: FromShard) => {
         if (message.what === "broken") reject(new Error(message.reason));
         else if (message.what === what) resolve(message as Extract<FromShard, { what: What }>);
         else return onOther(message);
         child.off("message", onMessage);
+        child.off("exit", onExit);
       };
+      if (child.exitCode !== null) return onExit();
       child.on("message", onMessage);
-      void exited.then(([code]) => reject(new Error(`a process of the simulation ended with code ${String(code)}`)));
+      child.once("exit", onExit);
     });
   }
-  const send = (message: ToShard) => void child.send(message);
+  let last: Promise<unknown> = Promise.resolve();
+  /** One thing at a time: two runs in one process would share its Redis. */
+  function inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const turn = last.then(run);
+    last = turn.catch(() => undefined);
+    return turn;
+  }
+  const ask = <What extends FromShard["what"]>(message: ToShard, what: What, onOther?: (message: FromShard) => void) =>
+    inTurn(() => {
+      const answer = hear(what, onOther);
+      child.send(message);
+      return answer;
+    });
 
   await hear("ready");
   return {
-    async seeds(range, onFailure) {
-      const done = hear("done", (message) => message.what === "failure" && onFailure(message.failure));
-      send({ what: "seeds", ...range });
-      return await done;
-    },
-    async schedule(one, onLine) {
-      const done = hear("done", (message) => message.what === "line" && onLine(message.line));
-      send({ what: "schedule", ...one });
-      return await done;
-    },
-    async survey(range) {
-      const surveyed = hear("surveyed");
-      send({ what: "survey", ...range });
-      return (await surveyed).steps;
-    },
+    seeds: (range, onFailure) =>
+      ask({ what: "seeds", ...range }, "done", (said) => said.what === "failure" && onFailure(said.failure)),
+    schedule: (one, onLine) =>
+      ask({ what: "schedule", ...one }, "done", (said) => said.what === "line" && onLine(said.line)),
+    survey: async (range) => (await ask({ what: "survey", ...range }, "surveyed")).steps,
     async stop() {
       if (child.connected) child.disconnect();
       await exited;
