@@ -101,7 +101,7 @@ test(
 );
 
 test("recorded schedules reveal seeded bugs, and hold without them", { timeout: LONG_MS }, async () => {
-  const bugs = ["settle-before-emit", "append-twice", "lease-not-checked", "webhook-settled-before-post"];
+  const bugs = ["settle-before-emit", "append-twice", "lease-not-checked", "sleeps-without-look"];
   const { code, output } = await simulate("--mutants", ...bugs);
   for (const bug of bugs) expect(output).toMatch(new RegExp(`^found +${bug} +recorded, seed \\d+`, "m"));
   expect(output).toContain("4 found, 0 survive");

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Fault } from "./faults/faults.ts";
 import { renderEventMatrix, renderMatrix, renderRemarks } from "./matrix.ts";
+import { renderProof } from "./proof.ts";
 import type { FaultRun } from "./run-fault.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -26,58 +27,7 @@ export function renderDocs(
 Written by \`npm run chaos\` on ${new Date().toISOString().slice(0, 10)}; Node ${process.versions.node}, Redis ${redis} (AOF,
 everysec), ${versions.join(", ")}; seed ${seed}, ${minutes} minutes, ${availableParallelism()} processors. To repeat it: \`npm run chaos -- --seed ${seed}\`.
 
-## What is checked exhaustively, simulated, sampled and assumed
-
-- *Checked exhaustively*, in models (\`npm run model\`), with two workers, two ordering keys and up to four commands or three events. Each visits every
-  reachable state, checks the rules in each, and prints the shortest counterexample. Every state has a way to the end without
-  a further fault; the longest of these ways is printed as \`recovery\`, in steps. With fair scheduling that is: everything accepted becomes final
-  once faults stop. \`npm run model -- --mutants\` seeds bugs, one at a time, and shows the shortest run that reveals each.
-  - \`protocol.ts\`, the ordered outbox (append, emit job, claim, emit, settle, sweep, lease, latest wins, dead letters that hold their place): invariants 2, 3, 4, 6 and 11 of
-    [docs/architecture.md](architecture.md#invariants), while processes crash and freeze, leases lapse, replies and wake-ups are lost,
-    Redis restarts without its last write, the CAD's database stops and a cluster slot migrates.
-  - \`cursors.ts\`, the way of events to a service (journal, gaps, handler, cursors, webhook): every event is in the journal or a gap
-    says that it may be missing; no cursor is past what is not done; every event comes at least once, in order per key.
-  - \`breaker.ts\`, the circuit breaker, around the worker's own pure functions: what proves no write closes no circuit of commands that need one; one
-    caller's unknown units stop nobody else; what waits for an open circuit is sent once the CAD answers.
-  - The first two are written by hand from the scripts and the worker; no tool checks that they agree.
-- *Simulated*, with the code itself: \`npm run simulate\` runs workers, the HTTP API, its backend and their Lua scripts unmodified, the
-  scripts in a real Redis, under a scheduler that owns time, timers, chance, Redis's replies, the CAD's frames, HTTP and every fault:
-  crash, freeze and thaw; replies of Redis that are lost, late or slow; connections that break or fall silent; partitions; Redis
-  restarting with and without its last write; emit jobs that are lost or stale; a CAD that refuses, rejects, stays silent, hangs,
-  crashes or loses its database; requests to the API that are lost, late or answered to nobody; services that answer a webhook with 500, 429, 410, late or never, and
-  whose answer is lost.
-  - Each schedule is for one pair of a step and a fault (\`tools/simulate/plan/steps.json\` has the steps, \`--survey\` renews it), so that as many in a
-    row as there are pairs meet each of them; \`--coverage\` lists those that did not meet. A pair is in the table if the fault can strike at that kind of step; a lost append is in none, since Redis is assumed to keep what it has acknowledged.
-  - The checkers of the chaos suite judge each run, for commands and for webhooks, beside conservation, the audit trail, idempotency, what receipts claim, the journal,
-    a handler of it, and lost wake-ups.
-  - The same seed gives the same run, byte for byte. A failure prints its seed and a smaller schedule for \`--replay\`.
-  - Run on 2026-11-28, on a machine shared with other work: 1,400 schedules (3.0 simulated hours, 2,663 faults) in 9 minutes, which met 588 of 589 pairs that were planned for, and three steps more that
-    no plan knew yet (HOLD was not in it then); one schedule failed, is fixed, and is a test now. CI runs 100 schedules. A long run is \`npm run simulate -- --schedules 1000000 --coverage\`; none was made yet.
-  - In the place of ioredis, BullMQ, undici and Socket.io's client stand ports (\`tools/simulate/ports/\`): what those promise is assumed.
-    Not simulated: sealed payloads, tokens, SSE, \`Prefer: wait\`, session recovery, a cluster, several CADs.
-- *Sampled*, in the real processes: the faults below, with real clocks and a seed.
-- *Assumed*: Redis runs a script as one step, and a restart loses no acknowledged append; a process that is frozen between its last check and the write to its socket does not
-  wake after another owner has sent (only a CAD that recognises ids closes that window).
-
-### Seeded bugs
-
-\`npm run simulate -- --mutants\` seeds one bug after the other into the code (\`tools/simulate/mutants.ts\`) and shows the schedule that reveals it. Of the run of 2026-11-28, which was not
-made to its end, these are the first seeds that failed; a seed's schedule changes with \`steps.json\`. Repeat one with \`--mutant NAME --seed SEED --schedules 1\`.
-
-| bug | seed | shown by |
-|---|---:|---|
-| \`lease-not-checked\` | 87 | emit by another than the owner |
-| \`lease-taken-from-its-holder\` | 1 | wake-up |
-| \`renewal-without-epoch\` | 4 | emit by another than the owner |
-| \`settle-before-emit\` | 5 | truth |
-| \`runnable-in-second-step\` | 4 | no final state |
-| \`settled-twice\` | 72 | conservation |
-| \`head-removed-twice\` | 24 | left in the outbox |
-| \`head-not-checked\` | 11 | event out of order at a destination |
-| \`first-in-one-queue\` | 24 | first delivery out of order |
-| \`resend-after-newer\` | 51 | late repeat |
-| \`gap-in-silence\` | 11 | stuck: an event that is neither in the journal nor in a gap |
-
+${renderProof()}
 ## Method
 
 Each run has its own bridge: two functions processes, one or two workers, a Redis and the CAD simulator, all of them real
