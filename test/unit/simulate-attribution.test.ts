@@ -18,7 +18,7 @@ test.each([
   ["with another value", { ...broadcast, payload: { ...broadcast.payload, status: "onscene" } }, span],
   ["about an incident too", { ...broadcast, payload: { ...broadcast.payload, incidentId: "INC-1" } }, span],
   ["of another event", { ...broadcast, event: "unit:location:updated" }, span],
-  ["after the command was settled", { ...broadcast, at: 6001 }, span],
+  ["after the command was settled", { ...broadcast, at: 7001 }, span],
   ["long before the command", broadcast, { accepted: 60_000, settled: 61_000 }],
 ])("a broadcast %s explains nothing", (_, other, when) => {
   expect(answersAnother(command, [other], when)).toBe(false);

@@ -6,6 +6,8 @@ import type { PlannedCommand } from "../hosts/workload.ts";
 const CONTEXT = { commandId: "", userId: "", role: "admin", issuedAt: "" } as const;
 /** For how long a broadcast is on its way to a worker at most, one that is frozen included, ms. */
 const ON_ITS_WAY_MS = 10_000;
+/** How far a worker's idea of Redis's clock, by which it settles, may be off after it was frozen, ms. */
+const CLOCK_MS = 1000;
 
 /**
  * The one claim beyond what is known that docs/concepts.md concedes (Attribution of echoes): a CAD whose echoes keep no ids
@@ -26,7 +28,7 @@ export function answersAnother(
     ({ event, payload: heard, at }) =>
       event === echo.event &&
       at >= span.accepted - ON_ITS_WAY_MS &&
-      at <= span.settled &&
+      at <= span.settled + CLOCK_MS &&
       isEchoOf(echo, payload, heard, ""),
   );
 }
