@@ -59,10 +59,11 @@ export const renderProof = (): string => `## What is checked exhaustively, simul
     a handler of it, and lost wake-ups. One claim beyond what is known is conceded, as in [concepts.md](concepts.md): a CAD whose echoes keep no ids broadcast the same values of the
     same unit for another client while the command went unanswered (\`tools/simulate/judge/attribution.ts\`).
   - The same seed gives the same run, byte for byte. A failure prints its seed and a smaller schedule for \`--replay\`.
-  - Measured on 2026-11-28, on a machine shared with other work: 1,400 schedules of an earlier plan (3.0 simulated hours, 2,663 faults) met 588 of the 589 pairs planned for; one failed, is fixed, and is
-    a test now. CPU time of Node and Redis per schedule, their start included: 291 ms in a run of 100 before schedules were shortened and V8 told to compile at once, 121 ms in one of 540 since. CI runs 150
-    schedules. The long run is \`npm run simulate -- --schedules 1000000 --minutes M\`: it prints its progress, keeps no more in memory the longer it runs, and says with which seed to continue. A
-    million were not run yet.
+  - Measured on 2026-11-28, on a machine with two processors shared with much other work: 1,502 schedules of this plan (seeds 1 to 760 and 1001 to 1725; 17 of them for pairs that the second range had missed: 3.4 simulated hours,
+    3,278 faults). The second range reached 649 of 649 pairs, the first alone 625. One schedule failed: the checker trusted a worker's clock too closely, which is fixed. CPU time of Node and Redis per
+    schedule, their start included, was 121 ms in a run of 540 and 168 to 181 ms while everything else was busy; before schedules were shortened and V8 told to compile at once it was 291 ms. 1,000 schedules a
+    minute on two processors take 120 ms each. CI runs 150 schedules, and 4 of the seeded bugs below. The long run is \`npm run simulate -- --schedules 1000000 --minutes M\`: it prints its progress, keeps
+    no more in memory the longer it runs, and says with which seed to continue. A million were not run yet.
   - In the place of ioredis, BullMQ, undici and Socket.io's client stand ports (\`tools/simulate/ports/\`): what those promise is assumed.
     Not simulated: sealed payloads, tokens, SSE, \`Prefer: wait\`, session recovery, a cluster, several CADs.
 - *Sampled*, in the real processes: the faults below, with real clocks and a seed.
