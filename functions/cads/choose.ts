@@ -101,10 +101,13 @@ export function createChooser({ cads, table, incidents, moves, monotonic }: Choo
     known.set(key, at);
   }
 
-  /** Where an incident was first seen: in a command, or else in a CAD event. undefined for a CAD that left the file. */
-  async function seenIn(incident: string): Promise<string | undefined> {
-    const cad = (await incidents.seenIn(incident)) ?? (await inState("incident", incident, cads));
-    return cad !== undefined && byId.has(cad) ? cad : undefined;
+  /**
+   * The CAD that first saw an incident, by a command or else by a CAD event, of those that the caller may use: a caller of
+   * another organisation can neither claim the incident's id nor learn that it exists.
+   */
+  async function seenIn(incident: string, may: readonly CadOfApi[]): Promise<string | undefined> {
+    const cad = await incidents.seenIn(incident);
+    return may.some(({ id }) => id === cad) ? cad : await inState("incident", incident, may);
   }
   function allowed(id: string, caller: Caller): CadOfApi {
     const cad = byId.get(id);
@@ -119,7 +122,8 @@ export function createChooser({ cads, table, incidents, moves, monotonic }: Choo
     async forCommand(keys, caller, moved) {
       const units = idsOf(keys, "unit");
       const [incident] = idsOf(keys, "incident");
-      const incidentSeenIn = units.length === 0 && incident !== undefined ? await seenIn(incident) : undefined;
+      const incidentSeenIn =
+        units.length === 0 && incident !== undefined ? await seenIn(incident, mayUse(caller)) : undefined;
       const places = { ...table, ofUnit: (unit: string) => ofUnit(unit, moved) };
       const decision = decide(places, { units, incidentSeenIn, organisation: caller.org });
       if ("undecided" in decision) throw undecided(decision.undecided, mayUse(caller));
@@ -153,7 +157,7 @@ export function createChooser({ cads, table, incidents, moves, monotonic }: Choo
       const [incident] = idsOf(about, "incident");
       let id: string | undefined;
       if (unit !== undefined) id = ofUnit(unit, await moves.of([unit])) ?? (await inState("unit", unit, may));
-      else if (incident !== undefined) id = await seenIn(incident);
+      else if (incident !== undefined) id = await seenIn(incident, may);
       if (id !== undefined) return allowed(id, caller);
       throw undecided(
         about.length > 0

@@ -62,6 +62,17 @@ describe("a command goes", () => {
     });
   });
 
+  test("to its own CAD, although another organisation named the incident before", async () => {
+    const several = await starting([NORTH, SOUTH]);
+    const [north, south] = [await tokenOf({ org: "north-fire" }), await tokenOf({ org: "south-fire" })];
+    const named = await several.post("/units/status", status("N1", { incident_id: "I-SOUTH-7" }), north);
+    expect(named.status).toBe(202);
+    const { headers } = await several.post("/incidents/status", times("I-SOUTH-7"), south);
+    expect(headers.get("Location")).toMatch(/\/cads\/south\//);
+    // Nor does it show that the other one knows it.
+    expect((await several.get("/incidents/I-SOUTH-7", south)).status).toBe(404);
+  });
+
   test("nowhere if no CAD can be decided on, and says how to address one", async () => {
     const several = await starting(OPEN);
     expect(await several.post("/units/status", status("X1"))).toMatchObject({
