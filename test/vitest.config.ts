@@ -58,6 +58,7 @@ export default defineConfig({
             "metrics",
             "edge",
             "admin-page",
+            "admin-actions",
             "traces",
           ].map((n) => `test/integration/${n}.test.ts`),
           provide: { host: "edge" },

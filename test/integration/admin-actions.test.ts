@@ -17,7 +17,7 @@ const actions = appRoutes().filter(
 const ends: (() => Promise<void>)[] = [];
 let bridge: Bridge;
 beforeAll(async () => {
-  bridge = await startBridge({ worker: false, atEnd: (end) => void ends.push(end) });
+  bridge = await startBridge({ worker: false, functions: {}, atEnd: (end) => void ends.push(end) });
 }, 60_000);
 afterAll(async () => {
   for (const end of ends.toReversed()) await end();
@@ -38,7 +38,7 @@ test("there are actions of each kind", () => {
   expect(names).toEqual(expect.arrayContaining(["redrive", "reveal", "{id}", "enable", "pause", "test", "replay"]));
 });
 
-const IDS = ["nobodys", "00000000-0000-4000-8000-000000000000", "1700000000000-0", "a%2Fb", "__proto__"];
+const IDS = ["00000000-0000-4000-8000-000000000000", "1700000000000-0", "a%2Fb", "__proto__"];
 const asked = actions.flatMap((action) => IDS.map((id) => ({ ...action, id })));
 
 test.each(asked)("$name of the made-up id $id is 404, changes nothing, and is noted as not found", async (action) => {
