@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { destination, multistream, pino, stdTimeFunctions, type DestinationStream, type Logger } from "pino";
 import type { LogFormat, LogLevel } from "./log-levels.ts";
 import { prettyLine } from "./pretty-log.ts";
@@ -17,7 +18,7 @@ export const noLog: Log = {
 /** Lines are written in batches, at most 100 ms late: one write per line would cost more than the line itself. */
 const BUFFERED = { sync: false, minLength: 4096, periodicFlush: 100 } as const;
 /** How long a slow reader of the log may delay the exit of a process, ms. */
-const DRAIN_MS = 1000;
+const DRAIN_MS = 2000;
 
 export interface LogOptions {
   name: string;
@@ -60,14 +61,23 @@ export function createLog({ name, level, format = "json", file, stdout: fd = 1 }
   return {
     log,
     reopen: () => toFile?.reopen(),
-    drain: async () => void (await Promise.all(outputs.map(drain))),
+    drain: async () => void (await Promise.all([drain(stdout, isFile(fd)), ...(toFile ? [drain(toFile, true)] : [])])),
     flushSync: () => outputs.forEach(flushSync),
   };
 }
 
 type Output = ReturnType<typeof destination>;
 
-async function drain(output: Output): Promise<void> {
+function isFile(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** @param canWait whether a synchronous write ends: to a pipe that nobody reads it would block for ever */
+async function drain(output: Output, canWait: boolean): Promise<void> {
   const drained = new Promise<void>((resolve) => {
     const finish = () => {
       // No write is in progress now: what was buffered meanwhile follows in order.
@@ -78,7 +88,8 @@ async function drain(output: Output): Promise<void> {
     output.once("error", finish);
     output.flush(() => undefined);
   });
-  await withDeadline(drained, DRAIN_MS, "writing the log").catch(() => undefined);
+  // A slow disk: the rest may overtake the write in progress, and is not lost.
+  await withDeadline(drained, DRAIN_MS, "writing the log").catch(() => canWait && flushSync(output));
 }
 
 function flushSync(output: Output): void {
