@@ -21,7 +21,7 @@ import { batched } from "../../shared/util/batch.ts";
 import { toMicros } from "../../shared/redis/clock.ts";
 import { publish } from "../../shared/redis/cluster.ts";
 import { faultReason, RedisFault, whyFailed } from "../../shared/redis/fault.ts";
-import { askWhetherFull } from "../../shared/redis/redis.ts";
+import { askWhetherFull } from "../../shared/redis/script.ts";
 import { SealError, type Sealer, sealerFor, tampered } from "../../shared/sealing/seal.ts";
 import { createIncidentCalls, type IncidentCalls } from "./incident-calls.ts";
 import { type Figures, openFigures } from "./figures.ts";

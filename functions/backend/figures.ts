@@ -4,7 +4,7 @@ import type { Found } from "../../shared/health/problems.ts";
 import { journalKeys } from "../../shared/journal/keys.ts";
 import { numbersOf } from "../../shared/outbox/backlog.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
-import { script } from "../../shared/redis/redis.ts";
+import { defineScript, openScript } from "../../shared/redis/script.ts";
 
 /** Figures from Redis that only the metrics show. */
 export interface Figures {
@@ -17,18 +17,22 @@ export interface Figures {
   redis: { problems: Found[]; memory: number; memoryLimit: number } | undefined;
 }
 
-const FIGURES = `#!lua flags=no-writes,allow-oom
+const FIGURES = defineScript(
+  "bridgeFigures",
+  {},
+  `#!lua flags=no-writes,allow-oom
 local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
 return {
   redis.call('HGETALL', KEYS[1] .. ':outcomes'),
   redis.call('GET', KEYS[1] .. ':epoch') or '0',
   redis.call('XLEN', KEYS[2]),
   newest[1] and newest[1][1] or '0-0',
-}`;
+}`,
+);
 
 /** Reads them; asked at each scrape alone. */
 export function openFigures(redis: Redis, keys: OutboxKeys, prefix: string): () => Promise<Figures> {
-  const read = script(redis, "bridgeFigures", FIGURES, [keys.cad, journalKeys(prefix).journal]);
+  const read = openScript(redis, FIGURES, [keys.cad, journalKeys(prefix).journal]);
   const looked = async (): Promise<Figures["redis"]> => {
     const { findings, memory, memoryLimit } = await readRedis(redis);
     return { problems: findings.flatMap((f) => (f.ok ? [] : [f.problem])), memory, memoryLimit };

@@ -1,6 +1,7 @@
 import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
 import type { Micros } from "../util/time.ts";
 import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry } from "./entry.ts";
+import { type ArgumentsOf, string, stringsByName } from "../redis/script.ts";
 import { timeOfId } from "../redis/stream-id.ts";
 
 /** Stands for a command id that the writer cannot know: for a repeat, only the script finds the original's id. */
@@ -19,28 +20,51 @@ const macOf = (
   issued: string,
 ) => sealer.mac(["audit", base, ...note, outcome, command, issued]);
 
+/** A note as the scripts take it; see auditIn. Texts are stored as they are here: MACs are over them. */
+export const AUDIT_NOTE = {
+  user: string,
+  role: string,
+  action: string,
+  /** JSON. */
+  about: string,
+  request: string,
+  address: string,
+  /** Written once in `onceMs` for each of these; empty: always. */
+  once: string,
+  onceMs: string,
+  /** When it was handed to Redis, by Redis's clock, us; empty without keys. */
+  issued: string,
+  /** By outcome. */
+  macs: stringsByName,
+} as const;
+export type NoteArgument = ArgumentsOf<typeof AUDIT_NOTE>;
+
 /**
- * A note in the scripts' format. @param commands the command it concerns, by possible outcome
+ * @param commands the command it concerns, by possible outcome
  * @param issued when it is sent to Redis, by Redis's clock, us; empty without keys
  */
 export function toArgument(
   sealer: Sealer,
   base: string,
-  note: AuditNote | undefined,
+  note: AuditNote,
   commands: Partial<Record<AuditOutcome, string>>,
   issued: string,
-): string {
-  if (note === undefined) return "";
+): NoteArgument {
   // Lua's JSON rejects lone surrogates, which a token may contain.
-  const texts = [note.user, note.role, note.action, JSON.stringify(note.about), note.requestId, note.address].map(
-    (text) => text.toWellFormed(),
-  );
+  const stored = {
+    user: note.user.toWellFormed(),
+    role: note.role,
+    action: note.action.toWellFormed(),
+    about: JSON.stringify(note.about),
+    request: note.requestId.toWellFormed(),
+    address: note.address.toWellFormed(),
+  };
   const macs = Object.entries(commands).map(([outcome, command]) => [
     outcome,
-    macOf(sealer, base, texts, outcome, outcome === "replayed" ? ANY : command.toWellFormed(), issued),
+    macOf(sealer, base, Object.values(stored), outcome, outcome === "replayed" ? ANY : command.toWellFormed(), issued),
   ]);
-  const once = [(note.once?.key ?? "").toWellFormed(), String(note.once?.ms ?? 0)];
-  return JSON.stringify([...texts, ...once, issued, Object.fromEntries(macs)]);
+  const once = { once: (note.once?.key ?? "").toWellFormed(), onceMs: String(note.once?.ms ?? 0) };
+  return { ...stored, ...once, issued, macs: Object.fromEntries(macs) as Record<string, string> };
 }
 
 /** Why an entry is not authentic; undefined if the bridge wrote it, or without keys. */

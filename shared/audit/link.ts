@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { script } from "../redis/redis.ts";
+import { defineScript, object, objects, openScript, string, stringsByName } from "../redis/script.ts";
 import { idAfter, timeOfId } from "../redis/stream-id.ts";
 import { type ChainKeys, GENESIS, hashOf, type Mark, NO_KEY, same, sealOf } from "./chain.ts";
 import { createSealer, type Sealer } from "../sealing/seal.ts";
@@ -31,34 +31,43 @@ export async function readMark(redis: Redis, key: string): Promise<SealedMark | 
 }
 
 /**
- * Adds links if the head is unchanged since the caller read it, so that concurrent writers extend one chain. ARGV: JSON with
- * `seen` (id and hash of the head the caller read), `head` (its new fields) and `links` (id, hash, by, n, and `forged` '1' or
- * '', of each).
+ * Adds links if the head is unchanged since the caller read it, so that concurrent writers extend one chain.
  */
-const LINK = `#!lua flags=allow-oom
+const LINK = defineScript(
+  "auditLink",
+  {
+    /** The head as the caller saw it. */
+    seen: object("seen", { id: string, hash: string }),
+    /** Its new fields. */
+    head: stringsByName,
+    /** `forged`: '1' or ''. */
+    links: objects("link", { id: string, hash: string, by: string, n: string, forged: string }),
+  },
+  `#!lua flags=allow-oom
 local base = KEYS[1]
 local head = base .. ':audit:head'
 local was = redis.call('HMGET', head, 'id', 'hash')
-local args = cjson.decode(ARGV[1])
-if (was[1] or '0-0') ~= args.seen.id or (was[2] or '') ~= args.seen.hash then return 0 end
+local seen = args.seen
+if (was[1] or '0-0') ~= seen.id or (was[2] or '') ~= seen.hash then return 0 end
 for _, link in ipairs(args.links) do
   local forged = {}
   if link.forged ~= '' then forged = {'forged', link.forged} end
   redis.call('XADD', base .. ':audit:links', link.id, 'hash', link.hash, 'by', link.by, 'n', link.n, unpack(forged))
 end
 for name, value in pairs(args.head) do redis.call('HSET', head, name, value) end
-return 1`;
+return 1`,
+);
 
-/**
- * Removes everything up to a link, which becomes the anchor: the chain starts after it. ARGV: JSON with `keep_from` (the first
- * id to keep) and `anchor` (its fields).
- */
-const TRIM = `#!lua flags=allow-oom
+/** Removes everything up to a link, which becomes the anchor: the chain starts after it. `keepFrom`: the first id to keep. */
+const TRIM = defineScript(
+  "auditTrim",
+  { keepFrom: string, anchor: stringsByName },
+  `#!lua flags=allow-oom
 local base = KEYS[1]
-local args = cjson.decode(ARGV[1])
 for name, value in pairs(args.anchor) do redis.call('HSET', base .. ':audit:anchor', name, value) end
-redis.call('XTRIM', base .. ':audit:links', 'MINID', '=', args.keep_from)
-return redis.call('XTRIM', base .. ':audit', 'MINID', '=', args.keep_from)`;
+redis.call('XTRIM', base .. ':audit:links', 'MINID', '=', args.keepFrom)
+return redis.call('XTRIM', base .. ':audit', 'MINID', '=', args.keepFrom)`,
+);
 
 /** The stored form of a mark; the count as text, since Lua would write a large number with an exponent. */
 const toFields = ({ id, hash, by, count }: Mark, sealedBy: string, seal: string) => ({
@@ -99,8 +108,8 @@ export function openAuditChain(
   secrets: ChainKeys,
   { adopt, sealer = createSealer([]), onForged = () => undefined }: AuditChainSettings = {},
 ): AuditChain {
-  const link = script(redis, "auditLink", LINK, [keys.base]);
-  const trimScript = script(redis, "auditTrim", TRIM, [keys.base]);
+  const link = openScript(redis, LINK, [keys.base]);
+  const trimScript = openScript(redis, TRIM, [keys.base]);
   const { by } = secrets;
   /** The last known head of the chain. */
   let seen: Mark | undefined;
@@ -168,9 +177,9 @@ export function openAuditChain(
         return { id: entry[0], hash, by, n: String(mark.count), forged: forged ? "1" : "" };
       });
       const newHead = toFields(mark, by, must(sealOf("head", mark, by, secrets)));
-      const args = { seen: { id: before.id, hash: before.hash }, head: newHead, links };
+      const seenHead = { id: before.id, hash: before.hash };
       linked = undefined;
-      if ((await link(JSON.stringify(args))) === 1) {
+      if ((await link({ seen: seenHead, head: newHead, links })) === 1) {
         seen = mark;
         linked = mark.id;
         for (const id of forgeries) onForged(id);
@@ -191,7 +200,7 @@ export function openAuditChain(
       if (!entry || !same(hashOf(entry, before.hash, mark.by, secrets, mark.forged), hash))
         throw new Error(`the link ${id} does not fit its entry, or AUDIT_KEY lacks ${mark.by}: nothing was taken off`);
       const anchor = toFields(mark, by, must(sealOf("anchor", mark, by, secrets)));
-      return Number(await trimScript(JSON.stringify({ keep_from: idAfter(id), anchor })));
+      return Number(await trimScript({ keepFrom: idAfter(id), anchor }));
     },
   };
 }

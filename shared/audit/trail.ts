@@ -1,51 +1,51 @@
 import type { Redis } from "ioredis";
 import type { OutboxKeys } from "../redis/keys.ts";
-import { script } from "../redis/redis.ts";
+import { defineScript, object, openScript, string } from "../redis/script.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { type AuditEntry, type AuditNote, type AuditOutcome, parseEntry, type StoredEntry } from "./entry.ts";
 import { scanPage } from "../util/scan-page.ts";
 import { createAuditClock } from "./clock.ts";
-import { doubtOfEntry, toArgument } from "./authentic.ts";
+import { AUDIT_NOTE, doubtOfEntry, toArgument } from "./authentic.ts";
 import { auditKeys } from "./keys.ts";
 
 /** Maximum number of entries per minute for requests without a valid token, from all addresses together. */
 export const MAX_UNAUTHENTICATED_PER_MINUTE = 300;
 
 /**
- * For scripts that write an audit entry in the same atomic step: audit(note, outcome, command). `note` is what `toArgument`
- * returns; '' writes nothing. `base`: Lua expression of the CAD's base name. Call it before any write or after all of them:
- * it fails only if Redis does.
+ * For scripts that write an audit entry in the same atomic step: audit(note, outcome, command). `note` has the
+ * fields of AUDIT_NOTE; nil writes nothing. `base`: Lua expression of the CAD's base name. Call it before any write or after all
+ * of them: it fails only if Redis does.
  */
 export const auditIn = (base: string): string => `
 local function audit(note, outcome, command)
-  if note == nil or note == '' then return end
+  if not note then return end
   local base = ${base}
-  local user, role, action, about, request, address, once, ms, issued, macs = unpack(cjson.decode(note))
-  local nth = redis.call('HINCRBY', base .. ':audit:counts', outcome .. ' ' .. action, 1)
-  if once ~= '' then
-    local seen = base .. ':audit:seen:' .. redis.sha1hex(outcome .. once)
-    if not redis.call('SET', seen, '1', 'NX', 'PX', ms) then return end
+  local nth = redis.call('HINCRBY', base .. ':audit:counts', outcome .. ' ' .. note.action, 1)
+  if note.once ~= '' then
+    local seen = base .. ':audit:seen:' .. redis.sha1hex(outcome .. note.once)
+    if not redis.call('SET', seen, '1', 'NX', 'PX', note.onceMs) then return end
   end
-  if outcome == 'unauthenticated' or (outcome == 'too-many-requests' and user == '') then
+  if outcome == 'unauthenticated' or (outcome == 'too-many-requests' and note.user == '') then
     local spent = redis.call('INCR', base .. ':audit:spent')
     if spent == 1 then redis.call('PEXPIRE', base .. ':audit:spent', 60000) end
     if spent > ${MAX_UNAUTHENTICATED_PER_MINUTE} then return end
   end
   local mac = {}
-  if issued ~= '' then mac = {'issued', issued, 'mac', macs[outcome] or ''} end
-  redis.call('XADD', base .. ':audit', '*', 'user', user, 'role', role, 'action', action, 'about', about,
-    'outcome', outcome, 'command', command, 'request', request, 'address', address, 'nth', nth, unpack(mac))
+  if note.issued ~= '' then mac = {'issued', note.issued, 'mac', note.macs[outcome] or ''} end
+  redis.call('XADD', base .. ':audit', '*', 'user', note.user, 'role', note.role, 'action', note.action, 'about', note.about,
+    'outcome', outcome, 'command', command, 'request', note.request, 'address', note.address, 'nth', nth, unpack(mac))
 end
 `;
 
 const NOTE = `
 ${auditIn("KEYS[1]")}
-audit(ARGV[1], ARGV[2], ARGV[3])
+audit(args.note, args.outcome, args.command)
 return 1
 `;
-const STORING = `#!lua\n${NOTE}`;
+const FIELDS = { note: object("note", AUDIT_NOTE), outcome: string, command: string };
+const STORING = defineScript("auditNote", FIELDS, `#!lua\n${NOTE}`);
 /** Administrative actions are recorded even when Redis is full, since discarding and reconnecting help then. */
-const ALWAYS = `#!lua flags=allow-oom\n${NOTE}`;
+const ALWAYS = defineScript("auditNoteAlways", FIELDS, `#!lua flags=allow-oom\n${NOTE}`);
 
 /** Selects entries; absent criteria do not restrict. */
 export interface AuditFilter {
@@ -89,14 +89,14 @@ const ADMINISTRATIVE: ReadonlySet<AuditOutcome> = new Set(["requested", "done", 
 export function openAuditTrail(redis: Redis, outbox: OutboxKeys, sealer: Sealer): AuditTrail {
   const keys = auditKeys(outbox.cad);
   const clock = createAuditClock(redis, keys.entries);
-  const storing = script(redis, "auditNote", STORING, [keys.base]);
-  const always = script(redis, "auditNoteAlways", ALWAYS, [keys.base]);
+  const storing = openScript(redis, STORING, [keys.base]);
+  const always = openScript(redis, ALWAYS, [keys.base]);
 
   return {
     async note(note, outcome, command) {
       const issued = sealer.keyed ? String(await clock()) : "";
-      const argument = toArgument(sealer, keys.base, note, { [outcome]: command }, issued);
-      await (ADMINISTRATIVE.has(outcome) ? always : storing)(argument, outcome, command);
+      const noted = toArgument(sealer, keys.base, note, { [outcome]: command }, issued);
+      await (ADMINISTRATIVE.has(outcome) ? always : storing)({ note: noted, outcome, command });
     },
 
     async list({ filter, limit, after }) {

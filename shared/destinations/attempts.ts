@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { z } from "zod";
 import type { OutboxKeys } from "../redis/keys.ts";
-import { script } from "../redis/redis.ts";
+import { defineScript, openScript, string } from "../redis/script.ts";
 import { openIfAuthentic, storeClear } from "../sealing/clear.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { parseJson } from "../util/json.ts";
@@ -31,11 +31,15 @@ export const RECENT_FAILED = 30;
 /** Maximum length of a reason, characters. */
 export const REASON_LENGTH = 200;
 
-/** KEYS[1] the base name; ARGV: id, the text. Does not recreate a deleted record. */
-const NOTE = `#!lua flags=allow-oom
-local record = KEYS[1] .. ':record:' .. ARGV[1]
-if redis.call('EXISTS', record) == 1 then redis.call('HSET', record, 'tries', ARGV[2]) end
-return 1`;
+/** KEYS[1]: the base name. Does not recreate a deleted record. */
+const NOTE = defineScript(
+  "outboxNoteTries",
+  { id: string, tries: string },
+  `#!lua flags=allow-oom
+local record = KEYS[1] .. ':record:' .. args.id
+if redis.call('EXISTS', record) == 1 then redis.call('HSET', record, 'tries', args.tries) end
+return 1`,
+);
 
 const stored = z.array(attempt);
 
@@ -60,13 +64,13 @@ export function parseAttempts(
 }
 
 export function openMessageAttempts(redis: Redis, keys: OutboxKeys, sealer: Sealer): MessageAttempts {
-  const write = script(redis, "outboxNoteTries", NOTE, [keys.base]);
+  const write = openScript(redis, NOTE, [keys.base]);
   const read = async (id: string) => parseAttempts(sealer, keys, id, await redis.hget(keys.record(id), "tries"));
   return {
     read,
     async note(id, done) {
       const all = [...(await read(id)), done].slice(-KEPT);
-      await write(id, storeClear(sealer, "attempts", macId(keys, id), JSON.stringify(all)));
+      await write({ id, tries: storeClear(sealer, "attempts", macId(keys, id), JSON.stringify(all)) });
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { NotOwner } from "../outbox/owned.ts";
-import { jsonArgument, script } from "../redis/redis.ts";
+import { defineScript, integer, objects, openScript, string } from "../redis/script.ts";
 import { openClear, openIfAuthentic, storeClear } from "../sealing/clear.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { parseJson } from "../util/json.ts";
@@ -29,29 +29,34 @@ export interface Checkpoints {
 }
 
 /**
- * KEYS[1]: the base name. ARGV[1]: JSON with `token` of the lease, `keptMs`, `maxEntries` of the journal, `handler`, `cursor` and
- * `outcomes`, each with `entry` (its id) and `outcome` (as JSON text).
+ * KEYS[1]: the base name. `maxEntries`: of the journal; `entry`: its id; `outcome`: JSON, as it is stored.
  *
  * A full journal drops its oldest entries long before their time, and results should not outlive entries by far: they are kept
  * twice as long as the journal reaches back, since the event rate may fall.
  */
-const NOTE = `#!lua
-local base, ask = KEYS[1], cjson.decode(ARGV[1])
-local kept = ask.keptMs
+const NOTE = defineScript(
+  "consumerNote",
+  {
+    ...{ token: string, keptMs: integer, maxEntries: integer, handler: string, cursor: string },
+    outcomes: objects("handled", { entry: string, outcome: string }),
+  },
+  `#!lua
+local base, kept = KEYS[1], args.keptMs
 local journal = base .. ':journal'
-if redis.call('GET', base .. ':owner') ~= ask.token then return 0 end
-if #ask.outcomes > 0 and redis.call('XLEN', journal) >= ask.maxEntries then
+if redis.call('GET', base .. ':owner') ~= args.token then return 0 end
+if #args.outcomes > 0 and redis.call('XLEN', journal) >= args.maxEntries then
   local oldest = redis.call('XRANGE', journal, '-', '+', 'COUNT', 1)[1]
   local reach = redis.call('TIME')[1] * 1000 - string.match(oldest[1], '^%d+')
   kept = math.min(kept, math.max(2 * reach, 1000))
 end
-for _, done in ipairs(ask.outcomes) do
-  local handled = base .. ':handled:' .. done.entry
-  redis.call('HSET', handled, ask.handler, done.outcome)
-  redis.call('PEXPIRE', handled, string.format('%.0f', kept))
+for _, handled in ipairs(args.outcomes) do
+  local key = base .. ':handled:' .. handled.entry
+  redis.call('HSET', key, args.handler, handled.outcome)
+  redis.call('PEXPIRE', key, string.format('%.0f', kept))
 end
-redis.call('HSET', base .. ':cursors', ask.handler, ask.cursor)
-return 1`;
+redis.call('HSET', base .. ':cursors', args.handler, args.cursor)
+return 1`,
+);
 
 /**
  * @param token of the lease; only its holder may write
@@ -66,7 +71,7 @@ export function openCheckpoints(
   keptMs: number,
   maxEntries: number,
 ): Checkpoints {
-  const write = script(redis, "consumerNote", NOTE, [keys.cad]);
+  const write = openScript(redis, NOTE, [keys.cad]);
   return {
     cursor: (handler) => readCursor(redis, keys, sealer, handler),
     async note(handler, outcomes, cursor) {
@@ -80,8 +85,8 @@ export function openCheckpoints(
         ),
       }));
       const stored = storeClear(sealer, "cursor", cursorId(keys, handler), cursor);
-      const ask = { token, keptMs, maxEntries, handler, cursor: stored, outcomes: noted };
-      if ((await write(jsonArgument(ask))) !== 1) throw new NotOwner();
+      const args = { token, keptMs, maxEntries, handler, cursor: stored, outcomes: noted };
+      if ((await write(args)) !== 1) throw new NotOwner();
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { jsonArgument, script, type ScriptReply } from "../redis/redis.ts";
+import { defineScript, integer, openScript, type ScriptReply, string } from "../redis/script.ts";
 import { SealError, type Sealer } from "../sealing/seal.ts";
 import { scanPage } from "../util/scan-page.ts";
 import type { Micros } from "../util/time.ts";
@@ -66,14 +66,16 @@ export function lookAtMost({ events = [], units = [], incidents = [] }: EntryFil
 }
 
 /**
- * ARGV[1]: JSON with `after` (an id, '' for the end), `limit` and `bytes`. Returns {'page', position, more, rows} or {'gone',
- * oldest}. The sequence after an id is complete if the journal contains that id, if it is the newest ever assigned, or if it is
- * 0-0 and nothing was removed.
+ * `after`: an id, '' for the end. Returns {'page', position, more, rows} or {'gone', oldest}.
+ * The sequence after an id is complete if the journal contains that id, if it is the newest ever assigned, or if it is 0-0 and
+ * nothing was removed.
  */
-const FOLLOW = `#!lua flags=no-writes
+const FOLLOW = defineScript(
+  "journalFollow",
+  { after: string, limit: integer, bytes: integer },
+  `#!lua flags=no-writes
 ${READ}
-local ask = cjson.decode(ARGV[1])
-local id, known = ask.after, false
+local id, known = args.after, false
 if id ~= '' then known = #redis.call('XRANGE', journal, id, id) == 1 end
 if not known then
   local newest, whole = '0-0', true
@@ -88,16 +90,17 @@ if not known then
     return {'gone', first and first[1] or ''}
   end
 end
-local rows, more = read('XRANGE', '(' .. id, '+', ask.limit, ask.bytes)
-return {'page', #rows > 0 and rows[#rows][1] or id, more, rows}`;
+local rows, more = read('XRANGE', '(' .. id, '+', args.limit, args.bytes)
+return {'page', #rows > 0 and rows[#rows][1] or id, more, rows}`,
+);
 
 // The scripts return rows as XRANGE does.
 const toRows = (journal: string, reply: ScriptReply | undefined): SealedEntry[] =>
   (reply as Row[]).map((row) => parseRow(row, journal));
 
 export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer): JournalPages {
-  const follow = script(redis, "journalFollow", FOLLOW, [keys.cad]);
-  const list = script(redis, "journalList", LIST, [keys.cad]);
+  const follow = openScript(redis, FOLLOW, [keys.cad]);
+  const list = openScript(redis, LIST, [keys.cad]);
 
   /** An entry that cannot be opened contains the reason, and does not affect the rest of the page. */
   const openOrExplain = (sealed: SealedEntry) =>
@@ -117,10 +120,11 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
     if (first === "newest" && after !== undefined && compareIds(after, START) === 0) return { rows: [], more: false };
     const least = since === undefined ? "-" : idTime(since);
     const most = until === undefined ? "+" : idTime(until);
-    const [command, begin, to] = first === "newest" ? ["XREVRANGE", most, least] : ["XRANGE", least, most];
+    const [command, begin, to] =
+      first === "newest" ? (["XREVRANGE", most, least] as const) : (["XRANGE", least, most] as const);
     const from = after === undefined ? begin : `(${after}`;
     const ask = { command, from, to, limit: CHUNK, bytes: PAGE_BYTES };
-    const [more, reply] = (await list(jsonArgument(ask))) as [number, ScriptReply];
+    const [more, reply] = (await list(ask)) as [number, ScriptReply];
     return { rows: toRows(keys.journal, reply), more: more === 1 };
   }
 
@@ -132,7 +136,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
     },
 
     async follow(after, limit) {
-      const reply = (await follow(jsonArgument({ after: after ?? "", limit, bytes: PAGE_BYTES }))) as ScriptReply[];
+      const reply = (await follow({ after: after ?? "", limit, bytes: PAGE_BYTES })) as ScriptReply[];
       if (reply[0] === "gone") return { outcome: "gone", oldest: String(reply[1]) || null };
       try {
         const opened = await Promise.all(toRows(keys.journal, reply[3]).map((row) => openEntry(sealer, row)));
@@ -148,7 +152,7 @@ export function openJournalPages(redis: Redis, keys: JournalKeys, sealer: Sealer
       const { filter, limit, after, first } = query;
       if (after !== undefined && first === "oldest") {
         // What followed the previous page may have been removed meanwhile: the page would have a gap.
-        const at = (await follow(jsonArgument({ after, limit: 1, bytes: 0 }))) as ScriptReply[];
+        const at = (await follow({ after, limit: 1, bytes: 0 })) as ScriptReply[];
         if (at[0] === "gone") return { outcome: "gone", oldest: String(at[1]) || null };
       }
       const { found, next } = await scanPage({

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { parseList, UNREADABLE } from "../util/json.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
-import { jsonArgument, script, type ScriptReply } from "../redis/redis.ts";
+import { defineScript, integer, openScript, type ScriptReply, string } from "../redis/script.ts";
 import { START, timeOfId } from "../redis/stream-id.ts";
 import { SealError, type Sealer, tampered } from "../sealing/seal.ts";
 import { ENTRY_KINDS, type JournalEntry } from "./entry.ts";
@@ -199,15 +199,18 @@ local function read(command, from, to, limit, most)
   return rows, 1
 end`;
 
-/** ARGV[1]: JSON with `command` (XRANGE or XREVRANGE), `from`, `to`, `limit` and `bytes`. Returns {more, rows}. */
-export const LIST = `#!lua flags=no-writes
+/** `command`: XRANGE or XREVRANGE. Returns {more, rows}. */
+export const LIST = defineScript(
+  "journalList",
+  { command: string, from: string, to: string, limit: integer, bytes: integer },
+  `#!lua flags=no-writes
 ${READ}
-local ask = cjson.decode(ARGV[1])
-local rows, more = read(ask.command, ask.from, ask.to, ask.limit, ask.bytes)
-return {more, rows}`;
+local rows, more = read(args.command, args.from, args.to, args.limit, args.bytes)
+return {more, rows}`,
+);
 
 export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Sealer): JournalReader {
-  const list = script(redis, "journalPage", LIST, [keys.cad]);
+  const list = openScript(redis, LIST, [keys.cad]);
   const open = (row: Row) => openEntry(sealer, parseRow(row, keys.journal));
   /** The last entry of the previous page. */
   let last: JournalEntry | undefined;
@@ -222,7 +225,7 @@ export function openJournalReader(redis: Redis, keys: JournalKeys, sealer: Seale
   return {
     async page(id, limit) {
       const [[more, rows], before] = await Promise.all([
-        list(jsonArgument({ command: "XRANGE", from: `(${id}`, to: "+", limit, bytes: PAGE_BYTES })) as Promise<
+        list({ command: "XRANGE", from: `(${id}`, to: "+", limit, bytes: PAGE_BYTES }) as Promise<
           [number, ScriptReply]
         >,
         upTo(id),

@@ -3,7 +3,17 @@ import type { Redis } from "ioredis";
 import { NotOwner } from "../outbox/owned.ts";
 import type { Log } from "../util/log.ts";
 import { redisFault, whyFailed } from "../redis/fault.ts";
-import { jsonArgument, script, type ScriptReply } from "../redis/redis.ts";
+import {
+  type ArgumentsOf,
+  defineScript,
+  boolean,
+  integer,
+  objects,
+  openScript,
+  optional,
+  type ScriptReply,
+  string,
+} from "../redis/script.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { sleep } from "../util/sleep.ts";
 import type { Micros } from "../util/time.ts";
@@ -31,70 +41,107 @@ local function set_back(has, token, batch)
   return true
 end`;
 
+/** An entry as it is stored. `keys` and `wrong`: JSON; times: us. */
+const ENTRY = {
+  ...{
+    eventId: string,
+    kind: string,
+    event: string,
+    ref: string,
+    keys: string,
+    payload: string,
+    occurred: string,
+    received: string,
+  },
+  ...{ own: string, recovered: string, wrong: string, n: string },
+  /** Of entries with the same one, only the first is written; ''. */
+  fact: string,
+  trace: optional(string),
+} as const;
+
 /**
- * KEYS[1]: the base name. ARGV[1]: JSON with `token` of the lease, `batch` (1, 2, 3...), `again` (it was sent before), `seenMs`,
- * `keptMs`, `maxEntries`, `cad`, and `entries`, each with `eventId`, `kind`, `event`, `ref`, `keys`, `payload`, `occurred` ('' or
- * us), `received` (us), `own`, `recovered` ('', '1', '0'), `wrong`, `fact` ('' or a name: only the first entry with it is written),
- * `n` (its number) and `trace`?.
+ * KEYS[1]: the base name. `batch` counts 1, 2, 3...; `again`: it was sent before.
  *
  * Returns {'not-owner'} or {'written', id, id...}; the id of a duplicate is ''. A batch that is repeated because its reply was
  * lost is written once, even if Redis receives it after the next one, or the connection repeats it. A first attempt cannot
  * exist already: {'ahead', batch} means that something else wrote to Redis.
  */
-const WRITE = `#!lua
+const WRITE = defineScript(
+  "journalWrite",
+  {
+    ...{
+      token: string,
+      batch: integer,
+      again: boolean,
+      seenMs: integer,
+      keptMs: integer,
+      maxEntries: integer,
+      cad: string,
+    },
+    entries: objects("entry", ENTRY),
+  },
+  `#!lua
 ${SET_BACK}
-local ask = cjson.decode(ARGV[1])
-local ref = ask.entries[1].ref
-if redis.call('GET', base .. ':owner') ~= ask.token then return {'not-owner'} end
+local ref = args.entries[1].ref
+if redis.call('GET', base .. ':owner') ~= args.token then return {'not-owner'} end
 local prior = redis.call('HMGET', base .. ':written', 'token', 'batch', 'answer', 'ref')
-if prior[1] == ask.token and tonumber(prior[2]) >= ask.batch then
+if prior[1] == args.token and tonumber(prior[2]) >= args.batch then
   -- A reconnected client repeats unanswered calls unchanged, with the same random ref: that is no stranger's batch.
-  if not ask.again and prior[4] ~= ref then return {'ahead', prior[2]} end
+  if not args.again and prior[4] ~= ref then return {'ahead', prior[2]} end
   return cjson.decode(prior[3])
 end
-if set_back(prior, ask.token, ask.batch - 1) then return {'not-owner'} end
+if set_back(prior, args.token, args.batch - 1) then return {'not-owner'} end
 local answer = {'written'}
 local last
 local function first(name)
-  return name == '' or redis.call('SET', base .. ':seen:' .. name, 1, 'NX', 'PX', ask.seenMs)
+  return name == '' or redis.call('SET', base .. ':seen:' .. name, 1, 'NX', 'PX', args.seenMs)
 end
-for _, e in ipairs(ask.entries) do
+for _, entry in ipairs(args.entries) do
   local id = ''
-  if first(e.eventId) and first(e.fact) then
-    id = redis.call('XADD', base .. ':journal', '*', 'kind', e.kind, 'event', e.event, 'ref', e.ref, 'keys', e.keys,
-      'payload', e.payload, 'occurred', e.occurred, 'received', e.received, 'own', e.own, 'recovered', e.recovered,
-      'wrong', e.wrong, 'event_id', e.eventId, 'cad', ask.cad, 'n', e.n, unpack(e.trace and {'trace', e.trace} or {}))
+  if first(entry.eventId) and first(entry.fact) then
+    id = redis.call('XADD', base .. ':journal', '*', 'kind', entry.kind, 'event', entry.event, 'ref', entry.ref,
+      'keys', entry.keys, 'payload', entry.payload, 'occurred', entry.occurred, 'received', entry.received,
+      'own', entry.own, 'recovered', entry.recovered, 'wrong', entry.wrong, 'event_id', entry.eventId, 'cad', args.cad,
+      'n', entry.n, unpack(entry.trace and {'trace', entry.trace} or {}))
     last = id
   end
   answer[#answer + 1] = id
 end
 if last then
   local clock = redis.call('TIME')
-  redis.call('XTRIM', base .. ':journal', 'MINID', '~', string.format('%.0f', clock[1] * 1000 - ask.keptMs))
-  redis.call('XTRIM', base .. ':journal', 'MAXLEN', '~', ask.maxEntries)
+  redis.call('XTRIM', base .. ':journal', 'MINID', '~', string.format('%.0f', clock[1] * 1000 - args.keptMs))
+  redis.call('XTRIM', base .. ':journal', 'MAXLEN', '~', args.maxEntries)
   -- Without the right to publish, readers poll: what was written stays.
   redis.pcall('PUBLISH', base .. ':journalled', last)
 end
-redis.call('HSET', base .. ':written', 'token', ask.token, 'batch', ask.batch, 'answer', cjson.encode(answer),
+redis.call('HSET', base .. ':written', 'token', args.token, 'batch', args.batch, 'answer', cjson.encode(answer),
   'ref', ref)
-return answer`;
+return answer`,
+);
 
 /**
- * Records until when everything the CAD sent is known to be in the journal. ARGV[1]: JSON with `token` of the lease, `batch` (the
- * last one) and `until` (the stored note: see FORMAT.md).
+ * Records until when everything the CAD sent is known to be in the journal. `batch`: the last one; `note`: as stored, see
+ * FORMAT.md.
  */
-const HEARD = `#!lua flags=allow-oom
+const NOTE_COMPLETE = defineScript(
+  "journalComplete",
+  { token: string, batch: integer, note: string },
+  `#!lua flags=allow-oom
 ${SET_BACK}
-local ask = cjson.decode(ARGV[1])
-if redis.call('GET', base .. ':owner') ~= ask.token then return 0 end
-if set_back(redis.call('HMGET', base .. ':written', 'token', 'batch'), ask.token, ask.batch) then return 0 end
-redis.call('SET', base .. ':heard', ask['until'])
-return 1`;
+if redis.call('GET', base .. ':owner') ~= args.token then return 0 end
+if set_back(redis.call('HMGET', base .. ':written', 'token', 'batch'), args.token, args.batch) then return 0 end
+redis.call('SET', base .. ':heard', args.note)
+return 1`,
+);
 
 /** Returns {Redis's time (us), note}; the note is '' if none was ever stored. */
-const CLOCK = `#!lua flags=no-writes,allow-oom
+const CLOCK = defineScript(
+  "journalClock",
+  {},
+  `#!lua flags=no-writes,allow-oom
 local clock = redis.call('TIME')
-return {string.format('%.0f', clock[1] * 1000000 + clock[2]), redis.call('GET', KEYS[1] .. ':heard') or ''}`;
+return {string.format('%.0f', clock[1] * 1000000 + clock[2]), redis.call('GET', KEYS[1] .. ':heard') or ''}`,
+);
 
 export interface JournalOptions {
   redis: Redis;
@@ -154,7 +201,7 @@ interface Batch {
 
 /** An entry in its stored form, with its context. */
 interface Prepared {
-  stored: Readonly<Record<string, string | undefined>>;
+  stored: ArgumentsOf<typeof ENTRY>;
   ref: string;
   entry: Omit<JournalEntry, "id" | "cad" | "size" | "n"> & { n: number };
   size: number;
@@ -163,9 +210,9 @@ interface Prepared {
 
 export function openJournalWriter(options: JournalOptions): JournalWriter {
   const { redis, keys, sealer, token, cad, keptMs, maxEntries, maxBytes, tracer = NO_TRACER, signal, log } = options;
-  const write = script(redis, "journalWrite", WRITE, [keys.cad]);
-  const noteComplete = script(redis, "journalHeard", HEARD, [keys.cad]);
-  const readClock = script(redis, "journalClock", CLOCK, [keys.cad]);
+  const write = openScript(redis, WRITE, [keys.cad]);
+  const noteComplete = openScript(redis, NOTE_COMPLETE, [keys.cad]);
+  const readClock = openScript(redis, CLOCK, [keys.cad]);
   const clock = createRedisClock(redis);
   /** The newest entry's time of receipt, us, and number. */
   let newest: Newest | undefined;
@@ -302,7 +349,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
         sent = true;
         const settings = { token, seenMs: SEEN_MS, keptMs, maxEntries, cad };
         const ask = { ...settings, batch: batches, again, entries: prepared.map(({ stored }) => stored) };
-        const [outcome, ...ids] = asList(await write(jsonArgument(ask))).map(String);
+        const [outcome, ...ids] = asList(await write(ask)).map(String);
         if (outcome === "ahead" && Number.isSafeInteger(Number(ids[0]))) {
           batches = Number(ids[0]) + 1;
           sent = false;
@@ -341,7 +388,7 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
       newest ??= await readNewest();
       const n = Math.max(answered.n, answered.batches === 0 ? newest.n : 0);
       const note = storeClear(sealer, "heard", keys.heard, `${until} ${n}`);
-      await noteComplete(jsonArgument({ token, batch: answered.batches, until: note }));
+      await noteComplete({ token, batch: answered.batches, note });
     },
     async completeUntil() {
       const [now, note] = asList(await readClock());

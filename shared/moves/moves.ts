@@ -1,18 +1,21 @@
 import type { Redis } from "ioredis";
 import { cadsKeys } from "../cads/keys.ts";
-import { jsonArgument, script } from "../redis/redis.ts";
+import { boolean, defineScript, openScript, string } from "../redis/script.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { isPending, MAX_OPEN, type Move, type MoveAsk, type MoveStep, nextMove, parseMove } from "./move.ts";
 import { type MoveSteps, openMoveSteps } from "./steps.ts";
 
-/** ARGV: JSON with `unit`, `was` (the value that is replaced; empty for none), `value`, `open`. Answers whether it was that value. */
-const REPLACE = `#!lua
+/** `was`: the value that is replaced; empty for none. Answers whether it was that value. */
+const REPLACE = defineScript(
+  "moveReplace",
+  { unit: string, was: string, value: string, open: boolean },
+  `#!lua
 local moves, open = KEYS[1], KEYS[2]
-local args = cjson.decode(ARGV[1])
 if (redis.call('HGET', moves, args.unit) or '') ~= args.was then return 0 end
 redis.call('HSET', moves, args.unit, args.value)
 redis.call(args.open and 'SADD' or 'SREM', open, args.unit)
-return 1`;
+return 1`,
+);
 
 /** So many units are looked at in one round at most. */
 const MOST = 500;
@@ -43,7 +46,7 @@ export class TooManyMoves extends Error {
  */
 export function openMoves(redis: Redis, prefix: string, sealer: Sealer, prefixes: ReadonlyMap<string, string>): Moves {
   const keys = cadsKeys(prefix);
-  const replace = script(redis, "moveReplace", REPLACE, [keys.moves, keys.movesOpen]);
+  const replace = openScript(redis, REPLACE, [keys.moves, keys.movesOpen]);
   const steps = new Map([...prefixes].map(([id, own]): [string, MoveSteps] => [id, openMoveSteps(redis, own)]));
 
   const macOf = (unit: string, text: string) => ["unit-move", prefix, unit, text] as const;
@@ -60,7 +63,7 @@ export function openMoves(redis: Redis, prefix: string, sealer: Sealer, prefixes
   async function write(was: string, move: Move): Promise<boolean> {
     const text = JSON.stringify(move);
     const value = `${sealer.mac(macOf(move.unit, text))} ${text}`;
-    return (await replace(jsonArgument({ unit: move.unit, was, value, open: isPending(move) }))) === 1;
+    return (await replace({ unit: move.unit, was, value, open: isPending(move) })) === 1;
   }
 
   /** The steps before the barriers are released, of one move after the other; a CAD that is gone from the file has none. */

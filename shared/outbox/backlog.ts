@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { script, type ScriptReply } from "../redis/redis.ts";
+import { defineScript, openScript, type ScriptReply } from "../redis/script.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import type { Micros } from "../util/time.ts";
 
@@ -35,7 +35,10 @@ export interface Held {
 export const MOST_BEHIND = 2000;
 
 /** One step, so that the numbers fit each other. */
-const BACKLOG = `#!lua flags=no-writes,allow-oom
+const BACKLOG = defineScript(
+  "outboxBacklog",
+  {},
+  `#!lua flags=no-writes,allow-oom
 local base = KEYS[1]
 local clock = redis.call('TIME')
 local seen, behind, looked = {}, 0, 0
@@ -57,11 +60,12 @@ return {
   redis.call('ZRANGE', base .. ':runnable', 0, 0, 'WITHSCORES'),
   redis.call('HGETALL', base .. ':counts'),
   {redis.call('ZCARD', base .. ':held'), behind, redis.call('ZRANGE', base .. ':held', 0, 0, 'WITHSCORES')[2] or ''},
-}`;
+}`,
+);
 
 /** Reads what an outbox holds. */
 export function openBacklog(redis: Redis, keys: OutboxKeys): () => Promise<Backlog> {
-  const read = script(redis, "outboxBacklog", BACKLOG, [keys.base, keys.cad]);
+  const read = openScript(redis, BACKLOG, [keys.base, keys.cad]);
   return async () => {
     const reply = await read();
     const [now, unsettled, bytes, dead, open, runnable, counts, held] = Array.isArray(reply) ? reply : [];

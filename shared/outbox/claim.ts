@@ -1,6 +1,6 @@
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { parseList } from "../util/json.ts";
-import type { ScriptReply } from "../redis/redis.ts";
+import { defineScript, integer, type ScriptReply, string, strings } from "../redis/script.ts";
 import type { Role } from "../vocabulary/roles.ts";
 import { isSealed, type SealError, tampered } from "../sealing/seal.ts";
 import type { Micros } from "../util/time.ts";
@@ -8,7 +8,7 @@ import { type Authenticator, believedTime, doubtOf, EXPIRY_SLACK_US, unlessRemov
 import { EXPIRED_SENT, EXPIRED_UNSENT, PRELUDE, SUPERSEDED } from "./lua.ts";
 
 /**
- * For scripts with the locals `owner`, `kept_ms` and `dead_ms`: begin(id, unsent) answers what BEGIN does for one id. With
+ * For scripts with the local `owner` and the arguments `keptMs` and `deadKeptMs`: begin(id, unsent) answers what BEGIN does for one id. With
  * `unsent`, {'ask'} for one that may be on its way: whoever has it in hand knows.
  */
 export const BEGIN_ONE = `local function next_in_all(id, keys)
@@ -33,7 +33,7 @@ local function begin(id, unsent)
   if left > 0 and r[11] ~= '1' then return {'resting', whole(left)} end
   if r[7] and now >= tonumber(r[7]) then
     local why = sends == 0 and '${EXPIRED_UNSENT}' or '${EXPIRED_SENT}'
-    finish(id, keys, 'expired', dead_ms, why, '')
+    finish(id, keys, 'expired', args.deadKeptMs, why, '')
     return {'settled', unpack(runnable_heads(keys))}
   end
   -- Latest wins: one that was never sent steps aside for a newer one right behind it.
@@ -41,7 +41,7 @@ local function begin(id, unsent)
     local newer = next_in_all(id, keys)
     local its = newer and redis.call('HMGET', record(newer), 'kind', 'keys')
     if its and its[1] == kind and its[2] == keys_json then
-      finish(id, keys, 'superseded', kept_ms, '${SUPERSEDED}', newer)
+      finish(id, keys, 'superseded', args.keptMs, '${SUPERSEDED}', newer)
       return {'settled', unpack(runnable_heads(keys))}
     end
   end
@@ -53,18 +53,22 @@ end
 
 /**
  * Asked right before every send: may this message go out now, and what is it?
- * ARGV: lease token, kept_ms, kept_ms of a dead letter, then ids. For each id one of {'not-owner'}, {'gone'},
+ * For each id one of {'not-owner'}, {'gone'},
  * {'waiting'} (not first in its lines), {'resting', us} (it was postponed for so long still), {'settled', heads...} or
  * {'send', kind, keys, body, user, role, accepted_at, sends, now, expires_at, fingerprint, latest, ttl, redrive_of, issued_at, head, trace}.
  */
-export const BEGIN = `${PRELUDE}
-local token, kept_ms, dead_ms = ARGV[1], ARGV[2], ARGV[3]
+export const BEGIN = defineScript(
+  "outboxBegin",
+  { token: string, keptMs: integer, deadKeptMs: integer, ids: strings },
+  `${PRELUDE}
+local token = args.token
 local owner = redis.call('GET', LEASE) == token
 ${BEGIN_ONE}
 local answers = {}
-for i = 4, #ARGV do answers[#answers + 1] = begin(ARGV[i]) end
+for i, id in ipairs(args.ids) do answers[i] = begin(id) end
 return answers
-`;
+`,
+);
 
 export interface ToSend {
   answer: "send";
@@ -154,14 +158,17 @@ export const parseKeys = (json: string | null | undefined) => (parseList(json ??
 
 /**
  * Takes back a begin after which nothing was sent: the message waits in its place, as if it had not been begun.
- * ARGV: lease token, id.
  */
-export const PUT_BACK = `${PRELUDE}
-local token, id = ARGV[1], ARGV[2]
-if redis.call('GET', LEASE) ~= token or redis.call('HGET', record(id), 'state') ~= 'sent' then return 0 end
+export const PUT_BACK = defineScript(
+  "outboxPutBack",
+  { token: string, id: string },
+  `${PRELUDE}
+local id = args.id
+if redis.call('GET', LEASE) ~= args.token or redis.call('HGET', record(id), 'state') ~= 'sent' then return 0 end
 if redis.call('HINCRBY', record(id), 'sends', -1) < 1 then
   redis.call('HSET', record(id), 'state', 'queued', 'sends', 0)
   redis.call('HDEL', record(id), 'sent_at')
 end
 return 1
-`;
+`,
+);

@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { toMicros } from "../redis/clock.ts";
-import { script } from "../redis/redis.ts";
+import { defineScript, openScript, string } from "../redis/script.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
 import { type SealedKind, type Sealer, tampered } from "../sealing/seal.ts";
 import { type Chunk, scanPage } from "../util/scan-page.ts";
@@ -74,9 +74,12 @@ interface DeadRow {
   acceptedAt: Micros;
 }
 
-/** ARGV: id. Answers 0 if it is no dead letter any more, else {ids for which an emit job is due...}. */
-const DISCARD = `${PRELUDE}${RELEASE}
-local id = ARGV[1]
+/** Answers 0 if it is no dead letter any more, else {ids for which an emit job is due...}. */
+const DISCARD = defineScript(
+  "outboxDiscard",
+  { id: string },
+  `${PRELUDE}${RELEASE}
+local id = args.id
 local listed = redis.call('ZREM', DEAD, id) + redis.call('ZREM', UNCONFIRMED, id)
 redis.call('HDEL', record(id), 'body')
 local its = redis.call('HMGET', record(id), 'keys', 'held')
@@ -88,7 +91,8 @@ for _, head in ipairs(runnable_heads(keys)) do
   if call_worker(head) then due[#due + 1] = head end
 end
 return due
-`;
+`,
+);
 
 const CHUNK = 200;
 /** How many letters one request looks at, at most. */
@@ -97,7 +101,7 @@ const LOOK_AT = 5000;
 /** @param kind what the bodies are sealed as: each is bound to its id, and so sealed anew for a new one. */
 export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, kind: SealedKind): DeadLetters {
   const authentic = createAuthenticator(sealer, keys.base);
-  const discardScript = script(redis, "outboxDiscard", DISCARD, [keys.base, keys.cad]);
+  const discardScript = openScript(redis, DISCARD, [keys.base, keys.cad]);
 
   /** In the place of a letter that holds it: as old as that one, and for as long from now on as that one was to live. */
   async function inPlace({ issuedAt, acceptedAt, ttl }: MessageRecord): Promise<Partial<NewMessage>> {
@@ -188,7 +192,7 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
     },
 
     async discard(id) {
-      const due = await discardScript(id);
+      const due = await discardScript({ id });
       return Array.isArray(due) ? due.map(String) : undefined;
     },
   };

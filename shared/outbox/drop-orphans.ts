@@ -1,14 +1,17 @@
+import { defineScript, string, strings } from "../redis/script.ts";
 import { PRELUDE } from "./lua.ts";
 
 /**
  * Takes ids whose records are gone (evicted, or deleted by hand), or final although they stand in a line, out of all lines: of
  * one that was changed in Redis nothing says which lines those are, so all are looked through, a page at each call.
- * ARGV: cursor ('0' at first), then ids. Answers {next cursor ('0' at the end), heads...}: those that are runnable now.
+ * `cursor`: '0' at first. Answers {next cursor ('0' at the end), heads...}: those that are runnable now.
  */
-export const DROP_ORPHANS = `${PRELUDE}
+export const DROP_ORPHANS = defineScript(
+  "outboxDropOrphans",
+  { cursor: string, ids: strings },
+  `${PRELUDE}
 local gone, found = {}, {}
-for i = 2, #ARGV do
-  local id = ARGV[i]
+for _, id in ipairs(args.ids) do
   local its = redis.call('HMGET', record(id), 'state', 'held')
   if not its[1] or (is_final(its[1]) and its[2] ~= '1') then
     gone[#gone + 1] = id
@@ -17,11 +20,12 @@ for i = 2, #ARGV do
   end
 end
 local start = #line('')
-local page = redis.call('SCAN', ARGV[1], 'MATCH', line('*'), 'COUNT', 1000)
+local page = redis.call('SCAN', args.cursor, 'MATCH', line('*'), 'COUNT', 1000)
 for _, name in ipairs(page[2]) do
   for _, id in ipairs(gone) do
     if redis.call('LREM', name, 1, id) > 0 then found[#found + 1] = string.sub(name, start + 1) end
   end
 end
 return {page[1], unpack(runnable_heads(found))}
-`;
+`,
+);

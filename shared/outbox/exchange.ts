@@ -1,7 +1,7 @@
-import type { ScriptReply } from "../redis/redis.ts";
+import { defineScript, boolean, integer, objects, type ScriptReply, string, strings } from "../redis/script.ts";
 import { BEGIN_ONE, type Begun, parseBegun, type RecordChecks } from "./claim.ts";
 import { PRELUDE } from "./lua.ts";
-import { SETTLE_ONE } from "./settle.ts";
+import { SETTLE_ONE, SETTLEMENT, type StoredSettlement } from "./settle.ts";
 
 /** So many commands are looked at in one call at most, and so many bytes of payloads come back: Redis does nothing else meanwhile. */
 const MOST_LOOKED_AT = 1000;
@@ -10,9 +10,7 @@ const MOST_BYTES = 2_000_000;
 const CHUNK = 16;
 
 /**
- * What the worker that is awake asks: what may be sent now, and here is what became of some commands. One object as ARGV[1]: `token`, `kept` and `deadKept` (ms, as text),
- * `settle` (lists of id, state, reason, by, at, mac, held, as SETTLE takes them), `offered` (ids that emit jobs brought), `take` (how
- * many commands at most), `begins` (whether to begin them; else only their ids come back) and `maySleep`.
+ * What the worker that is awake asks: what may be sent now, and here is what became of some commands. Its arguments: see ExchangeAsk.
  *
  * Answers {owner 0|1, awake 0|1, how many are ready still, [what SETTLE answers, in short], [id, BEGIN's answer...]...}. A command
  * that may be on its way already, or that only the worker can judge, comes as {id, 'ask'}. If a reply is lost, what was taken with it
@@ -21,9 +19,14 @@ const CHUNK = 16;
  * Falling asleep is part of the same step: the worker sleeps only if nothing is ready, and whatever is appended later finds that out
  * and asks for an emit job. So no wake-up can be lost in between.
  */
-export const EXCHANGE = `${PRELUDE}
-local ask = cjson.decode(ARGV[1])
-local token, kept_ms, dead_ms = ask.token, ask.kept, ask.deadKept
+export const EXCHANGE = defineScript(
+  "outboxExchange",
+  {
+    ...{ token: string, keptMs: integer, deadKeptMs: integer, settle: objects("settlement", SETTLEMENT) },
+    ...{ offered: strings, take: integer, begins: boolean, maySleep: boolean },
+  },
+  `${PRELUDE}
+local token = args.token
 local who = redis.call('MGET', LEASE, OWNER, AWAKE)
 local owner, was_last = who[1] == token, who[2] == token
 ${BEGIN_ONE}
@@ -32,14 +35,14 @@ local function make_ready(heads, from)
   for i = from, #heads do redis.call('ZADD', READY, 'NX', now, heads[i]) end
 end
 
-for _, id in ipairs(owner and ask.offered or {}) do
+for _, id in ipairs(owner and args.offered or {}) do
   if redis.call('ZSCORE', RUNNABLE, id) then redis.call('ZADD', READY, 'NX', now, id) end
 end
 
 local function take(id)
   -- Whatever ended it meanwhile took it off this set.
   if not redis.call('ZSCORE', RUNNABLE, id) then return nil end
-  if not ask.begins then return {'ask'} end
+  if not args.begins then return {'ask'} end
   local answer = begin(id, true)
   if answer[1] == 'settled' then return make_ready(answer, 2) end
   if answer[1] == 'send' then return answer end
@@ -47,8 +50,8 @@ local function take(id)
 end
 local settled, taken = {}, {}
 local looked, bytes = 0, 0
-while owner and #taken < ask.take and looked < ${MOST_LOOKED_AT} and bytes < ${MOST_BYTES} do
-  local popped = redis.call('ZPOPMIN', READY, math.min(${CHUNK}, ask.take - #taken))
+while owner and #taken < args.take and looked < ${MOST_LOOKED_AT} and bytes < ${MOST_BYTES} do
+  local popped = redis.call('ZPOPMIN', READY, math.min(${CHUNK}, args.take - #taken))
   if #popped == 0 then break end
   for i = 1, #popped, 2 do
     local answer = take(popped[i])
@@ -62,33 +65,35 @@ end
 
 -- After that: what a settlement makes runnable is begun in a later step. Otherwise a Redis that lost this one would get the
 -- settled command sent once more, behind the one that it let go.
-for i, s in ipairs(ask.settle) do
-  local answer = settle(unpack(s))
+for i, settlement in ipairs(args.settle) do
+  local answer = settle(settlement)
   settled[i] = answer[1]
   if owner then make_ready(answer, 2) end
 end
 if not owner then return {0, 0, 0, settled, taken} end
 
 local left = redis.call('ZCARD', READY)
-local sleeps = ask.maySleep and left == 0 and #taken == 0
+local sleeps = args.maySleep and left == 0 and #taken == 0
 if sleeps then redis.call('DEL', AWAKE)
 elseif who[3] ~= token then redis.call('SET', AWAKE, token) end
 return {1, sleeps and 0 or 1, left, settled, taken}
-`;
+`,
+);
 
-/** Makes runnable commands ready that nobody works on. ARGV: ids. Answers how many were not. */
-export const MAKE_READY = `${PRELUDE}
+/** Makes runnable commands ready that nobody works on. Answers how many were not. */
+export const MAKE_READY = defineScript(
+  "outboxMakeReady",
+  { ids: strings },
+  `${PRELUDE}
 local added = 0
-for _, id in ipairs(ARGV) do
+for _, id in ipairs(args.ids) do
   -- In the order in which they became runnable.
   local since = redis.call('ZSCORE', RUNNABLE, id)
   if since then added = added + redis.call('ZADD', READY, 'NX', since, id) end
 end
 return added
-`;
-
-/** One settlement as the scripts take it: id, state, reason, by, when, MAC, '1' if it holds its place. */
-export type StoredSettlement = readonly string[];
+`,
+);
 
 export interface ExchangeAsk {
   settle: readonly StoredSettlement[];

@@ -4,7 +4,7 @@ import { toArgument } from "../audit/authentic.ts";
 import { createAuditClock } from "../audit/clock.ts";
 import { auditKeys } from "../audit/keys.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
-import { script, type ScriptReply } from "../redis/redis.ts";
+import { openScript, type ScriptReply } from "../redis/script.ts";
 import type { Role } from "../vocabulary/roles.ts";
 import type { Micros } from "../util/time.ts";
 import { APPEND } from "./append.ts";
@@ -126,7 +126,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
   const authentic = createAuthenticator(sealer, keys.base);
   const clock = createRedisClock(redis);
   const auditClock = createAuditClock(redis, auditKeys(keys.cad).entries);
-  const append = script(redis, "outboxAppend", APPEND, [keys.base, keys.cad]);
+  const append = openScript(redis, APPEND, [keys.base, keys.cad]);
 
   /** That a newer value took its place is Redis's own word: there must be one, of the same kind and about the same. */
   async function checkSuperseded({ latestWins, kind, keys: about, by, issuedAt = 0 }: MessageRecord): Promise<void> {
@@ -148,24 +148,17 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
       };
       const noted = sealer.keyed && m.note ? String(await auditClock()) : "";
       const reply = await append(
-        ...[m.id, m.kind, head.keys, m.body, m.user, m.role, JSON.stringify(m.fingerprints)],
-        ...[
-          head.latest,
-          ttl,
-          JSON.stringify([m.user, key]),
-          key,
-          IDEMPOTENCY_MS,
-          JSON.stringify({ ...boundsFor(bounds, m.role, m.redriveOf !== undefined), moved: m.moved }),
-          KEPT_MS,
-          m.redriveOf ?? "",
-          toArgument(sealer, keys.cad, m.note, { accepted: m.id, replayed: "" }, noted),
-          JSON.stringify(m.once ?? []),
-          ONCE_MS,
-          head.issuedAt,
-          authentic.head(head),
-          m.inPlaceOf ? "1" : "",
-          m.traceparent === undefined ? "" : authentic.trace(m.id, m.traceparent),
-        ],
+        {
+          ...{ id: m.id, kind: m.kind, keys: head.keys, user: m.user, role: m.role },
+          ...{ fingerprints: m.fingerprints, latest: head.latest, ttl },
+          ...{ idempotencyScope: JSON.stringify([m.user, key]), idempotencyKey: key, idempotencyMs: IDEMPOTENCY_MS },
+          ...{ bounds: boundsFor(bounds, m.role, m.redriveOf !== undefined), keptMs: KEPT_MS },
+          ...{ redriveOf: head.redriveOf, inPlace: m.inPlaceOf !== undefined },
+          note: m.note && toArgument(sealer, keys.cad, m.note, { accepted: m.id, replayed: "" }, noted),
+          ...{ once: m.once ?? [], onceMs: ONCE_MS, issuedAt: head.issuedAt, head: authentic.head(head) },
+          ...{ moved: m.moved, trace: m.traceparent === undefined ? undefined : authentic.trace(m.id, m.traceparent) },
+        },
+        m.body,
       );
       return parseAppended(m.id, reply);
     },

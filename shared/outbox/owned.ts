@@ -1,25 +1,18 @@
 import type { Redis } from "ioredis";
 import { batched } from "../util/batch.ts";
 import type { OrderingKey } from "../vocabulary/ordering-key.ts";
-import { askWhetherFull, jsonArgument, script, type ScriptReply } from "../redis/redis.ts";
+import { askWhetherFull, defineScript, openScript, type ScriptReply, string, strings } from "../redis/script.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { createAuthenticator } from "./authentic.ts";
 import { BEGIN, type Begun, parseBegun, parseKeys, PUT_BACK, type ToSend } from "./claim.ts";
 import { toMicros } from "../redis/clock.ts";
 import { DROP_ORPHANS } from "./drop-orphans.ts";
-import {
-  EXCHANGE,
-  type ExchangeAsk,
-  type Exchanged,
-  MAKE_READY,
-  parseExchanged,
-  type StoredSettlement,
-} from "./exchange.ts";
+import { EXCHANGE, type ExchangeAsk, type Exchanged, MAKE_READY, parseExchanged } from "./exchange.ts";
 import type { OutboxKeys } from "../redis/keys.ts";
 import { PRELUDE } from "./lua.ts";
 import { KEPT_MS } from "./outbox.ts";
 import { RETRY_NOW, parseRetrySchedule, SCHEDULE_RETRY, type RetrySchedule } from "./schedule-retry.ts";
-import { EXPIRE, SETTLE } from "./settle.ts";
+import { EXPIRE, SETTLE, type StoredSettlement } from "./settle.ts";
 import { type FinalState, mayHold } from "./states.ts";
 import { SUPERSEDE } from "./supersede.ts";
 
@@ -98,11 +91,19 @@ export interface OwnedOutbox {
 const PAGE = 500;
 /** What became runnable so much later than now did so before Redis's clock was set back, us. */
 const AHEAD_US = 10_000_000;
-/** ARGV: ids. As if they had just been begun: their age in the set shows what nobody works on. */
-const WAITING = `${PRELUDE}
-for _, id in ipairs(ARGV) do redis.call('ZADD', RUNNABLE, 'XX', now, id) end
-return #ARGV`;
-const REFUSED = `${PRELUDE} return redis.call('HINCRBY', record(ARGV[1]), 'refusals', 1)`;
+/** As if they had just been begun: their age in the set shows what nobody works on. */
+const WAITING = defineScript(
+  "outboxWaiting",
+  { ids: strings },
+  `${PRELUDE}
+for _, id in ipairs(args.ids) do redis.call('ZADD', RUNNABLE, 'XX', now, id) end
+return 1`,
+);
+const REFUSED = defineScript(
+  "outboxRefused",
+  { id: string },
+  `${PRELUDE} return redis.call('HINCRBY', record(args.id), 'refusals', 1)`,
+);
 
 /**
  * @param sealer checks what it begins, and authenticates outcomes
@@ -120,60 +121,59 @@ export function openOwnedOutbox(
   keptMs: number = KEPT_MS,
   hold: ReadonlySet<string> = new Set(),
 ): OwnedOutbox {
-  const beginScript = script(redis, "outboxBegin", BEGIN, [keys.base, keys.cad]);
-  const putBackScript = script(redis, "outboxPutBack", PUT_BACK, [keys.base, keys.cad]);
-  const scheduleRetryScript = script(redis, "outboxScheduleRetry", SCHEDULE_RETRY, [keys.base, keys.cad]);
-  const retryNowScript = script(redis, "outboxRetryNow", RETRY_NOW, [keys.base, keys.cad]);
-  const settleScript = script(redis, "outboxSettle", SETTLE, [keys.base, keys.cad]);
-  const exchangeScript = script(redis, "outboxExchange", EXCHANGE, [keys.base, keys.cad]);
-  const makeReadyScript = script(redis, "outboxMakeReady", MAKE_READY, [keys.base, keys.cad]);
-  const supersedeScript = script(redis, "outboxSupersede", SUPERSEDE, [keys.base, keys.cad]);
-  const expireScript = script(redis, "outboxExpire", EXPIRE, [keys.base, keys.cad]);
-  const refusedScript = script(redis, "outboxRefused", REFUSED, [keys.base, keys.cad]);
-  const waitingScript = script(redis, "outboxWaiting", WAITING, [keys.base, keys.cad]);
-  const dropOrphansScript = script(redis, "outboxDropOrphans", DROP_ORPHANS, [keys.base, keys.cad]);
+  const beginScript = openScript(redis, BEGIN, [keys.base, keys.cad]);
+  const putBackScript = openScript(redis, PUT_BACK, [keys.base, keys.cad]);
+  const scheduleRetryScript = openScript(redis, SCHEDULE_RETRY, [keys.base, keys.cad]);
+  const retryNowScript = openScript(redis, RETRY_NOW, [keys.base, keys.cad]);
+  const settleScript = openScript(redis, SETTLE, [keys.base, keys.cad]);
+  const exchangeScript = openScript(redis, EXCHANGE, [keys.base, keys.cad]);
+  const makeReadyScript = openScript(redis, MAKE_READY, [keys.base, keys.cad]);
+  const supersedeScript = openScript(redis, SUPERSEDE, [keys.base, keys.cad]);
+  const expireScript = openScript(redis, EXPIRE, [keys.base, keys.cad]);
+  const refusedScript = openScript(redis, REFUSED, [keys.base, keys.cad]);
+  const waitingScript = openScript(redis, WAITING, [keys.base, keys.cad]);
+  const dropOrphansScript = openScript(redis, DROP_ORPHANS, [keys.base, keys.cad]);
 
   const authentic = createAuthenticator(sealer, keys.base);
-  function outcomeOf(settlement: Settlement, begun?: Begin): string[] {
+  function toStored(settlement: Settlement, begun?: Begin): StoredSettlement {
     const { id, state, by } = settlement;
     // The JSON of scripts refuses half of a surrogate pair; so does the MAC.
     const reason = settlement.reason.toWellFormed();
-    if (!begun) return [id, state, reason, by, "", "", ""];
+    if (!begun) return { id, state, reason, by, at: "", mac: "", held: false };
     // What somebody changed in Redis is not believed: it cannot be sent again, and is not to hold anything up.
     const held = mayHold(state) && hold.has(begun.kind ?? "") && !begun.doubt;
     const at = settledAt(begun);
     const sentAt = begun.storedSentAt ?? String(begun.begunAt);
     const times = { acceptedAt: begun.storedAcceptedAt, sentAt, sends: String(begun.sends), settledAt: at };
     const final = { id, state, reason, by, ...times, held };
-    return [id, state, reason, by, at, authentic.final(final), held ? "1" : ""];
+    return { id, state, reason, by, at, mac: authentic.final(final), held };
   }
 
-  const settleBatch = batched(async (batch: string[][]) => {
-    const args = batch.flat();
-    return rows(await settleScript(token, keptMs, deadKeptMs, ...args));
-  });
+  const settleBatch = batched(async (settlements: StoredSettlement[]) =>
+    rows(await settleScript({ token, keptMs, deadKeptMs, settlements })),
+  );
 
   return {
     begin: batched(async (ids: string[]) =>
-      rows(await beginScript(token, keptMs, deadKeptMs, ...ids)).map((row, i) =>
+      rows(await beginScript({ token, keptMs, deadKeptMs, ids })).map((row, i) =>
         parseBegun(ids[i] ?? "", row, authentic),
       ),
     ),
 
-    putBack: async (id) => void (await putBackScript(token, id)),
+    putBack: async (id) => void (await putBackScript({ token, id })),
 
     async aboutOf(id) {
       const [kind, ordering, user] = await redis.hmget(keys.record(id), "kind", "keys", "user");
       return kind ? { kind, keys: parseKeys(ordering), user: user ?? "" } : undefined;
     },
 
-    noteWaiting: async (ids) => void (await waitingScript(...ids)),
+    noteWaiting: async (ids) => void (await waitingScript({ ids })),
 
     // One look through the lines at a time, for all that are asked about meanwhile.
     dropOrphans: batched(async (ids: string[]) => {
       const runnable: string[] = [];
       for (let cursor = "0"; ;) {
-        const reply = await dropOrphansScript(cursor, ...ids);
+        const reply = await dropOrphansScript({ cursor, ids });
         const [next, ...heads] = Array.isArray(reply) ? reply.map(String) : [];
         runnable.push(...heads);
         if (next === undefined || next === "0") return ids.map((_, i) => (i === 0 ? runnable : []));
@@ -181,38 +181,36 @@ export function openOwnedOutbox(
       }
     }),
 
-    refused: async (id) => Number(await refusedScript(id)),
+    refused: async (id) => Number(await refusedScript({ id })),
 
     isFull: askWhetherFull(redis, keys.base),
 
     async scheduleRetry(id, waitsMs, throttled, counter = "refusals") {
       const waits = waitsMs.map((ms) => String(Math.round(ms * 1000)));
-      const ask = jsonArgument({ token, id, counter, throttled, waits });
-      const schedule = parseRetrySchedule(await scheduleRetryScript(ask));
+      const schedule = parseRetrySchedule(await scheduleRetryScript({ token, id, counter, throttled, waits }));
       if (schedule.answer === "not-owner") throw new NotOwner();
       return schedule;
     },
 
-    retryNow: async () => void (await retryNowScript(token)),
+    retryNow: async () => void (await retryNowScript({ token })),
 
     async settle(settlement, begun) {
-      const [answer, ...runnable] = await settleBatch(outcomeOf(settlement, begun));
+      const [answer, ...runnable] = await settleBatch(toStored(settlement, begun));
       if (answer === "not-owner") throw new NotOwner();
       return runnable.map(String);
     },
 
-    toStored: outcomeOf,
+    toStored,
 
     async exchange(ask) {
-      const asked = { ...ask, token, kept: String(keptMs), deadKept: String(deadKeptMs) };
-      return parseExchanged(await exchangeScript(JSON.stringify(asked)), authentic);
+      return parseExchanged(await exchangeScript({ ...ask, token, keptMs, deadKeptMs }), authentic);
     },
 
-    makeReady: async (ids) => (ids.length === 0 ? 0 : Number(await makeReadyScript(...ids))),
+    makeReady: async (ids) => (ids.length === 0 ? 0 : Number(await makeReadyScript({ ids }))),
 
     async supersede(pairs) {
       if (pairs.length === 0) return [];
-      const [first, ...heads] = rowOf(await supersedeScript(token, keptMs, ...pairs.flatMap(({ id, by }) => [id, by])));
+      const [first, ...heads] = rowOf(await supersedeScript({ token, keptMs, pairs }));
       if (first === "not-owner") throw new NotOwner();
       return heads.map(String);
     },
@@ -220,7 +218,7 @@ export function openOwnedOutbox(
     async expire() {
       const runnable: string[] = [];
       for (;;) {
-        const reply = await expireScript(token, deadKeptMs, PAGE);
+        const reply = await expireScript({ token, deadKeptMs, limit: PAGE });
         const [seen, ...heads] = Array.isArray(reply) ? reply : [0];
         runnable.push(...heads.map(String));
         if (Number(seen) < PAGE) return runnable;

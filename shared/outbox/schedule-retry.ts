@@ -1,20 +1,29 @@
-import type { ScriptReply } from "../redis/redis.ts";
+import { defineScript, integer, type ScriptReply, string, strings } from "../redis/script.ts";
 import { PRELUDE } from "./lua.ts";
 
 /**
  * Records a failed attempt, and until when the message waits in its place for the next one; begin enforces that, whoever leads then.
- * ARGV[1]: JSON with `token` of the lease, `id`, `counter` (the record's field that counts attempts), `throttled` (how often it may fail
- * without counting as an attempt) and `waits` (after the first, second, ... attempt, us as text).
  * Returns {'not-owner'}, {'gone'}, {'again', us, attempts} or {'used-up', attempts}.
  */
-export const SCHEDULE_RETRY = `${PRELUDE}
-local ask = cjson.decode(ARGV[1])
-local id, counter = ask.id, ask.counter
-if redis.call('GET', OWNER) ~= ask.token then return {'not-owner'} end
+export const SCHEDULE_RETRY = defineScript(
+  "outboxScheduleRetry",
+  {
+    token: string,
+    id: string,
+    /** The record's field that counts attempts. */
+    counter: string,
+    /** How often it may fail without counting as an attempt. */
+    throttled: integer,
+    /** After the first, second, ... attempt, us. */
+    waits: strings,
+  },
+  `${PRELUDE}
+local id, counter = args.id, args.counter
+if redis.call('GET', OWNER) ~= args.token then return {'not-owner'} end
 local was = redis.call('HMGET', record(id), 'state', counter, 'early', 'spared')
 if not was[1] or is_final(was[1]) then return {'gone'} end
 local attempts = tonumber(was[2] or 0)
-if ask.throttled > tonumber(was[4] or 0) then
+if args.throttled > tonumber(was[4] or 0) then
   redis.call('HINCRBY', record(id), 'spared', 1)
   return {'again', '0', attempts}
 end
@@ -25,11 +34,12 @@ if was[3] == '1' then
   if left > 0 then return {'again', whole(left), attempts} end
 end
 attempts = redis.call('HINCRBY', record(id), counter, 1)
-local wait = ask.waits[attempts]
+local wait = args.waits[attempts]
 if not wait then return {'used-up', attempts} end
 redis.call('HSET', record(id), 'retry_at', whole(now + wait), 'rest', wait)
 return {'again', wait, attempts}
-`;
+`,
+);
 
 /** What a message does after a failed attempt; `attempts`: how many failed so far. */
 export type RetrySchedule =
@@ -46,9 +56,12 @@ export function parseRetrySchedule(reply: ScriptReply): RetrySchedule | { answer
   return { answer: "again", inMs: Number(rest[0]) / 1000, attempts: Number(rest[1]) };
 }
 
-/** Lets every message that waits for a retry be tried once before its time. ARGV: lease token. Returns their number. */
-export const RETRY_NOW = `${PRELUDE}
-if redis.call('GET', OWNER) ~= ARGV[1] then return 0 end
+/** Lets every message that waits for a retry be tried once before its time. Returns their number. */
+export const RETRY_NOW = defineScript(
+  "outboxRetryNow",
+  { token: string },
+  `${PRELUDE}
+if redis.call('GET', OWNER) ~= args.token then return 0 end
 local count = 0
 for _, id in ipairs(redis.call('ZRANGE', RUNNABLE, 0, 9999)) do
   if rest_left(id) > 0 then
@@ -57,4 +70,5 @@ for _, id in ipairs(redis.call('ZRANGE', RUNNABLE, 0, 9999)) do
   end
 end
 return count
-`;
+`,
+);

@@ -45,7 +45,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "renewal-without-epoch": {
     what: "a renewal does not compare the epoch: a worker that was frozen takes the lease back from the next one",
-    changes: [[LEASE, "if redis.call('GET', owner) ~= ARGV[1] then return 0 end", "redis.call('SET', owner, ARGV[1])"]],
+    changes: [[LEASE, "if redis.call('GET', owner) ~= args.token then return 0 end", "redis.call('SET', owner, args.token)"]],
     near: ["freeze", "leaseRenew"],
   },
   "settle-before-emit": {
@@ -136,7 +136,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "audit-outside-append": {
     what: "the audit entry is written in a separate step, after the append",
     changes: [
-      [APPEND, "audit(note, 'accepted', id)", ""],
+      [APPEND, "audit(args.note, 'accepted', id)", ""],
       [
         OUTBOX,
         "return parseAppended(m.id, reply);",
@@ -150,8 +150,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     changes: [
       [
         APPEND,
-        "if given ~= id then redis.call('SET', base .. ':idem:' .. idem",
-        "if false then redis.call('SET', base .. ':idem:' .. idem",
+        "if args.idempotencyKey ~= id then redis.call('SET', idempotency_key",
+        "if false then redis.call('SET', idempotency_key",
       ],
     ],
     near: ["http answer", "http request"],
@@ -174,14 +174,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "journal-batch-repeated": {
     what: "a batch whose answer was lost is written once more",
     changes: [
-      ["shared/journal/write.ts", "if prior[1] == ask.token and tonumber(prior[2]) >= ask.batch then", "if false then"],
+      [
+        "shared/journal/write.ts",
+        "if prior[1] == args.token and tonumber(prior[2]) >= args.batch then",
+        "if false then",
+      ],
     ],
     near: ["journalWrite"],
   },
   "gap-in-silence": {
     what: "what the CAD sent while the connection was down is neither recovered nor recorded as a gap",
     changes: [["worker/events/recovery.ts", "else await recoverSince(", "else if (false) await recoverSince("]],
-    near: ["frame event", "journalHeard"],
+    near: ["frame event", "journalComplete"],
   },
   "wake-up-in-second-step": {
     what: "that a command is ready is recorded in a separate step, after the append",
@@ -197,11 +201,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "sleeps-without-look": {
     what: "the worker falls asleep without looking whether something is ready",
     changes: [
-      [EXCHANGE, "while owner and #taken < ask.take", "while owner and not ask.maySleep and #taken < ask.take"],
+      [EXCHANGE, "while owner and #taken < args.take", "while owner and not args.maySleep and #taken < args.take"],
       [
         EXCHANGE,
         "local left = redis.call('ZCARD', READY)",
-        "local left = ask.maySleep and 0 or redis.call('ZCARD', READY)",
+        "local left = args.maySleep and 0 or redis.call('ZCARD', READY)",
       ],
     ],
   },

@@ -68,7 +68,7 @@ export async function runSchedule(
   network.watchers.push((owner, { name }, reply) => {
     if (name === "outboxMakeReady" && Number(reply) > 0 && world.struck.size === 0)
       neglected.push(`wake-up: only the sweep found ${Number(reply)} commands, although nothing had struck`);
-    if (name === "journalHeard" && reply === 1) cad.owes = true;
+    if (name === "journalComplete" && reply === 1) cad.owes = true;
     if (name === "leaseAcquire" && Array.isArray(reply) && reply[0] === "owner")
       owners.push({ worker: owner.name, after: world.epochMs(), seen: world.epochMs() });
   });

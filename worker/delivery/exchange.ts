@@ -1,6 +1,7 @@
 import { whyFailed } from "../../shared/redis/fault.ts";
 import type { ToSend } from "../../shared/outbox/claim.ts";
-import type { Exchanged, ExchangeAsk, StoredSettlement } from "../../shared/outbox/exchange.ts";
+import type { Exchanged, ExchangeAsk } from "../../shared/outbox/exchange.ts";
+import type { StoredSettlement } from "../../shared/outbox/settle.ts";
 import { NotOwner, type OwnedOutbox, type Settlement } from "../../shared/outbox/owned.ts";
 import type { Log } from "../../shared/util/log.ts";
 

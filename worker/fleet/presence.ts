@@ -1,20 +1,24 @@
 import type { Redis } from "ioredis";
 import type { CadsKeys } from "../../shared/cads/keys.ts";
-import { script } from "../../shared/redis/redis.ts";
+import { defineScript, integer, openScript, string } from "../../shared/redis/script.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
 
 /** A worker that did not say for so long that it is there is taken to be gone, ms: less than its leases last. */
 const LIVE_MS = 2500;
 const ANSWER_MS = 1000;
 
-/** ARGV: instance, for how long one is live (ms). By Redis's clock. Answers who is. */
-const ANNOUNCE = `#!lua flags=allow-oom
+/** `liveMs`: for how long one is live. By Redis's clock. Answers who is. */
+const ANNOUNCE = defineScript(
+  "fleetAnnounce",
+  { instance: string, liveMs: integer },
+  `#!lua flags=allow-oom
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - ARGV[2]))
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), args.instance)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - args.liveMs))
 redis.call('PEXPIRE', KEYS[1], 60000)
-return redis.call('ZRANGE', KEYS[1], 0, -1)`;
+return redis.call('ZRANGE', KEYS[1], 0, -1)`,
+);
 
 /** Which workers there are, of those that share the same CADs. */
 export interface Workers {
@@ -25,10 +29,10 @@ export interface Workers {
 }
 
 export function openWorkers(redis: Redis, keys: CadsKeys, instance: string): Workers {
-  const announce = script(redis, "fleetAnnounce", ANNOUNCE, [keys.workers]);
+  const announce = openScript(redis, ANNOUNCE, [keys.workers]);
   return {
     async announce() {
-      const reply = await withDeadline(announce(instance, LIVE_MS), ANSWER_MS, "announcing the worker");
+      const reply = await withDeadline(announce({ instance, liveMs: LIVE_MS }), ANSWER_MS, "announcing the worker");
       return Array.isArray(reply) ? reply.map(String) : [];
     },
     async leave() {

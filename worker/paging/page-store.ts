@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 import { problem, type Problem, problemId } from "../../shared/health/problems.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
-import { script } from "../../shared/redis/redis.ts";
+import { defineScript, boolean, integer, objects, openScript, string } from "../../shared/redis/script.ts";
 import { openIfAuthentic, storeClear } from "../../shared/sealing/clear.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { parseJson } from "../../shared/util/json.ts";
@@ -35,29 +35,42 @@ export interface PageStore {
   done(receiver: Receiver, text: string): Promise<void>;
 }
 
-/** ARGV: lease token, changes (JSON: id, kind, problem and page as texts), '1' if there is an alert receiver, how many pages may wait. */
-const NOTE = `#!lua flags=allow-oom
+const NOTE = defineScript(
+  "pagesNote",
+  {
+    token: string,
+    /** `problem` and `page` as they are stored. */
+    changes: objects("change", { id: string, kind: string, problem: string, page: string }),
+    toAlert: boolean,
+    /** How many pages may wait. */
+    maxPages: integer,
+  },
+  `#!lua flags=allow-oom
 local base = KEYS[1]
-if redis.call('GET', base .. ':lease') ~= ARGV[1] then return 0 end
+if redis.call('GET', base .. ':lease') ~= args.token then return 0 end
 local open = base .. ':problems'
-for _, change in ipairs(cjson.decode(ARGV[2])) do
-  local id, kind, text, said = unpack(change)
-  local new = kind == 'opened' and redis.call('HSETNX', open, id, text) or redis.call('HDEL', open, id)
+for _, change in ipairs(args.changes) do
+  local new = change.kind == 'opened' and redis.call('HSETNX', open, change.id, change.problem)
+    or redis.call('HDEL', open, change.id)
   if new == 1 then
     local n = redis.call('HINCRBY', base .. ':pages', 'n', 1)
-    local page = string.format('%d %s', n, said)
-    for _, receiver in ipairs(ARGV[3] == '1' and {'journal', 'alert'} or {'journal'}) do
+    local page = string.format('%d %s', n, change.page)
+    for _, receiver in ipairs(args.toAlert and {'journal', 'alert'} or {'journal'}) do
       redis.call('RPUSH', base .. ':pages:' .. receiver, page)
-      redis.call('LTRIM', base .. ':pages:' .. receiver, -ARGV[4], -1)
+      redis.call('LTRIM', base .. ':pages:' .. receiver, -args.maxPages, -1)
     end
   end
 end
-return 1`;
+return 1`,
+);
 
-/** ARGV: lease token, receiver, page. */
-const DONE = `#!lua flags=allow-oom
-if redis.call('GET', KEYS[1] .. ':lease') ~= ARGV[1] then return 0 end
-return redis.call('LREM', KEYS[1] .. ':pages:' .. ARGV[2], 1, ARGV[3])`;
+const DONE = defineScript(
+  "pagesDone",
+  { token: string, receiver: string, page: string },
+  `#!lua flags=allow-oom
+if redis.call('GET', KEYS[1] .. ':lease') ~= args.token then return 0 end
+return redis.call('LREM', KEYS[1] .. ':pages:' .. args.receiver, 1, args.page)`,
+);
 
 /** @param onForged called for what the bridge did not note: nobody is told of it */
 export function openPageStore(
@@ -69,35 +82,37 @@ export function openPageStore(
 ): PageStore {
   const problemsKey = `${keys.base}:problems`;
   const problemIdOf = (id: string) => JSON.stringify([problemsKey, id]);
-  const note = script(redis, "pagesNote", NOTE, [keys.base]);
-  const done = script(redis, "pagesDone", DONE, [keys.base]);
+  const note = openScript(redis, NOTE, [keys.base]);
+  const done = openScript(redis, DONE, [keys.base]);
   return {
     async open() {
       const noted = Object.entries(await redis.hgetall(problemsKey));
       return noted.flatMap(([id, stored]) => {
-        const text = openIfAuthentic(sealer, "problem", problemIdOf(id), stored, () => onForged("problem"));
-        return (text !== undefined && problem.safeParse(parseJson(text)).data) || [];
+        const opened = openIfAuthentic(sealer, "problem", problemIdOf(id), stored, () => onForged("problem"));
+        return (opened !== undefined && problem.safeParse(parseJson(opened)).data) || [];
       });
     },
     async note(changes, at, toAlert) {
-      const rows = changes.map(({ kind, problem: p }) => [
-        ...[problemId(p), kind, storeClear(sealer, "problem", problemIdOf(problemId(p)), JSON.stringify(p))],
-        storeClear(sealer, "page", keys.base, JSON.stringify({ kind, at, problem: p })),
-      ]);
-      return (await note(token, JSON.stringify(rows), toAlert ? "1" : "", MAX_PAGES)) === 1;
+      const stored = changes.map(({ kind, problem: p }) => ({
+        id: problemId(p),
+        kind,
+        problem: storeClear(sealer, "problem", problemIdOf(problemId(p)), JSON.stringify(p)),
+        page: storeClear(sealer, "page", keys.base, JSON.stringify({ kind, at, problem: p })),
+      }));
+      return (await note({ token, changes: stored, toAlert, maxPages: MAX_PAGES })) === 1;
     },
     async next(receiver) {
-      const text = await redis.lindex(`${keys.base}:pages:${receiver}`, 0);
-      if (text === null) return undefined;
+      const waiting = await redis.lindex(`${keys.base}:pages:${receiver}`, 0);
+      if (waiting === null) return undefined;
       // A version before wrote the number into the JSON.
-      const [, n = /"n":(\d{1,15})/.exec(text)?.[1], stored = text] = /^(\d{1,15}) (.*)$/s.exec(text) ?? [];
-      const said = openIfAuthentic(sealer, "page", keys.base, stored, () => onForged("page"));
-      const parsed = page.safeParse(said === undefined ? undefined : parseJson(said));
-      if (parsed.success) return { page: { n: Number(n), ...parsed.data }, text };
+      const [, n = /"n":(\d{1,15})/.exec(waiting)?.[1], stored = waiting] = /^(\d{1,15}) (.*)$/s.exec(waiting) ?? [];
+      const opened = openIfAuthentic(sealer, "page", keys.base, stored, () => onForged("page"));
+      const parsed = page.safeParse(opened === undefined ? undefined : parseJson(opened));
+      if (parsed.success) return { page: { n: Number(n), ...parsed.data }, text: waiting };
       // Of another version, or not of the bridge: it would block the rest.
-      await done(token, receiver, text);
+      await done({ token, receiver, page: waiting });
       return undefined;
     },
-    done: async (receiver, text) => void (await done(token, receiver, text)),
+    done: async (receiver, waiting) => void (await done({ token, receiver, page: waiting })),
   };
 }

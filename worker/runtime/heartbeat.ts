@@ -7,7 +7,15 @@ import {
 } from "../../shared/health/worker-health.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { createRedisClock } from "../../shared/redis/clock.ts";
-import { script } from "../../shared/redis/redis.ts";
+import {
+  type ArgumentsOf,
+  defineScript,
+  integer,
+  object,
+  openScript,
+  optional,
+  string,
+} from "../../shared/redis/script.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import type { AuditChainer } from "./audit-chain.ts";
 import type { CadConnection } from "../cad/connection.ts";
@@ -120,27 +128,35 @@ export interface Reporter {
 
 const WRITE_MS = 1000;
 /** Written even when Redis is full: it is needed then above all. */
-const BEAT = `#!lua flags=allow-oom
-redis.call('PSETEX', KEYS[1], ARGV[1], ARGV[2])
-if ARGV[3] == '' then return end
-local now = cjson.decode(ARGV[3])
-local isNew = redis.call('HSET', KEYS[2], now.hour, now.ms)
-redis.call('HSET', KEYS[2], 'from', now.from)
-redis.call('EXPIRE', KEYS[2], now.keptSeconds)
+/** An hour's uptime, `oldest`: the first hour that is kept. As texts where Redis stores them, behind their MACs. */
+const UPTIME = { hour: string, ms: string, from: string, oldest: integer, keptSeconds: integer } as const;
+const WRITE = defineScript(
+  "workerHeartbeat",
+  { keptMs: integer, report: string, uptime: optional(object("uptime", UPTIME)) },
+  `#!lua flags=allow-oom
+redis.call('PSETEX', KEYS[1], args.keptMs, args.report)
+local uptime = args.uptime
+if not uptime then return end
+local isNew = redis.call('HSET', KEYS[2], uptime.hour, uptime.ms)
+redis.call('HSET', KEYS[2], 'from', uptime.from)
+redis.call('EXPIRE', KEYS[2], uptime.keptSeconds)
 if isNew == 0 then return end
 for _, hour in ipairs(redis.call('HKEYS', KEYS[2])) do
-  if hour ~= 'from' and (tonumber(hour) or 0) < now.oldest then redis.call('HDEL', KEYS[2], hour) end
-end`;
+  if hour ~= 'from' and (tonumber(hour) or 0) < uptime.oldest then redis.call('HDEL', KEYS[2], hour) end
+end`,
+);
 
-/** As texts where Redis stores them, behind their MACs. */
-const toArgument = ({ hour, ms, from }: ReturnType<Uptime["note"]>, sealer: Sealer, keys: OutboxKeys): string =>
-  JSON.stringify({
-    hour: String(hour),
-    ms: storeClear(sealer, "uptime", uptimeId(keys, String(hour)), String(ms)),
-    from: storeClear(sealer, "uptime", uptimeId(keys, "from"), String(from)),
-    oldest: hour - KEPT_HOURS,
-    keptSeconds: (KEPT_HOURS + 1) * 3600,
-  });
+const toArgument = (
+  { hour, ms, from }: ReturnType<Uptime["note"]>,
+  sealer: Sealer,
+  keys: OutboxKeys,
+): ArgumentsOf<typeof UPTIME> => ({
+  hour: String(hour),
+  ms: storeClear(sealer, "uptime", uptimeId(keys, String(hour)), String(ms)),
+  from: storeClear(sealer, "uptime", uptimeId(keys, "from"), String(from)),
+  oldest: hour - KEPT_HOURS,
+  keptSeconds: (KEPT_HOURS + 1) * 3600,
+});
 
 export function createHeartbeat(
   redis: Redis,
@@ -150,7 +166,7 @@ export function createHeartbeat(
   signal: AbortSignal,
 ): Reporter {
   const clock = createRedisClock(redis);
-  const beat = script(redis, "workerBeat", BEAT, [keys.health, keys.uptime]);
+  const storeHeartbeat = openScript(redis, WRITE, [keys.health, keys.uptime]);
   let uptime: Uptime | undefined;
   let wake = new AbortController();
 
@@ -160,7 +176,7 @@ export function createHeartbeat(
     return hash && createUptime(readUptime(openUptime(hash, sealer, keys)));
   }
 
-  /** A beat that cannot be written is missed: that is what the functions go by. */
+  /** A heartbeat that cannot be written is missed: that is what the functions go by. */
   async function write(report: WorkerHealth): Promise<void> {
     uptime ??= await loadUptime();
     const now = Date.now();
@@ -170,17 +186,18 @@ export function createHeartbeat(
       uptime_percent_30d: uptime?.percent(KEPT_HOURS, now) ?? null,
     };
     async function store(): Promise<void> {
-      const text = JSON.stringify({ ...report, ...percents, written_at: await clock() });
-      const stored = storeClear(sealer, "heartbeat", keys.health, text);
-      await beat(HEARTBEAT_KEPT_MS, stored, counted ? toArgument(counted, sealer, keys) : "");
+      const json = JSON.stringify({ ...report, ...percents, written_at: await clock() });
+      const stored = storeClear(sealer, "heartbeat", keys.health, json);
+      const argument = counted && toArgument(counted, sealer, keys);
+      await storeHeartbeat({ keptMs: HEARTBEAT_KEPT_MS, report: stored, uptime: argument });
     }
     await withDeadline(store(), WRITE_MS, "writing the worker's health").catch(() => undefined);
   }
 
   /** What the worker before reported last. One that cannot be read is as if there was none. */
   async function inherit(): Promise<void> {
-    const text = await withDeadline(redis.get(keys.health), WRITE_MS, "reading the last heartbeat").catch(() => null);
-    const before = parseHeartbeat(text, sealer, keys);
+    const stored = await withDeadline(redis.get(keys.health), WRITE_MS, "reading the last heartbeat").catch(() => null);
+    const before = parseHeartbeat(stored, sealer, keys);
     if (before && !("doubt" in before)) health.inherit(before);
   }
 

@@ -3,7 +3,7 @@ import { KEPT_MINUTES, type MinuteNote } from "../../shared/health/history.ts";
 import type { Log } from "../../shared/util/log.ts";
 import { FINAL_STATES } from "../../shared/outbox/states.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
-import { script } from "../../shared/redis/redis.ts";
+import { defineScript, integer, openScript, string } from "../../shared/redis/script.ts";
 import { storeClear } from "../../shared/sealing/clear.ts";
 import type { Sealer } from "../../shared/sealing/seal.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
@@ -13,11 +13,15 @@ const WRITE_MS = 1000;
 /** How many times of one minute are kept in memory; of more, a random selection. */
 const MAX_TIMES = 1000;
 
-/** Written even when Redis is full: 61 short texts. ARGV: the note, how many are kept, ms after which all is forgotten. */
-const PUSH = `#!lua flags=allow-oom
-redis.call('RPUSH', KEYS[1], ARGV[1])
-redis.call('LTRIM', KEYS[1], -ARGV[2], -1)
-redis.call('PEXPIRE', KEYS[1], ARGV[3])`;
+/** Written even when Redis is full: 61 short texts. `most`: how many are kept; `forgetMs`: after which all is forgotten. */
+const PUSH = defineScript(
+  "historyPush",
+  { note: string, most: integer, forgetMs: integer },
+  `#!lua flags=allow-oom
+redis.call('RPUSH', KEYS[1], args.note)
+redis.call('LTRIM', KEYS[1], -args.most, -1)
+redis.call('PEXPIRE', KEYS[1], args.forgetMs)`,
+);
 
 const round = (ms: number | undefined) => (ms === undefined ? null : Math.round(ms * 10) / 10);
 
@@ -61,7 +65,7 @@ export interface HistoryNotes {
 
 export function createHistory({ redis, keys, sealer, ready, signal, random, log }: HistoryOptions): HistoryNotes {
   const times = createTimes(random);
-  const push = script(redis, "historyPush", PUSH, [keys.history]);
+  const push = openScript(redis, PUSH, [keys.history]);
 
   async function note(): Promise<void> {
     const [counts, unsettled] = await Promise.all([redis.hgetall(keys.counts), redis.zcard(keys.open)]);
@@ -69,11 +73,11 @@ export function createHistory({ redis, keys, sealer, ready, signal, random, log 
       FINAL_STATES.flatMap((state) => (counts[state] === undefined ? [] : [[state, Number(counts[state])]])),
     );
     const minute: MinuteNote = { at: Date.now(), settled, unsettled, ...times.take(), ready: ready() };
-    await push(
-      storeClear(sealer, "minute", keys.history, JSON.stringify(minute)),
-      KEPT_MINUTES,
-      2 * KEPT_MINUTES * NOTE_EVERY_MS,
-    );
+    await push({
+      note: storeClear(sealer, "minute", keys.history, JSON.stringify(minute)),
+      most: KEPT_MINUTES,
+      forgetMs: 2 * KEPT_MINUTES * NOTE_EVERY_MS,
+    });
   }
 
   return {

@@ -1,7 +1,15 @@
 import type { Redis } from "ioredis";
 import type { Log } from "../../shared/util/log.ts";
 import type { OutboxKeys } from "../../shared/redis/keys.ts";
-import { jsonArgument, script, type ScriptReply } from "../../shared/redis/redis.ts";
+import {
+  defineScript,
+  boolean,
+  integer,
+  object,
+  openScript,
+  type ScriptReply,
+  string,
+} from "../../shared/redis/script.ts";
 import { readStore } from "../../shared/redis/store-identity.ts";
 import { sleep, withDeadline } from "../../shared/util/sleep.ts";
 import type { StoreGuard } from "./store-guard.ts";
@@ -19,12 +27,17 @@ const COMMAND_MS = 1000;
 
 /**
  * A free lease, or one that an earlier process of the same instance holds, becomes ours under the next epoch, if the store is
- * still the one that was read. ARGV: JSON with `instance`, `lease_ms` and `store`, see StoreClaim. Answers {'owner', token},
- * {'held'} or {'changed'}.
+ * still the one that was read. Answers {'owner', token}, {'held'} or {'changed'}.
  */
-const ACQUIRE = `#!lua flags=allow-oom
+const ACQUIRE = defineScript(
+  "leaseAcquire",
+  {
+    ...{ instance: string, leaseMs: integer },
+    /** See StoreClaim. */
+    store: object("claim", { seen: string, id: string, cad: string, url: string, lost: boolean, format: integer }),
+  },
+  `#!lua flags=allow-oom
 local lease, owner, epoch, store = KEYS[1] .. ':lease', KEYS[1] .. ':owner', KEYS[1] .. ':epoch', KEYS[1] .. ':store'
-local args = cjson.decode(ARGV[1])
 local claim = args.store
 local held = redis.call('GET', lease)
 if held and string.match(held, '^%d+:(.*)$') ~= args.instance then return {'held'} end
@@ -36,20 +49,29 @@ local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 if claim.seen == '' then redis.call('HSET', store, 'created_at', now) end
 if claim.lost then redis.call('HSET', store, 'lost_at', now) end
 local token = redis.call('INCR', epoch) .. ':' .. args.instance
-redis.call('SET', lease, token, 'PX', args.lease_ms)
+redis.call('SET', lease, token, 'PX', args.leaseMs)
 redis.call('SET', owner, token)
-return {'owner', token}`;
+return {'owner', token}`,
+);
 
 /** A lease that lapsed, but that nobody took since, is taken up again. */
-const RENEW = `#!lua flags=allow-oom
+const RENEW = defineScript(
+  "leaseRenew",
+  { token: string, leaseMs: integer },
+  `#!lua flags=allow-oom
 local lease, owner = KEYS[1] .. ':lease', KEYS[1] .. ':owner'
-if redis.call('GET', owner) ~= ARGV[1] then return 0 end
-redis.call('SET', lease, ARGV[1], 'PX', ARGV[2])
-return 1`;
+if redis.call('GET', owner) ~= args.token then return 0 end
+redis.call('SET', lease, args.token, 'PX', args.leaseMs)
+return 1`,
+);
 
-const RELEASE = `#!lua flags=allow-oom
-if redis.call('GET', KEYS[1] .. ':lease') ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1] .. ':lease')`;
+const RELEASE = defineScript(
+  "leaseRelease",
+  { token: string },
+  `#!lua flags=allow-oom
+if redis.call('GET', KEYS[1] .. ':lease') ~= args.token then return 0 end
+return redis.call('DEL', KEYS[1] .. ':lease')`,
+);
 
 /** The right to hold the CAD's connection and to send. At most one worker has it. */
 export interface Lease {
@@ -95,11 +117,11 @@ async function ask<T>({ onAnswer, onFault }: LeaseOptions, question: Promise<T>,
 /** Waits until this worker owns the CAD; undefined if the signal aborts first. A store of another CAD is never taken. */
 export async function acquireLease(options: LeaseOptions): Promise<Lease | undefined> {
   const { redis, keys, instance, store, signal, log } = options;
-  const acquire = script(redis, "leaseAcquire", ACQUIRE, [keys.base]);
+  const acquire = openScript(redis, ACQUIRE, [keys.base]);
   const tryOnce = async (): Promise<ScriptReply> => {
     const claim = store.claim(await readStore(redis, keys));
     if (!claim) return ["refused"];
-    return await acquire(jsonArgument({ instance, lease_ms: LEASE_MS, store: claim }));
+    return await acquire({ instance, leaseMs: LEASE_MS, store: claim });
   };
   for (let asked = 0; !signal.aborted; asked += 1) {
     await options.turn?.(signal);
@@ -120,8 +142,8 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease | undef
 
 function keepLease(options: LeaseOptions, token: string, acquired: number): Lease {
   const { redis, keys, log } = options;
-  const renew = script(redis, "leaseRenew", RENEW, [keys.base]);
-  const release = script(redis, "leaseRelease", RELEASE, [keys.base]);
+  const renew = openScript(redis, RENEW, [keys.base]);
+  const release = openScript(redis, RELEASE, [keys.base]);
   const lost = new AbortController();
   const over = new AbortController();
   let trustedUntil = acquired + TRUSTED_MS;
@@ -131,7 +153,7 @@ function keepLease(options: LeaseOptions, token: string, acquired: number): Leas
       await sleep(RENEW_MS, over.signal);
       if (over.signal.aborted) return;
       const sent = performance.now();
-      const reply = await ask(options, renew(token, LEASE_MS), "renewing the lease");
+      const reply = await ask(options, renew({ token, leaseMs: LEASE_MS }), "renewing the lease");
       if (reply === 1) trustedUntil = sent + TRUSTED_MS;
       if (reply === 0 || performance.now() >= trustedUntil) {
         log.error({ token, taken: reply === 0 }, "lease lost: this worker stops sending and stands by");
@@ -152,7 +174,7 @@ function keepLease(options: LeaseOptions, token: string, acquired: number): Leas
       await keeping;
       if (lost.signal.aborted) return;
       // A lease that cannot be given up lapses by itself.
-      await ask(options, release(token), "giving up the lease");
+      await ask(options, release({ token }), "giving up the lease");
     },
   };
 }
