@@ -246,11 +246,11 @@ const REDIS_PROBLEMS = {
 const SAY_EVERY_MS = 60_000;
 
 function createFaultLog(log: Log, now: () => number): (problem: Problem) => void {
-  const said = new Map<string, number>();
+  const loggedAt = new Map<string, number>();
   return ({ code, message }) => {
     if (code !== "redis-refused" && code !== "redis-unsuitable") return;
-    if (now() - (said.get(message) ?? -Infinity) < SAY_EVERY_MS) return;
-    said.set(message, now());
+    if (now() - (loggedAt.get(message) ?? -Infinity) < SAY_EVERY_MS) return;
+    loggedAt.set(message, now());
     log.error({ code, reason: message }, "Redis refused or failed an operation");
   };
 }

@@ -50,10 +50,10 @@ export interface LastHeartbeat {
 }
 
 /** The last heartbeat as stored in Redis; undefined if there is none. */
-export type Heard = LastHeartbeat | DoubtedHeartbeat | undefined;
+export type ReadHeartbeat = LastHeartbeat | DoubtedHeartbeat | undefined;
 
-export const trustedHeartbeat = (heard: Heard): LastHeartbeat | undefined =>
-  heard && "doubt" in heard ? undefined : heard;
+export const trustedHeartbeat = (heartbeat: ReadHeartbeat): LastHeartbeat | undefined =>
+  heartbeat && "doubt" in heartbeat ? undefined : heartbeat;
 
 /** The result of redriving a dead letter; `unreadable`: its payload cannot be opened, and why. */
 export type Redriven = Appended | { outcome: "unreadable"; reason: string };
@@ -88,7 +88,7 @@ export interface Backend extends EventCalls, CommandCalls, TimelineCalls, Incide
   readSettled(id: string, ms: number): Promise<MessageRecord | undefined>;
   backlog(): Promise<CommandBacklog>;
   queued(): Promise<Record<string, number>>;
-  lastHeartbeat(): Promise<Heard>;
+  lastHeartbeat(): Promise<ReadHeartbeat>;
   /** Requests a reconnect; returns how many workers received that. */
   askReconnect(): Promise<number>;
   listDead(query: DeadQuery, destination?: string): Promise<DeadPage & { attempts?: Attempt[][] }>;
@@ -141,10 +141,10 @@ export function createBackend(
   const theirBounds = atMost(bounds.backlog);
   const outbox = openOutbox(redis, keys, sealer, bounds);
   const deadLetters = openDeadLetters(redis, keys, sealer, "command");
-  const book = openDestinationStore(redis, prefix, sealer);
+  const destinations = openDestinationStore(redis, prefix, sealer);
   const trail = openAuditTrail(redis, keys, sealer);
   let warnedAt = -Infinity;
-  const waiter = createChannelSubscriber(subscriber, (error) => {
+  const channel = createChannelSubscriber(subscriber, (error) => {
     if (performance.now() - warnedAt < WARN_AGAIN_MS) return;
     warnedAt = performance.now();
     log.error(
@@ -229,14 +229,14 @@ export function createBackend(
     };
   }
 
-  const eventCalls = createEventCalls(redis, prefix, sealer, waiter, noteForged);
+  const eventCalls = createEventCalls(redis, prefix, sealer, channel, noteForged);
   return {
     accept,
 
     read: (id, destination) => outboxFor(destination).read(id),
 
     async readSettled(id, ms) {
-      return waiter.during(keys.settledChannel(id), ms, async (news) => {
+      return channel.during(keys.settledChannel(id), ms, async (news) => {
         for (let more = true; ; more = await news()) {
           const record = await outbox.read(id);
           if (!more || !record || isFinal(record.state)) return record;
@@ -310,25 +310,28 @@ export function createBackend(
     },
 
     async destinations() {
-      const ids = (await book.ids()).toSorted();
+      const ids = (await destinations.ids()).toSorted();
       const boxes = ids.map((id) => openOutbox(redis, destinationKeys(prefix, id), sealer, theirBounds).backlog());
-      const [backlogs, states] = await Promise.all([Promise.all(boxes), Promise.all(ids.map((id) => book.load(id)))]);
+      const [backlogs, states] = await Promise.all([
+        Promise.all(boxes),
+        Promise.all(ids.map((id) => destinations.load(id))),
+      ]);
       return backlogs.map((backlog, i) => ({ id: ids[i] ?? "", backlog, state: states[i] }));
     },
     figures: openFigures(redis, keys, prefix),
-    isDestination: book.has,
-    enableDestination: book.enable,
-    pauseDestination: book.pause,
+    isDestination: destinations.has,
+    enableDestination: destinations.enable,
+    pauseDestination: destinations.pause,
     async destination(id) {
       const [attempts, asked, replay, dryRun] = await Promise.all([
-        book.attempts(id),
-        book.replayAsked(id),
-        book.replay(id, "replay"),
-        book.replay(id, "dry-run"),
+        destinations.attempts(id),
+        destinations.replayAsked(id),
+        destinations.replay(id, "replay"),
+        destinations.replay(id, "dry-run"),
       ]);
       return { attempts, asked: asked?.id, replay, dryRun };
     },
-    askReplay: book.askReplay,
+    askReplay: destinations.askReplay,
     async sendTest(destination, id, at) {
       const body = testEvent(id, sourceOf(prefix), at);
       const appended = await outboxFor(destination).accept({
@@ -347,7 +350,7 @@ export function createBackend(
     ...createCommandCalls(redis, prefix, sealer, outbox.read),
     takePoints: openRateLimiter(redis, keys, quotas),
 
-    endWaits: waiter.stop,
+    endWaits: channel.stop,
     async close() {
       await Promise.all(waking);
       await queue?.close();

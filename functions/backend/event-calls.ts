@@ -35,7 +35,7 @@ export function createEventCalls(
   redis: Redis,
   prefix: string,
   sealer: Sealer,
-  waiter: Waiter,
+  channel: Waiter,
   noteForged: (what: string) => void,
 ): EventCalls {
   const keys = journalKeys(prefix);
@@ -58,7 +58,7 @@ export function createEventCalls(
     async readEvents(after, limit, ms) {
       const page = await share(after, limit);
       if (after === undefined || ms === 0 || !nothing(page)) return page;
-      return waiter.during(keys.channel, ms, async (news) => {
+      return channel.during(keys.channel, ms, async (news) => {
         // Not a page that somebody else asked for: it may be from before the listening began.
         const again = await pages.follow(after, limit);
         return nothing(again) && (await news()) ? share(after, limit) : again;

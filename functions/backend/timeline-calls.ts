@@ -105,10 +105,10 @@ export function createTimelineCalls(
     async readTimeline(incident, since, until) {
       const state = await events.readState("incident", incident);
       const from = since ?? earliest(state);
-      const [asked, said] = await Promise.all([askedOf(incident, from, until), eventsOf(incident, from, until)]);
-      const handled = await Promise.all(said.found.map(({ id }) => readHandled(redis, journal, sealer, id)));
-      const destinations = await outcomes(said.found.map((entry, i) => ({ entry, handled: handled[i] ?? [] })));
-      const ends = [asked.until, said.until].flatMap((id) => (id === undefined ? [] : [timeOfId(id)]));
+      const [asked, listed] = await Promise.all([askedOf(incident, from, until), eventsOf(incident, from, until)]);
+      const handled = await Promise.all(listed.found.map(({ id }) => readHandled(redis, journal, sealer, id)));
+      const destinations = await outcomes(listed.found.map((entry, i) => ({ entry, handled: handled[i] ?? [] })));
+      const ends = [asked.until, listed.until].flatMap((id) => (id === undefined ? [] : [timeOfId(id)]));
       return {
         asked: await Promise.all(
           asked.found.map(async (entry) => ({
@@ -117,7 +117,7 @@ export function createTimelineCalls(
             record: entry.command === "" ? undefined : await receiptOf(entry.command),
           })),
         ),
-        events: said.found.map((entry, i) => ({ entry, destinations: destinations[i] ?? [] })),
+        events: listed.found.map((entry, i) => ({ entry, destinations: destinations[i] ?? [] })),
         state,
         until: ends.length === 0 ? undefined : Math.min(...ends),
       };

@@ -85,10 +85,10 @@ export async function requireKnown(backend: Backend, destination: string | undef
 
 /** Throws a Problem if no worker is running that sends to it. */
 async function requireSent(backend: Backend, id: string): Promise<void> {
-  const beat = trustedHeartbeat(await backend.lastHeartbeat());
-  if (!beat || beat.health.stopped || beat.ageSeconds > HEARTBEAT_LIMIT_S)
+  const heartbeat = trustedHeartbeat(await backend.lastHeartbeat());
+  if (!heartbeat || heartbeat.health.stopped || heartbeat.ageSeconds > HEARTBEAT_LIMIT_S)
     throw new Problem("no-worker", "No worker is running that could replay events.");
-  const report = beat.health.destinations.find((one) => one.id === id);
+  const report = heartbeat.health.destinations.find((one) => one.id === id);
   if (!report || report.state === "removed")
     throw new Problem("replay-refused", `${id} is in none of the worker's routes, so nothing is sent to it.`);
 }

@@ -112,8 +112,8 @@ async function tryOut(
 export function serveDestinations(app: Hono<CallerEnv>, deps: DestinationsDeps): void {
   const { backend, authenticate, noteAction } = deps;
   app.get("/destinations", requireAccess(authenticate, "GET /destinations"), async (c) => {
-    const [all, heard] = await Promise.all([backend.destinations(), backend.lastHeartbeat()]);
-    const heartbeat = trustedHeartbeat(heard);
+    const [all, read] = await Promise.all([backend.destinations(), backend.lastHeartbeat()]);
+    const heartbeat = trustedHeartbeat(read);
     const recent = heartbeat && heartbeat.ageSeconds < REPORT_KEPT_S ? heartbeat : undefined;
     return c.json({ destinations: all.map((one) => toResponse(one, recent)) });
   });
@@ -137,15 +137,15 @@ export function serveDestinations(app: Hono<CallerEnv>, deps: DestinationsDeps):
   app.get("/destinations/:id", requireAccess(authenticate, "GET /destinations/{id}"), async (c) => {
     const id = c.req.param("id");
     await requireKnown(backend, id);
-    const [all, heard, details] = await Promise.all([
+    const [all, read, details] = await Promise.all([
       backend.destinations(),
       backend.lastHeartbeat(),
       backend.destination(id),
     ]);
     const found = all.find((one) => one.id === id);
     if (!found) throw noSuch("destination", id);
-    const beat = trustedHeartbeat(heard);
-    const recent = beat && beat.ageSeconds < REPORT_KEPT_S ? beat : undefined;
+    const heartbeat = trustedHeartbeat(read);
+    const recent = heartbeat && heartbeat.ageSeconds < REPORT_KEPT_S ? heartbeat : undefined;
     return c.json({
       ...toResponse(found, recent),
       recent_attempts: details.attempts,

@@ -10,7 +10,7 @@ import {
   type Backend,
   trustedHeartbeat,
   type CommandBacklog,
-  type Heard,
+  type ReadHeartbeat,
   type LastHeartbeat,
 } from "../backend/backend.ts";
 
@@ -147,7 +147,7 @@ export const healthWithoutRedis = (error: unknown, timestamp: string, follow: Fo
 const before = (now: Micros, age: number): Date => new Date(Math.round(now / 1000 - age * 1000));
 
 /** Why no worker delivers; empty if one does. */
-function ofWorker(heartbeat: Heard, now: Micros): Found[] {
+function ofWorker(heartbeat: ReadHeartbeat, now: Micros): Found[] {
   if (heartbeat && "doubt" in heartbeat) return [doubtProblem(heartbeat)];
   if (!heartbeat) return [found("worker-missing", {})];
   const { ageSeconds: age, owned } = heartbeat;
@@ -176,11 +176,11 @@ const FULL = {
 const lost = (count: number) => found("commands-unaccounted", { count }, { count });
 
 /** The health according to Redis. Only `follow` keeps state: when a problem was first seen. */
-export function assessHealth(heard: Heard, backlog: CommandBacklog, timestamp: string, follow: Follow): Health {
+export function assessHealth(read: ReadHeartbeat, backlog: CommandBacklog, timestamp: string, follow: Follow): Health {
   const age = (since: number | undefined) => (since === undefined ? null : secondsBetween(since, backlog.now));
   const neglected = age(backlog.oldestRunnable);
-  const nobody = ofWorker(heard, backlog.now);
-  const heartbeat = trustedHeartbeat(heard);
+  const nobody = ofWorker(read, backlog.now);
+  const heartbeat = trustedHeartbeat(read);
   const worker = heartbeat?.health;
   const alive = nobody.length === 0 ? heartbeat : undefined;
 
@@ -231,7 +231,7 @@ export async function lookAtStatus(
   follow: Follow,
   followRedis: Follow,
 ) {
-  const [seen, { accepted, counts: settled, unaccounted }, queue, beat, figures] = await Promise.all([
+  const [seen, { accepted, counts: settled, unaccounted }, queue, heartbeat, figures] = await Promise.all([
     lookAtHealth(backend, now, follow),
     backend.backlog(),
     backend.queued(),
@@ -247,6 +247,6 @@ export async function lookAtStatus(
     unaccounted,
     queue,
     redis_problems,
-    worker_report: trustedHeartbeat(beat)?.health ?? null,
+    worker_report: trustedHeartbeat(heartbeat)?.health ?? null,
   };
 }

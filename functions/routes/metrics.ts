@@ -25,14 +25,14 @@ export function createScrape({ backend, bounds, now, ownText }: ScrapeDeps): Scr
   async function look(): Promise<BridgeState> {
     const timestamp = now().toISOString();
     try {
-      const [heard, backlog, figures, destinations] = await Promise.all([
+      const [heartbeat, backlog, figures, destinations] = await Promise.all([
         backend.lastHeartbeat(),
         backend.backlog(),
         backend.figures(),
         backend.destinations(),
       ]);
-      const redis = { heartbeat: trustedHeartbeat(heard), backlog, figures, destinations };
-      return { bounds, health: assessHealth(heard, backlog, timestamp, follow), redis };
+      const redis = { heartbeat: trustedHeartbeat(heartbeat), backlog, figures, destinations };
+      return { bounds, health: assessHealth(heartbeat, backlog, timestamp, follow), redis };
     } catch (error) {
       return { bounds, health: healthWithoutRedis(error, timestamp, follow) };
     }

@@ -40,6 +40,6 @@ export const doubtProblem = ({ doubt, reason }: DoubtedHeartbeat): Found =>
  */
 export function heartbeatAge({ written_at: writtenAt }: WorkerHealth, leftMs: number, now: number): number {
   const kept = Math.max(0, HEARTBEAT_KEPT_MS - leftMs) / 1000;
-  const said = writtenAt === null ? 0 : now - writtenAt;
-  return said > CLOCK_US ? Math.max(kept, said / 1_000_000) : kept;
+  const age = writtenAt === null ? 0 : now - writtenAt;
+  return age > CLOCK_US ? Math.max(kept, age / 1_000_000) : kept;
 }

@@ -253,14 +253,14 @@ export function openJournalWriter(options: JournalOptions): JournalWriter {
 
   /** Which of them are new: duplicates get no number, so that the numbers have no gaps. */
   async function areNew(entries: readonly NewEntry[]): Promise<boolean[]> {
-    const told = entries.map(({ eventId, fact }) =>
+    const names = entries.map(({ eventId, fact }) =>
       [eventId, fact].filter((name) => name !== undefined && name !== ""),
     );
-    const names = new Set<string | undefined>();
+    const seen = new Set<string | undefined>();
     return Promise.all(
-      told.map(async (its) => {
-        const again = its.some((name) => names.has(name));
-        for (const name of its) names.add(name);
+      names.map(async (its) => {
+        const again = its.some((name) => seen.has(name));
+        for (const name of its) seen.add(name);
         return (
           !again && (its.length === 0 || (await redis.exists(its.map((name) => `${keys.cad}:seen:${name}`))) === 0)
         );

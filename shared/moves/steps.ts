@@ -23,7 +23,7 @@ const BLOCK = defineScript(
 if last(BLOCKED) >= n then return 0 end
 redis.call('HSET', BLOCKED, key, whole(n))
 redis.call('HSET', record(barrier), 'keys', cjson.encode({key}), 'state', 'moving', 'held', '1')
-redis.call('RPUSH', line(key), barrier)
+redis.call('RPUSH', queue(key), barrier)
 return 1`,
 );
 
@@ -46,7 +46,7 @@ const BEFORE = defineScript(
   MOVE,
   `${PRELUDE}${MOVES}
 local any, commands = 0, 0
-for _, id in ipairs(redis.call('LRANGE', line(key), 0, 999)) do
+for _, id in ipairs(redis.call('LRANGE', queue(key), 0, 999)) do
   local of = string.match(id, '^move:(%d+):')
   if of and tonumber(of) > n then break end
   any = 1
@@ -68,7 +68,7 @@ const RELEASE = defineScript(
   MOVE,
   `${PRELUDE}${CALL_WORKER}${MOVES}
 if redis.call('DEL', record(barrier)) == 0 then return 0 end
-leave_lines(barrier, {key})
+leave_queues(barrier, {key})
 for _, head in ipairs(runnable_heads({key})) do call_worker(head) end
 return 1`,
 );

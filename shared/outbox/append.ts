@@ -92,12 +92,12 @@ for i, mark in ipairs(marks) do
     return {'moved'}
   end
 end
--- Latest wins: the newer value takes the place of the last of all its lines, if that one waits and is the same kind.
+-- Latest wins: the newer value takes the place of the last of all its queues, if that one waits and is the same kind.
 local function replaceable()
-  local tail = args.latest == '1' and redis.call('LINDEX', line(keys[1]), -1)
+  local tail = args.latest == '1' and redis.call('LINDEX', queue(keys[1]), -1)
   if not tail or redis.call('ZSCORE', RUNNABLE, tail) then return nil end
   for i = 2, #keys do
-    if redis.call('LINDEX', line(keys[i]), -1) ~= tail then return nil end
+    if redis.call('LINDEX', queue(keys[i]), -1) ~= tail then return nil end
   end
   local was = redis.call('HMGET', record(tail), 'kind', 'keys', 'state')
   return was[1] == kind and was[2] == keys_json and was[3] == 'queued' and tail or nil
@@ -120,8 +120,8 @@ if beyond(bounds.subject, waits(subject .. ':n'), more) or beyond(bounds.subject
   return {'over', 'subject'}
 end
 for _, key in ipairs(keys) do
-  if beyond(bounds.key, redis.call('LLEN', line(key)), more) then
-    local first = redis.call('LINDEX', line(key), 0)
+  if beyond(bounds.key, redis.call('LLEN', queue(key)), more) then
+    local first = redis.call('LINDEX', queue(key), 0)
     return {'over', first and redis.call('ZSCORE', HELD, first) and 'held' or 'key'}
   end
 end
@@ -159,18 +159,18 @@ if redrive_of ~= '' then redis.call('HSET', record(id), 'redrive_of', redrive_of
 if args.trace then redis.call('HSET', record(id), 'trace', args.trace) end
 
 if replaced then
-  for _, key in ipairs(keys) do redis.call('LSET', line(key), -1, id) end
+  for _, key in ipairs(keys) do redis.call('LSET', queue(key), -1, id) end
   finish(replaced, {}, 'superseded', args.keptMs, '${SUPERSEDED}', id)
   return {'accepted', whole(at), 0, 0}
 end
 
 if instead_of then
-  for _, key in ipairs(keys) do redis.call('LSET', line(key), 0, id) end
+  for _, key in ipairs(keys) do redis.call('LSET', queue(key), 0, id) end
   let_go(redrive_of)
 end
 local runnable = 1
 for _, key in ipairs(instead_of and {} or keys) do
-  if redis.call('RPUSH', line(key), id) > 1 then runnable = 0 end
+  if redis.call('RPUSH', queue(key), id) > 1 then runnable = 0 end
 end
 if runnable == 0 then return {'accepted', whole(at), 0, 0} end
 redis.call('ZADD', RUNNABLE, now, id)

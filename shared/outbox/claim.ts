@@ -12,9 +12,9 @@ import { EXPIRED_SENT, EXPIRED_UNSENT, PRELUDE, SUPERSEDED } from "./lua.ts";
  * `unsent`, {'ask'} for one that may be on its way: whoever has it in hand knows.
  */
 export const BEGIN_ONE = `local function next_in_all(id, keys)
-  local following = redis.call('LINDEX', line(keys[1]), 1)
+  local following = redis.call('LINDEX', queue(keys[1]), 1)
   for i = 2, #keys do
-    if redis.call('LINDEX', line(keys[i]), 1) ~= following then return false end
+    if redis.call('LINDEX', queue(keys[i]), 1) ~= following then return false end
   end
   return following
 end
@@ -54,7 +54,7 @@ end
 /**
  * Asked right before every send: may this message go out now, and what is it?
  * For each id one of {'not-owner'}, {'gone'},
- * {'waiting'} (not first in its lines), {'resting', us} (it was postponed for so long still), {'settled', heads...} or
+ * {'waiting'} (not first in its queues), {'resting', us} (its retry is due in so long), {'settled', heads...} or
  * {'send', kind, keys, body, user, role, accepted_at, sends, now, expires_at, fingerprint, latest, ttl, redrive_of, issued_at, head, trace}.
  */
 export const BEGIN = defineScript(
@@ -97,9 +97,9 @@ export type Begun =
   | ToSend
   /** It is final; these are runnable now. */
   | { answer: "settled"; runnable: string[] }
-  /** Another one is before it in one of its lines. */
+  /** Another one is before it in one of its queues. */
   | { answer: "waiting" }
-  /** It was postponed, and is to be asked about again then. */
+  /** Its retry is not due yet: it is to be asked about again then. */
   | { answer: "resting"; inMs: number }
   /** It has no record, and cannot be sent: it is to give way. */
   | { answer: "gone" }

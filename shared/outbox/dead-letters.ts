@@ -85,7 +85,7 @@ redis.call('HDEL', record(id), 'body')
 local its = redis.call('HMGET', record(id), 'keys', 'held')
 if its[2] ~= '1' then return listed > 0 and {} or 0 end
 local keys, due = cjson.decode(its[1]), {}
-leave_lines(id, keys)
+leave_queues(id, keys)
 let_go(id)
 for _, head in ipairs(runnable_heads(keys)) do
   if call_worker(head) then due[#due + 1] = head end

@@ -2,8 +2,8 @@ import { defineScript, string, strings } from "../redis/script.ts";
 import { PRELUDE } from "./lua.ts";
 
 /**
- * Takes ids whose records are gone (evicted, or deleted by hand), or final although they stand in a line, out of all lines: of
- * one that was changed in Redis nothing says which lines those are, so all are looked through, a page at each call.
+ * Takes ids whose records are gone (evicted, or deleted by hand), or final although they stand in a queue, out of all queues: of
+ * one that was changed in Redis nothing says which queues those are, so all are looked through, a page at each call.
  * `cursor`: '0' at first. Answers {next cursor ('0' at the end), heads...}: those that are runnable now.
  */
 export const DROP_ORPHANS = defineScript(
@@ -19,8 +19,8 @@ for _, id in ipairs(args.ids) do
     release(id)
   end
 end
-local start = #line('')
-local page = redis.call('SCAN', args.cursor, 'MATCH', line('*'), 'COUNT', 1000)
+local start = #queue('')
+local page = redis.call('SCAN', args.cursor, 'MATCH', queue('*'), 'COUNT', 1000)
 for _, name in ipairs(page[2]) do
   for _, id in ipairs(gone) do
     if redis.call('LREM', name, 1, id) > 0 then found[#found + 1] = string.sub(name, start + 1) end

@@ -20,7 +20,7 @@ local CHARGES, WAITING = base .. ':charges', base .. ':waiting'
 local DEAD, COUNTS, LEASE, OWNER = base .. ':dead', base .. ':counts', KEYS[2] .. ':lease', KEYS[2] .. ':owner'
 local HELD = base .. ':held'
 local function record(id) return base .. ':record:' .. id end
-local function line(key) return base .. ':line:' .. key end
+local function queue(key) return base .. ':line:' .. key end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local function whole(n) return string.format('%.0f', n) end
@@ -31,24 +31,24 @@ local dead = { ${DEAD_STATES.map((state) => `${state} = DEAD`).join(", ")}, unco
 
 local function first_everywhere(id, keys)
   for _, key in ipairs(keys) do
-    if redis.call('LINDEX', line(key), 0) ~= id then return false end
+    if redis.call('LINDEX', queue(key), 0) ~= id then return false end
   end
   return true
 end
 
--- How long a postponed message rests still. Never longer than it was to rest: the clock may have been set back since.
+-- How long a message rests still before its retry. Never longer than it was to rest: the clock may have been set back since.
 local function rest_left(id)
   local was = redis.call('HMGET', record(id), 'retry_at', 'rest')
   local left = was[1] and was[1] - now or 0
   return left > 0 and left <= tonumber(was[2] or 0) and left or 0
 end
 
--- Those that are first in all their lines, of the lines named: marked runnable, and returned on every call, so
+-- Those that are first in all their queues, of the queues named: marked runnable, and returned on every call, so
 -- that a reply that was lost costs nothing. One without a record counts too: begin will find it gone.
 local function runnable_heads(keys)
   local heads, seen = {}, {}
   for _, key in ipairs(keys) do
-    local head = redis.call('LINDEX', line(key), 0)
+    local head = redis.call('LINDEX', queue(key), 0)
     if head and not seen[head] then
       seen[head] = true
       local its = redis.call('HMGET', record(head), 'keys', 'held', 'state')
@@ -79,24 +79,24 @@ local function unconfirmed_of(kind, keys_json) return base .. ':unconfirmed:' ..
 local function note_unconfirmed(id, keys, kept_ms)
   local was = redis.call('HMGET', record(id), 'kind', 'keys')
   redis.call('SET', unconfirmed_of(was[1], was[2]), id, 'PX', kept_ms)
-  for _, later in ipairs(redis.call('LRANGE', line(keys[1]), 0, 99)) do
+  for _, later in ipairs(redis.call('LRANGE', queue(keys[1]), 0, 99)) do
     local its = redis.call('HMGET', record(later), 'kind', 'keys')
     if its[1] == was[1] and its[2] == was[2] then redis.call('HSET', record(id), 'overtaken_by', later) end
   end
 end
 
-local function leave_lines(id, keys)
+local function leave_queues(id, keys)
   for _, key in ipairs(keys) do
-    if redis.call('LINDEX', line(key), 0) == id then redis.call('LPOP', line(key))
-    else redis.call('LREM', line(key), 1, id) end
+    if redis.call('LINDEX', queue(key), 0) == id then redis.call('LPOP', queue(key))
+    else redis.call('LREM', queue(key), 1, id) end
   end
 end
 
--- Gives a message its final state and takes it off its lines. Only a dead letter's payload may be needed again.
--- at and mac: when, and what vouches for it, if that is not Redis's own word. held: it stays first in its lines, and is kept,
+-- Gives a message its final state and takes it off its queues. Only a dead letter's payload may be needed again.
+-- at and mac: when, and what vouches for it, if that is not Redis's own word. held: it stays first in its queues, and is kept,
 -- until it is sent again in its place or discarded.
 local function finish(id, keys, state, kept_ms, reason, by, at, mac, held)
-  if not held then leave_lines(id, keys) end
+  if not held then leave_queues(id, keys) end
   redis.call('ZREM', RUNNABLE, id)
   redis.call('ZREM', OPEN, id)
   redis.call('ZREM', EXPIRING, id)

@@ -47,7 +47,7 @@ export interface OwnedOutbox {
   aboutOf(id: string): Promise<{ kind: string; keys: OrderingKey[]; user: string } | undefined>;
   /** Notes that those are not neglected: they are known here, and wait for the receiver. */
   noteWaiting(ids: readonly string[]): Promise<void>;
-  /** Takes one whose record is gone, or final, out of all lines; answers with those that have become runnable. */
+  /** Takes one whose record is gone, or final, out of all queues; answers with those that have become runnable. */
   dropOrphans(id: string): Promise<string[]>;
   /** Notes that the receiver refused it for now; answers how often it has. */
   refused(id: string): Promise<number>;
@@ -169,7 +169,7 @@ export function openOwnedOutbox(
 
     noteWaiting: async (ids) => void (await waitingScript({ ids })),
 
-    // One look through the lines at a time, for all that are asked about meanwhile.
+    // One look through the queues at a time, for all that are asked about meanwhile.
     dropOrphans: batched(async (ids: string[]) => {
       const runnable: string[] = [];
       for (let cursor = "0"; ;) {

@@ -33,7 +33,7 @@ export interface QueueContent {
   commands: MessageRecord[];
   /** Of its head: in which of its other queues another command, or a dead letter that holds it, is before it. */
   behind: { key: OrderingKey; id: string; held: boolean }[];
-  /** When the head is tried again, if it was postponed. */
+  /** When the head is tried again, if a retry is scheduled. */
   retryAt: Micros | undefined;
 }
 
@@ -55,7 +55,7 @@ export interface Queues {
 
 export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queues {
   const authentic = createAuthenticator(sealer, keys.base);
-  const line = (key: string) => `${keys.base}:line:${key}`;
+  const queueKey = (key: string) => `${keys.base}:line:${key}`;
 
   async function readRecord(id: string): Promise<MessageRecord | undefined> {
     return parseOrUnbelieved(id, await redis.hmget(keys.record(id), ...RECORD_FIELDS), authentic);
@@ -66,7 +66,7 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
   async function othersBefore(head: Pick<MessageRecord, "id" | "keys">): Promise<QueueContent["behind"]> {
     const before = await Promise.all(
       head.keys.map(async (key) => {
-        const id = await redis.lindex(line(key), 0);
+        const id = await redis.lindex(queueKey(key), 0);
         return id !== null && id !== head.id ? [{ key, id, held: await isHeld(id) }] : [];
       }),
     );
@@ -104,8 +104,8 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
     async read(key, limit) {
       const [time, waiting, ids] = await Promise.all([
         redis.time(),
-        redis.llen(line(key)),
-        redis.lrange(line(key), 0, limit - 1),
+        redis.llen(queueKey(key)),
+        redis.lrange(queueKey(key), 0, limit - 1),
       ]);
       const records = await Promise.all(ids.map(readRecord));
       const head = records[0];
@@ -124,7 +124,7 @@ export function openQueues(redis: Redis, keys: OutboxKeys, sealer: Sealer): Queu
 
     async hold({ id, keys: about, state, held }) {
       const before = state === "queued" ? await othersBefore({ id, keys: about }) : [];
-      const behind = held ? await Promise.all(about.map((key) => redis.lrange(line(key), 1, LOOK_AT))) : undefined;
+      const behind = held ? await Promise.all(about.map((key) => redis.lrange(queueKey(key), 1, LOOK_AT))) : undefined;
       return {
         heldBackBy: before.find((other) => other.held)?.id,
         waitingBehind: behind && new Set(behind.flat()).size,

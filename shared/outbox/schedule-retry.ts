@@ -22,8 +22,9 @@ local id, counter = args.id, args.counter
 if redis.call('GET', OWNER) ~= args.token then return {'not-owner'} end
 local was = redis.call('HMGET', record(id), 'state', counter, 'early', 'spared')
 if not was[1] or is_final(was[1]) then return {'gone'} end
-local attempts = tonumber(was[2] or 0)
-if args.throttled > tonumber(was[4] or 0) then
+-- Stored under the name spared: the throttled attempts so far.
+local attempts, throttled_count = tonumber(was[2] or 0), tonumber(was[4] or 0)
+if args.throttled > throttled_count then
   redis.call('HINCRBY', record(id), 'spared', 1)
   return {'again', '0', attempts}
 end

@@ -52,7 +52,7 @@ return answers
 );
 
 /**
- * Settles what has outlived its time while it waited, wherever it stands in its lines. What was sent already is left
+ * Settles what has outlived its time while it waited, wherever it stands in its queues. What was sent already is left
  * to `begin`. Takes dead letters off their list whose records are gone; one that held its place is left to `begin`, which has it
  * removed from its queues. Answers {how many were looked at, heads...}.
  */

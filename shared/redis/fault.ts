@@ -68,18 +68,22 @@ export function redisFault(error: unknown): RedisFaultKind | undefined {
 export function faultReason(error: unknown): string {
   if (error instanceof RedisFault) return error.message;
   const kind = redisFault(error);
-  const said = error instanceof Error ? error.message : "";
-  if (kind === "unavailable") return unreachableReason(error, said);
-  return kind === "refused" ? refusedReason(said) : kind ? REASONS[kind] : "it failed in a way that was not foreseen";
+  const message = error instanceof Error ? error.message : "";
+  if (kind === "unavailable") return unreachableReason(error, message);
+  return kind === "refused"
+    ? refusedReason(message)
+    : kind
+      ? REASONS[kind]
+      : "it failed in a way that was not foreseen";
 }
 
 /** Why a Redis operation failed, for a log: one line, without names, keys or values. */
 export const whyFailed = (error: unknown): string =>
   redisFault(error) === undefined ? reasonOf(error) : faultReason(error);
 
-function unreachableReason(error: unknown, said: string): string {
+function unreachableReason(error: unknown, message: string): string {
   const { code = "" } = error as { code?: string };
-  const text = `${said} ${code}`;
+  const text = `${message} ${code}`;
   return UNREACHABLE.find(([pattern]) => pattern.test(text))?.[1] ?? REASONS.unavailable;
 }
 

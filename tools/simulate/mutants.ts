@@ -45,7 +45,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "renewal-without-epoch": {
     what: "a renewal does not compare the epoch: a worker that was frozen takes the lease back from the next one",
-    changes: [[LEASE, "if redis.call('GET', owner) ~= args.token then return 0 end", "redis.call('SET', owner, args.token)"]],
+    changes: [
+      [LEASE, "if redis.call('GET', owner) ~= args.token then return 0 end", "redis.call('SET', owner, args.token)"],
+    ],
     near: ["freeze", "leaseRenew"],
   },
   "settle-before-emit": {
@@ -72,14 +74,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     what: "a repeated settlement removes the head of the queues, whatever that is by then",
     changes: [
       FINAL_AGAIN,
-      [LUA, "else redis.call('LREM', line(key), 1, id) end", "else redis.call('LPOP', line(key)) end"],
+      [LUA, "else redis.call('LREM', queue(key), 1, id) end", "else redis.call('LPOP', queue(key)) end"],
     ],
     near: ["outboxSettle", "outboxExchange"],
   },
   "head-not-checked": {
     what: "a command is taken for runnable wherever it stands in its queues",
     changes: [
-      [APPEND, "if redis.call('RPUSH', line(key), id) > 1 then runnable = 0 end", "redis.call('RPUSH', line(key), id)"],
+      [
+        APPEND,
+        "if redis.call('RPUSH', queue(key), id) > 1 then runnable = 0 end",
+        "redis.call('RPUSH', queue(key), id)",
+      ],
       [CLAIM, "if not first_everywhere(id, keys) then return {'waiting'} end", ""],
     ],
   },
@@ -88,8 +94,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     changes: [
       [
         LUA,
-        "  for _, key in ipairs(keys) do\n    if redis.call('LINDEX', line(key), 0) ~= id then return false end\n  end\n  return true",
-        "  return redis.call('LINDEX', line(keys[1]), 0) == id",
+        "  for _, key in ipairs(keys) do\n    if redis.call('LINDEX', queue(key), 0) ~= id then return false end\n  end\n  return true",
+        "  return redis.call('LINDEX', queue(keys[1]), 0) == id",
       ],
     ],
   },

@@ -98,9 +98,9 @@ export function createConfirmations(options: {
       return;
     }
     habits.set(send.event, "acks");
-    const said = parseAck(answer, send.payload);
-    if (said.verdict === "yes") send.settle({ result: "confirmed", by: "ack" });
-    else send.settle({ result: said.again ? "refused" : "rejected", reason: said.reason });
+    const ack = parseAck(answer, send.payload);
+    if (ack.verdict === "yes") send.settle({ result: "confirmed", by: "ack" });
+    else send.settle({ result: ack.again ? "refused" : "rejected", reason: ack.reason });
   }
 
   function proveReceipt(send: Pending, result: "received" | "unconfirmed"): void {

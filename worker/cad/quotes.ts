@@ -9,11 +9,11 @@ const SHOWN = new Set(["unitId", "incidentId", "context"]);
  * receipts, the log and Redis, where no patient's name belongs. Each word of the payload's values becomes `…`.
  */
 export function withoutQuotes(words: string, sent: unknown): string {
-  const told = new Set(valuesOf(sent, SHOWN).flatMap(wordsOf));
+  const sentWords = new Set(valuesOf(sent, SHOWN).flatMap(wordsOf));
   const plain = words.replace(/\\u([0-9a-f]{4})/gi, (_, code: string) =>
     String.fromCharCode(Number.parseInt(code, 16)),
   );
-  return plain.normalize("NFC").replace(WORD, (word) => (told.has(word.toLowerCase()) ? "…" : word));
+  return plain.normalize("NFC").replace(WORD, (word) => (sentWords.has(word.toLowerCase()) ? "…" : word));
 }
 
 const wordsOf = (value: string): string[] =>

@@ -69,7 +69,7 @@ export function createTransport(endpoint: CadEndpoint, on: TransportEvents): Tra
   const { tls = {}, headers = {}, transports = ["websocket", "polling"], compressFrom = COMPRESS_FROM } = endpoint;
   const engines = createEngineTransports(
     {
-      handshake: (said) => void (handshake = said),
+      handshake: (received) => void (handshake = received),
       fault: (transport, fault) => void faults.set(transport, fault),
       received(size) {
         if (open) return;

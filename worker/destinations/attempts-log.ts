@@ -24,21 +24,21 @@ export interface Tried {
 
 /** Keeps what came of the attempts at a destination: the last of them, and those at each message that did not succeed at once. */
 export interface AttemptsLog {
-  note(tried: Tried, said: DeliveryResult, at: Date, durationMs: number): void;
+  note(tried: Tried, answer: DeliveryResult, at: Date, durationMs: number): void;
   /** Stores the list until the signal aborts, and once more then. Never rejects. */
   run(): Promise<void>;
 }
 
-const toAttempt = (said: DeliveryResult, at: Date, durationMs: number): Attempt => ({
+const toAttempt = (answer: DeliveryResult, at: Date, durationMs: number): Attempt => ({
   at: at.toISOString(),
-  response: said.status,
-  reason: said.result === "ok" ? null : said.reason.slice(0, REASON_LENGTH),
+  response: answer.status,
+  reason: answer.result === "ok" ? null : answer.reason.slice(0, REASON_LENGTH),
   duration_ms: Math.round(durationMs),
 });
 
 export function createAttemptsLog(
   destination: string,
-  book: Pick<DestinationStore, "attempts" | "saveAttempts">,
+  store: Pick<DestinationStore, "attempts" | "saveAttempts">,
   messages: Pick<MessageAttempts, "note">,
   signal: AbortSignal,
 ): AttemptsLog {
@@ -56,7 +56,7 @@ export function createAttemptsLog(
   /** What the worker before has kept comes before what this one has. False if it could not be read: then nothing is overwritten. */
   async function load(): Promise<boolean> {
     for (; !signal.aborted; await sleep(LOAD_AGAIN_MS, signal)) {
-      const before = await book.attempts(destination).catch(() => undefined);
+      const before = await store.attempts(destination).catch(() => undefined);
       if (!before) continue;
       const mine = all();
       [recent, failed] = [[], []];
@@ -68,16 +68,16 @@ export function createAttemptsLog(
   async function save(): Promise<void> {
     if (!unsaved) return;
     unsaved = false;
-    await book.saveAttempts(destination, all()).catch(() => void (unsaved = true));
+    await store.saveAttempts(destination, all()).catch(() => void (unsaved = true));
   }
 
   return {
-    note({ id, event, number }, said, at, durationMs) {
-      const done = toAttempt(said, at, durationMs);
+    note({ id, event, number }, answer, at, durationMs) {
+      const done = toAttempt(answer, at, durationMs);
       add({ ...done, message_id: id, event, number });
       unsaved = true;
       // Of one that succeeds at once, the record says as much already.
-      if (said.result !== "ok" || number > 1) void messages.note(id, done).catch(() => undefined);
+      if (answer.result !== "ok" || number > 1) void messages.note(id, done).catch(() => undefined);
     },
     async run() {
       if (!(await load())) return;

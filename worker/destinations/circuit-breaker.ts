@@ -21,7 +21,7 @@ export type Signal =
 /** Leave to send one request. */
 export interface Pass {
   /** Called once. */
-  done(heard: Signal): void;
+  done(observed: Signal): void;
 }
 
 /** Where what is for one destination waits: for one of its places, and while it is paused or disabled. Waiting costs no attempt. */
@@ -109,35 +109,35 @@ export function createDestinationBreaker(options: DestinationGateOptions): Desti
     if (probe) probing = true;
     running += 1;
     return {
-      done(heard) {
+      done(observed) {
         running -= 1;
         if (probe) probing = false;
-        judge(heard, probe, answersBefore);
+        classify(observed, probe, answersBefore);
         letIn();
       },
     };
   }
 
   /** What was sent before a pause and comes back during it changes nothing: the probes decide. */
-  function judge(heard: Signal, probe: boolean, answersBefore: number): void {
-    if (heard.what === "gone" && state?.state !== "disabled")
-      become({ state: "disabled", reason: heard.reason, since: Date.now(), until: 0, trips: 0 });
+  function classify(observed: Signal, probe: boolean, answersBefore: number): void {
+    if (observed.what === "gone" && state?.state !== "disabled")
+      become({ state: "disabled", reason: observed.reason, since: Date.now(), until: 0, trips: 0 });
     if (state?.state === "disabled" || (state?.state === "paused" && !probe)) return;
-    if (heard.what === "busy")
-      pause(heard.reason, Math.min(Math.max(heard.inMs, MIN_ASKED_MS), MAX_ASKED_MS), state?.trips ?? 0);
-    if (heard.what === "answered") {
+    if (observed.what === "busy")
+      pause(observed.reason, Math.min(Math.max(observed.inMs, MIN_ASKED_MS), MAX_ASKED_MS), state?.trips ?? 0);
+    if (observed.what === "answered") {
       answers += 1;
       failing.clear();
       unreachable = 0;
       if (probe) become(well());
     }
-    if (heard.what !== "failed" && heard.what !== "unreachable") return;
-    if (probe) return trip(heard.reason);
+    if (observed.what !== "failed" && observed.what !== "unreachable") return;
+    if (probe) return trip(observed.reason);
     // A failure says nothing of the destination if others were answered since it was sent.
     if (answers !== answersBefore) return;
-    if (heard.what === "unreachable") unreachable += 1;
-    else failing.add(heard.keys);
-    if (failing.size + unreachable >= FAILURE_LIMIT) trip(heard.reason);
+    if (observed.what === "unreachable") unreachable += 1;
+    else failing.add(observed.keys);
+    if (failing.size + unreachable >= FAILURE_LIMIT) trip(observed.reason);
   }
 
   return {

@@ -24,7 +24,7 @@ export interface DeliverToOptions extends ClaimOptions {
   retryMs(): readonly number[];
   send(body: string, traceparent?: string): Promise<DeliveryResult>;
   /** @param at when it was sent */
-  onResult(said: DeliveryResult, tried: Tried, at: Date, durationMs: number): void;
+  onResult(answer: DeliveryResult, tried: Tried, at: Date, durationMs: number): void;
   measure: Measure;
   tracer?: Tracer;
   signal: AbortSignal;
@@ -66,23 +66,23 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
     return next.inMs > 0 ? { retryInMs: next.inMs } : "again";
   }
 
-  /** What follows from what the destination said. */
-  function follow(id: string, message: ToSend, said: DeliveryResult): Promise<Delivered | "again"> {
-    switch (said.result) {
+  /** What follows from what the destination answered. */
+  function follow(id: string, message: ToSend, answer: DeliveryResult): Promise<Delivered | "again"> {
+    switch (answer.result) {
       case "ok":
         measureTime(id, message);
-        return settle({ id, state: "confirmed", reason: "", by: `response:${said.status}` }, message);
+        return settle({ id, state: "confirmed", reason: "", by: `response:${answer.status}` }, message);
       case "gone":
         return Promise.resolve("again");
       case "busy":
-        return scheduleRetry(id, message, said.reason, MAX_THROTTLED);
+        return scheduleRetry(id, message, answer.reason, MAX_THROTTLED);
       case "failed":
-        return scheduleRetry(id, message, said.reason, 0);
+        return scheduleRetry(id, message, answer.reason, 0);
     }
   }
 
   /** One try, with leave to send. */
-  async function sendOnce(id: string, hear: (heard: Signal) => void): Promise<Delivered | "again"> {
+  async function sendOnce(id: string, observe: (observed: Signal) => void): Promise<Delivered | "again"> {
     await options.pace(signal);
     if (signal.aborted) return { runnable: [] };
     const begun = await claimDelivery("webhook", id, options);
@@ -95,26 +95,26 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
       "socket_bridge.event": nameOf(message.kind),
       "socket_bridge.send": message.sends,
     });
-    const said = await options.send(begun.text, span.traceparent);
-    const status = said.status ?? undefined;
-    span.end({ "http.response.status_code": status }, said.result === "ok" ? undefined : said.result);
+    const answer = await options.send(begun.text, span.traceparent);
+    const status = answer.status ?? undefined;
+    span.end({ "http.response.status_code": status }, answer.result === "ok" ? undefined : answer.result);
     // The end of the worker cuts its connections: that is no answer.
-    if (signal.aborted && said.result === "failed" && said.unreachable) return { runnable: [] };
-    options.onResult(said, { id, event: message.kind, number: message.sends }, at, performance.now() - from);
-    hear(heardOf(said, message.keys.join()));
-    return follow(id, message, said);
+    if (signal.aborted && answer.result === "failed" && answer.unreachable) return { runnable: [] };
+    options.onResult(answer, { id, event: message.kind, number: message.sends }, at, performance.now() - from);
+    observe(signalOf(answer, message.keys.join()));
+    return follow(id, message, answer);
   }
 
   return async function deliver(id) {
     for (;;) {
       const pass = await breaker.enter();
       if (!pass) return { runnable: [] };
-      let heard: Signal = { what: "nothing" };
+      let observed: Signal = { what: "nothing" };
       try {
-        const next = await sendOnce(id, (what) => void (heard = what));
+        const next = await sendOnce(id, (what) => void (observed = what));
         if (next !== "again") return next;
       } finally {
-        pass.done(heard);
+        pass.done(observed);
       }
     }
   };
@@ -123,17 +123,17 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
 /** The name of an event that is in no table comes from outside. */
 const nameOf = (event: string): string => (eventNamed(event) || event.startsWith("bridge:") ? event : "other");
 
-function heardOf(said: DeliveryResult, keys: string): Signal {
-  switch (said.result) {
+function signalOf(answer: DeliveryResult, keys: string): Signal {
+  switch (answer.result) {
     case "ok":
       return { what: "answered" };
     case "gone":
-      return { what: "gone", reason: said.reason };
+      return { what: "gone", reason: answer.reason };
     case "busy":
-      return { what: "busy", inMs: said.inMs, reason: said.reason };
+      return { what: "busy", inMs: answer.inMs, reason: answer.reason };
     case "failed":
-      return said.unreachable
-        ? { what: "unreachable", reason: said.reason }
-        : { what: "failed", keys, reason: said.reason };
+      return answer.unreachable
+        ? { what: "unreachable", reason: answer.reason }
+        : { what: "failed", keys, reason: answer.reason };
   }
 }

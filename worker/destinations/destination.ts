@@ -55,7 +55,7 @@ export interface DestinationOptions {
   destination: Destination;
   config: { REDIS_PREFIX: string; ALLOW_PRIVATE_DESTINATIONS: boolean; DESTINATION_BACKLOG: number };
   redis: Redis;
-  book: DestinationStore;
+  store: DestinationStore;
   sealer: Sealer;
   forgeries: Forgeries;
   token: string;
@@ -89,7 +89,7 @@ const saved = (writing: Promise<void>): Promise<boolean> =>
   );
 
 export function startDestination(options: DestinationOptions): RunningDestination {
-  const { config, redis, book, signal, random, log } = options;
+  const { config, redis, store, signal, random, log } = options;
   const { id } = options.destination;
   let current = options.destination;
   /** Up to which entry events were chosen by the rules before. */
@@ -119,8 +119,8 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     (message) => options.forgeries.note("webhook", `${id}/${message}`),
     "webhook",
   );
-  const stateSync = createStateSync(book, id, breaker, signal);
-  const attempts = createAttemptsLog(id, book, openMessageAttempts(redis, keys, sealer), signal);
+  const stateSync = createStateSync(store, id, breaker, signal);
+  const attempts = createAttemptsLog(id, store, openMessageAttempts(redis, keys, sealer), signal);
   const deliver = createDeliverTo({
     destination: id,
     outbox,
@@ -129,9 +129,9 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     payloads,
     retryMs: () => current.retryMs,
     send: (body, traceparent) => sender.send(body, traceparent),
-    onResult(said, tried, at, durationMs) {
-      counts.count(said);
-      attempts.note(tried, said, at, durationMs);
+    onResult(answer, tried, at, durationMs) {
+      counts.count(answer);
+      attempts.note(tried, answer, at, durationMs);
     },
     mayEmit: options.mayEmit,
     measure: options.measure,
@@ -173,7 +173,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       newRules = Promise.withResolvers();
       if (signal.aborted) return;
       const rules = () => current.rules.map(({ at, events, ownEchoes }) => ({ at, events, ownEchoes }));
-      while (!signal.aborted && !(await saved(book.saveRules(id, rules(), since))))
+      while (!signal.aborted && !(await saved(store.saveRules(id, rules(), since))))
         await sleep(PUBLISH_AGAIN_MS, signal);
     }
   }
@@ -199,7 +199,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
   const deadLetters = openDeadLetters(redis, keys, sealer, "webhook");
   const replay = createReplay({
     destination: id,
-    book,
+    store,
     journal: openJournalReader(redis, journalKeys(config.REDIS_PREFIX), options.sealer),
     outbox,
     waiting: () => redis.zrange(keys.open, "0", "-1"),

@@ -39,7 +39,7 @@ interface Part {
 }
 
 export function startDestinations(options: DestinationsOptions): Destinations {
-  const { book, signal, log } = options;
+  const { store, signal, log } = options;
   const parts = new Map<string, Part>();
   /** Those that were removed, until nothing of them is in flight; and all others that run. */
   const running = new Set<Promise<void>>();
@@ -79,15 +79,15 @@ export function startDestinations(options: DestinationsOptions): Destinations {
   /** Removed destinations with messages left are kept and reported. */
   async function lookForRemoved(): Promise<void> {
     await Promise.all(ending.values());
-    await book.add(ids());
+    await store.add(ids());
     const left = await leftOfRemoved(
       options.redis,
-      book,
+      store,
       options.config.REDIS_PREFIX,
       ids().map((id) => ({ id })),
     );
     const kept = new Set([...ids(), ...left.map(({ id }) => id)]);
-    for (const id of await book.ids()) if (!kept.has(id)) await book.remove(id);
+    for (const id of await store.ids()) if (!kept.has(id)) await store.remove(id);
     removed = left;
     for (const { id, reason } of left)
       log.warn({ destination: id, reason }, "a removed destination has undelivered messages");
@@ -115,13 +115,13 @@ export function startDestinations(options: DestinationsOptions): Destinations {
     ],
     update(next) {
       const changes: DestinationChanges = { added: [], removed: [] };
-      const said = { added: [] as string[], removed: [] as string[], changed: [] as string[] };
+      const logged = { added: [] as string[], removed: [] as string[], changed: [] as string[] };
       for (const [id, part] of parts) {
         const now = next.find((one) => one.id === id);
         if (now) {
-          if (part.destination.update(now)) said.changed.push(id);
+          if (part.destination.update(now)) logged.changed.push(id);
         } else {
-          said.removed.push(id);
+          logged.removed.push(id);
           parts.delete(id);
           part.stop.abort();
           changes.removed.push(part.destination.handler.name);
@@ -132,9 +132,9 @@ export function startDestinations(options: DestinationsOptions): Destinations {
         const part = start(destination);
         begin(destination.id, part);
         changes.added.push(part.destination.handler);
-        said.added.push(destination.id);
+        logged.added.push(destination.id);
       }
-      log.info(said, "destinations and rules were reloaded");
+      log.info(logged, "destinations and rules were reloaded");
       looked.abort();
       options.onChange();
       return changes;
@@ -151,11 +151,11 @@ export function startDestinations(options: DestinationsOptions): Destinations {
 /** What is left in Redis of destinations that are in no route any more. */
 export async function leftOfRemoved(
   redis: Redis,
-  book: DestinationStore,
+  store: DestinationStore,
   prefix: string,
   destinations: readonly Pick<Destination, "id">[],
 ): Promise<DestinationReport[]> {
-  const removed = (await book.ids()).filter((id) => !destinations.some((d) => d.id === id));
+  const removed = (await store.ids()).filter((id) => !destinations.some((d) => d.id === id));
   const left = removed.map(async (id) => {
     const keys = destinationKeys(prefix, id);
     const [waiting, dead] = await Promise.all([redis.zcard(keys.open), redis.zcard(keys.dead)]);

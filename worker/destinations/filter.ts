@@ -60,7 +60,7 @@ export function compileFilter(expression: string): { filter: Filter } | { error:
   const limited = MAY_TAKE_LONG.test(expression) ? createLimit() : (run: () => unknown) => run();
   return {
     filter(entry) {
-      const said = limited(() =>
+      const matches = limited(() =>
         evaluate({
           event: entry.event,
           payload: entry.payload,
@@ -70,8 +70,8 @@ export function compileFilter(expression: string): { filter: Filter } | { error:
           recovered: entry.recovered ?? null,
         }),
       );
-      if (typeof said !== "boolean") throw new NotTrueOrFalse("the filter said neither true nor false");
-      return said;
+      if (typeof matches !== "boolean") throw new NotTrueOrFalse("the filter said neither true nor false");
+      return matches;
     },
   };
 }

@@ -32,7 +32,7 @@ const SUPERSEDED_AT_ONCE = 500;
 
 export interface ReplayOptions {
   destination: string;
-  book: Pick<DestinationStore, "replayAsked" | "dropReplayAsked" | "replay" | "saveReplay">;
+  store: Pick<DestinationStore, "replayAsked" | "dropReplayAsked" | "replay" | "saveReplay">;
   journal: Pick<JournalReader, "page" | "bounds" | "upTo">;
   outbox: Pick<OwnedOutbox, "supersede">;
   /** The ids of what waits in the outbox, the oldest first. */
@@ -104,7 +104,7 @@ function addTo(found: ReplayFound, { id, event }: JournalEntry): ReplayFound {
 }
 
 export function createReplay(options: ReplayOptions): Replay {
-  const { destination, book, journal, signal, log } = options;
+  const { destination, store, journal, signal, log } = options;
   let replay: ReplayStatus | undefined;
   let chosen: (entry: JournalEntry) => boolean = nothing;
   /** Up to where the handler has come. */
@@ -120,12 +120,12 @@ export function createReplay(options: ReplayOptions): Replay {
     chosen = chooser(next.request);
   }
   async function save(next: ReplayStatus): Promise<void> {
-    await book.saveReplay(destination, next);
+    await store.saveReplay(destination, next);
     if (!next.request.dryRun) become(next);
   }
   function load(): Promise<void> {
     loading ??= (async () => {
-      const found = await book.replay(destination, "replay");
+      const found = await store.replay(destination, "replay");
       if (found) become(found);
     })().catch((error: unknown) => {
       loading = undefined;
@@ -219,8 +219,8 @@ export function createReplay(options: ReplayOptions): Replay {
       options.onRunnable(await options.outbox.supersede(pairs.slice(i, i + SUPERSEDED_AT_ONCE)));
   }
 
-  async function hear(): Promise<void> {
-    const asked = await book.replayAsked(destination);
+  async function readRequest(): Promise<void> {
+    const asked = await store.replayAsked(destination);
     if (!asked || asked.id === replay?.request.id) return;
     const followed = wasFollowed(asked, replay);
     if (followed || asked.askedAt < Date.now() - ASKED_MS) {
@@ -229,23 +229,23 @@ export function createReplay(options: ReplayOptions): Replay {
       return book.dropReplayAsked(destination);
     }
     if (asked.dryRun) {
-      const last = await book.replay(destination, "dry-run");
+      const last = await store.replay(destination, "dry-run");
       if (last?.request.id === asked.id && isOver(last.state)) return;
       return count(beginReplay(asked));
     }
     // The API refuses a second one while one is under way: this was asked for at the same moment.
-    if (replay && !isOver(replay.state)) return book.dropReplayAsked(destination);
+    if (replay && !isOver(replay.state)) return store.dropReplayAsked(destination);
     const before = replay ? [replay.request.id, ...replay.before].slice(0, MAX_BEFORE) : [];
     await save(beginReplay(asked, before));
   }
 
   async function step(): Promise<void> {
     await load();
-    await hear();
+    await readRequest();
     if (replay?.state === "counting") await count(replay);
     if (!unsaved || !replay) return;
     unsaved = false;
-    await book.saveReplay(destination, replay).catch((error: unknown) => {
+    await store.saveReplay(destination, replay).catch((error: unknown) => {
       unsaved = true;
       throw error;
     });

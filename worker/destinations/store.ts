@@ -6,19 +6,19 @@ import type { DestinationBreaker } from "./circuit-breaker.ts";
 const ASK_MS = 1000;
 
 /** Keeps a breaker's state in Redis, for the next owner, and asks there whether somebody enabled the destination. */
-export function createStateSync(book: DestinationStore, id: string, breaker: DestinationBreaker, signal: AbortSignal) {
+export function createStateSync(store: DestinationStore, id: string, breaker: DestinationBreaker, signal: AbortSignal) {
   let unsaved = false;
   /** The state that was saved last, if the destination is paused or disabled by it. */
   let shut: DestinationState | undefined;
   /** The last pause on request that the breaker knows of: its `since`. */
-  let heard: number | undefined;
+  let obeyed: number | undefined;
   let wake = new AbortController();
 
   async function save(): Promise<void> {
     unsaved = false;
     try {
       const state = breaker.state();
-      await book.save(id, state);
+      await store.save(id, state);
       shut = state.state === "ok" ? undefined : state;
     } catch (error) {
       unsaved = true;
@@ -27,21 +27,21 @@ export function createStateSync(book: DestinationStore, id: string, breaker: Des
   }
 
   async function hearPause(): Promise<void> {
-    const paused = await book.paused(id);
-    if (!paused || paused.since === heard) return;
-    heard = paused.since;
+    const paused = await store.paused(id);
+    if (!paused || paused.since === obeyed) return;
+    obeyed = paused.since;
     if (breaker.state().since !== paused.since) breaker.disable(paused.reason, paused.since);
   }
 
   /** An enable is for what was shut before it: one of a destination that was well does nothing. */
   async function look(): Promise<void> {
     await hearPause();
-    if (shut && (await book.enabled(id)) === shut.since) {
+    if (shut && (await store.enabled(id)) === shut.since) {
       shut = undefined;
       breaker.enable();
     }
     // What somebody changed or deleted meanwhile is written again.
-    if (shut && !unsaved) unsaved = !(await book.holds(id, shut));
+    if (shut && !unsaved) unsaved = !(await store.holds(id, shut));
     if (unsaved) await save();
   }
 
@@ -53,7 +53,7 @@ export function createStateSync(book: DestinationStore, id: string, breaker: Des
     async load() {
       while (!signal.aborted) {
         try {
-          const saved = await book.load(id);
+          const saved = await store.load(id);
           shut = saved?.state === "ok" ? undefined : saved;
           breaker.begin(saved);
           // The worker before may have ended after it heard of it and before that was saved.

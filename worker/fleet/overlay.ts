@@ -4,7 +4,7 @@ import type { Cad } from "../../shared/cads/load.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What a CAD's entry says, by the environment variable of a single CAD that it stands for. */
-interface Said {
+interface Override {
   name: string;
   value: string | undefined;
   /** Where it stands in the entry. */
@@ -17,9 +17,9 @@ const confirmText = (confirm: CadEntry["confirm"]): string | undefined => {
   return [mode, ...Object.entries(events).map(([event, one]) => `${event}=${one}`)].join(",");
 };
 
-const at = (name: string, value: string | undefined, ...path: (string | number)[]): Said => ({ name, value, path });
+const at = (name: string, value: string | undefined, ...path: (string | number)[]): Override => ({ name, value, path });
 
-function said({ entry, prefix }: Cad, environment: Environment): Said[] {
+function overridesOf({ entry, prefix }: Cad, environment: Environment): Override[] {
   const { urls, token_env: tokenEnv, tls } = entry;
   const canaryUrl = environment["CANARY_URL"] || undefined;
   return [
@@ -65,16 +65,16 @@ const withoutFile = (name: string) => name.replace(/_FILE$/, "");
 
 /** A CAD as the environment of a worker for it alone: what its entry says in place of what the environment does. */
 export function overlay(cad: Cad, environment: Environment): Record<string, string | undefined> {
-  const given = said(cad, environment).filter(({ value }) => value !== undefined);
+  const given = overridesOf(cad, environment).filter(({ value }) => value !== undefined);
   // A secret comes from a variable or from a file: what the entry says of one replaces both.
   const replaced = new Set(given.filter(({ name }) => name !== "ROUTES_FILE").map(({ name }) => withoutFile(name)));
   const kept = Object.entries(environment).filter(([name]) => name !== "CADS_FILE" && !replaced.has(withoutFile(name)));
   return { ...Object.fromEntries(kept), ...Object.fromEntries(given.map(({ name, value }) => [name, value])) };
 }
 
-/** Where in a CAD's entry a variable was said; undefined for one that the environment alone has. */
+/** Where in a CAD's entry a variable is set; undefined for one that the environment alone has. */
 export const placeOf = (cad: Cad, name: string): (string | number)[] | undefined => {
-  const all = said(cad, {});
+  const all = overridesOf(cad, {});
   const byName = (wanted: string) => all.find((one) => one.name === wanted);
   if (withoutFile(name) === "CAD_BACKEND_AUTH_TOKEN")
     return [

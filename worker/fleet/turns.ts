@@ -86,17 +86,17 @@ export function createTurns(options: TurnsOptions): Turns {
     },
     lookNow: () => wake.abort(),
     async run() {
-      let said = false;
+      let logged = false;
       while (!signal.aborted) {
         wake = new AbortController();
         try {
           act(toLook(await options.look()));
-          said = false;
+          logged = false;
         } catch (error) {
           // The leases that there are stand, or lapse: nothing is shared anew meanwhile.
-          if (!said)
+          if (!logged)
             log.warn({ reason: whyFailed(error) }, "the CADs cannot be shared: Redis does not say who owns them");
-          said = true;
+          logged = true;
         }
         await sleep(LOOK_MS, AbortSignal.any([signal, wake.signal]));
       }

@@ -62,14 +62,14 @@ export function createPager(options: PagerOptions): Pager {
 
   /** Runs a step again and again; what fails is tried with the next one, and said once. */
   async function forEver(everyMs: number, failed: string, step: () => Promise<void>): Promise<void> {
-    let said = false;
+    let logged = false;
     for (; !signal.aborted; await sleep(everyMs, signal)) {
       try {
         await withDeadline(step(), STEP_MS, failed);
-        said = false;
+        logged = false;
       } catch (error) {
-        if (!said && !signal.aborted) log.warn({ reason: whyFailed(error) }, failed);
-        said = true;
+        if (!logged && !signal.aborted) log.warn({ reason: whyFailed(error) }, failed);
+        logged = true;
       }
     }
   }
@@ -89,7 +89,7 @@ export function createPager(options: PagerOptions): Pager {
     ...(config.ALERT_URL !== undefined && { alert: (page: Page) => sendAlert(alert(config), page) }),
   };
 
-  async function beat(url: string): Promise<void> {
+  async function sendHeartbeat(url: string): Promise<void> {
     let wrong: string | undefined;
     for (; !signal.aborted; await sleep(config.HEARTBEAT_EVERY_S * 1000, signal)) {
       if (statusOf(problems()) !== "healthy") continue;
@@ -103,8 +103,8 @@ export function createPager(options: PagerOptions): Pager {
   return {
     async run() {
       const sending = Object.entries(receivers).map(([name, send]) => deliver(store, name as Receiver, send, options));
-      const beating = config.HEARTBEAT_URL === undefined ? [] : [beat(config.HEARTBEAT_URL)];
-      await Promise.all([watch(), ...sending, ...beating]);
+      const heartbeats = config.HEARTBEAT_URL === undefined ? [] : [sendHeartbeat(config.HEARTBEAT_URL)];
+      await Promise.all([watch(), ...sending, ...heartbeats]);
     },
   };
 }

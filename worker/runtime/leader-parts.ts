@@ -48,7 +48,7 @@ export function createEventPath(options: PartsOptions): { destinations: Destinat
   const { config, redis, lease, changes, sealer, forgeries } = options;
   const destinations = startDestinations({
     ...options,
-    book: openDestinationStore(redis, config.REDIS_PREFIX, sealer, (id) => forgeries.note("destination", id)),
+    store: openDestinationStore(redis, config.REDIS_PREFIX, sealer, (id) => forgeries.note("destination", id)),
     token: lease.token,
     deadKeptMs: config.DEAD_LETTER_DAYS * DAY_MS,
     mayEmit: lease.held,

@@ -5,7 +5,7 @@ import { faultReason, redisFault } from "../../../shared/redis/fault.ts";
 import { openSealer } from "../../../shared/sealing/open-sealer.ts";
 import type { Backend } from "../../backend/backend.ts";
 import { connectBackend } from "../../backend/connect-backend.ts";
-import { type Answer, type Arguments, type Call, CALL_MS, type CallResult } from "./calls.ts";
+import { type Arguments, type Call, CALL_MS, type CallResult, type Reply } from "./calls.ts";
 import { type Bindings, edgeConfig } from "./config.ts";
 import { consoleLog } from "./console-log.ts";
 
@@ -29,12 +29,12 @@ export class CadBackend extends DurableObject<Bindings> {
   }
 
   /** Executes one call of the Backend. Never rejects. */
-  async call<C extends Call>(name: C, args: Arguments<C>): Promise<CallResult<Answer<C>>> {
+  async call<C extends Call>(name: C, args: Arguments<C>): Promise<CallResult<Reply<C>>> {
     await this.#connected;
     try {
       if (!Object.hasOwn(CALL_MS, name)) throw new TypeError("the worker made a call that this version does not know");
       // TypeScript cannot see that the method of a name takes the arguments and returns the answer of that name.
-      const method = this.#backend[name] as (...args: Arguments<C>) => Promise<Answer<C>>;
+      const method = this.#backend[name] as (...args: Arguments<C>) => Promise<Reply<C>>;
       return { ok: true, value: await method(...args) };
     } catch (error) {
       const fault = redisFault(error);

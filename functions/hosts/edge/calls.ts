@@ -5,7 +5,7 @@ import type { Backend } from "../../backend/backend.ts";
 /** The calls to a Durable Object: all of Backend except its shutdown, which the runtime handles. */
 export type Call = Exclude<keyof Backend, "endWaits" | "close">;
 export type Arguments<C extends Call> = Parameters<Backend[C]>;
-export type Answer<C extends Call> = Awaited<ReturnType<Backend[C]>>;
+export type Reply<C extends Call> = Awaited<ReturnType<Backend[C]>>;
 
 /** An answer in serializable form, since an error would lose its class between the two. */
 export type CallResult<Value> =

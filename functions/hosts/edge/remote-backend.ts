@@ -6,7 +6,7 @@ import { SealError } from "../../../shared/sealing/seal.ts";
 import { withDeadline } from "../../../shared/util/sleep.ts";
 import type { Backend } from "../../backend/backend.ts";
 import type { CadBackend } from "./cad-backend.ts";
-import { type Answer, type Arguments, type Call, CALL_MS, type CallResult } from "./calls.ts";
+import { type Arguments, type Call, CALL_MS, type CallResult, type Reply } from "./calls.ts";
 
 /** The request has reached the platform's limit of calls. */
 export class CallsUsedUp extends Error {
@@ -27,13 +27,13 @@ export interface RemoteOptions {
  * being down, since its outcome is equally unknown.
  */
 export function remoteBackend({ objects, prefix, shards, random, log }: RemoteOptions): Backend {
-  async function call<C extends Call>(name: C, args: Arguments<C>, waitMs = 0): Promise<Answer<C>> {
+  async function call<C extends Call>(name: C, args: Arguments<C>, waitMs = 0): Promise<Reply<C>> {
     // Any shard will do: Redis orders the commands. A new stub each time, since a broken one stays broken.
     const shard = Math.floor(random() * shards);
     const object = objects.getByName(`${prefix}:${shard}`);
-    let outcome: CallResult<Answer<C>>;
+    let outcome: CallResult<Reply<C>>;
     try {
-      const answer = object.call(name, args) as Promise<CallResult<Answer<C>>>;
+      const answer = object.call(name, args) as Promise<CallResult<Reply<C>>>;
       outcome = await withDeadline(answer, CALL_MS[name] + waitMs, name);
     } catch (error) {
       // The platform's limit of calls per request, which a stream reaches eventually: not an outage, and waiting does not help.
