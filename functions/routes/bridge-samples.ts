@@ -7,7 +7,8 @@ import { LIMITS, METRICS, type MetricName, OTHER } from "../../shared/metrics/ta
 import { DEAD_STATES } from "../../shared/outbox/states.ts";
 import type { Bounds } from "../../shared/outbox/bounds.ts";
 import { secondsBetween } from "../../shared/util/time.ts";
-import type { CommandBacklog, DestinationBacklog, LastHeartbeat } from "../backend/backend.ts";
+import type { CommandBacklog, LastHeartbeat } from "../backend/health-calls.ts";
+import type { DestinationBacklog } from "../backend/destination-calls.ts";
 import type { Figures } from "../backend/figures.ts";
 import type { Health } from "./health.ts";
 

@@ -6,13 +6,13 @@ import { doubtProblem } from "../../shared/health/heartbeat.ts";
 import { redisProblem } from "../../shared/health/check-redis.ts";
 import { HEARTBEAT_LIMIT_S, type WorkerHealth, workerHealth } from "../../shared/health/worker-health.ts";
 import { type Micros, secondsBetween } from "../../shared/util/time.ts";
+import type { Backend } from "../backend/backend.ts";
 import {
-  type Backend,
   trustedHeartbeat,
   type CommandBacklog,
   type ReadHeartbeat,
   type LastHeartbeat,
-} from "../backend/backend.ts";
+} from "../backend/health-calls.ts";
 
 /**
  * A runnable command untouched for this long plus the confirmation timeout, while the CAD was ready, means that the worker

@@ -1,4 +1,4 @@
-import type { LastHeartbeat } from "../backend/backend.ts";
+import type { LastHeartbeat } from "../backend/health-calls.ts";
 import type { QueueContent } from "../../shared/outbox/queues.ts";
 import { toIso } from "../../shared/util/time.ts";
 import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";

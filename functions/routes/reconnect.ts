@@ -2,7 +2,8 @@ import { z } from "zod";
 import { HEARTBEAT_LIMIT_S } from "../../shared/health/worker-health.ts";
 import { Problem } from "../http/problem.ts";
 import { sleep } from "../../shared/util/sleep.ts";
-import { type Backend, trustedHeartbeat } from "../backend/backend.ts";
+import type { Backend } from "../backend/backend.ts";
+import { trustedHeartbeat } from "../backend/health-calls.ts";
 
 /** How long the bridge may take to be ready again, and how often it is polled, ms. */
 const READY_WITHIN_MS = 10_000;

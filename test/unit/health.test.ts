@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import type { CommandBacklog, LastHeartbeat } from "../../functions/backend/backend.ts";
+import type { CommandBacklog, LastHeartbeat } from "../../functions/backend/health-calls.ts";
 import type { Backend } from "../../functions/backend/backend.ts";
 import { assessHealth, FORGET_PROBLEMS_MS, lookAtHealth } from "../../functions/routes/health.ts";
 import { createProblemTracker } from "../../shared/health/problem-tracker.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { LastHeartbeat } from "../../functions/backend/backend.ts";
+import type { LastHeartbeat } from "../../functions/backend/health-calls.ts";
 import { whyHeadWaits } from "../../functions/routes/queue-head.ts";
 import type { QueueContent } from "../../shared/outbox/queues.ts";
 
