@@ -180,9 +180,9 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     const problem = await beyondLimit(c, toProblem(error, log));
     deps.measure.count("socket_bridge_refused_total", { code: problem.code });
     sayFault(problem);
-    const noted = noteRefusal(c, problem, { backend, basePath, log });
-    if (deps.afterResponse) deps.afterResponse(c, noted);
-    else await noted;
+    const recorded = noteRefusal(c, problem, { backend, basePath, log });
+    if (deps.afterResponse) deps.afterResponse(c, recorded);
+    else await recorded;
     return answerProblem(c, problem);
   });
   return everything;

@@ -253,8 +253,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     changes: [
       [
         "worker/destinations/deliver.ts",
-        "const said = await options.send(begun.text, span.traceparent);",
-        'await settleSurely(outbox, { id, state: "confirmed", reason: "", by: "response:204" }, message, options);\n    const said = await options.send(begun.text, span.traceparent);',
+        "const answer = await options.send(begun.text, span.traceparent);",
+        'await settleSurely(outbox, { id, state: "confirmed", reason: "", by: "response:204" }, message, options);\n    const answer = await options.send(begun.text, span.traceparent);',
       ],
     ],
     near: ["webhook request", "webhook connect"],
