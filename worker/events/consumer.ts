@@ -1,15 +1,17 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
-import type { Checkpoints, Handled } from "../../shared/journal/checkpoints.ts";
+import type { Checkpoints } from "../../shared/journal/checkpoints.ts";
 import { compareIds, idBefore, START } from "../../shared/redis/stream-id.ts";
 import type { JournalReader } from "../../shared/journal/read.ts";
 import type { Log } from "../../shared/util/log.ts";
-import { SealError } from "../../shared/sealing/seal.ts";
 import { sleep } from "../../shared/util/sleep.ts";
-import { createAttempts, outcomeOf, reasonOf } from "./attempts.ts";
+import { createAttempts, reasonOf } from "./attempts.ts";
 import { type ConsumerEvent, type ConsumerState, INITIAL, nextState } from "./consumer-state.ts";
 import { createEntryWindow } from "./entry-window.ts";
-import type { Declined, Handler, Task } from "./handlers/handler.ts";
+import { createEntryWork } from "./entry-work.ts";
+import type { Handler } from "./handlers/handler.ts";
+import { createPlacement } from "./placement.ts";
+import { createProgress } from "./progress.ts";
 import { createWrittenBuffer } from "./written-buffer.ts";
 
 /** How many entries a handler works on at once; none of them share a unit or an incident. */
@@ -18,8 +20,6 @@ const WINDOW = 256;
 const MAX_SIZE = 8_000_000;
 /** A handler that takes so long to say what it makes of an entry is not asked about the next before others had their turn, ms. */
 const LONG_MS = 10;
-/** How often what was done is noted, ms: after a crash, that much is done again. */
-const NOTE_MS = 100;
 /** How many written entries wait in memory for a slow handler; beyond, it reads them from the journal again. */
 const MAX_BUFFERED = 500;
 const PAGE = 500;
@@ -67,36 +67,51 @@ export interface Consumer {
   run(): Promise<void>;
 }
 
-const missingBefore = ({ id, missing }: JournalEntry) => `before ${id}, of which ${missing} are missing`;
-
+/**
+ * The loop that feeds the states of consumer-state.ts: it does the work of a state, and goes on by its outcome. Where a handler
+ * begins is in placement.ts, what it does with an entry in entry-work.ts, and how far it is in progress.ts.
+ */
 export function createConsumer(options: ConsumerOptions): Consumer {
-  const { handler, journal, checkpoints, signal, log } = options;
+  const { handler, journal, checkpoints, onForged, signal, log } = options;
   const buffer = createWrittenBuffer(MAX_BUFFERED, MAX_SIZE, signal);
   const window = createEntryWindow(WINDOW, MAX_SIZE, signal);
   let state: ConsumerState = INITIAL;
   /** Read up to here; what is not done of it is in the window. */
   let position = START;
-  let cursor = START;
-  const counts = { done: 0, failed: 0, skipped: 0 };
-  let lastError: string | null = null;
-  let readingProblem: string | null = null;
-  let turns = Promise.resolve();
-  let outcomes: (Handled & { entry: string })[] = [];
-  const placed = Promise.withResolvers<void>();
-  let isPlaced = false;
-  // What is held is written even then: a new handler needs its place before that too, or it would miss it.
-  signal.addEventListener("abort", () => void place().then(placed.resolve, () => placed.resolve()), { once: true });
-
+  let skipped = 0;
+  const trouble: { last: string | null; reading: string | null } = { last: null, reading: null };
+  const progress = createProgress({
+    handler: handler.name,
+    checkpoints,
+    // All before the first that is not done; an entry that was not wanted is done.
+    doneUpTo() {
+      const first = window.oldest();
+      return first === undefined ? position : idBefore(first);
+    },
+    onStored: (checkpoint) => handler.noted?.(checkpoint),
+    signal,
+  });
   const attempt = createAttempts({
     handler: handler.name,
     handleMs: options.handleMs,
     waitMs: options.waitMs,
-    onTrouble: (reason) => void (lastError = reason),
+    onTrouble: (reason) => void (trouble.last = reason),
     signal,
     log,
   });
+  const work = createEntryWork({ handler, window, progress, attempt, onForged, log });
+  const place = createPlacement({
+    ...{ handler, journal, checkpoints, onForged },
+    onPlaced(at) {
+      position = at;
+      progress.beginAt(at);
+    },
+  });
+  const placed = Promise.withResolvers<void>();
+  // What is held is written even then: a new handler needs its place before that too, or it would miss it.
+  signal.addEventListener("abort", () => void place().then(placed.resolve, () => placed.resolve()), { once: true });
 
-  /** Does the work of the state, and answers what came of it. */
+  /** Does the work of a state. */
   const steps: Record<Exclude<ConsumerState["name"], "stopped">, () => Promise<ConsumerEvent>> = {
     async placing() {
       await place();
@@ -108,8 +123,8 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       if (handler.rewind?.wanted()) return { type: "rewind" };
       buffer.open();
       const { entries, more } = await journal.page(position, PAGE);
-      await noticeSkipped();
-      readingProblem = null;
+      await skipTrimmed();
+      trouble.reading = null;
       await take(entries);
       return { type: "page", last: !more };
     },
@@ -123,10 +138,10 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     },
     async rewinding() {
       await window.idle();
-      await noteProgress();
-      // After one that was stored and not noted, there is nothing left to do but to note it.
+      await progress.store();
+      // After one that was stored, and not noticed, there is nothing left to do but to store the progress.
       if (handler.rewind?.wanted()) position = await handler.rewind.go(position);
-      await noteProgress();
+      await progress.store();
       return { type: "rewound" };
     },
     async retrying() {
@@ -135,81 +150,20 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     },
   };
 
-  /** A handler that is new begins with what comes from now on. */
-  async function place(): Promise<void> {
-    if (isPlaced) return;
-    const known = await cursorOf();
-    const newest = known ?? (await journal.bounds()).newest;
-    const from = (await handler.rewind?.resume(newest)) ?? newest;
-    if (from !== known) await checkpoints.note(handler.name, [], from);
-    if (isPlaced) return;
-    position = cursor = from;
-    isPlaced = true;
-  }
-
-  /** Instead of one that was changed in Redis the handler takes the oldest entry: what is done again is no harm, what is skipped is. */
-  async function cursorOf(): Promise<string | undefined> {
-    try {
-      return await checkpoints.cursor(handler.name);
-    } catch (error) {
-      if (!(error instanceof SealError) || error.code !== "tampered") throw error;
-      options.onForged(`cursor of ${handler.name}`);
-      const { oldest, newest } = await journal.bounds();
-      return oldest === undefined ? newest : idBefore(oldest);
-    }
-  }
-
   async function take(entries: readonly JournalEntry[]): Promise<void> {
     for (const entry of entries) {
       if (compareIds(entry.id, position) <= 0) continue;
       await window.room();
       if (signal.aborted) return;
       const from = performance.now();
-      begin(entry);
+      position = entry.id;
+      work.begin(entry);
       if (performance.now() - from > LONG_MS) await nextTurn();
     }
   }
 
-  function begin(entry: JournalEntry): void {
-    position = entry.id;
-    if (entry.forged) return options.onForged(entry.id);
-    if (entry.missing) options.onForged(missingBefore(entry));
-    const planned = plan(entry);
-    if (typeof planned === "function") window.run(entry, () => workOn(entry.id, planned));
-    else if (planned)
-      outcomes.push({ entry: entry.id, handler: handler.name, durationMs: 0, tries: 1, ...outcomeOf(planned) });
-  }
-
-  /**
-   * What the handler makes of an entry. Where it throws at it, each try asks again, and meets what it throws: one try in a turn,
-   * since what it throws may be that it took too long.
-   */
-  function plan(entry: JournalEntry): Task | Declined | undefined {
-    try {
-      return handler.plan(entry);
-    } catch {
-      return async () => {
-        await (turns = turns.then(() => nextTurn()));
-        const planned = handler.plan(entry);
-        return typeof planned === "function" ? planned() : planned;
-      };
-    }
-  }
-
-  /** False if the worker stops before it is done. */
-  async function workOn(entry: string, task: Task): Promise<boolean> {
-    const outcome = await attempt(entry, task);
-    if (!outcome) return false;
-    outcomes.push({ entry, handler: handler.name, ...outcome });
-    if (outcome.outcome !== "declined") counts[outcome.outcome] += 1;
-    if (outcome.outcome === "failed") {
-      log.error({ handler: handler.name, entry, reason: outcome.error }, "a handler gave up on an entry");
-    }
-    return true;
-  }
-
-  /** Whether entries after the position were trimmed before they were read. Where only the last one done is gone, none was. */
-  async function noticeSkipped(): Promise<void> {
+  /** Reports entries after the position that were trimmed before they were read. If only the last one done is gone, none was. */
+  async function skipTrimmed(): Promise<void> {
     const { oldest, newest, trimmed } = await journal.bounds();
     const next = oldest ?? newest;
     const nothingBetween = compareIds(next, position) <= 0 || (oldest !== undefined && idBefore(oldest) === position);
@@ -219,40 +173,15 @@ export function createConsumer(options: ConsumerOptions): Consumer {
       "entries were gone from the journal before a handler came to them",
     );
     await options.onSkipped(position, next);
-    counts.skipped += 1;
+    skipped += 1;
     position = oldest === undefined ? newest : idBefore(oldest);
   }
 
   /** Logged once: a key may be missing for long. */
   function cannotRead(reason: string): void {
-    if (readingProblem !== reason)
+    if (trouble.reading !== reason)
       log.warn({ handler: handler.name, reason }, "a handler cannot read the journal: retrying");
-    readingProblem = reason;
-    lastError = reason;
-  }
-
-  async function noteProgress(): Promise<void> {
-    const noted = outcomes;
-    // All before the first that is not done; an entry that was not wanted is done.
-    const first = window.oldest();
-    const next = first === undefined ? position : idBefore(first);
-    if (noted.length === 0 && next === cursor) return;
-    outcomes = [];
-    try {
-      await checkpoints.note(handler.name, noted, next);
-      cursor = next;
-      handler.noted?.(next);
-    } catch (error) {
-      outcomes = [...noted, ...outcomes].slice(-MAX_BUFFERED);
-      throw error;
-    }
-  }
-
-  async function keepNoting(): Promise<void> {
-    while (!signal.aborted) {
-      await sleep(NOTE_MS, signal);
-      await noteProgress().catch(() => undefined);
-    }
+    trouble.reading = trouble.last = reason;
   }
 
   async function step(name: keyof typeof steps): Promise<ConsumerEvent> {
@@ -271,19 +200,20 @@ export function createConsumer(options: ConsumerOptions): Consumer {
     status: () => ({
       handler: handler.name,
       what: handler.what,
-      cursor,
-      ...counts,
+      cursor: progress.checkpoint(),
+      ...work.counts(),
+      skipped,
       running: window.size(),
-      reading_problem: readingProblem,
-      last_error: lastError,
+      reading_problem: trouble.reading,
+      last_error: trouble.last,
     }),
     async run() {
-      const noting = keepNoting();
+      const storing = progress.keepStoring();
       handler.rewind?.listen(buffer.interrupt);
       while (state.name !== "stopped") state = nextState(state, await step(state.name));
-      await noting;
+      await storing;
       await window.idle();
-      await noteProgress().catch(() => undefined);
+      await progress.store().catch(() => undefined);
     },
   };
 }
