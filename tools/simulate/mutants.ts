@@ -181,7 +181,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     what: "a batch whose answer was lost is written once more",
     changes: [
       [
-        "shared/journal/write.ts",
+        "shared/journal/write-scripts.ts",
         "if prior[1] == args.token and tonumber(prior[2]) >= args.batch then",
         "if false then",
       ],
