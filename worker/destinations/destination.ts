@@ -1,10 +1,5 @@
 import type { Redis } from "ioredis";
-import {
-  type DestinationStore,
-  type DestinationReport,
-  type DestinationState,
-  NOTHING_SENT,
-} from "../../shared/destinations/store.ts";
+import type { DestinationReport, DestinationState, DestinationStore } from "../../shared/destinations/store.ts";
 import { createChanges } from "../../shared/util/changes.ts";
 import type { Tracer } from "../../shared/tracing/tracer.ts";
 import { kindOf } from "../../shared/util/reason.ts";
@@ -33,19 +28,19 @@ import { createDeliverTo } from "./deliver.ts";
 import { createDestinationBreaker } from "./circuit-breaker.ts";
 import { createChooser, toDestination } from "./handler.ts";
 import { createAttemptsLog } from "./attempts-log.ts";
+import { createCounts } from "./counts.ts";
+import { createLiveSender } from "./live-sender.ts";
 import { createReplay } from "./replay.ts";
 import { createStateSync } from "./store.ts";
-import { createPace } from "./pace.ts";
 import { createLocalQueue } from "./queue.ts";
 import type { Destination } from "./routes.ts";
-import { createSender, type DeliveryResult, type Sender } from "./send.ts";
+import { createRulesPublisher } from "./rules-publisher.ts";
+import { createSender } from "./send.ts";
 
 /** How many requests go to one destination at once; none of them share a unit or an incident. */
 const PLACES = 64;
 /** How long what was delivered is known by its id, ms: longer than an entry is handled again after a crash. */
 const DELIVERED_KEPT_MS = 25 * 3_600_000;
-/** How long after it could not be noted by which rules events are chosen that is tried again, ms. */
-const PUBLISH_AGAIN_MS = 250;
 /** How often it is looked at what waits, ms. */
 const LOAD_MS = 2000;
 /** How long a failing destination is left alone before it is tried again, ms at most. */
@@ -81,28 +76,17 @@ export interface RunningDestination {
   close(): Promise<void>;
 }
 
-/** Whether it could be written. */
-const saved = (writing: Promise<void>): Promise<boolean> =>
-  writing.then(
-    () => true,
-    () => false,
-  );
-
 export function startDestination(options: DestinationOptions): RunningDestination {
   const { config, redis, store, signal, random, log } = options;
   const { id } = options.destination;
   let current = options.destination;
-  /** Up to which entry events were chosen by the rules before. */
-  let newRules = Promise.withResolvers<string>();
   const sealer = sealerFor(options.sealer, id);
   const keys = destinationKeys(config.REDIS_PREFIX, id);
   const outbox = openOwnedOutbox(redis, keys, sealer, options.token, options.deadKeptMs, DELIVERED_KEPT_MS);
   const counts = createCounts();
-  const open = (to: Destination) => createSender(to, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit);
-  let sender = open(current);
-  let pace = createPace(current.rate);
-  /** Those of before an update, as long as something is being sent. */
-  const before = new Set<Sender>();
+  const sender = createLiveSender(current, (to) =>
+    createSender(to, config.ALLOW_PRIVATE_DESTINATIONS, PLACES, options.mayEmit),
+  );
 
   const stateChanges = createChanges<DestinationState>();
   const breaker = createDestinationBreaker({
@@ -125,10 +109,10 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     destination: id,
     outbox,
     breaker,
-    pace: (aborted) => pace(aborted),
+    pace: sender.pace,
     payloads,
     retryMs: () => current.retryMs,
-    send: (body, traceparent) => sender.send(body, traceparent),
+    send: sender.send,
     onResult(answer, tried, at, durationMs) {
       counts.count(answer);
       attempts.note(tried, answer, at, durationMs);
@@ -165,19 +149,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       load = await readLoad(redis, keys, config.DESTINATION_BACKLOG).catch(() => load);
   }
 
-  signal.addEventListener("abort", () => newRules.resolve(START), { once: true });
-  /** For GET /events/{id}, which tells why no rule took an event. They hold for what comes after the handler's place. */
-  async function publishRules(): Promise<void> {
-    while (!signal.aborted) {
-      const since = await newRules.promise;
-      newRules = Promise.withResolvers();
-      if (signal.aborted) return;
-      const rules = () => current.rules.map(({ at, events, ownEchoes }) => ({ at, events, ownEchoes }));
-      while (!signal.aborted && !(await saved(store.saveRules(id, rules(), since))))
-        await sleep(PUBLISH_AGAIN_MS, signal);
-    }
-  }
-
+  const published = createRulesPublisher(id, store, () => current.rules, signal);
   const choosing = {
     // As it is whenever an entry is looked at.
     destination: {
@@ -229,12 +201,8 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       if (definition(next) === definition(current)) return false;
       const rulesChanged = next.version !== current.version;
       current = next;
-      const old = sender;
-      sender = open(next);
-      pace = createPace(next.rate);
-      before.add(old);
-      void old.end().finally(() => before.delete(old));
-      if (rulesChanged) newRules.resolve(seen);
+      sender.update(next);
+      if (rulesChanged) published.changedAt(seen);
       return true;
     },
     handler: {
@@ -245,7 +213,7 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
       },
       placed(cursor) {
         seen = replay.liveFrom(cursor);
-        newRules.resolve(seen);
+        published.changedAt(seen);
       },
       noted: replay.noted,
       rewind: replay.rewind,
@@ -261,10 +229,10 @@ export function startDestination(options: DestinationOptions): RunningDestinatio
     }),
     async run() {
       await stateSync.load();
-      const loops = [stateSync.run(), publishRules(), watchLoad(), replay.run(), attempts.run(), forged];
+      const loops = [stateSync.run(), published.run(), watchLoad(), replay.run(), attempts.run(), forged];
       await Promise.all([dispatcher.run(), ...loops]);
     },
-    close: async () => void (await Promise.all([sender, ...before].map((one) => one.close()))),
+    close: sender.close,
   };
 }
 
@@ -279,22 +247,3 @@ const shown = ({ state, reason, since, until }: DestinationState) => ({
   since: state === "ok" ? null : iso(since),
   until: state === "paused" ? iso(until) : null,
 });
-
-/** Counts the results of deliveries to a destination. */
-function createCounts() {
-  const counted: Pick<DestinationReport, keyof typeof NOTHING_SENT> = { ...NOTHING_SENT };
-  return {
-    count(result: DeliveryResult): void {
-      if (result.result === "ok") {
-        counted.delivered += 1;
-        counted.last_success = iso(Date.now());
-        return;
-      }
-      counted.failed_attempts += 1;
-      counted.last_error = result.reason;
-      counted.last_error_at = iso(Date.now());
-    },
-    filterFailed: () => (counted.filter_errors += 1),
-    report: () => ({ ...counted }),
-  };
-}
