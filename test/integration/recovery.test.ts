@@ -79,7 +79,7 @@ async function remember({ redis, keys }: JournalView): Promise<() => Promise<voi
   );
   return async () => {
     const transaction = redis.multi().del(...(await held()));
-    for (const { key, ttl, dump } of copies) if (dump) transaction.restore(key, Math.max(0, ttl), dump);
+    for (const { key, ttl, dump } of copies) if (dump) transaction.restore(key, Math.max(0, ttl), dump, "REPLACE");
     expect((await transaction.exec())?.map(([error]) => error)).not.toContainEqual(expect.any(Error));
   };
 }
