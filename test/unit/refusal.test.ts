@@ -33,7 +33,7 @@ test("a host that can work on after a response answers a refusal before its audi
   const { ask, noted, store } = withSlowTrail({ afterResponse: (_c, task) => void tasks.push(task) });
   expect((await ask()).status).toBe(401);
   expect(noted).toEqual(["unauthenticated"]);
-  expect(await Promise.race([tasks[0], "not stored"])).toBe("not stored");
+  expect(await Promise.race([tasks[0], Promise.resolve("not stored")])).toBe("not stored");
   store();
   await tasks[0];
 });

@@ -1,10 +1,11 @@
 import { type DestinationReport, NOTHING_SENT } from "../../shared/destinations/store.ts";
 import type { DeliveryResult } from "./send.ts";
 
+const now = () => new Date().toISOString();
+
 /** Counts the results of deliveries to a destination. */
 export function createCounts() {
   const counted: Pick<DestinationReport, keyof typeof NOTHING_SENT> = { ...NOTHING_SENT };
-  const now = () => new Date().toISOString();
   return {
     count(result: DeliveryResult): void {
       if (result.result === "ok") {
