@@ -1,4 +1,5 @@
 import type { Hono } from "hono";
+import { getPath as pathOf } from "hono/utils/url";
 import type { Moves } from "../../shared/moves/moves.ts";
 import { createRoutingTable, type RoutingTable } from "../../shared/cads/routing.ts";
 import { commands } from "../../shared/commands/table.ts";
@@ -112,19 +113,11 @@ export function createFront(deps: FrontDeps): { fetch: Fetch; scrape: Scrape } {
   return {
     scrape,
     async fetch(request, bindings) {
-      const path = pathOf(request.url);
+      const path = pathOf(request);
       const app = path.startsWith(`${BASE_PATH}/`) ? await appFor(request, path.slice(BASE_PATH.length)) : front;
       return await app.fetch(request, bindings);
     },
   };
-}
-
-/** The path of a URL as sent; by string search, since every request passes here. */
-function pathOf(url: string): string {
-  const from = url.indexOf("/", url.indexOf("//") + 2);
-  if (from === -1) return "/";
-  const end = url.slice(from).search(/[?#]/);
-  return end === -1 ? url.slice(from) : url.slice(from, from + end);
 }
 
 const ofOrganisations =

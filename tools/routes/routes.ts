@@ -3,7 +3,8 @@ import type { Redis } from "ioredis";
 import { type Config, ConfigError, EX_CONFIG, helpText, parseConfig } from "../../shared/config/config.ts";
 import { fromDisk } from "../../shared/config/program.ts";
 import { journalKeys } from "../../shared/journal/keys.ts";
-import { openJournalReader } from "../../shared/journal/read.ts";
+import { entriesAfter } from "../../shared/journal/entries.ts";
+import { type JournalReader, openJournalReader } from "../../shared/journal/read.ts";
 import { closeRedis, connectRedis, explain } from "../../shared/redis/redis.ts";
 import { idTime } from "../../shared/redis/stream-id.ts";
 import { createSealer, SealError } from "../../shared/sealing/seal.ts";
@@ -32,7 +33,6 @@ const routesEnv = workerEnv.pick({
 });
 type RoutesEnv = Config<typeof routesEnv>;
 
-const PAGE = 500;
 const PAGE_MS = 10_000;
 
 interface Answer {
@@ -68,16 +68,13 @@ async function look(
   let looked = 0;
   let first: string | null = null;
   let last: string | null = null;
-  let position = `${idTime((Date.now() - hours * 3_600_000) * 1000)}-0`;
-  for (let more = true; more;) {
-    const page = await withDeadline(journal.page(position, PAGE), PAGE_MS, "reading the journal");
-    for (const entry of page.entries) {
-      comparison.look(entry);
-      looked += 1;
-      first ??= entry.id;
-      position = last = entry.id;
-    }
-    more = page.more && page.entries.length > 0;
+  const after = `${idTime((Date.now() - hours * 3_600_000) * 1000)}-0`;
+  const page: JournalReader["page"] = (...args) => withDeadline(journal.page(...args), PAGE_MS, "reading the journal");
+  for await (const entry of entriesAfter({ page }, after)) {
+    comparison.look(entry);
+    looked += 1;
+    first ??= entry.id;
+    last = entry.id;
   }
   return { looked, first, last, differences: comparison.rows() };
 }

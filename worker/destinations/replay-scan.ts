@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   entryOf,
   NOTHING_FOUND,
@@ -8,13 +7,12 @@ import {
   type ReplayStatus,
 } from "../../shared/destinations/replay.ts";
 import type { JournalEntry } from "../../shared/journal/entry.ts";
+import { entriesAfter } from "../../shared/journal/entries.ts";
 import { nameMatches } from "../../shared/journal/filter.ts";
 import type { JournalReader } from "../../shared/journal/read.ts";
 import { compareIds, idBefore, idTime, isEntryId } from "../../shared/redis/stream-id.ts";
 import { compileFilter, type Filter } from "./filter.ts";
 import type { ReplayEvent } from "./replay-state.ts";
-
-const PAGE = 500;
 
 export interface ReplayScanOptions {
   journal: Pick<JournalReader, "page" | "bounds" | "upTo">;
@@ -94,18 +92,8 @@ export function createReplayScan(options: ReplayScanOptions): ReplayScan {
   }
 
   /** The entries from a replay's first on, up to one. */
-  async function* entries(request: ReplayRequest, until: string): AsyncGenerator<JournalEntry> {
-    for (let position = idBefore(startOf(request)), more = true; more && !signal.aborted;) {
-      const page = await journal.page(position, PAGE);
-      for (const entry of page.entries) {
-        if (compareIds(entry.id, until) > 0) return;
-        yield entry;
-        position = entry.id;
-      }
-      more = page.more && page.entries.length > 0;
-      await nextTurn();
-    }
-  }
+  const entries = (request: ReplayRequest, until: string) =>
+    entriesAfter(journal, idBefore(startOf(request)), { until, signal });
   const wanted = (entry: JournalEntry, choose: (entry: JournalEntry) => boolean): boolean => {
     try {
       return choose(entry) && options.wants(entry);
