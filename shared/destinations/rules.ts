@@ -13,11 +13,11 @@ export const ruleSummary = z.object({
 });
 export type RuleSummary = z.infer<typeof ruleSummary>;
 
-type Judged = Pick<JournalEntry, "event" | "kind" | "own">;
+type RuleSubject = Pick<JournalEntry, "event" | "kind" | "own">;
 
 /** Whether rules match an entry, ignoring filters, and if none does, why. */
 export function entryWanted(
-  entry: Judged,
+  entry: RuleSubject,
   rules: readonly RuleSummary[],
 ): { wanted: true } | { wanted: false; why: string } {
   if (entry.kind === "malformed") return { wanted: false, why: "its payload does not parse: it is sent to nobody" };
@@ -28,4 +28,4 @@ export function entryWanted(
 }
 
 /** Whether the rule includes own echoes, or this is not one. */
-const takesOrigin = ({ ownEchoes }: RuleSummary, { own }: Judged): boolean => own === undefined || ownEchoes;
+const takesOrigin = ({ ownEchoes }: RuleSummary, { own }: RuleSubject): boolean => own === undefined || ownEchoes;

@@ -362,7 +362,7 @@ describe("POST /reconnect", () => {
       spoil();
       expect(await bridge.post("/reconnect", {})).toMatchObject({ status: 200 });
     }
-    const warnings = bridge.logs.filter((line) => line.message === "the CAD's token stays the last good one");
+    const warnings = bridge.logs.filter((line) => line.message === "the token stays the last good one");
     expect(new Set(warnings.map((w) => w.fields["reason"]))).toEqual(
       new Set(
         ["is empty", "cannot be read (ENOENT)"].map(

@@ -446,7 +446,7 @@ describe("GET /events/history", () => {
 
   test("can be narrowed by event, unit, incident, kind, own echo and time", async () => {
     const { bridge, journal } = await withJournal();
-    await journal.redis.hset(outboxKeys(bridge.prefix).record("a-command"), "state", "sent");
+    await journal.redis.hset(outboxKeys(bridge.prefix).record("a-command"), "kind", "units/status");
     await journal.write(
       { event: "unit:status:updated", keys: ["unit:M1", "incident:I1"], payload: { n: 0 }, own: "a-command" },
       { event: "incident:new", keys: ["incident:I2"], payload: { n: 1 } },

@@ -128,7 +128,7 @@ test.each([
   const one = command("1", { effect });
   expect(answers.noteProof(one, proof, 5000)).toBe(evidence);
   expect(answers.isKnown(one)).toBe(known);
-  expect(answers.isHeard(one)).toBe(true);
+  expect(answers.hasAnswers(one)).toBe(true);
   // Sent clearly before an answered one, a miss is its own; sent with it, it may be an outage.
   expect(answers.hasLater("sets", 4700)).toBe(evidence === "write");
   expect(answers.hasLater("adds", 4700)).toBe(evidence !== "receipt");

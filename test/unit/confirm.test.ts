@@ -47,7 +47,7 @@ describe("confirmation mode auto", () => {
   test("the echo confirms", async () => {
     const { confirmations, send } = fresh("auto");
     const { done } = send();
-    expect(confirmations.heard(echo.event, { unitId: "1", status: "enroute", incidentId: null })).toBe("c1");
+    expect(confirmations.onBroadcast(echo.event, { unitId: "1", status: "enroute", incidentId: null })).toBe("c1");
     expect(await done).toEqual({ result: "confirmed", by: "echo" });
     expect(confirmations.inFlight()).toBe(0);
   });
@@ -62,10 +62,10 @@ describe("confirmation mode auto", () => {
   test("another's event for the same unit confirms nothing", () => {
     const { confirmations, send } = fresh("auto");
     const { state } = send();
-    expect(confirmations.heard(echo.event, { unitId: "1", status: "onscene" })).toBeUndefined();
-    expect(confirmations.heard(echo.event, { unitId: "2", status: "enroute" })).toBeUndefined();
-    expect(confirmations.heard(echo.event, null)).toBeUndefined();
-    expect(confirmations.heard(echo.event, { unitId: { toString: 1 } })).toBeUndefined();
+    expect(confirmations.onBroadcast(echo.event, { unitId: "1", status: "onscene" })).toBeUndefined();
+    expect(confirmations.onBroadcast(echo.event, { unitId: "2", status: "enroute" })).toBeUndefined();
+    expect(confirmations.onBroadcast(echo.event, null)).toBeUndefined();
+    expect(confirmations.onBroadcast(echo.event, { unitId: { toString: 1 } })).toBeUndefined();
     expect(state.outcome).toBeUndefined();
   });
 
@@ -73,12 +73,12 @@ describe("confirmation mode auto", () => {
     const { confirmations, send } = fresh("auto");
     const values = { unitId: "1", status: "enroute" };
     const first = send();
-    expect(confirmations.heard(echo.event, { ...values, context: { commandId: "c1" } })).toBe("c1");
+    expect(confirmations.onBroadcast(echo.event, { ...values, context: { commandId: "c1" } })).toBe("c1");
     await first.done;
     const { state, done } = send({ commandId: "c2" });
-    expect(confirmations.heard(echo.event, values)).toBeUndefined();
+    expect(confirmations.onBroadcast(echo.event, values)).toBeUndefined();
     expect(state.outcome).toBeUndefined();
-    expect(confirmations.heard(echo.event, { ...values, context: { commandId: "c2" } })).toBe("c2");
+    expect(confirmations.onBroadcast(echo.event, { ...values, context: { commandId: "c2" } })).toBe("c2");
     expect(await done).toEqual({ result: "confirmed", by: "echo" });
   });
 
@@ -165,7 +165,7 @@ describe("confirmation mode auto", () => {
 test("in ack mode the echo alone confirms nothing", () => {
   const { confirmations, send } = fresh("ack");
   const { state } = send();
-  expect(confirmations.heard(echo.event, STATUS.payload)).toBeUndefined();
+  expect(confirmations.onBroadcast(echo.event, STATUS.payload)).toBeUndefined();
   expect(state.outcome).toBeUndefined();
 });
 
@@ -279,9 +279,9 @@ describe("recognition of an echo", () => {
   test("an incident that comes back under id is the one that was sent", async () => {
     const { confirmations, send } = fresh("auto");
     const { done } = send({ event: "incident:created", payload: { incidentId: "7" }, echo: incidentsCreate.echo });
-    expect(confirmations.heard("incident:new", { id: "8" })).toBeUndefined();
-    expect(confirmations.heard("incident:new", { id: "7", incidentId: "8" })).toBeUndefined();
-    expect(confirmations.heard("incident:new", { id: "7" })).toBe("c1");
+    expect(confirmations.onBroadcast("incident:new", { id: "8" })).toBeUndefined();
+    expect(confirmations.onBroadcast("incident:new", { id: "7", incidentId: "8" })).toBeUndefined();
+    expect(confirmations.onBroadcast("incident:new", { id: "7" })).toBe("c1");
     expect(await done).toEqual({ result: "confirmed", by: "echo" });
   });
   test("where the CAD kept the command's id, the id decides", () => {

@@ -26,7 +26,7 @@ async function ask(...answers: unknown[]) {
   };
   const missing = await replay({
     connection,
-    heard: HEARD,
+    knownUntil: HEARD,
     since: HEARD - 60_000_000,
     take: async (events) => void taken.push(...events.map((e) => (e.payload as { eventId: string }).eventId)),
   });

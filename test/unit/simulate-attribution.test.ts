@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { answersAnother } from "../../tools/simulate/judge/attribution.ts";
+import { answersAnother } from "../../tools/simulate/check/attribution.ts";
 
 const command = { kind: "units/status", body: { unit_id: "M1", status: "enroute" } };
 const broadcast = {

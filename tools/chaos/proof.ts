@@ -57,7 +57,7 @@ export const renderProof = (): string => `## What is checked exhaustively, simul
     since Redis is assumed to keep what it has acknowledged.
   - The checkers of the chaos suite judge each run, for commands and for webhooks, beside conservation, the audit trail, idempotency, what receipts claim, the journal,
     a handler of it, and lost wake-ups. One claim beyond what is known is conceded, as in [concepts.md](concepts.md): a CAD whose echoes keep no ids broadcast the same values of the
-    same unit for another client while the command went unanswered (\`tools/simulate/judge/attribution.ts\`).
+    same unit for another client while the command went unanswered (\`tools/simulate/check/attribution.ts\`).
   - The same seed gives the same run, byte for byte. A failure prints its seed and a smaller schedule for \`--replay\`.
   - Measured on 2026-11-28, on a machine with two processors shared with much other work: 1,502 schedules of this plan (seeds 1 to 760 and 1001 to 1725; 17 of them for pairs that the second range had missed: 3.4 simulated hours,
     3,278 faults). The second range reached 649 of 649 pairs, the first alone 625. One schedule failed: the checker trusted a worker's clock too closely, which is fixed. CPU time of Node and Redis per

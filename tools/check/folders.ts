@@ -78,7 +78,7 @@ export const LAYERS: readonly string[] = [
   "tools/simulate/world",
   "tools/simulate/hosts",
   "tools/simulate/ports",
-  "tools/simulate/judge",
+  "tools/simulate/check",
   "tools/simulate/plan",
   "tools/simulate",
   "tools/test",

@@ -8,8 +8,8 @@ import { Clients } from "./hosts/client.ts";
 import { strikesOf } from "./plan/faults.ts";
 import { FunctionsHost } from "./hosts/functions-host.ts";
 import { JobBoard } from "./world/job-board.ts";
-import { judge, type Owner } from "./judge/judge.ts";
-import { eventsAreThrough } from "./judge/judge-events.ts";
+import { checkRun, type Owner } from "./check/check-run.ts";
+import { eventsAreThrough } from "./check/check-events.ts";
 import { Probe } from "./world/probe.ts";
 import { RedisNetwork } from "./world/redis-network.ts";
 import type { RedisServer } from "./world/redis-server.ts";
@@ -107,7 +107,7 @@ export async function runSchedule(
     const violations = [
       ...broken,
       ...neglected,
-      ...(await judge({
+      ...(await checkRun({
         ...{ world, server, board, cad, clients, owners, probe, services, keys, atRest },
         destinations: ids,
       })),

@@ -6,7 +6,7 @@ import { Places } from "./places.ts";
 import { isSentAlone } from "./poison-detector.ts";
 import { Probes } from "./probes.ts";
 import { describeUnanswered, findUnanswered, findUnechoed, type Unanswered, type Unechoed } from "./unanswered.ts";
-import { nextAction, type Waiter, Waiters, type WaitingState, type WaitingView } from "./waiting.ts";
+import { nextAction, type WaitingCommand, WaitingCommands, type WaitingState, type WaitingView } from "./waiting.ts";
 
 /** After how long a command that could not be read is read again, ms. */
 const READ_AGAIN_MS = 3000;
@@ -56,7 +56,7 @@ class AdmissionLoop implements Admission {
   readonly #places: Places;
   readonly #host: PassHost;
   readonly #probes = new Probes();
-  readonly #waiters = new Waiters();
+  readonly #waiters = new WaitingCommands();
   #state: AdmissionState = INITIAL;
   /** The suspect that is in flight alone. */
   #loneSuspect: string | undefined;
@@ -207,7 +207,7 @@ class AdmissionLoop implements Admission {
     } else this.#timer ??= setTimeout(() => this.update(), inMs).unref();
   }
 
-  async #read(waiter: Waiter): Promise<void> {
+  async #read(waiter: WaitingCommand): Promise<void> {
     waiter.state = { is: "reading" };
     const command = await this.#options.read(waiter.id).catch(() => "failed" as const);
     if (this.#waiters.get(waiter.id) !== waiter) return;

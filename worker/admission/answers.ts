@@ -39,7 +39,7 @@ export class Answers {
   }
 
   /** Something was answered about all its units and incidents. */
-  isHeard(command: Candidate): boolean {
+  hasAnswers(command: Candidate): boolean {
     return command.keys.every((key) => this.#keys.has(key));
   }
 

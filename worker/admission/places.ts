@@ -9,20 +9,20 @@ export const MAX_UNKNOWN = 128;
 
 /** Bounds what each caller has in flight about units and incidents that were never answered. */
 export class Places {
-  readonly #answers: Pick<Answers, "isHeard">;
+  readonly #answers: Pick<Answers, "hasAnswers">;
   readonly #taken = new Map<string, number>();
 
-  constructor(answers: Pick<Answers, "isHeard">) {
+  constructor(answers: Pick<Answers, "hasAnswers">) {
     this.#answers = answers;
   }
 
   has(command: Candidate): boolean {
-    return this.#answers.isHeard(command) || (this.#taken.get(command.caller) ?? 0) < MAX_UNKNOWN;
+    return this.#answers.hasAnswers(command) || (this.#taken.get(command.caller) ?? 0) < MAX_UNKNOWN;
   }
 
   /** Returns whose place it took, to release it; undefined if it needs none. */
   take(command: Candidate): string | undefined {
-    if (this.#answers.isHeard(command)) return undefined;
+    if (this.#answers.hasAnswers(command)) return undefined;
     this.#taken.set(command.caller, (this.#taken.get(command.caller) ?? 0) + 1);
     return command.caller;
   }

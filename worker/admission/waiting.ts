@@ -33,7 +33,7 @@ export interface WaitingView {
 
 /** Pure. What to do with a waiting command while the connection is ready and the worker runs. */
 export function nextAction(
-  { id, state }: Pick<Waiter, "id" | "state">,
+  { id, state }: Pick<WaitingCommand, "id" | "state">,
   view: WaitingView,
 ): "stay" | "read" | "admit" | "probe" {
   if (view.isHeldAsSuspect(id)) return "stay";
@@ -45,7 +45,7 @@ export function nextAction(
   return state.is === "unread" ? "read" : "stay";
 }
 
-export interface Waiter {
+export interface WaitingCommand {
   readonly id: string;
   state: WaitingState;
   /** Resolved when it is worth asking again. */
@@ -54,8 +54,8 @@ export interface Waiter {
 }
 
 /** Those that wait, and the passes of those that waited, until they ask again. */
-export class Waiters {
-  readonly #waiting = new Map<string, Waiter>();
+export class WaitingCommands {
+  readonly #waiting = new Map<string, WaitingCommand>();
   readonly #granted = new Map<string, Pass>();
 
   get size(): number {
@@ -66,22 +66,22 @@ export class Waiters {
     return this.#waiting.size >= MAX_WAITING;
   }
 
-  get(id: string): Waiter | undefined {
+  get(id: string): WaitingCommand | undefined {
     return this.#waiting.get(id);
   }
 
-  all(): Iterable<Waiter> {
+  all(): Iterable<WaitingCommand> {
     return this.#waiting.values();
   }
 
-  add(id: string, state: WaitingState): Waiter {
+  add(id: string, state: WaitingState): WaitingCommand {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const waiter: Waiter = { id, state, ended: promise, end: resolve };
+    const waiter: WaitingCommand = { id, state, ended: promise, end: resolve };
     this.#waiting.set(id, waiter);
     return waiter;
   }
 
-  end(waiter: Waiter, pass?: Pass): void {
+  end(waiter: WaitingCommand, pass?: Pass): void {
     this.#waiting.delete(waiter.id);
     if (pass) this.#granted.set(waiter.id, pass);
     waiter.end();

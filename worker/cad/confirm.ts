@@ -54,7 +54,7 @@ interface Pending extends Delivery {
 export interface Confirmations {
   send(delivery: Delivery): Promise<SendResult>;
   /** An event came in: the id of the command that it is the echo of, if it is one. Confirms that command. */
-  heard(event: string, payload: unknown): string | undefined;
+  onBroadcast(event: string, payload: unknown): string | undefined;
   inFlight(): number;
   /** The connection ended: nothing that is in flight will be heard of. */
   end(): void;
@@ -186,7 +186,7 @@ export function createConfirmations(options: {
       });
     },
 
-    heard(event, payload) {
+    onBroadcast(event, payload) {
       const waiting = awaited.get(event);
       const subject = waiting && subjectOf(waiting.echo, payload);
       // What the CAD sends is not trustworthy: an object here may even throw when it is made a text.

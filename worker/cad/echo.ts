@@ -8,22 +8,25 @@ export function valueAt(payload: unknown, path: string): unknown {
 }
 
 /**
- * True if `heard` is the echo of `sent`. Where the CAD kept the command's id, the id decides; else every one of the
+ * True if `received` is the echo of `sent`. Where the CAD kept the command's id, the id decides; else every one of the
  * echo's fields must have the value that was sent.
  */
-export function isEchoOf(echo: Echo, sent: unknown, heard: unknown, commandId: string): boolean {
-  const id = valueAt(heard, "context.commandId");
+export function isEchoOf(echo: Echo, sent: unknown, received: unknown, commandId: string): boolean {
+  const id = valueAt(received, "context.commandId");
   if (typeof id === "string") return id === commandId;
   return echo.fields.every((field) => {
-    const [a, b] = [valueAt(sent, field), field === echo.fields[0] ? subjectOf(echo, heard) : valueAt(heard, field)];
+    const [a, b] = [
+      valueAt(sent, field),
+      field === echo.fields[0] ? subjectOf(echo, received) : valueAt(received, field),
+    ];
     return echo.ignoreCase?.includes(field) ? same(lowerCase(a), lowerCase(b)) : same(a, b);
   });
 }
 
 /** The id of what an echo is about. */
-export function subjectOf({ fields: [name], subjectAlias }: Pick<Echo, "fields" | "subjectAlias">, heard: unknown) {
-  const subject = valueAt(heard, name) ?? undefined;
-  return subject === undefined && subjectAlias !== undefined ? valueAt(heard, subjectAlias) : subject;
+export function subjectOf({ fields: [name], subjectAlias }: Pick<Echo, "fields" | "subjectAlias">, received: unknown) {
+  const subject = valueAt(received, name) ?? undefined;
+  return subject === undefined && subjectAlias !== undefined ? valueAt(received, subjectAlias) : subject;
 }
 
 const lowerCase = (value: unknown) => (typeof value === "string" ? value.toLowerCase() : value);

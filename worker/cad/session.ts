@@ -146,7 +146,7 @@ export function createSession(options: SessionOptions): Session {
       refused: (reason) => end(withoutToken(reason)),
       disconnected: (reason) => end(reason),
       async event(name, payload, missed) {
-        const own = confirmations?.heard(name, payload);
+        const own = confirmations?.onBroadcast(name, payload);
         if (name !== "authenticated") return await options.onEvent(name, payload, own, missed);
         authAnswer.resolve(payload);
         return true;

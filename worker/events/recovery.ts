@@ -84,7 +84,7 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
   }
 
   async function recoverSince(
-    heard: Micros,
+    knownUntil: Micros,
     {
       connection,
       unlessOver,
@@ -92,11 +92,11 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
       to,
     }: { connection: OpenConnection; unlessOver: UnlessOver; now: Micros; to: Micros },
   ): Promise<void> {
-    const since = Math.max(heard - MARGIN_US, now - REACH_US);
+    const since = Math.max(knownUntil - MARGIN_US, now - REACH_US);
     const before = inbound.recovered();
     const missing = await replay({
       connection,
-      heard: Math.max(heard, since),
+      knownUntil: Math.max(knownUntil, since),
       since,
       async take(events) {
         for (const event of events) void inbound.take({ ...event, recovered: true });
@@ -104,10 +104,10 @@ export function createRecovery({ journal, gaps, inbound, signal, log }: Recovery
       },
     });
     const reason = "too long ago: repeated events would not be recognised";
-    if (since > heard) await recordGap({ from: heard, to: since, reason }, unlessOver);
+    if (since > knownUntil) await recordGap({ from: knownUntil, to: since, reason }, unlessOver);
     if (missing) await recordGap({ to: Math.max(to, missing.from), ...missing }, unlessOver);
     log.info(
-      { since: toIso(heard), recovered: inbound.recovered() - before },
+      { since: toIso(knownUntil), recovered: inbound.recovered() - before },
       "missed events were recovered, or recorded as a gap",
     );
   }

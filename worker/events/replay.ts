@@ -27,19 +27,19 @@ export interface Missing {
  * Requests what the CAD sent since a time, page by page, and passes each page on; returns what may still be missing, undefined
  * if nothing is. Throws only what `take` throws, and if the connection ends.
  *
- * @param heard until when everything is known; `since`, what the CAD is asked for, is earlier: clocks differ
+ * @param knownUntil until when everything is known; `since`, what the CAD is asked for, is earlier: clocks differ
  */
 export async function replay(options: {
   connection: OpenConnection;
-  heard: Micros;
+  knownUntil: Micros;
   since: Micros;
   take(events: readonly Replayed[]): Promise<void>;
 }): Promise<Missing | undefined> {
-  const { connection, heard, since, take } = options;
+  const { connection, knownUntil, since, take } = options;
   const until = performance.now() + REPLAY_MS;
   let after: string | undefined;
   let missing: Missing | undefined;
-  let from = heard;
+  let from = knownUntil;
   for (let page = 1; page <= MAX_PAGES && performance.now() < until; page += 1) {
     const asked = { since: toIso(since), limit: PAGE, ...(after !== undefined && { after }) };
     const response = await connection
@@ -49,8 +49,8 @@ export async function replay(options: {
     if (response === undefined) return { from: missing?.from ?? from, reason: "the CAD does not answer events:replay" };
     const { data } = replayResponse.safeParse(response);
     if (!data) return { from: missing?.from ?? from, reason: reasonOf(response) };
-    if (!data.complete && !remembers(data.from, heard))
-      missing ??= { from: heard, ...limitOf(data.from, heard), reason: "the CAD does not remember it" };
+    if (!data.complete && !remembers(data.from, knownUntil))
+      missing ??= { from: knownUntil, ...limitOf(data.from, knownUntil), reason: "the CAD does not remember it" };
     await take(data.events);
     const last = marksOf(data.events.at(-1)?.payload);
     if (!data.more) return missing;
@@ -62,13 +62,13 @@ export async function replay(options: {
   return { from: missing?.from ?? from, reason: "the CAD could not replay everything in time" };
 }
 
-/** What was missed came after `heard`: that the CAD forgot what was before it is no loss. */
-const remembers = (from: string | undefined, heard: Micros): boolean =>
-  from !== undefined && Date.parse(from) * 1000 <= heard;
+/** What was missed came after `knownUntil`: that the CAD forgot what was before it is no loss. */
+const remembers = (from: string | undefined, knownUntil: Micros): boolean =>
+  from !== undefined && Date.parse(from) * 1000 <= knownUntil;
 
 /** The CAD's memory begins there, as it reports, but not before what is known. */
-function limitOf(from: string | undefined, heard: Micros): { to?: Micros } {
-  return from === undefined ? {} : { to: Math.max(heard, Date.parse(from) * 1000) };
+function limitOf(from: string | undefined, knownUntil: Micros): { to?: Micros } {
+  return from === undefined ? {} : { to: Math.max(knownUntil, Date.parse(from) * 1000) };
 }
 
 const reasonOf = (response: unknown): string =>

@@ -4,7 +4,7 @@ export interface Goal {
   atMost?: number;
 }
 
-export interface Judged {
+export interface GoalResult {
   measured: number | undefined;
   target: number | undefined;
   /** Measured divided by target. */
@@ -13,7 +13,7 @@ export interface Judged {
 }
 
 /** Compares a number with its goal. A number that could not be measured neither reaches nor misses it. */
-export function judge(measured: number | undefined, goal: Goal = {}): Judged {
+export function compareWithGoal(measured: number | undefined, goal: Goal = {}): GoalResult {
   const target = goal.atLeast ?? goal.atMost;
   if (measured === undefined) return { measured, target, ratio: undefined, verdict: "not measured" };
   if (target === undefined) return { measured, target, ratio: undefined, verdict: "" };

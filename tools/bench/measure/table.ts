@@ -1,4 +1,4 @@
-import { type Goal, judge } from "./goal.ts";
+import { type Goal, compareWithGoal } from "./goal.ts";
 
 /** One number of a table. */
 export interface ResultLine {
@@ -25,7 +25,7 @@ const COLUMNS = ["", "measured", "target", "ratio", "", ""];
 
 export function render({ title, lines }: Table): string {
   const rows = lines.map(({ what, measured, unit, goal, note }) => {
-    const { target, ratio, verdict } = judge(measured, goal);
+    const { target, ratio, verdict } = compareWithGoal(measured, goal);
     const bound = goal?.atLeast === undefined ? "≤" : "≥";
     return [
       what,

@@ -5,7 +5,7 @@
  * - TIME is the simulated clock's, handed over as the last of ARGV.
  * - XADD with `*` gets an id of that time.
  * - What expires is noted in a sorted set, and deleted by the first script after its time.
- * - PUBLISH is kept in a list, for the judge.
+ * - PUBLISH is kept in a list, for the checker.
  */
 const SHIM = `
 local sim_now = tonumber(table.remove(ARGV))

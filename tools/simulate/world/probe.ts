@@ -21,7 +21,7 @@ export class Probe {
     const { world } = theProcess();
     return {
       name: "probe",
-      what: "notes every entry, for the judge",
+      what: "notes every entry, for the checker",
       placed: (cursor) => void (this.began ??= cursor),
       plan:
         ({ id, keys }) =>

@@ -62,7 +62,7 @@ async function leftFor(
 }
 
 /** What is wrong with the way of the CAD's events into the journal, and from there to a handler and the services. */
-export async function judgeEvents(events: Events & { atRest: boolean }): Promise<string[]> {
+export async function checkEventDirection(events: Events & { atRest: boolean }): Promise<string[]> {
   const { server, cad, probe, services, destinations } = events;
   const entries = await readJournal(server);
   const dead = await Promise.all(
@@ -86,7 +86,7 @@ export async function judgeEvents(events: Events & { atRest: boolean }): Promise
   const refs = entries.map(({ ref }) => ref);
   const twice = entries.filter(({ ref }, i) => refs.indexOf(ref) !== i);
   return [
-    // What is on its way still is neither lost nor left: then only its order can be judged.
+    // What is on its way still is neither lost nor left: then only its order can be checked.
     ...verdict.violations
       .filter(({ kind }) => events.atRest || ORDER.has(kind))
       .map(({ kind, what }) => `${kind}: ${what}`),

@@ -7,7 +7,7 @@ import type { LedgerEntry } from "../../simulator/ledger.ts";
 import type { CadHost } from "../hosts/cad-host.ts";
 import type { Clients } from "../hosts/client.ts";
 import type { JobBoard } from "../world/job-board.ts";
-import { judgeEvents } from "./judge-events.ts";
+import { checkEventDirection } from "./check-events.ts";
 import type { Probe } from "../world/probe.ts";
 import type { RedisServer, Reply } from "../world/redis-server.ts";
 import type { ServiceHost } from "../hosts/service-host.ts";
@@ -15,7 +15,7 @@ import type { World } from "../world/world.ts";
 
 export type Owner = OwnerChange;
 
-export interface Judged {
+export interface FinishedRun {
   world: World;
   server: RedisServer;
   board: JobBoard;
@@ -40,8 +40,8 @@ interface StoredRecord extends SeenReceipt {
 const list = (reply: Reply): string[] => (Array.isArray(reply) ? reply.map(String) : []);
 
 /** Everything that is wrong with a run, each in a line: what the ledger checker of the chaos suite finds, and what Redis shows. */
-export async function judge(judged: Judged): Promise<string[]> {
-  const { clients, server, keys, owners, board, cad } = judged;
+export async function checkRun(run: FinishedRun): Promise<string[]> {
+  const { clients, server, keys, owners, board, cad } = run;
   const records = new Map<string, StoredRecord>();
   await Promise.all(
     clients.accepted.map(async ({ id }) => {
@@ -60,12 +60,12 @@ export async function judge(judged: Judged): Promise<string[]> {
   });
   return [
     ...verdict.violations.map(({ kind, what }) => `${kind}: ${what}`),
-    ...(judged.atRest ? [] : ["stuck: it did not come to rest although nothing struck any more"]),
+    ...(run.atRest ? [] : ["stuck: it did not come to rest although nothing struck any more"]),
     ...clients.refused,
-    ...(await checkOutcomes(judged)),
-    ...(await checkAudit(judged)),
-    ...(await judgeEvents(judged)),
-    ...checkClaims(judged, records, entries),
+    ...(await checkOutcomes(run)),
+    ...(await checkAudit(run)),
+    ...(await checkEventDirection(run)),
+    ...checkClaims(run, records, entries),
   ];
 }
 
@@ -101,7 +101,7 @@ async function leftOf(server: RedisServer, keys: OutboxKeys): Promise<string[]> 
 }
 
 /** Conservation: each accepted command was settled once, and the counters agree. */
-async function checkOutcomes({ clients, server, keys, atRest }: Judged): Promise<string[]> {
+async function checkOutcomes({ clients, server, keys, atRest }: FinishedRun): Promise<string[]> {
   if (!atRest) return [];
   const said = list(await server.command("LRANGE", "sim:said", 0, -1));
   const settled = new Map<string, string[]>();
@@ -126,7 +126,7 @@ async function checkOutcomes({ clients, server, keys, atRest }: Judged): Promise
 }
 
 /** Whatever is stored has its entry in the audit trail, written in the same step: of values of which only the latest counts, not each. */
-async function checkAudit({ server, keys }: Judged): Promise<string[]> {
+async function checkAudit({ server, keys }: FinishedRun): Promise<string[]> {
   const trail = await server.command("XRANGE", `${keys.base}:audit`, "-", "+");
   const audited = new Map<string, number>();
   for (const entry of Array.isArray(trail) ? trail : []) {
@@ -157,7 +157,7 @@ async function checkAudit({ server, keys }: Judged): Promise<string[]> {
 
 /** Invariant 11: no receipt claims more than is known. */
 function checkClaims(
-  { clients, cad }: Judged,
+  { clients, cad }: FinishedRun,
   records: ReadonlyMap<string, StoredRecord>,
   entries: readonly LedgerEntry[],
 ): string[] {
