@@ -100,7 +100,7 @@ describe("npm run up", { timeout: TEST_MS }, () => {
     const { code, output } = await up(["--once", "--cad", "legacy"]).ended;
     expect([steps(output, "confirmed"), steps(output, String.raw`received \*`)]).toEqual([9, 1]);
     expect(cameBack(output)).toHaveLength(10);
-    expect(output).toMatch(/neither acks nor broadcasts[^]*the bridge tells the services itself/);
+    expect(output).toMatch(/neither acks nor broadcasts[^]*the bridge reports it to the services itself/);
     expect(code).toBe(0);
   });
 

@@ -168,11 +168,6 @@ export const PANELS: readonly Panel[] = [
     queries: [['socket_bridge_event_loop_delay_seconds{stat="p99"}', "{{job}} {{instance}}"]],
   },
   {
-    title: "Spans of traces per second",
-    unit: "ops",
-    queries: [["sum by (job, result) (rate(socket_bridge_spans_total[5m]))", "{{job}} {{result}}"]],
-  },
-  {
     title: "Process memory",
     unit: "bytes",
     queries: [["socket_bridge_process_memory_bytes", "{{job}} {{instance}}"]],
