@@ -101,8 +101,6 @@ test(
     }
 
     const [gone, bad] = await Promise.all([freshReceiver(), freshReceiver()]);
-    gone.answer(410);
-    bad.answer(400);
     const destinations = [
       { id: "gone", url: gone.url, secret: gone.secret, retry_s: [0.05] },
       { id: "bad", url: bad.url, secret: bad.secret, retry_s: [0.05] },
@@ -113,6 +111,9 @@ test(
       ...{ CANARY_UNIT: "TEST-1", CANARY_EVERY_S: "1" },
     });
     await page.waitForSelector(".state.healthy", { timeout: 15_000 });
+    // Not before: the canary's own events go to them too.
+    gone.answer(410);
+    bad.answer(400);
     bridge.cad.broadcast("unit:status:updated", { unitId: "M1", status: "enroute" });
     bridge.cad.switches.reject = 1;
     // The first is refused and holds the others.
