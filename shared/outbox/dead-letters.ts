@@ -201,6 +201,8 @@ export function openDeadLetters(redis: Redis, keys: OutboxKeys, sealer: Sealer, 
 function matches(record: MessageRecord, filter: DeadFilter): boolean {
   const about = (key: OrderingKey) => record.keys.includes(key);
   return (
+    // The index has no MAC: what it names need not be a dead letter.
+    isRedrivable(record.state) &&
     (filter.state === undefined || record.state === filter.state) &&
     (filter.held === undefined || record.held === filter.held) &&
     (filter.kind === undefined || record.kind === filter.kind) &&

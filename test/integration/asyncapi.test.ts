@@ -1,5 +1,5 @@
 import { Parser } from "@asyncapi/parser";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { commands } from "../../shared/commands/table.ts";
 import { events } from "../../shared/events/table.ts";
@@ -44,7 +44,8 @@ const operationsOf = (document: Document, action: string) =>
     .toSorted();
 
 describe("GET /asyncapi.json", () => {
-  test("its own parser finds nothing wrong with it", async () => {
+  // The document is the same on both hosts, and parsing takes half a minute.
+  test.runIf(inject("host") === "node")("its own parser finds nothing wrong with it", async () => {
     const { document } = await read();
     const { diagnostics } = await new Parser().parse(JSON.stringify(document));
     expect(diagnostics).toEqual([]);

@@ -7,7 +7,7 @@ import { liveMegabytes } from "../fuzz/heap.ts";
 import { type Bridge, startBridge, tokens } from "../support/bridge.ts";
 
 /** Cases for each endpoint (FUZZ_RUNS=10000 for as many), sent so many at once. A failure prints the seed: it repeats the run. */
-const CASES = Number(process.env["FUZZ_RUNS"] ?? 1500);
+const CASES = Number(process.env["FUZZ_RUNS"] ?? 750);
 const AT_ONCE = 40;
 const SEED = 20_261_122;
 /** What a run may leave behind, MB: caches and pools that have a bound. A leak of two kilobytes a case would be more. */

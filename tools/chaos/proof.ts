@@ -62,7 +62,7 @@ export const renderProof = (): string => `## What is checked exhaustively, simul
   - Measured on 2026-11-28, on a machine with two processors shared with much other work: 1,502 schedules of this plan (seeds 1 to 760 and 1001 to 1725; 17 of them for pairs that the second range had missed: 3.4 simulated hours,
     3,278 faults). The second range reached 649 of 649 pairs, the first alone 625. One schedule failed: the checker trusted a worker's clock too closely, which is fixed. CPU time of Node and Redis per
     schedule, their start included, was 121 ms in a run of 540 and 168 to 181 ms while everything else was busy; before schedules were shortened and V8 told to compile at once it was 291 ms. 1,000 schedules a
-    minute on two processors take 120 ms each. CI runs 150 schedules, and 4 of the seeded bugs below. The long run is \`npm run simulate -- --schedules 1000000 --minutes M\`: it prints its progress, keeps
+    minute on two processors take 120 ms each. CI runs 100 schedules, and 4 of the seeded bugs below. The long run is \`npm run simulate -- --schedules 1000000 --minutes M\`: it prints its progress, keeps
     no more in memory the longer it runs, and says with which seed to continue. A million were not run yet.
   - In the place of ioredis, BullMQ, undici and Socket.io's client stand ports (\`tools/simulate/ports/\`): what those promise is assumed.
     Not simulated: sealed payloads, tokens, SSE, \`Prefer: wait\`, session recovery, a cluster, several CADs.
