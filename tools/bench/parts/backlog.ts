@@ -1,32 +1,23 @@
-import { sleep } from "../../../shared/util/sleep.ts";
-import { freePort } from "../../setup/free-port.ts";
 import { BenchError } from "../measure/bench-error.ts";
 import type { Plan } from "../measure/plan.ts";
 import { until } from "../measure/poll.ts";
 import type { Part, ResultLine } from "../measure/table.ts";
-import { residentMiB } from "../measure/usage.ts";
 import { startBenchCad } from "../rig/bench-cad.ts";
-import { fill } from "../rig/fill.ts";
-import { liveHeapMiB, probeEnv } from "../rig/live-heap.ts";
-import { isLeader, type Rig, startWorker } from "../rig/rig.ts";
+import type { Rig } from "../rig/rig.ts";
+import { type Memory, startWaiting } from "../rig/waiting.ts";
 
 /** MiB more than with an empty backlog. */
 const GOAL_MEMORY = { atMost: 30 };
 /** Of the rate at the short backlog. */
 const GOAL_RATE = { atLeast: 0.9 };
-const UNITS = 1000;
-const LEADS_WITHIN_MS = 20_000;
 const SETTLED_WITHIN_MS = 120_000;
 /** Settled before the rate is measured: V8 has optimized the code by then. */
 const WARM = 8000;
 /** The rate is that of so many commands. */
 const MEASURED = 10_000;
 
-interface Seen {
+interface Seen extends Memory {
   backlog: number;
-  resident: number | undefined;
-  /** Heap in use after a collection, MiB. */
-  live: number;
   /** Commands/s; undefined without a backlog. */
   perSecond: number | undefined;
   /** What Redis uses, MiB. */
@@ -68,18 +59,11 @@ function lines(seen: readonly Seen[]): ResultLine[] {
 }
 
 async function observe(rig: Rig, backlog: number, settleMs: number): Promise<Seen> {
-  await rig.empty();
-  await fill(rig, backlog, 1, UNITS);
+  const { worker, port, memory } = await startWaiting(rig, backlog, settleMs);
   const redis = Number(/^used_memory:(\d+)/m.exec(await rig.client.info("memory"))?.[1]) / 2 ** 20;
-  const port = await freePort();
-  const worker = await startWorker(rig, `http://127.0.0.1:${port}`, probeEnv(rig));
-  await until("the worker leads", () => isLeader(worker), LEADS_WITHIN_MS);
-  await sleep(settleMs);
-  const resident = residentMiB(worker.pid);
-  const live = await liveHeapMiB(rig, worker);
   const perSecond = backlog === 0 ? undefined : await rateOf(rig, backlog, port);
   await worker.stop();
-  return { backlog, resident, live, perSecond, redis };
+  return { backlog, ...memory, perSecond, redis };
 }
 
 /** Commands/s from the start of the CAD on, once the worker is warm; the rest of the backlog stays. */

@@ -5,6 +5,7 @@ import { type Helper, startHelper } from "../load/helper.ts";
 import { BenchError } from "../measure/bench-error.ts";
 import type { Plan } from "../measure/plan.ts";
 import { until } from "../measure/poll.ts";
+import { untilWarm } from "../measure/warm.ts";
 import { medianOf } from "../measure/stats.ts";
 import type { Part, ResultLine, Table } from "../measure/table.ts";
 import { watchCpu } from "../measure/usage.ts";
@@ -22,8 +23,6 @@ const DESTINATIONS = [0, 1, 8] as const;
 const FLEET = 200;
 const WITHIN_MS = 180_000;
 const ASK_WITHIN_MS = 20_000;
-/** Of the commands of a round, this part warms the worker up: V8 has optimized the code by then. */
-const WARM_PART = 0.4;
 /** Commands whose events become the pattern of a long journal. */
 const PATTERN = 50;
 /** Entries that one script copies: Redis serves nobody else meanwhile. */
@@ -130,9 +129,8 @@ async function measureOne(rig: Rig, receiver: Helper<ReceiverQuestions>, setting
   const accept = filling().redis;
 
   const worker = await startWorker(rig, cad.url, env);
-  let from = commands;
   const unsettled = async () => (await rig.backlog()).unsettled;
-  await until("the worker is warm", async () => (from = await unsettled()) < commands * (1 - WARM_PART), WITHIN_MS, 20);
+  const from = await untilWarm(unsettled, commands, WITHIN_MS);
   const used = watchCpu({ worker: worker.pid, redis: rig.redis.pid });
   await until("the backlog is settled", async () => (await unsettled()) === 0, WITHIN_MS, 20);
   const received = async () => (await receiver.ask("count", null, ASK_WITHIN_MS)) >= commands * setting.destinations;

@@ -1,27 +1,17 @@
-import { sleep } from "../../../shared/util/sleep.ts";
-import { freePort } from "../../setup/free-port.ts";
 import { startBenchCad } from "../rig/bench-cad.ts";
 import { checkDelivered } from "../rig/delivered.ts";
-import { fill } from "../rig/fill.ts";
-import { liveHeapMiB, probeEnv } from "../rig/live-heap.ts";
+import { liveHeapMiB } from "../rig/live-heap.ts";
 import type { Plan } from "../measure/plan.ts";
 import { until } from "../measure/poll.ts";
-import { isLeader, type Rig, startWorker } from "../rig/rig.ts";
+import type { Rig } from "../rig/rig.ts";
+import { type Memory, startWaiting } from "../rig/waiting.ts";
 import type { ResultLine, Part } from "../measure/table.ts";
 import { residentMiB } from "../measure/usage.ts";
 
 const GOAL = { atMost: 30 };
-/** Large agencies have hundreds of units; the plan is for 1,000. */
-const UNITS = 1000;
-const LEADS_WITHIN_MS = 20_000;
 const DRAINED_WITHIN_MS = 90_000;
 const SAMPLE_EVERY_MS = 500;
 
-interface Memory {
-  resident: number | undefined;
-  /** Heap in use after a garbage collection. */
-  live: number;
-}
 interface Seen {
   backlog: number;
   waiting: Memory;
@@ -73,15 +63,7 @@ function lines(seen: readonly Seen[]): ResultLine[] {
 const heap = ({ live }: Memory) => `live heap ${live.toFixed(1)} MiB`;
 
 async function observe(rig: Rig, backlog: number, settleMs: number): Promise<Seen> {
-  await rig.empty();
-  const ids = await fill(rig, backlog, 1, UNITS);
-  const port = await freePort();
-  const worker = await startWorker(rig, `http://127.0.0.1:${port}`, probeEnv(rig));
-  await until("the worker leads", () => isLeader(worker), LEADS_WITHIN_MS);
-  await sleep(settleMs);
-  const resident = residentMiB(worker.pid);
-  const waiting = { resident, live: await liveHeapMiB(rig, worker) };
-
+  const { ids, worker, port, memory: waiting } = await startWaiting(rig, backlog, settleMs);
   const cad = await startBenchCad(rig, "modern", port);
   const draining: Memory = { resident: undefined, live: 0 };
   const isDrained = async () => {

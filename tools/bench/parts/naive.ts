@@ -4,6 +4,7 @@ import type { Peer, PeerPids } from "../naive/peers.ts";
 import { startBridgePeer, startNaivePeer } from "../naive/peers.ts";
 import type { Plan } from "../measure/plan.ts";
 import { until } from "../measure/poll.ts";
+import { untilWarm } from "../measure/warm.ts";
 import type { Rig } from "../rig/rig.ts";
 import { median, medianOf, percentile } from "../measure/stats.ts";
 import { countSystemCalls } from "../measure/system-calls.ts";
@@ -22,8 +23,6 @@ const COUNTED_SECONDS = 3;
 const SETTLED_WITHIN_MS = 30_000;
 const DRAINED_WITHIN_MS = 120_000;
 const GRACE_MS = 20_000;
-/** The share of a backlog that is delivered before the measurement starts: V8 has optimized the code by then. */
-const WARM_PART = 0.4;
 const PARTS = ["functions", "worker", "redis"] as const;
 type Part3 = (typeof PARTS)[number];
 
@@ -152,9 +151,7 @@ async function drain(peer: Peer, commands: number): Promise<Drained> {
   await peer.refill(commands);
   await peer.cad.forget();
   await peer.startWorker();
-  let from = commands;
-  const isWarm = async () => (from = await peer.unsettled()) < commands * (1 - WARM_PART);
-  await until("the worker is warm", isWarm, DRAINED_WITHIN_MS, 20);
+  const from = await untilWarm(peer.unsettled, commands, DRAINED_WITHIN_MS);
   const { worker, redis, simulator } = peer.pids();
   const used = watchCpu({ worker, redis, simulator });
   const began = performance.now();
