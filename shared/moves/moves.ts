@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import { cadsKeys } from "../cads/keys.ts";
 import { boolean, defineScript, openScript, string } from "../redis/script.ts";
+import { openClear, storeClear } from "../sealing/clear.ts";
 import type { Sealer } from "../sealing/seal.ts";
 import { isPending, MAX_OPEN, type Move, type MoveAsk, type MoveStep, nextMove, parseMove } from "./move.ts";
 import { type MoveSteps, openMoveSteps } from "./steps.ts";
@@ -49,20 +50,14 @@ export function openMoves(redis: Redis, prefix: string, sealer: Sealer, prefixes
   const replace = openScript(redis, REPLACE, [keys.moves, keys.movesOpen]);
   const steps = new Map([...prefixes].map(([id, own]): [string, MoveSteps] => [id, openMoveSteps(redis, own)]));
 
-  const macOf = (unit: string, text: string) => ["unit-move", prefix, unit, text] as const;
-  function open(unit: string, stored: string): Move {
-    const at = stored.indexOf(" ");
-    const text = stored.slice(at + 1);
-    sealer.verify(macOf(unit, text), at > 0 ? stored.slice(0, at) : undefined);
-    return parseMove(text);
-  }
+  const idOf = (unit: string) => JSON.stringify([prefix, unit]);
+  const open = (unit: string, stored: string): Move => parseMove(openClear(sealer, "unit-move", idOf(unit), stored));
   async function read(unit: string): Promise<{ was: string; move: Move | undefined }> {
     const stored = await redis.hget(keys.moves, unit);
     return { was: stored ?? "", move: stored === null ? undefined : open(unit, stored) };
   }
   async function write(was: string, move: Move): Promise<boolean> {
-    const text = JSON.stringify(move);
-    const value = `${sealer.mac(macOf(move.unit, text))} ${text}`;
+    const value = storeClear(sealer, "unit-move", idOf(move.unit), JSON.stringify(move));
     return (await replace({ unit: move.unit, was, value, open: isPending(move) })) === 1;
   }
 

@@ -234,7 +234,14 @@ function unbelieved(id: string, values: readonly (string | null)[], reason: stri
   return { id, acceptedAt, state: "failed", reason, held, ...nothing, ...UNBELIEVED, keys: [] };
 }
 
-const headOf = (id: string, s: StoredRecord): Head => ({
+/** The authenticated fields of a stored record that never change. */
+export const headOf = (
+  id: string,
+  s: Pick<
+    StoredRecord,
+    "kind" | "keys" | "user" | "role" | "fingerprint" | "latest" | "ttl" | "redrive_of" | "issued_at"
+  >,
+): Head => ({
   ...{ id, kind: s.kind, keys: s.keys, user: s.user, role: s.role, fingerprint: s.fingerprint, latest: s.latest },
   ...{ ttl: s.ttl, redriveOf: s.redrive_of, issuedAt: s.issued_at },
 });

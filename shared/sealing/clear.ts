@@ -3,7 +3,7 @@ import { SealError, type Sealer } from "./seal.ts";
 /** Kind of a clear text, included in its MAC, so that one cannot replace another. */
 export type ClearKind =
   | ("state" | "heartbeat" | "destination" | "rules" | "enable" | "pause" | "cursor" | "handled" | "heard" | "gap")
-  | ("room" | "problem" | "page" | "uptime" | "minute" | "attempts" | "trace");
+  | ("room" | "problem" | "page" | "uptime" | "minute" | "attempts" | "trace" | "unit-move");
 
 /**
  * A clear text behind its MAC; unchanged without keys.

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
-import { createAuthenticator, doubtOf, type Head, unlessRemoved } from "../../shared/outbox/authentic.ts";
+import { createAuthenticator, doubtOf, unlessRemoved } from "../../shared/outbox/authentic.ts";
+import { headOf } from "../../shared/outbox/outbox.ts";
 import type { OwnedOutbox } from "../../shared/outbox/owned.ts";
 import { toMicros } from "../../shared/redis/clock.ts";
 import { whyFailed } from "../../shared/redis/fault.ts";
@@ -70,8 +71,3 @@ export async function watchForged(options: ForgedWatchOptions): Promise<void> {
 }
 
 type Stored = Record<(typeof FIELDS)[number], string>;
-
-const headOf = (id: string, s: Stored): Head => ({
-  ...{ id, kind: s.kind, keys: s.keys, user: s.user, role: s.role, fingerprint: s.fingerprint, latest: s.latest },
-  ...{ ttl: s.ttl, redriveOf: s.redrive_of, issuedAt: s.issued_at },
-});
