@@ -7,7 +7,7 @@ import { CADS_ENDPOINTS } from "../../shared/vocabulary/roles.ts";
 import { unitKey } from "../../shared/vocabulary/ordering-key.ts";
 import type { Caller, CallerEnv } from "../http/caller.ts";
 import { jsonBody, noBody } from "../http/json-body.ts";
-import { noSuch, Problem } from "../http/problem.ts";
+import { invalidBody, noSuch, Problem } from "../http/problem.ts";
 import { type Authenticate, forbidden, requireRole } from "../middleware/auth.ts";
 import { mayTouch } from "../middleware/scope.ts";
 import { noteOf } from "../routes/audit.ts";
@@ -81,7 +81,7 @@ export function serveMoves(app: Hono<CallerEnv>, deps: MoveRoutesDeps): void {
   }
   const respond = async (c: Context, move: Move) => c.json(await answer(move), isPending(move) ? 202 : 200);
 
-  app.post("/units/:id/move", allow("POST /units/{id}/move"), jsonBody(moveBody, wrongBody), async (c) => {
+  app.post("/units/:id/move", allow("POST /units/{id}/move"), jsonBody(moveBody, invalidBody), async (c) => {
     const { to, deadline_seconds: seconds } = c.req.valid("json");
     const unit = c.req.param("id");
     const caller = c.get("caller");
@@ -109,8 +109,3 @@ export function serveMoves(app: Hono<CallerEnv>, deps: MoveRoutesDeps): void {
     return await respond(c, await start(c, { unit, home, to: last.from }, last.to));
   });
 }
-
-const wrongBody = (errors: { pointer: string; detail: string }[]) =>
-  new Problem("invalid-body", `${errors.length === 1 ? "One field is" : `${errors.length} fields are`} invalid.`, {
-    errors,
-  });

@@ -242,3 +242,9 @@ export const wrongFields = (issues: Parameters<typeof faultsOf>[0]): WrongField[
   faultsOf(issues)
     .slice(0, MAX_WRONG)
     .map(({ path, message }) => ({ pointer: pointer(path), detail: message }));
+
+/** A body that does not match its schema. */
+export const invalidBody = (errors: WrongField[]) =>
+  new Problem("invalid-body", `${errors.length === 1 ? "One field is" : `${errors.length} fields are`} invalid.`, {
+    errors,
+  });

@@ -11,6 +11,7 @@ import {
   type JWTVerifyOptions,
 } from "jose";
 import type { Log } from "../../shared/util/log.ts";
+import { readBounded } from "../../shared/util/read-bounded.ts";
 import { Problem } from "../http/problem.ts";
 
 /** Verifies tokens. */
@@ -79,7 +80,7 @@ export function remoteKeys(url: string, deps: { now: () => number; log: Log }): 
         await response.body?.cancel();
         throw new Error(`it answered ${response.status}`);
       }
-      const keys = JSON.parse(await readBounded(response)) as JSONWebKeySet;
+      const keys = JSON.parse(await readBounded(response, MAX_KEY_SET)) as JSONWebKeySet;
       createLocalJWKSet(keys);
       fetchedAt = askedAt;
       return Response.json(keys);
@@ -120,18 +121,6 @@ export function remoteKeys(url: string, deps: { now: () => number; log: Log }): 
     },
     goodUntil: () => fetchedAt + KEY_SET_TIMES.good,
   };
-}
-
-/** Reads a body up to MAX_KEY_SET bytes and stops there. */
-async function readBounded(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += (chunk as Uint8Array).length;
-    if (size > MAX_KEY_SET) throw new Error(`it is larger than ${MAX_KEY_SET} bytes`);
-    chunks.push(chunk as Uint8Array);
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 const unavailable = () =>

@@ -4,7 +4,7 @@ import type { Command } from "../../shared/commands/command.ts";
 import type { Log } from "../../shared/util/log.ts";
 import type { Appended, MessageRecord, NewMessage } from "../../shared/outbox/outbox.ts";
 import { isDead, isFinal, type State, STATES } from "../../shared/outbox/states.ts";
-import { Problem, type WrongField } from "../http/problem.ts";
+import { invalidBody, Problem } from "../http/problem.ts";
 import type { Measure } from "../../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../../shared/vocabulary/fields.ts";
 import { redisFault } from "../../shared/redis/fault.ts";
@@ -49,11 +49,6 @@ type AcceptContext = Context<CallerEnv, string, { out: { json: unknown } }>;
 
 /** Parses the body by the command's schema and reports every invalid field. */
 export const parseBody = (command: Command) => jsonBody(command.body, invalidBody);
-
-const invalidBody = (errors: WrongField[]) =>
-  new Problem("invalid-body", `${errors.length === 1 ? "One field is" : `${errors.length} fields are`} invalid.`, {
-    errors,
-  });
 
 /** Accepts a command: 202 means that Redis has stored it. */
 export function acceptCommand(command: Command, deps: AcceptDeps) {

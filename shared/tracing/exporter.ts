@@ -73,12 +73,13 @@ export function createSpanExporter<S>(options: SpanExporterOptions<S>): SpanExpo
       } catch (error) {
         onOutcome("failed", batch.length);
         const now = performance.now();
-        if (now - said >= SAY_EVERY_MS)
+        if (now - said >= SAY_EVERY_MS) {
+          said = now;
           log.warn(
             { reason: reasonOf(causeOf(error)), spans: batch.length },
             "traces cannot be exported: these are lost",
           );
-        if (now - said >= SAY_EVERY_MS) said = now;
+        }
         // What waits is tried with the next span: not all of it at once against a collector that is gone.
         return;
       }

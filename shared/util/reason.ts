@@ -1,3 +1,5 @@
+import { oneLine } from "./one-line.ts";
+
 const MAX_LENGTH = 160;
 /** "Error" alone would say nothing. */
 const UNNAMED = "an error that does not say what it is";
@@ -19,6 +21,14 @@ export function reasonOf(error: unknown): string {
     .slice(0, MAX_LENGTH);
   const name = typeof code === "string" ? code : error.name === "Error" ? "" : error.name;
   return [name, text].filter((part) => part !== "").join(": ") || (error.name === "Error" ? UNNAMED : error.name);
+}
+
+/** Why a `fetch` failed, with nothing of its URL. @param who what was asked: "it", "the functions" */
+export function whyUnreachable(error: unknown, who: string, withinMs: number): string {
+  const { name, cause } = error as { name?: string; cause?: { code?: unknown } };
+  if (name === "TimeoutError") return `${who} did not answer within ${withinMs} ms`;
+  const code = typeof cause?.code === "string" ? ` (${oneLine(cause.code)})` : "";
+  return `${who} cannot be reached${code}`;
 }
 
 /** The same for an error whose message may contain anything, such as a patient's name: its kind, and where it was thrown. */

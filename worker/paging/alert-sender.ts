@@ -1,4 +1,5 @@
 import { alertNameOf } from "../../shared/health/problems.ts";
+import { whyUnreachable } from "../../shared/util/reason.ts";
 import type { Page } from "./page-store.ts";
 
 const TIMEOUT_MS = 5000;
@@ -19,9 +20,7 @@ export async function call(url: string, init: RequestInit): Promise<string | und
     await response.body?.cancel();
     return response.ok ? undefined : `it answered ${response.status}`;
   } catch (error) {
-    const { name, cause } = error as { name?: string; cause?: { code?: unknown } };
-    if (name === "TimeoutError") return `it did not answer within ${TIMEOUT_MS} ms`;
-    return typeof cause?.code === "string" ? `it cannot be reached (${cause.code})` : "it cannot be reached";
+    return whyUnreachable(error, "it", TIMEOUT_MS);
   }
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { oneLine } from "../../shared/util/one-line.ts";
+import { readBounded } from "../../shared/util/read-bounded.ts";
+import { whyUnreachable } from "../../shared/util/reason.ts";
 
 /** How long the functions may take to accept a canary, ms. */
 const ACCEPT_MS = 5000;
@@ -44,24 +45,14 @@ async function ask(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, { ...init, redirect: "manual", signal: AbortSignal.timeout(ACCEPT_MS) });
   } catch (error) {
-    const { name, cause } = error as { name?: string; cause?: { code?: unknown } };
-    if (name === "TimeoutError") throw new NotAccepted(`the functions did not answer within ${ACCEPT_MS} ms`);
-    const code = typeof cause?.code === "string" ? ` (${oneLine(cause.code)})` : "";
-    throw new NotAccepted(`the functions cannot be reached${code}`);
+    throw new NotAccepted(whyUnreachable(error, "the functions", ACCEPT_MS));
   }
 }
 
 /** The answer; undefined if it is no JSON, or is too long to be one of the functions'. */
 async function readJson(response: Response): Promise<unknown> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
   try {
-    for await (const chunk of response.body ?? []) {
-      size += chunk.length;
-      if (size > MAX_ANSWER) return undefined;
-      chunks.push(chunk);
-    }
-    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    return JSON.parse(await readBounded(response, MAX_ANSWER));
   } catch {
     return undefined;
   }
