@@ -10,7 +10,7 @@ import { toCommandReceipt } from "../shared/commands/receipt.ts";
 import type { Measure } from "../shared/metrics/measure.ts";
 import type { NaiveTimes } from "../shared/vocabulary/fields.ts";
 import type { Sealer } from "../shared/sealing/seal.ts";
-import { administrative, auditRead, noteMisses, noteReading, noteRefusal, serveAudit } from "./routes/audit.ts";
+import { auditAdminAction, auditRead, auditMisses, auditEachRead, auditRefusal, serveAudit } from "./routes/audit.ts";
 import { acceptCommand, parseBody, type TakeCommand } from "./routes/commands.ts";
 import { asyncApi } from "./asyncapi/document.ts";
 import { type Authenticate, requireAccess, requireRole } from "./middleware/auth.ts";
@@ -105,8 +105,8 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     now: deps.monotonic,
   });
   const app = everything.basePath(basePath);
-  const noteAction = administrative({ backend, basePath, log });
-  const recordRead = noteReading({ backend, basePath, log });
+  const noteAction = auditAdminAction({ backend, basePath, log });
+  const recordRead = auditEachRead({ backend, basePath, log });
 
   for (const command of commands) {
     app.post(
@@ -146,7 +146,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
 
   const limitReads = limitConcurrentReads(deps.quotas.readsAtOnce);
   serveMetrics(app, deps, limitReads);
-  const recordMiss = noteMisses({ backend, basePath, log });
+  const recordMiss = auditMisses({ backend, basePath, log });
   serveDeadLetters(app, { ...deps, limitReads, basePath, noteAction, recordMiss, noted: recordRead });
   serveDestinations(app, { ...deps, noteAction });
   serveAudit(app, { ...deps, limitReads }, recordRead);
@@ -180,7 +180,7 @@ export function createApp(deps: AppDeps): Hono<CallerEnv> {
     const problem = await beyondLimit(c, toProblem(error, log));
     deps.measure.count("socket_bridge_refused_total", { code: problem.code });
     sayFault(problem);
-    const recorded = noteRefusal(c, problem, { backend, basePath, log });
+    const recorded = auditRefusal(c, problem, { backend, basePath, log });
     if (deps.afterResponse) deps.afterResponse(c, recorded);
     else await recorded;
     return answerProblem(c, problem);

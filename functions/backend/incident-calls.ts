@@ -5,7 +5,7 @@ import type { Sealer } from "../../shared/sealing/seal.ts";
 
 /** How many incidents are remembered; the one that was used longest ago gives way. */
 const MAX_INCIDENTS = 100_000;
-/** One that was not used for so long is forgotten, ms: as long as the state of an incident is kept. */
+/** Retention of an unused incident, ms: the same as for its state. */
 const FORGET_MS = 30 * 24 * 3_600_000;
 
 /** In which CAD an incident was first seen; for several CADs alone. Below REDIS_PREFIX, beside the CADs' own keys. */

@@ -5,7 +5,7 @@ import type { OutboxKeys } from "../../shared/redis/keys.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
 import { type Granted, POLICIES, type Policy, type Quotas } from "../config/quotas.ts";
 
-/** Redis is asked for so long; then this process counts by itself, ms. A request that waits for it is to be answered in 1.5 s. */
+/** Deadline for asking Redis, after which this process counts by itself, ms. A request that waits for it must be answered within 1.5 s. */
 const ASK_MS = 100;
 
 /**

@@ -55,7 +55,7 @@ export function createWorkerWaker(redis: Redis, keys: OutboxKeys, log: Log): Wor
 
   return {
     wake(id) {
-      // So many jobs that wait to be added will wake it as well as one more.
+      // The jobs that are being added already will wake it just as well.
       if (waking.size >= MAX_WAKING) return;
       const adding = addJob(id).finally(() => waking.delete(adding));
       waking.add(adding);

@@ -66,7 +66,7 @@ export const onceInAWhile = (note: AuditNote): AuditNote => ({
 const REFUSED: ReadonlySet<number> = new Set([401, 403, 429]);
 
 /** Records a refusal. If that fails, the request is still refused and the failure is logged. */
-export async function noteRefusal(
+export async function auditRefusal(
   c: Context<CallerEnv>,
   problem: Problem,
   { backend, basePath, log }: { backend: Backend; basePath: string; log: Log },
@@ -77,11 +77,11 @@ export async function noteRefusal(
   const { about, id } = named(c, basePath);
   const ofBody = c.get("about");
   const note = noteOf(c, basePath, ofBody ?? about);
-  await noteInVain(note, outcome, id, { backend, log });
+  await auditInVain(note, outcome, id, { backend, log });
 }
 
 /** Records a refused or missed request. Ids can be made up and entries are kept for years, so different ids share one entry. */
-async function noteInVain(
+async function auditInVain(
   note: AuditNote,
   outcome: AuditOutcome,
   id: string,
@@ -100,7 +100,7 @@ async function noteInVain(
 }
 
 /** Records an administrator's action before it is executed, or refuses it; records its outcome afterwards. */
-export function administrative(deps: { backend: Backend; basePath: string; log: Log }): MiddlewareHandler<CallerEnv> {
+export function auditAdminAction(deps: { backend: Backend; basePath: string; log: Log }): MiddlewareHandler<CallerEnv> {
   const { backend, basePath, log } = deps;
   return async (c, next) => {
     const note = noteOf(c, basePath);
@@ -127,7 +127,10 @@ interface ReadingDeps {
  * Records the read of a list or a stream before it happens. A read by id is recorded once it is known whether the record
  * exists, but before the answer is sent: no answer without an audit entry.
  */
-function noteRead(deps: ReadingDeps, toNote: (note: AuditNote, id: string) => AuditNote): MiddlewareHandler<CallerEnv> {
+function auditReads(
+  deps: ReadingDeps,
+  toNote: (note: AuditNote, id: string) => AuditNote,
+): MiddlewareHandler<CallerEnv> {
   const { backend, basePath } = deps;
   return async (c, next) => {
     const { about, id } = named(c, basePath);
@@ -139,26 +142,26 @@ function noteRead(deps: ReadingDeps, toNote: (note: AuditNote, id: string) => Au
       return;
     }
     await next();
-    if (c.res.status === 404) await noteInVain(note, "not-found", id, deps);
+    if (c.res.status === 404) await auditInVain(note, "not-found", id, deps);
     else if (c.res.ok) await done();
   };
 }
 
 /** Records that a caller asked for something that does not exist, for an action that records its own success. */
-export function noteMisses(deps: ReadingDeps): MiddlewareHandler<CallerEnv> {
+export function auditMisses(deps: ReadingDeps): MiddlewareHandler<CallerEnv> {
   return async (c, next) => {
     await next();
     const { about, id } = named(c, deps.basePath);
-    if (c.res.status === 404) await noteInVain(noteOf(c, deps.basePath, about), "not-found", id, deps);
+    if (c.res.status === 404) await auditInVain(noteOf(c, deps.basePath, about), "not-found", id, deps);
   };
 }
 
 /** Reading other users' actions is recorded too. */
-export const noteReading = (deps: ReadingDeps): MiddlewareHandler<CallerEnv> => noteRead(deps, (note) => note);
+export const auditEachRead = (deps: ReadingDeps): MiddlewareHandler<CallerEnv> => auditReads(deps, (note) => note);
 
 /** Reads of units, incidents and patients are recorded once per period for each user and subject. */
 export const auditRead = (deps: ReadingDeps): MiddlewareHandler<CallerEnv> =>
-  noteRead(deps, (note, id) => ({
+  auditReads(deps, (note, id) => ({
     ...note,
     once: { key: JSON.stringify([note.user, note.action, note.about, id]), ms: READ_MS },
   }));

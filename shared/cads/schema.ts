@@ -21,7 +21,7 @@ const owns = z
   })
   .refine(({ units, organisations }) => units ?? organisations, "must name units or organisations");
 
-/** The largest number of CADs of one file: each has connections of its own to Redis. */
+/** The largest number of CADs of one file: each has its own connections to Redis. */
 const MAX_CADS = 200;
 
 /** One CAD. What its members may hold is checked by the environment variables that they stand for: see worker/fleet/overlay.ts. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /**
- * A unit that moved from one CAD to another. A move goes by these steps, each safe to repeat, so that whoever comes next can finish
+ * A unit that moved from one CAD to another. A move consists of these steps, each safe to repeat, so that any process can finish
  * what a process that died has begun:
  *
  * 1. it is recorded, with a number higher than that of any move of the unit before;
@@ -32,7 +32,7 @@ const move = z.object({
 /** The last move of a unit. */
 export type Move = z.infer<typeof move>;
 
-/** So many moves of one unit may be open at once. */
+/** Maximum number of open moves of one unit. */
 export const MAX_OPEN = 10;
 const MAX_PAST = 20;
 

@@ -18,7 +18,7 @@ redis.call(args.open and 'SADD' or 'SREM', open, args.unit)
 return 1`,
 );
 
-/** So many units are looked at in one round at most. */
+/** Maximum number of units per round. */
 const MOST = 500;
 
 export type Started = { outcome: "moved"; move: Move } | { outcome: "already-there"; move: Move | undefined };
@@ -29,7 +29,7 @@ export interface Moves {
   of(units: readonly string[]): Promise<Map<string, Move>>;
   /** Records a move and goes as far with it as it can. Throws TooManyMoves. */
   start(ask: MoveAsk): Promise<Started>;
-  /** Goes on with the last moves of a unit; answers how they stand. */
+  /** Continues the pending moves of a unit; returns its last move. */
   advance(unit: string): Promise<Move | undefined>;
   /** The units with a move that waits. */
   pending(): Promise<string[]>;

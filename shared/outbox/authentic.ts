@@ -20,11 +20,11 @@ export interface Head {
   /** Microseconds, or empty. */
   ttl: string;
   redriveOf: string;
-  /** When it was handed to Redis, by the clock of whoever did, us. */
+  /** When it was handed to Redis, by the sender's clock, us. */
   issuedAt: string;
 }
 
-/** What became of a message, as it is stored: the owner of the CAD authenticates it before it leaves the worker. */
+/** The stored outcome of a message, which the leader authenticates. */
 export interface Final {
   id: string;
   state: string;
@@ -39,7 +39,7 @@ export interface Final {
 }
 
 /**
- * How far Redis's time of acceptance may be from that of whoever handed the message over, us. A request to Redis takes 1 s at
+ * How far Redis's time of acceptance may be from the sender's, us. A request to Redis takes 1 s at
  * most, and the doctor reports clocks that differ by more than 2 s.
  */
 const CLOCKS_US = 10_000_000;
@@ -91,7 +91,7 @@ export function createAuthenticator(sealer: Sealer, base: string): Authenticator
   };
 }
 
-/** Redis's time of acceptance, as far as it is to be believed: near that of whoever handed the message over. */
+/** Redis's time of acceptance, limited to a range around the sender's time. */
 export const believedTime = (acceptedAt: Micros, issuedAt: Micros | undefined): Micros =>
   issuedAt === undefined ? acceptedAt : Math.min(Math.max(acceptedAt, issuedAt - CLOCKS_US), issuedAt + CLOCKS_US);
 

@@ -31,7 +31,7 @@ export interface Held {
   behind: number;
 }
 
-/** So many commands behind held dead letters are counted at most: Redis does nothing else meanwhile. */
+/** Maximum number of commands counted behind held dead letters: Redis serves nobody else meanwhile. */
 export const MOST_BEHIND = 2000;
 
 /** One step, so that the numbers fit each other. */

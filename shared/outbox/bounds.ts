@@ -10,7 +10,7 @@ export interface Bounds {
   subjectBytes: number;
   /** Of one ordering key: what comes last in it waits for all before it. */
   key: number;
-  /** Of all together and of one key, so many percent are kept for dispatchers and admins. */
+  /** Percentage of the total bounds and of those per key that is reserved for dispatchers and admins. */
   reservePercent: number;
 }
 
@@ -24,7 +24,7 @@ export const withoutReserve = (bound: number, percent: number): number => bound 
 
 /**
  * What holds for a message. What is sent again was accepted before, and an admin asks for it: it is bounded by the whole alone.
- * @param role of whoever sends it, the highest
+ * @param role the sender's highest role
  */
 export function boundsFor(bounds: Bounds, role: Role, redriven: boolean): Omit<Bounds, "reservePercent"> {
   const { reservePercent, ...all } = bounds;

@@ -9,7 +9,7 @@ import { EXPIRED_SENT, EXPIRED_UNSENT, PRELUDE, SUPERSEDED } from "./lua.ts";
 
 /**
  * For scripts with the local `owner` and the arguments `keptMs` and `deadKeptMs`: begin(id, unsent) answers what BEGIN does for one id. With
- * `unsent`, {'ask'} for one that may be on its way: whoever has it in hand knows.
+ * `unsent`, {'ask'} for one that may be in flight: only its worker knows.
  */
 export const BEGIN_ONE = `local function next_in_all(id, keys)
   local following = redis.call('LINDEX', queue(keys[1]), 1)
@@ -54,7 +54,7 @@ end
 /**
  * Asked right before every send: may this message go out now, and what is it?
  * For each id one of {'not-owner'}, {'gone'},
- * {'waiting'} (not first in its queues), {'resting', us} (its retry is due in so long), {'settled', heads...} or
+ * {'waiting'} (not first in its queues), {'resting', us} (time until its retry), {'settled', heads...} or
  * {'send', kind, keys, body, user, role, accepted_at, sends, now, expires_at, fingerprint, latest, ttl, redrive_of, issued_at, head, trace}.
  */
 export const BEGIN = defineScript(
@@ -106,7 +106,7 @@ export type Begun =
   /** The lease is not this worker's: nothing may be sent. */
   | { answer: "not-owner" };
 
-/** What tells whether a record is to be believed. */
+/** The checks of a record's authenticity. */
 export type RecordChecks = Pick<Authenticator, "checkHead" | "openTrace">;
 
 /** What BEGIN answered for one id. */

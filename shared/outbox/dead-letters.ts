@@ -42,11 +42,11 @@ export interface DeadPage {
 
 export interface DeadQuery {
   filter: DeadFilter;
-  /** How many letters a page holds at most. It may hold fewer although there are more: `next` tells. */
+  /** Letters per page at most. A page may hold fewer although more follow: see `next`. */
   limit: number;
   /** By acceptance, which no two letters share. `oldest` first is the order to send them again in. */
   first: "newest" | "oldest";
-  /** `next` of the page before. Letters may come and go meanwhile; none is skipped or told twice. */
+  /** `next` of the page before. Letters may be added and removed meanwhile; none is skipped or listed twice. */
   after?: Micros | undefined;
 }
 

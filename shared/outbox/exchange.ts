@@ -3,14 +3,14 @@ import { BEGIN_ONE, type Begun, parseBegun, type RecordChecks } from "./claim.ts
 import { PRELUDE } from "./lua.ts";
 import { SETTLE_ONE, SETTLEMENT, type StoredSettlement } from "./settle.ts";
 
-/** So many commands are looked at in one call at most, and so many bytes of payloads come back: Redis does nothing else meanwhile. */
+/** Maximum number of commands, and bytes of payloads, in one call: Redis serves nobody else meanwhile. */
 const MOST_LOOKED_AT = 1000;
 const MOST_BYTES = 2_000_000;
-/** So many are taken off `ready` before it is looked how much came together. */
+/** Number of ids taken off `ready` between two checks of the size. */
 const CHUNK = 16;
 
 /**
- * What the worker that is awake asks: what may be sent now, and here is what became of some commands. Its arguments: see ExchangeAsk.
+ * What the worker that is awake asks: what may be sent now; it also delivers settlements. Its arguments: see ExchangeAsk.
  *
  * Answers {owner 0|1, awake 0|1, how many are ready still, [what SETTLE answers, in short], [id, BEGIN's answer...]...}. A command
  * that may be on its way already, or that only the worker can judge, comes as {id, 'ask'}. If a reply is lost, what was taken with it
@@ -113,7 +113,7 @@ export interface Exchanged {
   awake: boolean;
   /** How many more are ready. */
   left: number;
-  /** What became of each settlement. */
+  /** The result of each settlement. */
   settled: ("settled" | "gone" | "not-owner")[];
   /** Without `begun`: it is to be asked about by its id. */
   taken: { id: string; begun?: Begun }[];

@@ -33,7 +33,7 @@ export const KEPT_MS = 25 * 3_600_000;
 /** How long a dead letter is kept, if it is not said otherwise. */
 export const DEAD_LETTER_DAYS = 30;
 
-/** How long what may be sent once is remembered, ms: longer than anybody would bill or report it again. */
+/** Retention of `once` values, ms: longer than anything would be billed or reported again. */
 export const ONCE_MS = 400 * 24 * 3_600_000;
 
 export interface NewMessage {
@@ -111,7 +111,7 @@ export interface MessageRecord {
   overtakenBy?: string | undefined;
 }
 
-/** The side of the outbox that accepts messages and tells what became of them. */
+/** The side of the outbox that accepts messages and reports their state. */
 export interface Outbox {
   append(message: NewMessage): Promise<Appended>;
   read(id: string): Promise<MessageRecord | undefined>;
@@ -173,7 +173,7 @@ export function openOutbox(redis: Redis, keys: OutboxKeys, sealer: Sealer, bound
   };
 }
 
-/** What of a record is read to tell about it; never the body. */
+/** The fields that are read to report on a record; never the body. */
 export const RECORD_FIELDS = [
   ...["kind", "keys", "user", "state", "sends", "accepted_at", "expires_at", "sent_at", "settled_at"],
   ...["reason", "by", "redrive_of", "redriven_as", "overtaken_by"],
@@ -211,7 +211,7 @@ export const UNBELIEVED = {
   ...{ ttl: undefined, issuedAt: undefined, expiresAt: undefined, redriveOf: undefined, redrivenAs: undefined },
 } as const satisfies Partial<Record<keyof MessageRecord, unknown>>;
 
-/** The same for a list: of one that is not to be believed it tells that it is there and why. It can be discarded, and no more. */
+/** The same for a list: a forged record is listed as such, with the reason. It can only be discarded. */
 export function parseOrUnbelieved(
   id: string,
   values: readonly (string | null)[],

@@ -84,12 +84,12 @@ export interface OwnedOutbox {
   expire(): Promise<string[]>;
   /** All runnable ids, in pages: each that is runnable all the while, at least once. */
   allRunnable(): AsyncGenerator<string[]>;
-  /** Runnable ids in pages, the longest neglected first; `idleMs`: only those neglected for so long. */
+  /** Runnable ids in pages, the longest neglected first; `idleMs`: only those neglected for at least this time. */
   runnable(idleMs: number): AsyncGenerator<string[]>;
 }
 
 const PAGE = 500;
-/** What became runnable so much later than now did so before Redis's clock was set back, us. */
+/** A time of becoming runnable that is ahead by more than this was recorded before Redis's clock was set back, us. */
 const AHEAD_US = 10_000_000;
 /** As if they had just been begun: their age in the set shows what nobody works on. */
 const WAITING = defineScript(

@@ -2,7 +2,7 @@ import { defineScript, integer, type ScriptReply, string, strings } from "../red
 import { PRELUDE } from "./lua.ts";
 
 /**
- * Records a failed attempt, and until when the message waits in its place for the next one; begin enforces that, whoever leads then.
+ * Records a failed attempt, and until when the message waits in its place for the next one; begin enforces that under any leader.
  * Returns {'not-owner'}, {'gone'}, {'again', us, attempts} or {'used-up', attempts}.
  */
 export const SCHEDULE_RETRY = defineScript(

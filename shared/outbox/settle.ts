@@ -36,7 +36,7 @@ end
  * For each settlement {'not-owner'}, {'gone'} or {'settled', heads...}: those that have become runnable.
  *
  * The token is held against the last owner, not against the lease: a worker whose lease lapsed while nobody else
- * took it may still say what became of what it sent.
+ * took it may still report the outcome of what it sent.
  */
 export const SETTLE = defineScript(
   "outboxSettle",

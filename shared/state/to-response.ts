@@ -69,7 +69,7 @@ const text = (value: unknown): string | null => (typeof value === "string" ? val
 const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
 
 /** @param now the time of the answer */
-function teller({ aspects }: StateRecord, now: Micros) {
+function datedAspects({ aspects }: StateRecord, now: Micros) {
   return {
     known<Value>(name: string, read: (aspect: Aspect) => Value) {
       const aspect = aspects[name];
@@ -84,31 +84,31 @@ function teller({ aspects }: StateRecord, now: Micros) {
 }
 
 export function toUnitResponse(record: StateRecord, now: Micros): UnitState {
-  const { known: tell } = teller(record, now);
+  const { known } = datedAspects(record, now);
   return {
     unit_id: record.id,
-    status: tell("status", (a) => text(a.value)),
-    location: tell("location", (a) => field(a, "location")),
-    heading: tell("location", (a) => number(field(a, "heading"))),
-    speed: tell("location", (a) => number(field(a, "speed"))),
-    incident: tell("incident", (a) => text(field(a, "incidentId"))),
-    assignment: tell("assignment", (a) => text(field(a, "incidentId"))),
+    status: known("status", (a) => text(a.value)),
+    location: known("location", (a) => field(a, "location")),
+    heading: known("location", (a) => number(field(a, "heading"))),
+    speed: known("location", (a) => number(field(a, "speed"))),
+    incident: known("incident", (a) => text(field(a, "incidentId"))),
+    assignment: known("assignment", (a) => text(field(a, "incidentId"))),
   };
 }
 
 export function toIncidentResponse(record: StateRecord, now: Micros): IncidentState {
-  const { known: tell, all } = teller(record, now);
+  const { known, all } = datedAspects(record, now);
   const times = all("time:").toSorted(([a], [b]) => (eTimeOf(a)?.code ?? "z").localeCompare(eTimeOf(b)?.code ?? "z"));
   const units = new Set([...unitsOf(record)].toSorted());
   const readable = times.filter(([, aspect]) => aspect.unreadable === undefined);
   return {
     incident_id: record.id,
-    status: tell("status", (a) => text(a.value)),
-    details: tell("details", (a) => a.value),
+    status: known("status", (a) => text(a.value)),
+    details: known("details", (a) => a.value),
     units: [...units].map((id) => ({
       unit_id: id,
-      status: tell(`unit:${id}`, (a) => text(field(a, "status"))),
-      assigned: tell(`assigned:${id}`, (a) => (a.unreadable === undefined ? a.value === true : null)),
+      status: known(`unit:${id}`, (a) => text(field(a, "status"))),
+      assigned: known(`assigned:${id}`, (a) => (a.unreadable === undefined ? a.value === true : null)),
     })),
     assignments: all("assigned:").map(([id, aspect]) => ({ unit_id: id, ...datesOf(aspect, now) })),
     timestamps: times.map(([column, aspect]) => ({
@@ -123,7 +123,7 @@ export function toIncidentResponse(record: StateRecord, now: Micros): IncidentSt
       new Map(readable.map(([column, aspect]) => [column, field(aspect, "timestamp")])),
       now / 1000,
     ),
-    completion: tell("completion", (a) =>
+    completion: known("completion", (a) =>
       a.unreadable === undefined
         ? {
             epcr_id: field(a, "epcrId"),

@@ -2,7 +2,7 @@ import type { Log } from "../util/log.ts";
 import { reasonOf } from "../util/reason.ts";
 import { sleep } from "../util/sleep.ts";
 
-/** What became of spans: `failed` and `dropped` are lost. */
+/** The outcome of spans: `failed` and `dropped` are lost. */
 export type SpanOutcome = "exported" | "failed" | "dropped";
 
 /** How many ended spans wait at most; further ones are dropped. A span has at most some 2 kB: see LIMITS in open-telemetry.ts. */
@@ -15,7 +15,7 @@ const EVERY_MS = 1000;
 const EXPORT_MS = 5000;
 /** How long a stop waits for the last spans, ms. */
 const LAST_MS = 1000;
-/** A collector that fails is named in the log once in so long, ms. */
+/** How often a failing collector is logged, ms. */
 const SAY_EVERY_MS = 60_000;
 
 export interface SpanExporterOptions<S> {
@@ -23,7 +23,7 @@ export interface SpanExporterOptions<S> {
   headers: Readonly<Record<string, string>>;
   serialize(spans: S[]): Uint8Array | undefined;
   onOutcome(outcome: SpanOutcome, spans: number): void;
-  /** Sends by itself, soon after a span ended; false where nothing runs between requests, and whoever answers one flushes. */
+  /** Whether it sends by itself soon after a span ended; false where nothing runs between requests, and each request flushes. */
   background: boolean;
   log: Log;
 }
@@ -46,7 +46,7 @@ export function createSpanExporter<S>(options: SpanExporterOptions<S>): SpanExpo
   let waiting: S[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
   let sending: Promise<void> | undefined;
-  let said = -Infinity;
+  let loggedAt = -Infinity;
 
   async function post(batch: S[]): Promise<void> {
     const body = options.serialize(batch);
@@ -73,8 +73,8 @@ export function createSpanExporter<S>(options: SpanExporterOptions<S>): SpanExpo
       } catch (error) {
         onOutcome("failed", batch.length);
         const now = performance.now();
-        if (now - said >= SAY_EVERY_MS) {
-          said = now;
+        if (now - loggedAt >= SAY_EVERY_MS) {
+          loggedAt = now;
           log.warn(
             { reason: reasonOf(causeOf(error)), spans: batch.length },
             "traces cannot be exported: these are lost",

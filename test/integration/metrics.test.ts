@@ -94,6 +94,7 @@ test("only METRICS_TOKEN and admins may read it; and Redis that is away is a met
   expect((await textOf(`${bridge.url}/status`, TOKEN)).status).toBe(401);
 });
 
+// At the edge there is no second address to listen on.
 test.skipIf(onEdge)("METRICS_PORT is an address of its own, without a token; without Redis it says so", async () => {
   const env = { REDIS_URL: "redis://127.0.0.1:1", JWT_SECRET, PORT: "0", METRICS_PORT: "0" };
   const functions = await startFunctions(parseConfig(functionsEnv, env), keptLog().log);

@@ -68,7 +68,7 @@ export type Verdict =
   | "hold"
   /** It alone goes unanswered: it is resent in its place after a while, if it was not too often. */
   | "resend"
-  /** Nothing tells whether it is the command or the CAD: it is resent in its place after a while. Costs no attempt. */
+  /** Command and CAD cannot be told apart as the cause: it is resent in its place after a while. Costs no attempt. */
   | "retry"
   /** It is settled as unconfirmed. */
   | "giveUp"
@@ -118,7 +118,7 @@ export function blockedBy(
   return own?.phase === "open" ? { circuit: own, of: "caller" } : undefined;
 }
 
-/** True if no command has to wait, whoever sends it. */
+/** True if no caller's commands have to wait. */
 export const isAllClosed = ({ connection, everybody, callers }: AdmissionState): boolean =>
   connection.phase === "closed" &&
   everybody.sets.phase === "closed" &&

@@ -44,7 +44,7 @@ export class Answers {
   }
 
   /**
-   * When a command that went unanswered was first sent by this process: whether anything was answered since tells a fault of its own
+   * When a command that went unanswered was first sent by this process: whether anything was answered since distinguishes a fault of its own
    * from an outage, however often it is resent.
    */
   firstSent({ id }: Candidate, sentAt: number): number {

@@ -62,7 +62,7 @@ const MAX_MISSES = 1000;
 
 export const CLOSED: Circuit = { phase: "closed", misses: [], breaks: 0, trips: 0, probeAt: 0 };
 
-/** The circuit after a miss. `opens` says whether so many misses open a closed one. */
+/** The circuit after a miss. `opens` says whether this number of misses opens a closed one. */
 export function afterMiss(
   circuit: Circuit,
   miss: Miss,
@@ -71,7 +71,7 @@ export function afterMiss(
 ): Circuit {
   const next = { ...circuit, misses: [...circuit.misses, miss].slice(-MAX_MISSES) };
   if (circuit.phase === "closed") return opens(next.misses) ? trip(next, moment) : next;
-  // What was sent before it opened is heard of afterwards, and is no reason to wait longer.
+  // Answers to what was sent before it opened arrive afterwards, and are no reason to wait longer.
   return moment.now >= circuit.probeAt ? trip(next, moment) : next;
 }
 

@@ -20,7 +20,7 @@ export type Suspects = ReadonlyMap<string, Suspicion>;
 /** After how many broken connections a command is poison, and how often alone among the suspects. */
 const POISON_BREAKS = 3;
 const POISON_ALONE = 2;
-/** Up to so many suspects are sent one at a time after their first break; of more, only those over which it broke again. */
+/** Up to this number of suspects are sent one at a time after their first break; of more, only those over which it broke again. */
 const FEW_SUSPECTS = 32;
 
 /** `poison`: the number of broken connections, if that is certain now. It is no suspect any more then. */

@@ -2,7 +2,7 @@ import { BoundedMap } from "../../shared/util/bounded-map.ts";
 import { type AdmissionState, blockedBy, isUnechoed } from "./admission-state.ts";
 import { type Candidate, isSilent } from "./circuit.ts";
 
-/** How many probes are in flight at once: for everybody, or for one caller whose own circuit is open. */
+/** Maximum number of probes in flight: of all callers, or of one caller whose own circuit is open. */
 const PROBES = 3;
 /** How many of them may be about units and incidents that were missed before: others are tried first. */
 const SILENT_PROBES = 1;

@@ -2,7 +2,7 @@ import type { AdmissionState } from "./admission-state.ts";
 
 /** Why commands wait for confirmations that do not come. */
 export interface Unanswered {
-  /** Everybody's commands wait, or those of single callers alone. */
+  /** Whether all commands wait, or only those of single callers. */
   scope: "everybody" | "callers";
   /** When the first of them was missed, ms since 1970. */
   since: number;

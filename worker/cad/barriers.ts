@@ -12,14 +12,14 @@ export interface Barriers {
 export interface BarrierOptions {
   /** Sends one barrier; calls back when it was answered. */
   send(answered: () => void): void;
-  /** A barrier that is not answered for so long means that the CAD hangs, ms. */
+  /** A barrier without an answer for this time means that the CAD hangs, ms. */
   timeoutMs: number;
   /** A barrier goes out at least so often, so that a hanging CAD is noticed without traffic, ms. */
   idleMs: number;
   onHang(): void;
 }
 
-/** Keeps one barrier on its way at most; one answer serves everybody who waited for it. */
+/** Keeps at most one barrier in flight; its answer serves every caller that waits. */
 export function startBarriers(options: BarrierOptions): Barriers {
   let issued = 0;
   let onItsWay = false;

@@ -16,7 +16,7 @@ export interface Delivery {
   confirmMs?: number;
 }
 
-/** What became of one send. */
+/** The outcome of one send. */
 export type SendResult =
   /** `through`: resolves once former sends of it are not to be expected any more. */
   | { result: "confirmed"; by: "ack" | "echo"; through?: Promise<void> }
@@ -50,13 +50,13 @@ interface Pending extends Delivery {
   settle(outcome: SendResult): void;
 }
 
-/** Sends on one connection, and finds out for each send what became of it. */
+/** Sends on one connection, and determines the outcome of each send. */
 export interface Confirmations {
   send(delivery: Delivery): Promise<SendResult>;
   /** An event came in: the id of the command that it is the echo of, if it is one. Confirms that command. */
   onBroadcast(event: string, payload: unknown): string | undefined;
   inFlight(): number;
-  /** The connection ended: nothing that is in flight will be heard of. */
+  /** The connection ended: nothing in flight will be answered. */
   end(): void;
 }
 

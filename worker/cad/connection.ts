@@ -96,7 +96,7 @@ export function startCadConnection(options: ConnectionOptions): CadConnection {
     );
     return own;
   }
-  /** A node of its own transport: what one recovers of a session is none of another's. */
+  /** A separate transport per node: a session cannot be recovered on another node. */
   function use(url: string): void {
     if (url === node) return;
     log.info({ node: withoutCredentials(url) }, "using another node of the CAD");

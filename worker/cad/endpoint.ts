@@ -19,7 +19,7 @@ export interface CadEndpoint {
   /** Tried in this order. */
   transports?: readonly TransportName[] | undefined;
   tls?: ClientTls | undefined;
-  /** Messages of so many bytes and more are compressed, if the CAD offers permessage-deflate; 0: never. */
+  /** Minimum size of messages that are compressed, bytes, if the CAD offers permessage-deflate; 0: never. */
   compressFrom?: number | undefined;
 }
 

@@ -16,7 +16,7 @@ export type TransportName = "websocket" | "polling";
 
 export interface EngineEvents {
   handshake(handshake: Handshake): void;
-  /** So many characters or bytes came in. Throws if they are too many. */
+  /** Counts received characters or bytes. Throws if there are too many. */
   received(size: number): void;
   fault(transport: TransportName, fault: ConnectionFault): void;
 }

@@ -15,7 +15,7 @@ const MAX_PROBE_BYTES = 64 * 1024;
 export interface Nodes {
   /** The URL of the node to connect to. */
   pick(signal: AbortSignal): Promise<string>;
-  /** No connection to the node that was picked came about. */
+  /** The selected node could not be connected to. */
   failed(): void;
 }
 

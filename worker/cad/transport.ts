@@ -251,7 +251,7 @@ function forgetSession(socket: Socket): void {
   socket["_pid"] = undefined;
 }
 
-/** What a line that breaks does: every socket on it is told. The method is public in the library's types, and not in its docs. */
+/** What a line that breaks does: every socket on it is notified. The method is public in the library's types, and not in its docs. */
 function closeConnection(manager: Manager): void {
   // oxlint-disable-next-line no-underscore-dangle
   manager._close();

@@ -40,7 +40,7 @@ export interface DeliverOptions extends ClaimOptions {
   confirmMs: number;
   /** A command that this worker settled waits again, as it was before: Redis lost the outcome, or somebody put it back. */
   onPutBack?(id: string): void;
-  /** A command reached its final state so long after it was accepted, ms. */
+  /** Called with the time from a command's acceptance to its final state, ms. */
   onSettled?(ms: number): void;
   /** Aborted when this worker stops or loses the CAD. */
   signal: AbortSignal;
@@ -53,7 +53,7 @@ export function createDeliver(options: DeliverOptions): (id: string, taken?: Tak
   /** Values, by event and keys, whose last command stayed unconfirmed after resending: the next is not resent. */
   const hopeless = new BoundedMap<string, boolean>(MAX_HOPELESS);
 
-  /** What became of those that were settled last. */
+  /** The most recent settlements. */
   const settled = new BoundedMap<string, Settlement>(MAX_SETTLED);
 
   async function settle(settlement: Settlement, message: ToSend): Promise<Delivered> {

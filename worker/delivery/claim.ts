@@ -5,7 +5,7 @@ import type { SealedKind } from "../../shared/sealing/seal.ts";
 import type { Delivered } from "./dispatcher.ts";
 import type { Payloads } from "./payloads.ts";
 
-/** If so long passed between asking and sending, this process was frozen: it asks again, ms. */
+/** If more time than this passed between claim and send, this process was frozen and claims again, ms. */
 const STALE_MS = 1000;
 /** When a message whose payload cannot be opened yet is looked at again, ms. */
 const KEY_REST_MS = 5000;

@@ -45,7 +45,7 @@ export interface DispatcherOptions {
 
 /** Decides which commands are worked on now: those that BullMQ hands out, those that follow them, and the neglected. */
 export interface Dispatcher {
-  /** Runs a job. What it makes runnable goes on outside of it, so that it holds no place in the queue. */
+  /** Runs a job. What becomes runnable is delivered outside of the job, so that it blocks no slot of the queue. */
   onJob(id: string): Promise<void>;
   /** Works on a command that an exchange took. */
   take(id: string, taken?: Taken): void;

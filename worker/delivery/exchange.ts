@@ -49,7 +49,7 @@ const NOBODY: Taker = { room: () => ({ take: 0, begins: false }), inHand: () => 
 export interface Exchange {
   /** Nothing is taken before. */
   start(taker: Taker): void;
-  /** Resolves when Redis has it; what became runnable comes by `onTaken`. Throws NotOwner. */
+  /** Resolves when Redis has it; what became runnable is passed to `onTaken`. Throws NotOwner. */
   settle(settlement: Settlement, begun?: ToSend): Promise<string[]>;
   /** Looks for what is ready. `offered`: the command that an emit job brought; then resolves when that was looked at. */
   wake(offered?: string): Promise<void>;

@@ -12,7 +12,7 @@ import { sleep } from "../../shared/util/sleep.ts";
 /** How often some of what waits is looked at, ms, and about how many. A backlog of 10,000 takes some minutes. */
 const LOOK_MS = 2000;
 const AT_ONCE = 100;
-/** One that was sent is left to whoever sent it for so long, us: longer than any confirmation may take. */
+/** A message that was sent is left to its sender for this time, us: longer than any confirmation may take. */
 const SENT_US = 60_000_000;
 
 const FIELDS = [

@@ -30,7 +30,7 @@ export function isPublic(address: string): boolean {
 
 /**
  * The address that a URL's host is, if it is one and no name.
- * @param hostname as the URL parser tells it, who makes dotted decimals of 0x7f.1, 017700000001 and 2130706433
+ * @param hostname as the URL parser returns it: 0x7f.1, 017700000001 and 2130706433 become dotted decimals
  */
 export function literalAddress(hostname: string): string | undefined {
   const host = hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");

@@ -31,7 +31,7 @@ export interface DeliverToOptions extends ClaimOptions {
   random: () => number;
 }
 
-/** Delivers one message to a destination: asks whether it may go, posts it, and notes what became of it. */
+/** Delivers one message to a destination: claims it, posts it, and records the outcome. */
 export function createDeliverTo(options: DeliverToOptions): (id: string) => Promise<Delivered> {
   const { outbox, breaker, tracer = NO_TRACER, signal, log } = options;
 
@@ -46,7 +46,7 @@ export function createDeliverTo(options: DeliverToOptions): (id: string) => Prom
   /** From the time of the journal entry, which is in its id: both are times of Redis's clock. */
   function measureTime(id: string, { begunAt, begunHere }: ToSend): void {
     const now = begunAt / 1000 + performance.now() - begunHere;
-    // A redriven message has an id of its own, without a time.
+    // A redriven message has a new id, without a time.
     const [, journalled] = /^(\d{13})-\d+$/.exec(id) ?? [];
     if (journalled === undefined) return;
     const seconds = (now - Number(journalled)) / 1000;

@@ -56,7 +56,7 @@ export interface DestinationOptions {
   token: string;
   deadKeptMs: number;
   mayEmit(): boolean;
-  /** Something that the worker tells of it has changed. */
+  /** Called when its report has changed. */
   onChange(): void;
   measure: Measure;
   tracer?: Tracer;

@@ -23,7 +23,7 @@ export interface Destinations {
   handlers: Handler[];
   reports(): DestinationReport[];
   /**
-   * Takes over other destinations and rules. One that is there still goes on with what it has; a new one begins with what comes, or
+   * Takes over other destinations and rules. A destination that remains keeps its backlog; a new one begins with the next event, or
    * where it was when it was removed. Of one that is removed nothing more is sent: what waits for it stays in its outbox.
    */
   update(next: readonly Destination[]): DestinationChanges;

@@ -50,7 +50,7 @@ function createLimit(): (run: () => unknown) => unknown {
 
 /**
  * Compiles a filter in CEL (the Common Expression Language): an error's message says what is wrong with it. The compiled
- * filter throws where it cannot tell, such as for a field that the payload lacks.
+ * filter throws where it cannot be evaluated, such as for a field that the payload lacks.
  */
 export function compileFilter(expression: string): { filter: Filter } | { error: string } {
   const checked = environment.check(expression);

@@ -24,7 +24,7 @@ export interface ToDestinationOptions {
   source: string;
   /** It can be sent now. */
   onRunnable(id: string): void;
-  /** A filter could not tell. */
+  /** Called for a filter that could not be evaluated. */
   onFilterError(error: unknown): void;
   /** What is sent again; none where nothing ever is. */
   replay?: Pick<Replay, "messageFor" | "planned" | "declined">;
@@ -35,7 +35,7 @@ export interface ToDestinationOptions {
 /** Chooses what a destination gets. */
 export interface Chooser {
   /**
-   * The rule by which an entry goes out, the first that matches; else why its filters say no. A filter that cannot tell says no;
+   * The rule by which an entry goes out, the first that matches; else why its filters reject it. A filter that cannot be evaluated rejects it;
    * throws if one takes too long.
    */
   ruleFor(entry: JournalEntry): { rule?: Rule; declined: string[] };
@@ -93,7 +93,7 @@ export function toDestination(options: ToDestinationOptions): Handler {
       ttlSeconds: undefined,
       idempotencyKey: undefined,
     } as const;
-    // A hash that anybody could make would tell a name to whoever tries a dictionary.
+    // An unkeyed hash of a name could be found by trying a dictionary.
     let appended = await outbox.append({
       ...message,
       ...(once !== undefined && { once: sealer.fingerprints(`once ${once}`) }),

@@ -4,7 +4,7 @@ import { sleep } from "../../shared/util/sleep.ts";
 export type Pace = (signal: AbortSignal) => Promise<void>;
 
 /**
- * So many a second at most, evenly spread. By a clock that is never set, unlike the one that libraries for this go by: set back by
+ * A maximum rate, evenly spread. Uses a monotonic clock, unlike the libraries for this: with the wall clock set back by
  * an hour, it would let nothing out for an hour.
  * @param perSecond undefined: as many as there are
  */

@@ -33,7 +33,7 @@ export interface Superseded {
 
 /** Finds in the journal what a replay asks for. */
 export interface ReplayScan {
-  /** Whether an entry is among what was asked for. A filter that cannot tell says no. */
+  /** Whether a request selects an entry. A filter that cannot be evaluated counts as no. */
   chooserOf(request: ReplayRequest): Chooser;
   /** Counts up to an entry, the newest if undefined; or says why the replay cannot be done. Throws SealError. */
   count(request: ReplayRequest, until: string | undefined): Promise<ReplayEvent>;

@@ -1,11 +1,11 @@
 import type { ReplayFound, ReplayStatus } from "../../shared/destinations/replay.ts";
 
 /**
- * The states of a replay, kept in Redis: the worker that takes over goes on from there.
+ * The states of a replay, stored in Redis: the next leader continues from there.
  *
  * | state | what is done | leaves on |
  * | --- | --- | --- |
- * | `counting` | goes through the journal and counts what would be sent; the live flow goes on | `counted`, `refused` |
+ * | `counting` | reads the journal and counts what would be sent; the live flow continues | `counted`, `refused` |
  * | `starting` | the destination's handler ends what it has in hand, and goes back in the journal | `joined` |
  * | `running` | the handler goes through the journal again, up to where it was (`until`); the live flow follows | `noted` at `until` |
  * | `done` | everything is in the outbox | |
@@ -17,7 +17,7 @@ export type ReplayEvent =
   | { type: "refused"; refusal: NonNullable<ReplayStatus["refusal"]> }
   /** The handler stood at `until`, and goes back to `position`. */
   | { type: "joined"; until: string; position: string }
-  /** Everything up to this entry is in the outbox: so many were sent again. */
+  /** Everything up to this entry is in the outbox; `queued`: how many events were put there. */
   | { type: "noted"; position: string; queued: number; over: boolean };
 
 /** The replay after an event. One that does not fit its state changes nothing. @param now ms */

@@ -51,7 +51,7 @@ export interface Replay {
 
 const nothing = (): false => false;
 
-/** A replay that was asked for so long ago is not begun: somebody has to ask again, ms. */
+/** A request for a replay that is older than this is not started: it has to be repeated, ms. */
 const ASKED_MS = 3_600_000;
 /** How far apart the clocks of those who ask may be, ms. */
 const CLOCKS_MS = 60_000;

@@ -5,7 +5,7 @@ import { isSecret, oneOrMore, SECRET_FORM } from "./schema.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Of a field that is itself wrong, which the schema tells, nothing is looked up. */
+/** Nothing is looked up for a field that the schema rejects. */
 const names = oneOrMore(z.string()).optional().catch(undefined);
 const given = z.object({
   destinations: z.array(z.object({ secret: names, secret_env: names, secret_file: names }).catch({})).catch([]),

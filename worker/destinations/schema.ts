@@ -102,7 +102,7 @@ const rule = z.strictObject({
   once: paths.optional(),
 });
 
-/** A routes file, part by part; `crossFaults` tells what does not fit together in it. */
+/** A routes file, part by part; `crossFaults` lists contradictions between its parts. */
 export const routesFile = (allowPrivate: boolean) =>
   z.strictObject({
     destinations: z.array(destination(allowPrivate)).max(100),

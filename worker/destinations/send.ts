@@ -26,7 +26,7 @@ export interface Sender {
    * @param traceparent the trace that the request is part of
    */
   send(body: string, traceparent?: string): Promise<DeliveryResult>;
-  /** Whether it answers at all, without telling it anything. */
+  /** Whether it answers at all; sends it no data. */
   reach(): Promise<{ status: number } | { reason: string }>;
   /** Takes no more, and ends once what is being sent was answered. */
   end(): Promise<void>;

@@ -56,7 +56,7 @@ export function createStateSync(store: DestinationStore, id: string, breaker: De
           const saved = await store.load(id);
           shut = saved?.state === "ok" ? undefined : saved;
           breaker.begin(saved);
-          // The worker before may have ended after it heard of it and before that was saved.
+          // The previous leader may have ended after it received the request and before it stored that.
           await hearPause();
           return;
         } catch {

@@ -24,7 +24,7 @@ export interface AttemptsOptions {
   log: Log;
 }
 
-/** What became of one entry. */
+/** The outcome of one entry. */
 export type TaskOutcome = Omit<Handled, "handler">;
 
 /** Does what a handler has to do with an entry until it is done, or has failed for good; undefined if the signal aborts first. */

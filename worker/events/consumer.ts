@@ -18,7 +18,7 @@ import { createWrittenBuffer } from "./written-buffer.ts";
 const WINDOW = 256;
 /** How much it works on at once, and how much waits beside it, bytes of payloads as they are stored: see WINDOW, MAX_BUFFERED. */
 const MAX_SIZE = 8_000_000;
-/** A handler that takes so long to say what it makes of an entry is not asked about the next before others had their turn, ms. */
+/** After a handler took this long to plan an entry, others get their turn before the next entry, ms. */
 const LONG_MS = 10;
 /** How many written entries wait in memory for a slow handler; beyond, it reads them from the journal again. */
 const MAX_BUFFERED = 500;
@@ -68,7 +68,7 @@ export interface Consumer {
 }
 
 /**
- * The loop that feeds the states of consumer-state.ts: it does the work of a state, and goes on by its outcome. Where a handler
+ * The loop that feeds the states of consumer-state.ts: it does the work of a state, and continues by its outcome. Where a handler
  * begins is in placement.ts, what it does with an entry in entry-work.ts, and how far it is in progress.ts.
  */
 export function createConsumer(options: ConsumerOptions): Consumer {

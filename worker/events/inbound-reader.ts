@@ -112,7 +112,7 @@ export function createReader(events: readonly CadEvent[], now: () => Micros, log
   return { read, counts: () => Object.fromEntries(counts) };
 }
 
-/** The entry of what the bridge itself has to say. */
+/** The entry of a report of the bridge itself. */
 export function sayEntry(
   event: string,
   keys: readonly OrderingKey[],

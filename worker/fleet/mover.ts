@@ -7,10 +7,10 @@ import type { Log } from "../../shared/util/log.ts";
 
 const LOOK_MS = 500;
 const ANSWER_MS = 2000;
-/** A move that waits for so long is reported, ms: commands are settled within a few seconds, or the CAD does not take them. */
+/** A move that waits longer than this is reported, ms: commands are settled within a few seconds unless the CAD does not take them. */
 const REPORT_MS = 10_000;
 
-/** Goes on with the moves of units that wait: every worker does, since each step is safe to repeat. */
+/** Continues the pending moves of units: every worker does, since each step is safe to repeat. */
 export interface Mover {
   /** Until the signal aborts. Never rejects. */
   run(): Promise<void>;
@@ -45,7 +45,7 @@ export function createMover(deps: { moves: Moves; now: () => Date; signal: Abort
           waiting = await withDeadline(look(), ANSWER_MS, "moving units");
           failing = false;
         } catch (error) {
-          // What waits stands, and is gone on with once Redis answers.
+          // Pending moves stay as they are, and continue once Redis answers.
           if (!failing) log.warn({ reason: whyFailed(error) }, "units that are being moved between CADs wait");
           failing = true;
         }

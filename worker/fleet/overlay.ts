@@ -44,7 +44,7 @@ function overridesOf({ entry, prefix }: Cad, environment: Environment): Override
     at("CAD_CONFIRM", confirmText(entry.confirm), "confirm"),
     at("ROUTES_FILE", entry.routes_file, "routes_file"),
     at("CANARY_UNIT", entry.canary_unit, "canary_unit"),
-    // Each CAD's canary goes to that CAD, whoever owns its unit.
+    // Each CAD's canary goes to that CAD, whichever CAD owns its unit.
     at("CANARY_URL", canaryUrl && `${canaryUrl.replace(/\/+$/, "")}/cads/${entry.id}`, "id"),
     at("HEARTBEAT_URL", entry.heartbeat_url, "heartbeat_url"),
   ];

@@ -3,7 +3,7 @@ import type { CadsKeys } from "../../shared/cads/keys.ts";
 import { defineScript, integer, openScript, string } from "../../shared/redis/script.ts";
 import { withDeadline } from "../../shared/util/sleep.ts";
 
-/** A worker that did not say for so long that it is there is taken to be gone, ms: less than its leases last. */
+/** A worker that has not reported for this time counts as gone, ms: less than the duration of a lease. */
 const LIVE_MS = 2500;
 const ANSWER_MS = 1000;
 

@@ -3,7 +3,7 @@
  * lease), and does its own part. The leases alone decide who owns a CAD; a wrong look costs a detour, never an owner too many.
  *
  * - A worker that has less than its share, ceil(CADs / workers), asks for the free CADs.
- * - A CAD that stays free is taken by anybody, whatever its share: a CAD without an owner is worse than an uneven share.
+ * - A CAD that stays free is taken by any worker, whatever its share: a CAD without a leader is worse than an uneven share.
  * - A worker that has more than its share hands over what others lack; so does one of those with the most CADs, while another
  *   one has two less.
  */
@@ -29,9 +29,9 @@ export interface Share {
   give: string[];
 }
 
-/** A CAD that is free for so long is taken whatever the share of who takes it, ms. */
+/** A CAD that has been free for this time is taken by any worker, whatever its share, ms. */
 export const FREE_TOO_LONG_MS = 1500;
-/** One that is free for so long is refused by everybody, such as one whose store is another CAD's: nobody makes room for it, ms. */
+/** A CAD that is still free after this time is refused by all workers, such as one whose store is another CAD's: none makes room for it, ms. */
 const NOBODYS_MS = 15_000;
 
 export function shareOf({ cads, workers, me, owners, mine, freeMs, keep }: Look): Share {

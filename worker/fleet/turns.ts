@@ -5,7 +5,7 @@ import { type Look, shareOf } from "./share.ts";
 
 /** How often a worker looks at the leases, ms: as often as a standby of a single CAD asks for its lease. */
 const LOOK_MS = 500;
-/** A CAD that nobody took when it was handed over is kept for so long, ms. */
+/** A CAD that no worker took after its release is kept for this time, ms. */
 const KEEP_MS = 60_000;
 
 export interface TurnsOptions {

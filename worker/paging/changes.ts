@@ -1,7 +1,7 @@
 import { type Problem, problemId } from "../../shared/health/problems.ts";
 import type { Change } from "./page-store.ts";
 
-/** After a take-over, some problems take a while to be detected again: so many times longer they are not taken for resolved. */
+/** After a take-over, some problems take a while to be detected again: factor by which they are kept open longer. */
 const GRACE = 6;
 
 /** Since when each problem that was reported as open is not there any more, ms since 1970. */

@@ -27,7 +27,7 @@ export interface PageStore {
   open(): Promise<Problem[]>;
   /**
    * Notes what opened and what was resolved, and queues a page for each that was not noted before: in one step, so that a
-   * problem is reported once, whoever leads. False if this worker does not lead any more.
+   * problem is reported once across leaders. False if this worker is no longer the leader.
    */
   note(changes: readonly Change[], at: string, toAlert: boolean): Promise<boolean>;
   next(receiver: Receiver): Promise<{ page: Page; text: string } | undefined>;
@@ -72,7 +72,7 @@ if redis.call('GET', KEYS[1] .. ':lease') ~= args.token then return 0 end
 return redis.call('LREM', KEYS[1] .. ':pages:' .. args.receiver, 1, args.page)`,
 );
 
-/** @param onForged called for what the bridge did not note: nobody is told of it */
+/** @param onForged called for a record that the bridge did not write, which is not reported */
 export function openPageStore(
   redis: Redis,
   keys: OutboxKeys,

@@ -18,7 +18,7 @@ const TRIM_EVERY_MS = 60_000;
 const STEP_MS = 5000;
 /** After a failure, ms. */
 const AGAIN_MS = 10_000;
-/** Of notes that the key is another one, one in so long is written, however often the chain is looked at, ms. */
+/** How often a changed key is logged, ms. */
 const NOTED_MS = 3_600_000;
 
 export interface AuditChainOptions {

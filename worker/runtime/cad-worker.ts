@@ -23,7 +23,7 @@ import { createLeadership, type TermStart } from "./leadership.ts";
 /** How soon Redis is looked at again if it did not answer, ms. */
 const CHECK_AGAIN_MS = 5000;
 const PING_MS = 5000;
-/** Redis is asked about the lease at least every second. One that did not answer for so long hangs or is away, ms. */
+/** Redis is asked about the lease at least every second. After this time without a reply it counts as unavailable, ms. */
 const REDIS_HEARD_MS = 3000;
 
 /** What a worker does for one CAD. */
@@ -35,7 +35,7 @@ export interface CadWorker {
   handOver(): void;
   /** Takes over other destinations and rules. */
   route(destinations: readonly Destination[]): void;
-  /** Other destinations could not be taken over: for so many reasons, which the log has. */
+  /** Called with the number of mistakes when new routes are refused; the log lists them. */
   refuseRoutes(reasons: number): void;
   /** Idempotent: settles or hands back what is in flight, writes the last heartbeat, releases the lease. Within 10 s. */
   stop(): Promise<void>;

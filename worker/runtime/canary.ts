@@ -18,13 +18,13 @@ import type { WorkerConfig } from "../config/worker-env.ts";
 
 /** How long a canary may take, s: it expires then. */
 const TTL_S = 30;
-/** Beyond that, it is settled within so long, ms. */
+/** Further time limit for its settlement, ms. */
 const SLACK_MS = 15_000;
 const LOOK_MS = 250;
 const STEP_MS = 5000;
 /** For the functions' own deadline, and some more, ms. */
 const SEND_MS = 6000;
-/** So many in a row that did not arrive are a problem. */
+/** Consecutive misses that are reported as a problem. */
 const MISSES = 3;
 const BACKLOG = 1_000_000;
 

@@ -58,7 +58,7 @@ export interface HistoryOptions {
 
 /** Notes once a minute how many commands were settled and how long that took, for the plots of the admin page. */
 export interface HistoryNotes {
-  /** A command reached its final state so long after it was accepted, ms. */
+  /** Called with the time from a command's acceptance to its final state, ms. */
   settled(ms: number): void;
   run(): Promise<void>;
 }

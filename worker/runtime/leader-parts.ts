@@ -33,7 +33,7 @@ export const DAY_MS = 24 * 3_600_000;
 export interface PartsOptions extends LeaderOptions {
   outbox: OwnedOutbox;
   forgeries: Forgeries;
-  /** A command reached its final state so long after it was accepted, ms. */
+  /** Called with the time from a command's acceptance to its final state, ms. */
   onSettled?(ms: number): void;
   /** Something changed that the heartbeat reports. */
   changes: Changes;

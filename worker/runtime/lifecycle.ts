@@ -9,13 +9,13 @@ import { createHealthReport, startHealthServer } from "./health-server.ts";
 import { createWorkerMetrics } from "./worker-metrics.ts";
 
 export interface Worker {
-  /** The port of its own /health. */
+  /** Port of the worker's /health. */
   port: number;
   /** Rejects if the worker cannot go on: the process is to end, so that another one takes over. */
   failed: Promise<never>;
   /** Takes over other destinations and rules. */
   route(destinations: readonly Destination[]): void;
-  /** Other destinations could not be taken over: for so many reasons, which the log has. */
+  /** Called with the number of mistakes when new routes are refused; the log lists them. */
   refuseRoutes(reasons: number): void;
   /** Idempotent: settles or hands back what is in flight, says goodbye, gives the CAD up. Within 10 s. */
   stop(): Promise<void>;

@@ -18,9 +18,9 @@ export interface StoreClaim {
   format: number;
 }
 
-/** Sees to it that a worker takes no store but that of its own CAD, and notices when Redis lost the store. */
+/** Keeps a worker from taking the store of another CAD, and detects that Redis lost the store. */
 export interface StoreGuard {
-  /** What ACQUIRE is to write of the store that was read; undefined if it belongs to another CAD or a newer version. Says so once. */
+  /** What ACQUIRE is to write of the store that was read; undefined if it belongs to another CAD or a newer version, which is logged once. */
   claim(seen: StoreIdentity | undefined): StoreClaim | undefined;
   /** ACQUIRE wrote it. */
   taken(): void;
