@@ -84,31 +84,31 @@ function datedAspects({ aspects }: StateRecord, now: Micros) {
 }
 
 export function toUnitResponse(record: StateRecord, now: Micros): UnitState {
-  const { known } = datedAspects(record, now);
+  const { known: withDates } = datedAspects(record, now);
   return {
     unit_id: record.id,
-    status: known("status", (a) => text(a.value)),
-    location: known("location", (a) => field(a, "location")),
-    heading: known("location", (a) => number(field(a, "heading"))),
-    speed: known("location", (a) => number(field(a, "speed"))),
-    incident: known("incident", (a) => text(field(a, "incidentId"))),
-    assignment: known("assignment", (a) => text(field(a, "incidentId"))),
+    status: withDates("status", (a) => text(a.value)),
+    location: withDates("location", (a) => field(a, "location")),
+    heading: withDates("location", (a) => number(field(a, "heading"))),
+    speed: withDates("location", (a) => number(field(a, "speed"))),
+    incident: withDates("incident", (a) => text(field(a, "incidentId"))),
+    assignment: withDates("assignment", (a) => text(field(a, "incidentId"))),
   };
 }
 
 export function toIncidentResponse(record: StateRecord, now: Micros): IncidentState {
-  const { known, all } = datedAspects(record, now);
+  const { known: withDates, all } = datedAspects(record, now);
   const times = all("time:").toSorted(([a], [b]) => (eTimeOf(a)?.code ?? "z").localeCompare(eTimeOf(b)?.code ?? "z"));
   const units = new Set([...unitsOf(record)].toSorted());
   const readable = times.filter(([, aspect]) => aspect.unreadable === undefined);
   return {
     incident_id: record.id,
-    status: known("status", (a) => text(a.value)),
-    details: known("details", (a) => a.value),
+    status: withDates("status", (a) => text(a.value)),
+    details: withDates("details", (a) => a.value),
     units: [...units].map((id) => ({
       unit_id: id,
-      status: known(`unit:${id}`, (a) => text(field(a, "status"))),
-      assigned: known(`assigned:${id}`, (a) => (a.unreadable === undefined ? a.value === true : null)),
+      status: withDates(`unit:${id}`, (a) => text(field(a, "status"))),
+      assigned: withDates(`assigned:${id}`, (a) => (a.unreadable === undefined ? a.value === true : null)),
     })),
     assignments: all("assigned:").map(([id, aspect]) => ({ unit_id: id, ...datesOf(aspect, now) })),
     timestamps: times.map(([column, aspect]) => ({
@@ -123,7 +123,7 @@ export function toIncidentResponse(record: StateRecord, now: Micros): IncidentSt
       new Map(readable.map(([column, aspect]) => [column, field(aspect, "timestamp")])),
       now / 1000,
     ),
-    completion: known("completion", (a) =>
+    completion: withDates("completion", (a) =>
       a.unreadable === undefined
         ? {
             epcr_id: field(a, "epcrId"),
